@@ -1,0 +1,67 @@
+/* Macros and bit casts shared by the simd_math_*.h headers. */
+#ifndef SKK_SIMD_MATH_CORE_H
+#define SKK_SIMD_MATH_CORE_H
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define SKK_INLINE static __forceinline
+#define SKK_LOOP static
+#define SKK_SIMD __pragma(loop(ivdep))
+#elif defined(__GNUC__)
+#define SKK_INLINE static inline __attribute__((always_inline, unused))
+#define SKK_LOOP static __attribute__((noinline, unused))
+#define SKK_SIMD _Pragma("omp simd")
+#else
+#define SKK_INLINE static inline
+#define SKK_LOOP static
+#define SKK_SIMD
+#endif
+
+/* Fused multiply-add where the target has it; a rounded product and a rounded sum elsewhere. */
+#if defined(__GNUC__) && (defined(__FMA__) || defined(__aarch64__))
+#define SKK_HAS_FMA 1
+#define SKK_FMA_F(a, b, c) __builtin_fmaf((a), (b), (c))
+#define SKK_FMA_D(a, b, c) __builtin_fma((a), (b), (c))
+#else
+#define SKK_HAS_FMA 0
+#define SKK_FMA_F(a, b, c) ((a) * (b) + (c))
+#define SKK_FMA_D(a, b, c) ((a) * (b) + (c))
+#endif
+
+SKK_INLINE uint32_t skk_bits_f(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
+SKK_INLINE uint64_t skk_bits_d(double x) { uint64_t u; memcpy(&u, &x, sizeof u); return u; }
+SKK_INLINE float skk_from_bits_f(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+SKK_INLINE double skk_from_bits_d(uint64_t u) { double x; memcpy(&x, &u, sizeof x); return x; }
+
+/* Loop forms from a branch-free scalar form; out may be exactly in. */
+#define SKK_DEFINE_LOOPS(name)                                                                                       \
+    SKK_LOOP void skk_##name##_v_f(float *out, const float *in, long n) {                                            \
+        long i;                                                                                                      \
+        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_f(in[i]);                                             \
+    }                                                                                                                \
+    SKK_LOOP void skk_##name##_v_d(double *out, const double *in, long n) {                                          \
+        long i;                                                                                                      \
+        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_d(in[i]);                                             \
+    }
+
+#define SKK_DEFINE_LOOPS2(name)                                                                                      \
+    SKK_LOOP void skk_##name##_v_f(float *out, const float *a, const float *b, long n) {                             \
+        long i;                                                                                                      \
+        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_f(a[i], b[i]);                                        \
+    }                                                                                                                \
+    SKK_LOOP void skk_##name##_v_d(double *out, const double *a, const double *b, long n) {                          \
+        long i;                                                                                                      \
+        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_d(a[i], b[i]);                                        \
+    }
+
+#endif

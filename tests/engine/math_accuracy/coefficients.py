@@ -1,0 +1,128 @@
+"""Minimax polynomials of cython_ext/simd_math.h: weighted Remez exchange in multiple precision.
+
+``python coefficients.py [NAME ...]`` prints, for each polynomial, its coefficients (constant term first, rounded to the
+precision in which they are used) and the maximal weighted error after rounding.  The header only holds the result.
+"""
+
+import sys
+
+import mpmath as mp
+
+mp.mp.dps = 60
+
+
+def remez(target, weight, low, high, degree, rounding):
+    """Polynomial p minimising max |weight * (p - target)| over [low, high], and that maximum, after rounding."""
+    low, high = mp.mpf(low), mp.mpf(high)
+    count = degree + 2
+    nodes = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (2 * k + 1) / (2 * count)) for k in range(count)]
+    grid = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * k / (24 * count)) for k in range(24 * count + 1)]
+    grid = [t for t in grid if t != 0]
+    values = [(target(t), weight(t)) for t in grid]
+
+    def error(coefficients, t, v):
+        return v[1] * (mp.polyval(coefficients[::-1], t) - v[0])
+
+    nodes = [t if abs(t) > (high - low) / 50 else t + (high - low) / 30 for t in nodes]  # the weight may vanish at 0
+    coefficients, scale = None, weight(high)
+    for _ in range(12):
+        matrix, right = mp.matrix(count), mp.matrix(count, 1)
+        for row, t in enumerate(nodes):
+            w = weight(t) / scale
+            for k in range(degree + 1):
+                matrix[row, k] = w * (t / high) ** k
+            matrix[row, degree + 1] = (-1) ** row
+            right[row] = w * target(t)
+        solution = mp.lu_solve(matrix, right)
+        coefficients = [solution[k] / high ** k for k in range(degree + 1)]
+        errors = [error(coefficients, t, v) for t, v in zip(grid, values)]
+        # One extremum for each run of equal signs; keep the count alternating ones around the largest.
+        extrema = []
+        for t, e in zip(grid, errors):
+            if extrema and (e > 0) == (extrema[-1][1] > 0):
+                if abs(e) > abs(extrema[-1][1]):
+                    extrema[-1] = (t, e)
+            else:
+                extrema.append((t, e))
+        while len(extrema) > count:
+            extrema.pop(0 if abs(extrema[0][1]) < abs(extrema[-1][1]) else -1)
+        if len(extrema) < count:
+            break
+        nodes = [t for t, _ in extrema]
+        sizes = [abs(e) for _, e in extrema]
+        if max(sizes) < mp.mpf("1.001") * min(sizes):
+            break
+    rounded = [rounding(c) for c in coefficients]
+    return rounded, max(abs(error([mp.mpf(c) for c in rounded], t, v)) for t, v in zip(grid, values))
+
+
+def single(c):
+    import struct
+
+    return struct.unpack("f", struct.pack("f", float(c)))[0]
+
+
+LN2_2 = mp.log(2) / 2
+PI = mp.pi
+
+
+def of_square(f):
+    return lambda z: f(mp.sqrt(z))
+
+
+def asin_tail(x):
+    return (mp.asin(x) / x - 1) / x ** 2
+
+
+def atan_tail(x):
+    return (mp.atan(x) / x - 1) / x ** 2
+
+
+def sin_tail(x):
+    return (mp.sin(x) / x - 1) / x ** 2
+
+
+def cos_tail(x):
+    return (mp.cos(x) - 1 + x ** 2 / 2) / x ** 4
+
+
+def atanh_tail(s):
+    return (2 * mp.atanh(s) / s - 2) / s ** 2
+
+
+def atanh_tail2(s):
+    return (2 * mp.atanh(s) / s - 2 - 2 * s ** 2 / 3) / s ** 4
+
+
+SQRT2M1 = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
+EXP = (lambda r: (mp.exp(r) - 1 - r) / r ** 2, lambda r: r ** 2 / mp.exp(r), -LN2_2, LN2_2)
+TABLE = {
+    # name: (target, weight, low, high, degree, rounding)
+    "exp_f": EXP + (4, single),
+    "exp_d": EXP + (9, float),
+    "exp2_f_in_d": (lambda r: mp.exp(r * mp.log(2)), lambda r: mp.exp(-r * mp.log(2)), -0.5, 0.5, 7, float),
+    "log_f": (lambda f: (mp.log1p(f) - f) / f ** 2, lambda f: f ** 2 / mp.log1p(f), -mp.mpf(1) / 3, mp.mpf(1) / 3, 8, single),
+    "log_d": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1 ** 2, 6, float),
+    "log_f_in_d": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1 ** 2, 4, float),
+    "pow_d": (of_square(atanh_tail2), lambda z: z ** 2 / 2, 0, SQRT2M1 ** 2, 6, float),
+    "sin_f_in_d": (of_square(sin_tail), of_square(lambda r: r ** 3 / mp.sin(r)), 0, (PI / 2) ** 2, 4, float),
+    "sin_d": (of_square(sin_tail), of_square(lambda r: r ** 3 / mp.sin(r)), 0, (PI / 4) ** 2, 5, float),
+    "cos_d": (of_square(cos_tail), of_square(lambda r: r ** 4 / mp.cos(r)), 0, (PI / 4) ** 2, 5, float),
+    "asin_f_in_d": (of_square(asin_tail), of_square(lambda x: x ** 3 / mp.asin(x)), 0, 0.25, 5, float),
+    "asin_d": (of_square(asin_tail), of_square(lambda x: x ** 3 / mp.asin(x)), 0, 0.25, 11, float),
+    "atan_f_in_d": (of_square(atan_tail), of_square(lambda x: x ** 3 / mp.atan(x)), 0, mp.tan(PI / 8) ** 2, 5, float),
+    "atan_d": (of_square(atan_tail), of_square(lambda x: x ** 3 / mp.atan(x)), 0, mp.mpf("0.4376") ** 2, 11, float),
+}
+
+
+def main(names):
+    for name in names or TABLE:
+        coefficients, bound = remez(*TABLE[name])
+        print(f"{name}: 2^{float(mp.log(bound, 2)):.1f}")
+        suffix = "f" if TABLE[name][-1] is single else ""
+        for c in coefficients:
+            print(f"    {float(c).hex()}{suffix}  /* {float(c):.9g} */")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
