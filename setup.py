@@ -29,7 +29,6 @@ from setuptools.command.build_ext import build_ext
 HERE = Path(__file__).resolve().parent
 SOURCES = Path("cython_ext")
 MODULE = "skkeops.backends.cpu._engine"
-HEADERS = ("*.h", "*.inc", "*.pxd", "*.pxi")
 
 
 @dataclass(frozen=True)
@@ -190,17 +189,16 @@ class BuildEngine(build_ext):
         return str(target)
 
 
-def in_sources(*patterns):
-    return sorted(path.relative_to(HERE).as_posix() for p in patterns for path in (HERE / SOURCES).glob(p))
-
+COMPILED = (".pyx", ".c")
+files = sorted((SOURCES / path.name).as_posix() for path in (HERE / SOURCES).iterdir() if path.is_file())
 
 os.chdir(HERE)
 setup(
     ext_modules=[
         Extension(
             MODULE,
-            sources=in_sources("engine.pyx", "*.c"),
-            depends=in_sources(*HEADERS),
+            sources=[f for f in files if f.endswith(COMPILED)],
+            depends=[f for f in files if not f.endswith(COMPILED)],
             include_dirs=[str(SOURCES)],
         )
     ],
