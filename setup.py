@@ -3,8 +3,8 @@
 ``skkeops.backends.cpu._engine`` is linked from
 
 * ``cython_ext/engine.pyx``, the Python face of the engine;
-* ``cython_ext/tile_*.c``, compiled once per instruction set (``-DSKK_LEVEL=baseline``, ``avx2``, ``avx512``; the sources
-  suffix their symbols with it), so that one binary serves every processor and picks the widest set at import;
+* ``cython_ext/tile_*.c``, compiled once per instruction set (``-DSKK_LEVEL=baseline``, ``avx2``, ``avx512``; the
+  sources suffix their symbols with it), so that one binary serves every processor and picks the widest set at import;
 * any other ``cython_ext/*.c``, compiled once.
 
 Each object is compiled when it is older than its source, a header or its flags, several at a time. All of them see
@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -199,7 +200,7 @@ setup(
             MODULE,
             sources=[f for f in files if f.endswith(COMPILED)],
             depends=[f for f in files if not f.endswith(COMPILED)],
-            include_dirs=[str(SOURCES)],
+            include_dirs=[str(SOURCES), np.get_include()],
         )
     ],
     cmdclass={"build_ext": BuildEngine},

@@ -1,0 +1,140 @@
+/* What does not depend on the instruction set: which levels this processor has, the table of opcodes, the
+   number of threads, and the merge of partial states. Compiled into the Cython module. */
+#ifndef SKK_LEVELS_H
+#define SKK_LEVELS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "tile_engine.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#if SKK_HAVE_AVX2 || SKK_HAVE_AVX512
+#ifdef _MSC_VER
+#include <immintrin.h>
+#include <intrin.h>
+static int skk_cpu_has(int avx512)
+{
+    int r[4];
+    __cpuid(r, 0);
+    if (r[0] < 7)
+        return 0;
+    __cpuid(r, 1);
+    if (!(r[2] & (1 << 27)) || !(r[2] & (1 << 12))) /* OSXSAVE, FMA */
+        return 0;
+    const unsigned long long state = _xgetbv(0);
+    __cpuidex(r, 7, 0);
+    if (!avx512)
+        return (state & 6) == 6 && (r[1] & (1 << 5));
+    return (state & 0xe6) == 0xe6 && (r[1] & (1 << 16)) && (r[1] & (1 << 17)) && (r[1] & (1 << 30)) && (r[1] & (1u << 31));
+}
+#else
+static int skk_cpu_has(int avx512)
+{
+    __builtin_cpu_init();
+    if (!avx512)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+#endif
+
+/* The level of that name, or NULL where this build or this processor has not got it. */
+static const skk_level *skk_find_level(const char *name)
+{
+    if (!strcmp(name, "baseline"))
+        return skk_level_baseline();
+#if SKK_HAVE_AVX2
+    if (!strcmp(name, "avx2") && skk_cpu_has(0))
+        return skk_level_avx2();
+#endif
+#if SKK_HAVE_AVX512
+    if (!strcmp(name, "avx512") && skk_cpu_has(0) && skk_cpu_has(1))
+        return skk_level_avx512();
+#endif
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int arity;
+} skk_opcodes[] = {
+#define OP(ident, text, arity) {text, arity},
+#include "opcodes.def"
+#undef OP
+};
+
+static const char *skk_opcode_name(int k) { return skk_opcodes[k].name; }
+static int skk_opcode_arity(int k) { return skk_opcodes[k].arity; }
+
+static int skk_openmp(void)
+{
+#ifdef _OPENMP
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+static int skk_max_threads(void)
+{
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+/* total = total combined with part, row by row: the same arithmetic as within a task. */
+static void skk_merge(const skk_program *p, skk_state *total, const skk_state *part, int64_t rows)
+{
+    const int64_t w = p->width;
+    for (int64_t r = 0; r < rows; r++) {
+        double old_factor = 1, new_factor = 1, *s;
+        const double *t;
+        switch (p->fold) {
+        case SKK_FOLD_SHIFT_EXP: {
+            const double top = part->first[r] > total->first[r] ? part->first[r] : total->first[r];
+            old_factor = total->first[r] == top ? 1 : exp(total->first[r] - top);
+            new_factor = part->first[r] == top ? 1 : exp(part->first[r] - top);
+            total->first[r] = top;
+        } /* fall through */
+        case SKK_FOLD_SUM:
+            s = (p->fold == SKK_FOLD_SUM ? total->first : total->second) + r * w;
+            t = (p->fold == SKK_FOLD_SUM ? part->first : part->second) + r * w;
+            for (int64_t c = 0; c < w; c++)
+                s[c] = s[c] * old_factor + t[c] * new_factor;
+            break;
+        case SKK_FOLD_EXTREMUM:
+            for (int64_t c = r * w; c < (r + 1) * w; c++)
+                if (p->largest ? part->first[c] > total->first[c] : part->first[c] < total->first[c]) {
+                    total->first[c] = part->first[c];
+                    total->index[c] = part->index[c];
+                }
+            break;
+        default: { /* sorted lists: insert the part's values behind equals */
+            const int64_t k = p->k, dim = w / k;
+            for (int64_t c = 0; c < dim; c++) {
+                double *v = total->first + r * w + c;
+                int64_t *i = total->index + r * w + c;
+                for (int64_t e = 0; e < k; e++) {
+                    const double x = part->first[r * w + e * dim + c];
+                    int64_t at = k - 1;
+                    if (!(x < v[at * dim]))
+                        break;
+                    for (; at > 0 && x < v[(at - 1) * dim]; at--)
+                        v[at * dim] = v[(at - 1) * dim], i[at * dim] = i[(at - 1) * dim];
+                    v[at * dim] = x;
+                    i[at * dim] = part->index[r * w + e * dim + c];
+                }
+            }
+        }
+        }
+    }
+}
+
+#endif

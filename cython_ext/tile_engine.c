@@ -1,0 +1,93 @@
+/* The tile engine, built once per instruction set (-DSKK_LEVEL=baseline|avx2|avx512).
+
+   Everything here is static but the one function that hands out the entry points, so that no symbol
+   compiled for one instruction set can be linked into another's. */
+#include "tile_engine.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "simd_math.h"
+
+#define SKK_CAT_(a, b) a##b
+#define SKK_CAT(a, b) SKK_CAT_(a, b)
+
+#if defined(__AVX512F__)
+#define SKK_VEC_BYTES 64
+#define SKK_VECS 4 /* vectors of lanes that a register block holds: 4 rows x 4 vectors of 32 registers */
+#elif defined(__AVX2__)
+#define SKK_VEC_BYTES 32
+#define SKK_VECS 2
+#else
+#define SKK_VEC_BYTES 16
+#define SKK_VECS 2
+#endif
+
+#define REAL float
+#define INT int32_t
+#define NAME(x) x##_f
+#define SKK_IS_DOUBLE 0
+#include "tile_kernels.inc"
+#include "tile_folds.inc"
+#include "tile_task.inc"
+#undef REAL
+#undef INT
+#undef NAME
+#undef SKK_IS_DOUBLE
+
+#define REAL double
+#define INT int64_t
+#define NAME(x) x##_d
+#define SKK_IS_DOUBLE 1
+#include "tile_kernels.inc"
+#include "tile_folds.inc"
+#include "tile_task.inc"
+
+static int64_t scratch_bytes(const skk_program *p, int is_double)
+{
+    return is_double ? scratch_bytes_d(p) : scratch_bytes_f(p);
+}
+
+static void consts(const skk_program *p, const skk_array *arrays, void *out, void *scratch, int is_double)
+{
+    if (is_double)
+        consts_d(p, arrays, (double *)out, (double *)scratch);
+    else
+        consts_f(p, arrays, (float *)out, (float *)scratch);
+}
+
+static void task(const skk_program *p, const skk_call *c, const skk_task *t, void *scratch, int is_double)
+{
+    if (is_double)
+        task_d(p, c, t, (double *)scratch);
+    else
+        task_f(p, c, t, (float *)scratch);
+}
+
+/* One instruction over plain arrays: what the accuracy tests and the benchmarks of single loops call. */
+static void unary(int op, const double *imm, const void *a, void *out, int64_t n, int is_double)
+{
+    if (is_double)
+        apply_d(op, imm, (const double *)a, 0, (double *)out, n);
+    else
+        apply_f(op, imm, (const float *)a, 0, (float *)out, n);
+}
+
+static void binary(int op, const void *a, const void *b, void *out, int64_t n, int is_double)
+{
+    static const double none[2] = {0, 0};
+    if (is_double)
+        apply_d(op, none, (const double *)a, (const double *)b, (double *)out, n);
+    else
+        apply_f(op, none, (const float *)a, (const float *)b, (float *)out, n);
+}
+
+#define SKK_STRING_(x) #x
+#define SKK_STRING(x) SKK_STRING_(x)
+
+const skk_level *SKK_CAT(skk_level_, SKK_LEVEL)(void)
+{
+    static const skk_level level = {SKK_STRING(SKK_LEVEL), scratch_bytes, consts, task, unary, binary};
+    return &level;
+}
