@@ -77,7 +77,7 @@ def run_case(case: Case, dtype: str, machine: limits.Limits | None, with_keops: 
 
 
 def first_call(case: Case, dtype: str, with_keops: bool):
-    """From the text of the formula to the result; formulas that neither library has met, caches warm for everything else."""
+    """From the text of a formula that neither library has met to its result; all else is warm."""
 
     def once(prepare, new: Case):
         start = time.perf_counter()
@@ -109,8 +109,8 @@ HEADER = f"{'':58} {'KeOps':>9} {'skkeops':>9} {'ratio':>7} {'least':>6} {'aim':
 def line(row: Row) -> str:
     ratio = "-" if row.ratio is None else f"{row.ratio:.1f}"
     reached = "-" if row.limit is None else f"{row.limit / row.skkeops:.0%}"
-    text = f"{row.title:58} {duration(row.keops):>9} {duration(row.skkeops):>9} {ratio:>7} {row.at_least:>6g} {row.aim:>6g}"
-    text += f"  {duration(row.limit):>9} {reached:>8}  {row.verdict}"
+    text = f"{row.title:58} {duration(row.keops):>9} {duration(row.skkeops):>9} {ratio:>7}"
+    text += f" {row.at_least:>6g} {row.aim:>6g}  {duration(row.limit):>9} {reached:>8}  {row.verdict}"
     return text if row.agrees else text + f"  RESULTS DIFFER by {row.disagreement:.1e}"
 
 

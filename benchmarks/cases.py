@@ -1,8 +1,8 @@
 """The rows of the table: one Case each, with the same work written for skkeops and for KeOps.
 
-pykeops.numpy has no automatic differentiation, so the KeOps half of a derivative is the formula that KeOps itself would
-generate: ``Grad(F,v,e)``, and for a log-sum-exp ``Grad(F,v,e*Exp(F-L))`` with the forward result L given. skkeops is asked
-for ``.gradient(...)`` and is given the same L.
+pykeops.numpy has no automatic differentiation, so the KeOps half of a derivative is the formula that KeOps itself
+would generate: ``Grad(F,v,e)``, and for a log-sum-exp ``Grad(F,v,e*Exp(F-L))`` with the forward result L given.
+skkeops is asked for ``.gradient(...)`` and is given the same L.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ def gaussian(m: int, n: int, d: int, columns: int = 1, **options) -> dict:
 
 
 def gaussian_gradient(m: int, n: int, d: int, **options) -> dict:
-    return gaussian(m, n, d, wrt="x", keops_formula="Grad(Exp(-SqDist(x,y))*b,x,e)", keops_aliases=("e = Vi(1)",), **options)
+    return gaussian(
+        m, n, d, wrt="x", keops_formula="Grad(Exp(-SqDist(x,y))*b,x,e)", keops_aliases=("e = Vi(1)",), **options
+    )
 
 
 PAGE = {

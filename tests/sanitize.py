@@ -1,0 +1,86 @@
+"""Run the tests of the compiled engine under AddressSanitizer and UndefinedBehaviorSanitizer.
+
+    python tests/sanitize.py [pytest arguments]          (default: tests/engine tests/cpu, whichever exist)
+
+Copies the sources to a temporary folder, builds the engine there with ``-fsanitize=address,undefined``, and runs pytest on
+the copy with the sanitizers' runtime preloaded, once per instruction set that this processor has. Any report ends the
+run with an error. Needs gcc on Linux, and the packages that the build and the tests need, in this Python.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDED = ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "skkeops", "cython_ext", "tests")
+SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+SUITES = ("tests/engine", "tests/cpu", "tests/backends")
+
+
+def main(arguments: list[str]) -> int:
+    if not sys.platform.startswith("linux"):
+        print("this script needs Linux and gcc")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="skkeops-sanitize-") as folder:
+        copy = Path(folder)
+        for name in NEEDED:
+            copy_to(ROOT / name, copy / name)
+        subprocess.run(
+            [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+            cwd=copy,
+            check=True,
+            # -O1: reports point at the right lines, and the build takes a quarter of the time
+            env={**os.environ, "SKKEOPS_CFLAGS": f"{SANITIZE} -O1 -g", "SKKEOPS_LDFLAGS": SANITIZE},
+        )
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": " ".join(runtime(name) for name in ("libasan.so", "libubsan.so")),
+            # The interpreter itself leaks by design; what matters here is every read and write.
+            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:strict_init_order=1",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            "PYTHONPATH": str(copy),
+            "PYTHONMALLOC": "malloc",  # so that arrays made by Python objects are watched too
+            "OMP_NUM_THREADS": "2",
+        }
+        tests = arguments or [suite for suite in SUITES if (copy / suite).exists()] or ["tests"]
+        for level in levels(copy, environment):
+            print(f"--- SKKEOPS_SIMD_LEVEL={level}", flush=True)
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+                cwd=copy,
+                env={**environment, "SKKEOPS_SIMD_LEVEL": level},
+            )
+            if done.returncode:
+                return done.returncode
+    return 0
+
+
+def copy_to(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    else:
+        shutil.copy(source, target)
+
+
+def runtime(library: str) -> str:
+    """The path of a runtime library of gcc."""
+    return subprocess.run(
+        ["gcc", f"-print-file-name={library}"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def levels(copy: Path, environment: dict[str, str]) -> list[str]:
+    program = "from skkeops.backends.cpu import engine_info; print(*engine_info()['simd_levels_available'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=copy, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
