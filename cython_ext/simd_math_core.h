@@ -17,14 +17,18 @@
 #define SKK_INLINE static __forceinline
 #define SKK_LOOP static
 #define SKK_SIMD __pragma(loop(ivdep))
+#define SKK_SIMD_OR(variable)
 #elif defined(__GNUC__)
 #define SKK_INLINE static inline __attribute__((always_inline, unused))
 #define SKK_LOOP static __attribute__((noinline, unused))
-#define SKK_SIMD _Pragma("omp simd")
+#define SKK_PRAGMA(text) _Pragma(#text)
+#define SKK_SIMD SKK_PRAGMA(omp simd)
+#define SKK_SIMD_OR(variable) SKK_PRAGMA(omp simd reduction(| : variable))
 #else
 #define SKK_INLINE static inline
 #define SKK_LOOP static
 #define SKK_SIMD
+#define SKK_SIMD_OR(variable)
 #endif
 
 /* Fused multiply-add where the target has it; a rounded product and a rounded sum elsewhere. */
@@ -42,6 +46,11 @@ SKK_INLINE uint32_t skk_bits_f(float x) { uint32_t u; memcpy(&u, &x, sizeof u); 
 SKK_INLINE uint64_t skk_bits_d(double x) { uint64_t u; memcpy(&u, &x, sizeof u); return u; }
 SKK_INLINE float skk_from_bits_f(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
 SKK_INLINE double skk_from_bits_d(uint64_t u) { double x; memcpy(&x, &u, sizeof x); return x; }
+
+/* x >= +0 (or NaN) with the sign of y */
+SKK_INLINE double skk_copysign_d(double x, double y) {
+    return skk_from_bits_d(skk_bits_d(x) | (skk_bits_d(y) & 0x8000000000000000u));
+}
 
 /* Loop forms from a branch-free scalar form; out may be exactly in. */
 #define SKK_DEFINE_LOOPS(name)                                                                                       \
