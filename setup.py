@@ -135,6 +135,7 @@ class BuildEngine(build_ext):
         openmp_compile, openmp_link = self.find_openmp()
         levels = self.find_levels(flags)
         macros = [(f"SKK_HAVE_{level.upper()}", str(int(level in levels))) for level in flags.levels]
+        macros.append(("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"))
         extra = shlex.split(os.environ.get("SKKEOPS_CFLAGS", ""))
         every = [*flags.every_object, *openmp_compile]
 
