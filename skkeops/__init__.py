@@ -1,0 +1,44 @@
+"""skkeops: reductions of formulas over all pairs of points, without the matrix of pairs.
+
+``c_i = Reduce_j F(x_i, y_j, p)`` for NumPy arrays, with exact gradients, on ahead-of-time compiled kernels.
+
+>>> import numpy as np
+>>> from skkeops import Genred
+>>> lse = Genred("-SqDist(x, y)", ["x = Vi(3)", "y = Vj(3)"], reduction_op="LogSumExp", axis=1)
+>>> lse(np.zeros((4, 3)), np.zeros((10, 3))).shape
+(4, 1)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives. They are imported on first use: importing skkeops stays cheap, whatever it
+# offers.
+_HOMES = {
+    "FormulaError": "skkeops.formula.errors",
+    "Genred": "skkeops.genred",
+    "generic_argkmin": "skkeops.generic",
+    "generic_argmin": "skkeops.generic",
+    "generic_logsumexp": "skkeops.generic",
+    "generic_sum": "skkeops.generic",
+    "show_versions": "skkeops._show_versions",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'skkeops' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

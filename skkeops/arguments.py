@@ -1,0 +1,275 @@
+"""Checks of the arrays that a formula is called with: every mistake gets a sentence that names the
+argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skkeops.formula.expression import Variable
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+_KINDS = ("Vi", "Vj", "Pm")
+_ROWS = ("M", "N")
+
+#: What `Arguments.check` returns: the arrays, M, N and their common dtype.
+Checked = tuple[tuple[np.ndarray, ...], int, int, np.dtype]
+
+
+class Arguments:
+    """What a formula expects to be called with, and the check of what it gets.
+
+    Parameters
+    ----------
+    variables : sequence of Variable
+        In the order of the arguments.
+    names : sequence of str
+        Their names, for messages.
+    """
+
+    def __init__(self, variables: Sequence[Variable], names: Sequence[str]):
+        self.variables = tuple(variables)
+        self.names = tuple(names)
+        # Per argument: category, dimension, and the shape of a parameter.
+        self._specs = tuple((v.category, v.dim, (v.dim,)) for v in self.variables)
+        self._count = len(self._specs)
+
+    def check(self, args: tuple) -> Checked:
+        """Return the arguments as arrays that a backend can read.
+
+        Parameters
+        ----------
+        args : tuple of array-like
+            (M, dim) for a variable indexed by i, (N, dim) for one indexed by j; for a parameter (dim,), (1,
+            dim), or a scalar if dim is 1. Real dtypes: float32 and float64 are promoted together, float16
+            becomes float32, integers, booleans and Python numbers follow the others (float64 if there are
+            none).
+
+        Returns
+        -------
+        arrays : tuple of ndarray
+            Native, aligned, of one dtype, (n, dim) or (dim,); strided or read-only as they came. Not copied
+            unless the dtype or the byte order has to change.
+        M, N : int
+            The numbers of rows of the variables indexed by i and by j, 1 if there are none.
+        dtype : dtype
+            float32 or float64.
+
+        Raises
+        ------
+        ValueError
+            If the number of arguments, a shape or a number of rows is wrong.
+        TypeError
+            If an argument is not a real array.
+        """
+        # The normal case takes about a microsecond; anything unusual goes the slow way, which knows all the
+        # messages.
+        if len(args) == self._count and self._count:
+            dtype = getattr(args[0], "dtype", None)
+            if dtype is _FLOAT64 or dtype is _FLOAT32:
+                m = n = -1
+                for array, (category, dim, shape) in zip(args, self._specs):  # noqa: B905 (equal lengths; speed)
+                    if type(array) is not np.ndarray or array.dtype is not dtype or not array.flags.aligned:
+                        break
+                    found = array.shape
+                    if category == 2:
+                        if found != shape:
+                            break
+                    elif len(found) != 2 or found[1] != dim:
+                        break
+                    elif category == 0:
+                        if m != found[0] and m >= 0:
+                            break
+                        m = found[0]
+                    else:
+                        if n != found[0] and n >= 0:
+                            break
+                        n = found[0]
+                else:
+                    return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype
+        return self._check_slowly(args)
+
+    def describe(self, k: int) -> str:
+        """Return how messages call argument k, such as ``argument 'x' = Vi(3)``."""
+        return _describe(self.names[k], self.variables[k])
+
+    def _check_slowly(self, args: tuple) -> Checked:
+        if len(args) != self._count:
+            raise ValueError(self._wrong_count(len(args)))
+        arrays = [to_real_array(argument, self.describe(k)) for k, argument in enumerate(args)]
+        for k, variable in enumerate(self.variables):
+            arrays[k] = _check_shape(arrays[k], variable, self.describe(k))
+        sizes = [self._common_rows(arrays, category) for category in (0, 1)]
+        dtype = common_dtype([(a, is_weak(argument)) for a, argument in zip(arrays, args, strict=True)])
+        return tuple(to_native(a, dtype) for a in arrays), sizes[0], sizes[1], dtype
+
+    def _wrong_count(self, found: int) -> str:
+        message = f"wrong number of arguments: found {found}, expected {self._count}"
+        if self._count:
+            message += f" ({', '.join(self.names)})"
+        if found < self._count:
+            message += f"; missing: {', '.join(self.names[found:])}"
+        return message
+
+    def _common_rows(self, arrays: list[np.ndarray], category: int) -> int:
+        first = None
+        for k, variable in enumerate(self.variables):
+            if variable.category != category:
+                continue
+            if first is None:
+                first = k
+            elif arrays[k].shape[0] != arrays[first].shape[0]:
+                a, b = self.names[first], self.names[k]
+                rows_a, rows_b = arrays[first].shape[0], arrays[k].shape[0]
+                raise ValueError(
+                    f"arguments {a!r} and {b!r} are both indexed by {'ij'[category]} and must have the same "
+                    f"number of rows: found {rows_a} for {a!r} and {rows_b} for {b!r}"
+                )
+        return 1 if first is None else arrays[first].shape[0]
+
+
+def to_real_array(argument: Any, what: str) -> np.ndarray:
+    """Return an array-like as an array of a real dtype, or raise a TypeError that begins with `what`."""
+    if isinstance(argument, np.ma.MaskedArray):
+        raise TypeError(
+            f"{what}: found a masked array, whose mask would be lost; expected a plain array (see .filled())"
+        )
+    if hasattr(argument, "__cuda_array_interface__"):
+        raise TypeError(
+            f"{what}: found an array on a GPU ({_type_name(argument)}), expected a NumPy array: "
+            "this version of skkeops has no GPU backend"
+        )
+    if hasattr(argument, "tocsr"):
+        raise TypeError(
+            f"{what}: found a sparse matrix ({_type_name(argument)}), expected a dense array (see .toarray())"
+        )
+    try:
+        array = np.asarray(argument)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"{what}: found {_type_name(argument)}, which is not an array of numbers ({error})"
+        ) from error
+    dtype = array.dtype
+    if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        found = (
+            f"dtype {dtype}"
+            if isinstance(argument, np.ndarray)
+            else f"{_type_name(argument)} (dtype {dtype})"
+        )
+        raise TypeError(
+            f"{what}: found {found}, expected real numbers: float32, float64, float16, integers or booleans"
+        )
+    return array
+
+
+def is_weak(argument: Any) -> bool:
+    """Return whether a Python number, or a list of them, is given: it follows the dtype of the other
+    arguments."""
+    if isinstance(argument, (list, tuple)):
+        return all(map(is_weak, argument))
+    return isinstance(argument, (int, float)) and not isinstance(argument, np.generic)
+
+
+def common_dtype(arrays: Sequence[tuple[np.ndarray, bool]]) -> np.dtype:
+    """Return float32 or float64 for (array, whether it is weak) pairs."""
+    floating = [a.dtype for a, weak in arrays if a.dtype.kind == "f" and not weak]
+    return _FLOAT32 if floating and max(d.itemsize for d in floating) <= 4 else _FLOAT64
+
+
+def to_native(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the array in a native dtype and aligned, itself if it already is."""
+    array = array.astype(dtype, copy=False)
+    return array if array.flags.aligned else array.copy()
+
+
+def check_like(argument: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Return a float64 array of exactly that shape, or raise an error that begins with `what`.
+
+    Parameters
+    ----------
+    argument : array-like
+    shape : tuple of int
+        The shape expected.
+    what : str
+        How to call the argument.
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    array = to_real_array(argument, what)
+    if array.shape != shape:
+        raise ValueError(f"{what}: found shape {array.shape}, expected {shape}")
+    return to_native(array, _FLOAT64)
+
+
+def check_indices(argument: Any, shape: tuple[int, ...], count: int, what: str) -> np.ndarray:
+    """Return an int64 array of exactly that shape with values in 0..count-1, or raise an error."""
+    index = to_real_array(argument, what)
+    if index.shape != shape or index.dtype.kind not in "iu":
+        raise ValueError(
+            f"{what}: found shape {index.shape} and dtype {index.dtype}, expected {shape} and int64"
+        )
+    if index.size and (index.min() < 0 or index.max() >= count):
+        raise ValueError(f"{what}: found indices outside of 0..{count - 1}")
+    return index.astype(np.int64, copy=False)
+
+
+def fill_out(out: Any, result: Any) -> Any:
+    """Copy the result into the arrays that the user gave, and return those."""
+    if isinstance(result, tuple):
+        if not isinstance(out, tuple) or len(out) != len(result):
+            raise TypeError(
+                f"argument 'out': found {type(out).__name__}, expected a tuple of {len(result)} arrays"
+            )
+        for k, (o, r) in enumerate(zip(out, result, strict=True)):
+            _check_out(o, r, f"argument 'out'[{k}]")
+        for o, r in zip(out, result, strict=True):
+            o[...] = r
+        return out
+    _check_out(out, result, "argument 'out'")
+    out[...] = result
+    return out
+
+
+def _check_out(out: Any, result: np.ndarray, what: str) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{what}: found {type(out).__name__}, expected a NumPy array")
+    if out.shape != result.shape or out.dtype != result.dtype:
+        raise ValueError(
+            f"{what}: found shape {out.shape} and dtype {out.dtype}, "
+            f"expected shape {result.shape} and dtype {result.dtype}"
+        )
+    if not out.flags.writeable:
+        raise ValueError(f"{what}: found a read-only array, expected one that can be written")
+
+
+def _check_shape(array: np.ndarray, variable: Variable, what: str) -> np.ndarray:
+    dim = variable.dim
+    if variable.category == 2:
+        if array.shape == (dim,):
+            return array
+        if array.shape == (1, dim) or (array.ndim == 0 and dim == 1):
+            return array.reshape(dim)
+        raise ValueError(
+            f"{what}: found shape {array.shape}, expected ({dim},){' or a number' if dim == 1 else ''}"
+        )
+    if array.ndim == 2 and array.shape[1] == dim:
+        return array
+    rows = _ROWS[variable.category]
+    hint = ""
+    if array.ndim == 1 and (dim == 1 or array.shape[0] == dim):
+        hint = "; use a[:, None] for a column" if dim == 1 else "; use a[None, :] for a single row"
+    raise ValueError(f"{what}: found shape {array.shape}, expected ({rows}, {dim}){hint}")
+
+
+def _describe(name: str, variable: Variable) -> str:
+    return f"argument {name!r} = {_KINDS[variable.category]}({variable.dim})"
+
+
+def _type_name(thing: Any) -> str:
+    cls = type(thing)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

@@ -1,0 +1,90 @@
+"""The reference backend: dense NumPy, slow and obvious, the specification of every other backend.
+
+It stores all M x N values of the formula. Use it to check small problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from skkeops.formula.expression import Expression, Variable
+from skkeops.plan.problem import Problem
+from skkeops.reductions import Reduction
+
+from . import dense
+
+__all__ = ["Program", "evaluate", "prepare", "run"]
+
+# Where the rows of an (n, dim) array go among the axes (M, N, dim); a parameter has none.
+_LAYOUT = {0: (slice(None), None), 1: (None, slice(None)), 2: (None, None)}
+
+
+class Program:
+    """A problem ready to run.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+
+    def run(self, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """Return the state of the reduction of the whole axis.
+
+        Parameters
+        ----------
+        arrays : tuple of ndarray
+            One array per variable of the problem, in order, all of one dtype: (M, dim) for category i, (N,
+            dim) for category j, (dim,) for a parameter.
+        """
+        return run(self.problem, arrays)
+
+
+def prepare(problem: Problem) -> Program:
+    """Return a program for the problem, to be run on any arrays."""
+    return Program(problem)
+
+
+def run(problem: Problem, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Compute the values of all pairs, then reduce them. See `Program.run`."""
+    reduction: Reduction = problem.reduction
+    sizes = [1, 1]
+    placed = {}
+    for variable, array in zip(problem.variables, arrays, strict=True):
+        if variable.category < 2:
+            sizes[variable.category] = array.shape[0]
+        placed[variable.position] = array[_LAYOUT[variable.category]]
+    dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
+    values = dense.evaluate(problem.values, placed, dtype)
+    values = [np.broadcast_to(v, (*sizes, e.dim)) for v, e in zip(values, problem.values, strict=True)]
+    if problem.axis == 0:
+        values = [v.swapaxes(0, 1) for v in values]
+    return reduction.reduce(tuple(values))
+
+
+def evaluate(
+    expressions: Sequence[Expression], variables: Sequence[Variable], arrays: Sequence[np.ndarray], n: int
+) -> list[np.ndarray]:
+    """Evaluate expressions row by row: row k from row k of every array.
+
+    Parameters
+    ----------
+    expressions : sequence of Expression
+    variables : sequence of Variable
+    arrays : sequence of ndarray
+        One per variable: (n, dim), whatever its category, or (dim,) for one value shared by all rows.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    list of ndarray of shape (n, dim)
+    """
+    placed = {v.position: a for v, a in zip(variables, arrays, strict=True)}
+    dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
+    values = dense.evaluate(expressions, placed, dtype)
+    return [np.broadcast_to(value, (n, e.dim)) for value, e in zip(values, expressions, strict=True)]

@@ -1,0 +1,500 @@
+"""Genred: a formula and a reduction, as a function of NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skkeops import backends
+from skkeops.formula.expression import Expression, Variable
+from skkeops.plan.problem import Problem
+from skkeops.reductions import get_reduction
+
+from .arguments import Arguments, Checked, check_indices, check_like, fill_out, to_native, to_real_array
+from .declaration import declare
+from .derivatives import Derivatives
+from .options import check_options, warn_deprecated
+
+
+class Genred:
+    r"""A reduction of a formula over all pairs (i, j), without ever storing the pairs.
+
+    For ``axis=1`` it computes, for every i,
+
+    .. math:: c_i = \mathrm{Reduce}_j \; F(x_i, y_j, p)
+
+    and for ``axis=0`` the same for every j, reducing over i. The memory it takes is that of its input and
+    output.
+
+    Parameters
+    ----------
+    formula : str or Expression
+        The formula F, in the language of KeOps: ``"Exp(-g * SqDist(x, y)) * b"``.
+    aliases : sequence of str
+        The arguments, in the order of the call: ``"x = Vi(3)"`` is indexed by i and has 3 components, ``"y =
+        Vj(3)"`` is indexed by j, ``"g = Pm(1)"`` is a parameter. Variables written ``Var(position, dim,
+        category)`` in the formula need no alias.
+    reduction_op : str, default="Sum"
+        The reduction: ``"Sum"``, ``"LogSumExp"``, ``"SumSoftMaxWeight"``, ``"Max"``, ``"ArgKMin"``, ... See
+        `skkeops.reductions`.
+    axis : {0, 1}, default=0
+        The axis that is reduced: 0 reduces over i and gives a row per j, 1 reduces over j and gives a row per
+        i.
+    dtype : None
+        Deprecated and ignored: the dtype is that of the arrays.
+    opt_arg : int, optional
+        The number K, for ``"KMin"``, ``"ArgKMin"`` and ``"KMin_ArgKMin"``.
+    formula2 : str or Expression, optional
+        The weight G of ``"SumSoftMaxWeight"`` and of the weighted ``"LogSumExp"``.
+    cuda_type : None
+        Deprecated and ignored.
+    dtype_acc : {"auto", "float32", "float64"}, default="auto"
+        Accepted for compatibility. Sums are always accumulated in float64.
+    use_double_acc : bool, default=False
+        Accepted for compatibility; not together with `dtype_acc`.
+    sum_scheme : {"auto", "direct_sum", "block_sum", "kahan_scheme"}, default="auto"
+        Accepted for compatibility.
+    enable_chunks, rec_multVar_highdim, use_fast_math : bool
+        Accepted for compatibility; without effect.
+
+    Attributes
+    ----------
+    variables : tuple of Variable
+        The variables, in the order of the call.
+    names : tuple of str
+        Their names; a variable without an alias is called ``"Var(position,dim,category)"``.
+    reduction : Reduction
+        The reduction as an object.
+
+    Raises
+    ------
+    FormulaError
+        If a formula or an alias makes no sense. It is a ValueError, and shows the place.
+    ValueError
+        If an option has a value that it cannot have.
+
+    See Also
+    --------
+    skkeops.generic_sum, skkeops.generic_logsumexp, skkeops.generic_argmin, skkeops.generic_argkmin
+
+    Notes
+    -----
+    The formula language, the names of the reductions and the arguments follow KeOps [1]_, so that
+    ``pykeops.numpy.Genred`` can be replaced by changing the import. Differences: gradients are methods here,
+    indices are exact int64 at any size, ``"LogSumExpWeight"`` returns the logarithm and not the raw state,
+    and every mistake raises.
+
+    References
+    ----------
+    .. [1] B. Charlier, J. Feydy, J. A. Glaunès, F.-D. Collin, G. Durif, "Kernel Operations on the GPU, with
+    Autodiff,
+       without Memory Overflows", Journal of Machine Learning Research 22 (74), 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkeops import Genred
+    >>> conv = Genred("Exp(-SqDist(x, y)) * b", ["x = Vi(2)", "y = Vj(2)", "b = Vj(1)"], axis=1)
+    >>> x = np.zeros((3, 2))
+    >>> y = np.array([[0.0, 0.0], [0.0, 1.0]])
+    >>> b = np.array([[1.0], [2.0]])
+    >>> conv(x, y, b).round(4)
+    array([[1.7358],
+           [1.7358],
+           [1.7358]])
+    >>> conv.gradient(x, y, b, wrt="b", grad_output=np.ones((3, 1))).round(4)
+    array([[3.    ],
+           [1.1036]])
+    """
+
+    def __init__(
+        self,
+        formula: str | Expression,
+        aliases: Sequence[str],
+        reduction_op: str = "Sum",
+        axis: int = 0,
+        dtype: Any = None,
+        opt_arg: int | None = None,
+        formula2: str | Expression | None = None,
+        cuda_type: Any = None,
+        dtype_acc: str = "auto",
+        use_double_acc: bool = False,
+        sum_scheme: str = "auto",
+        enable_chunks: bool = True,
+        rec_multVar_highdim: bool | None = False,  # noqa: N803 (KeOps' name)
+        use_fast_math: bool = True,
+    ):
+        warn_deprecated(dtype=dtype, cuda_type=cuda_type)
+        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or axis not in (0, 1):
+            raise ValueError(f"axis must be 0 (reduce over i) or 1 (reduce over j): found {axis!r}")
+        f, g, self.variables, self.names = declare(aliases, formula, formula2)
+
+        self.formula = formula
+        self.formula2 = formula2
+        self.aliases = list(aliases)
+        self.reduction_op = reduction_op
+        self.axis = int(axis)
+        self.opt_arg = opt_arg
+        self.reduction = get_reduction(reduction_op, opt_arg, weighted=g is not None)
+        self._options = (
+            dtype_acc,
+            use_double_acc,
+            sum_scheme,
+            enable_chunks,
+            rec_multVar_highdim,
+            use_fast_math,
+        )
+        check_options(self.reduction.fold, reduction_op, *self._options)
+
+        self.nargs = len(self.variables)
+        self._problem = Problem(self.reduction, self.reduction.values(f, g), self.axis, self.variables)
+        self._arguments = Arguments(self.variables, self.names)
+        self._check = self._arguments.check
+        self._finalize = self.reduction.finalize
+        self._smallest_axis = self.reduction.smallest_axis
+        self._programs: dict[str, Any] = {}
+        self._derivatives: Derivatives | None = None
+
+    def __call__(
+        self,
+        *args: Any,
+        backend: str = "auto",
+        device_id: int = -1,
+        ranges: None = None,
+        out: Any = None,
+    ) -> Any:
+        """Reduce the formula over the arrays.
+
+        Parameters
+        ----------
+        *args : array-like
+            One per variable, in the order of the aliases: (M, dim) for ``Vi(dim)``, (N, dim) for ``Vj(dim)``,
+            (dim,) for ``Pm(dim)`` (a number will do for ``Pm(1)``). float32 and float64 are promoted
+            together, float16 becomes float32, integers follow the others. Strided, read-only and
+            memory-mapped arrays are read in place.
+        backend : {"auto", "CPU", "reference"}, default="auto"
+            ``"CPU"`` is the compiled engine, and what ``"auto"`` means for NumPy arrays; ``"reference"`` is
+            dense NumPy, for checking.
+        device_id : int, default=-1
+            Accepted for compatibility.
+        ranges : None
+            Block-sparse ranges are not supported by this version.
+        out : ndarray or tuple of ndarray, optional
+            Where to write the result: of its shape and dtype; a tuple for a reduction that returns two
+            arrays.
+
+        Returns
+        -------
+        ndarray or tuple of ndarray
+            M rows for ``axis=1``, N for ``axis=0``. Values in the dtype of the arrays, indices in int64. For
+            shapes see `skkeops.reductions`.
+
+        Raises
+        ------
+        ValueError
+            If the number of arguments, a shape or an option is wrong.
+        TypeError
+            If an argument is not an array of real numbers.
+        RuntimeError
+            If the backend cannot be used here.
+        """
+        # Small calls are all overhead: nothing is done here that could be done at construction.
+        try:
+            program = self._programs[backend]
+        except (KeyError, TypeError):
+            program = self._program(backend)
+        if ranges is not None:
+            raise ValueError("ranges must be None: block-sparse ranges are not supported by this version")
+        arrays, m, n, dtype = self._check(args)
+        if (n if self.axis else m) < self._smallest_axis:
+            raise ValueError(self._axis_too_short(m, n))
+        result = self._finalize(program.run(arrays), dtype)
+        return result if out is None else fill_out(out, result)
+
+    def gradient(
+        self,
+        *args: Any,
+        wrt: str | Variable | Sequence[str | Variable],
+        grad_output: Any = None,
+        output: Any = None,
+        backend: str = "auto",
+    ) -> Any:
+        """Return the gradient of ``(output * grad_output).sum()`` with respect to arguments.
+
+        Parameters
+        ----------
+        *args : array-like
+            As for the call.
+        wrt : str or sequence of str
+            The names of the arguments to differentiate by.
+        grad_output : array-like, optional
+            The gradient with respect to the output, of its shape. Default: ones. For a reduction that returns
+            values and indices, it is that of the values.
+        output : ndarray or tuple of ndarray, optional
+            The result of the call on the same arguments, if known: it saves a pass over the pairs for
+            LogSumExp, and for reductions that return indices. Must be right; it is not checked beyond its
+            shape.
+        backend : str, default="auto"
+            As for the call.
+
+        Returns
+        -------
+        ndarray or tuple of ndarray
+            For each name, an array of the shape of that argument, in the common dtype. A tuple if `wrt` is a
+            sequence.
+
+        Raises
+        ------
+        ValueError
+            If the reduction has no gradient (indices, raw states), a name is unknown or a shape is wrong.
+
+        Notes
+        -----
+        Max, Min and KMin pass the gradient to the first winner. Rows without a finite maximum (LogSumExp:
+        -inf) get none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Genred
+        >>> lse = Genred("x * y", ["x = Vi(1)", "y = Vj(1)"], "LogSumExp", axis=1)
+        >>> x, y = np.zeros((2, 1)), np.array([[1.0], [3.0]])
+        >>> lse.gradient(x, y, wrt="x")
+        array([[2.],
+               [2.]])
+        """
+        names = self._variables_of(wrt)
+        derivatives = self._get_derivatives()
+        checked = self._checked(args)
+        output = self._check_output(output, checked)
+        state = derivatives.forward_state(
+            output, checked, lambda: self._program(backend).run(checked[0]), backend
+        )
+        return self._gradient(args, wrt, names, checked, grad_output, state, backend)
+
+    def value_and_gradient(
+        self,
+        *args: Any,
+        wrt: str | Variable | Sequence[str | Variable],
+        grad_output: Any = None,
+        backend: str = "auto",
+    ) -> tuple[Any, Any]:
+        """Return the result of the call and the gradient, sharing the forward pass.
+
+        Parameters
+        ----------
+        *args, wrt, grad_output, backend
+            As for `gradient`.
+
+        Returns
+        -------
+        value : ndarray or tuple of ndarray
+            As the call returns it.
+        gradient : ndarray or tuple of ndarray
+            As `gradient` returns it.
+        """
+        names = self._variables_of(wrt)
+        self._get_derivatives()
+        checked = self._checked(args)
+        state = self._program(backend).run(checked[0])
+        value = self._finalize(state, checked[3])
+        return value, self._gradient(args, wrt, names, checked, grad_output, state, backend)
+
+    def jvp(
+        self, *args: Any, tangents: Mapping[str, Any], output: Any = None, backend: str = "auto"
+    ) -> np.ndarray:
+        """Return the derivative of the output along directions: the product of the Jacobian and the tangents.
+
+        Parameters
+        ----------
+        *args : array-like
+            As for the call.
+        tangents : dict of str to array-like
+            For names of arguments, a direction of the shape of that argument. The others stand still.
+        output : ndarray or tuple of ndarray, optional
+            As for `gradient`.
+        backend : str, default="auto"
+            As for the call.
+
+        Returns
+        -------
+        ndarray
+            The shape of the output's values, in the dtype of the arguments.
+
+        Raises
+        ------
+        ValueError
+            If the reduction has no derivative, a name is unknown or a shape is wrong.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Genred
+        >>> total = Genred("Square(x - y)", ["x = Vi(1)", "y = Vj(1)"], axis=1)
+        >>> total.jvp(np.ones((1, 1)), np.zeros((5, 1)), tangents={"x": np.ones((1, 1))})
+        array([[10.]])
+        """
+        if not isinstance(tangents, Mapping):
+            raise TypeError(f"tangents must be a dict of names to arrays: found {type(tangents).__name__}")
+        wrt = self._variables_of(tuple(tangents))
+        derivatives = self._get_derivatives()
+        checked = self._checked(args)
+        directions = {
+            v: self._like_argument(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
+        }
+        output = self._check_output(output, checked)
+        state = derivatives.forward_state(
+            output, checked, lambda: self._program(backend).run(checked[0]), backend
+        )
+        return derivatives.tangent(directions, checked, state, backend)
+
+    @property
+    def output_dim(self) -> int:
+        """The number of components of one value of the output: its number of columns, but for the K
+        smallest."""
+        return self.reduction.output_dim(tuple(v.dim for v in self._problem.values))[-1]
+
+    def explain(self, **options: Any) -> str:
+        """Return a text that tells what is computed once, per i, per j and per pair.
+
+        Parameters
+        ----------
+        **options
+            As for `skkeops.plan.explain`.
+        """
+        from skkeops import plan
+
+        return plan.explain(self._problem, **options)
+
+    # Helpers
+
+    def _program(self, backend: str) -> Any:
+        module = backends.get(backend)
+        program = self._programs.get(backend)
+        if program is None:
+            program = self._programs[backend] = module.prepare(self._problem)
+        return program
+
+    def _get_derivatives(self) -> Derivatives:
+        if self._derivatives is None:
+            self._derivatives = Derivatives(self._problem)
+        return self._derivatives
+
+    def _checked(self, args: tuple) -> Checked:
+        checked = self._check(args)
+        _, m, n, _ = checked
+        if (n if self.axis else m) < self._smallest_axis:
+            raise ValueError(self._axis_too_short(m, n))
+        return checked
+
+    def _gradient(self, args, wrt, variables, checked, grad_output, state, backend) -> Any:
+        shape = self._output_shape(checked)
+        e = (
+            np.ones(shape)
+            if grad_output is None
+            else check_like(grad_output, shape, "argument 'grad_output'")
+        )
+        gradients = self._derivatives.adjoint(variables, checked, e, state, backend)
+        # A parameter may have come as a number or as a row: its gradient has the same shape.
+        gradients = tuple(
+            g.reshape(np.shape(args[self._index(v)])) if v.category == 2 else g
+            for v, g in zip(variables, gradients, strict=True)
+        )
+        return gradients[0] if isinstance(wrt, (str, Variable)) else gradients
+
+    def _output_shape(self, checked: Checked) -> tuple[int, ...]:
+        _, m, n, _ = checked
+        dims = tuple(v.dim for v in self._problem.values)
+        return (m if self.axis else n, *self.reduction.output_dim(dims))
+
+    def _check_output(self, output: Any, checked: Checked) -> Any:
+        """Return the given forward result in float64, after a look at its shape."""
+        if output is None:
+            return None
+        shape = self._output_shape(checked)
+        if not (self.reduction.returns_value and self.reduction.returns_index):
+            return check_like(output, shape, "argument 'output'")
+        if not isinstance(output, tuple) or len(output) != 2:
+            raise TypeError(
+                f"argument 'output': found {type(output).__name__}, expected the tuple (values, indices)"
+            )
+        value = check_like(output[0], shape, "argument 'output'[0]")
+        count = checked[2] if self.axis else checked[1]
+        index = check_indices(output[1], shape, count, "argument 'output'[1]")
+        return value, index
+
+    def _like_argument(self, array: Any, v: Variable, checked: Checked) -> np.ndarray:
+        expected = checked[0][self._index(v)]
+        what = f"tangents[{self.names[self._index(v)]!r}]"
+        found = to_real_array(array, what)
+        if v.category == 2 and found.size == v.dim and found.ndim <= 2:
+            found = found.reshape(-1)
+        return to_native(check_like(found, expected.shape, what), checked[3])
+
+    def _index(self, v: Variable) -> int:
+        return self.variables.index(v)
+
+    def _variables_of(self, wrt: str | Variable | Sequence[str | Variable]) -> tuple[Variable, ...]:
+        wanted = (wrt,) if isinstance(wrt, (str, Variable)) else wrt
+        if not isinstance(wanted, (tuple, list)):
+            raise TypeError(f"wrt must be a name or a tuple of names: found {type(wrt).__name__}")
+        found = []
+        for name in wanted:
+            if isinstance(name, Variable) and name in self.variables:
+                found.append(name)
+            elif isinstance(name, str) and name.replace(" ", "") in self.names:
+                found.append(self.variables[self.names.index(name.replace(" ", ""))])
+            else:
+                raise ValueError(
+                    f"{name!r} is not an argument of this formula: expected one of {', '.join(self.names)}"
+                )
+        if len(set(found)) < len(found):
+            raise ValueError(f"every name may occur once: found {list(wanted)!r}")
+        return tuple(found)
+
+    def _axis_too_short(self, m: int, n: int) -> str:
+        count, letter = (n, "j") if self.axis else (m, "i")
+        if self.reduction.fold == "kmin":
+            return (
+                f"opt_arg (K) must not exceed the number of values along {letter}: "
+                f"found K = {self._smallest_axis}, expected at most {count}"
+            )
+        reduced = [
+            name for v, name in zip(self.variables, self.names, strict=True) if v.category == self.axis
+        ]
+        return (
+            f"reduction_op={self.reduction_op!r} needs at least one value to return an index: "
+            f"found no row along {letter} (arguments: {', '.join(reduced)})"
+        )
+
+    def _definition(self) -> tuple:
+        return (self._problem, self.names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Genred) and self._definition() == other._definition()
+
+    def __hash__(self) -> int:
+        return hash(self._definition())
+
+    def __reduce__(self):
+        arguments = (self.formula, self.aliases, self.reduction_op, self.axis, self.opt_arg, self.formula2)
+        return _rebuild, (*arguments, self._options)
+
+    def __repr__(self) -> str:
+        text = f"Genred({_text(self.formula)}, {self.aliases!r}, "
+        text += f"reduction_op={self.reduction_op!r}, axis={self.axis}"
+        if self.opt_arg is not None:
+            text += f", opt_arg={self.opt_arg}"
+        if self.formula2 is not None:
+            text += f", formula2={_text(self.formula2)}"
+        return text + ")"
+
+
+def _rebuild(formula, aliases, reduction_op, axis, opt_arg, formula2, options) -> Genred:
+    return Genred(formula, aliases, reduction_op, axis, None, opt_arg, formula2, None, *options)
+
+
+def _text(formula: str | Expression) -> str:
+    return repr(formula) if isinstance(formula, str) else repr(str(formula))

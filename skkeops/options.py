@@ -1,0 +1,67 @@
+"""Options of KeOps that are accepted, checked and, for now, without effect."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+_ACCUMULATORS = ("auto", "float16", "float32", "float64")
+_SUM_SCHEMES = ("auto", "direct_sum", "block_sum", "kahan_scheme")
+_SUM_FOLDS = ("sum", "shift_exp")
+
+
+def warn_deprecated(**arguments: Any) -> None:
+    """Warn of arguments of Genred that are given and no longer mean anything."""
+    for name, value in arguments.items():
+        if value is not None:
+            warnings.warn(
+                f"the argument {name!r} of Genred is deprecated and ignored: the dtype is that of the arrays",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+
+
+def check_options(
+    fold: str,
+    reduction_op: str,
+    dtype_acc: Any,
+    use_double_acc: Any,
+    sum_scheme: Any,
+    enable_chunks: Any,
+    high_dimension: Any,
+    use_fast_math: Any,
+) -> None:
+    """Refuse options that KeOps refuses; those that remain have no effect, as sums are always accumulated in
+    float64."""
+    if dtype_acc not in _ACCUMULATORS:
+        raise ValueError(
+            f"dtype_acc must be one of {', '.join(map(repr, _ACCUMULATORS))}: found {dtype_acc!r}"
+        )
+    if sum_scheme not in _SUM_SCHEMES:
+        raise ValueError(
+            f"sum_scheme must be one of {', '.join(map(repr, _SUM_SCHEMES))}: found {sum_scheme!r}"
+        )
+    switches = {
+        "use_double_acc": use_double_acc,
+        "enable_chunks": enable_chunks,
+        "rec_multVar_highdim": high_dimension,
+        "use_fast_math": use_fast_math,
+    }
+    for name, value in switches.items():
+        if value is not None and not isinstance(value, (bool, np.bool_)) and value not in (0, 1):
+            raise ValueError(f"{name} must be True or False: found {value!r}")
+    if use_double_acc and dtype_acc != "auto":
+        raise ValueError(
+            f"use_double_acc=True and dtype_acc={dtype_acc!r} exclude each other: give one of them"
+        )
+    if fold not in _SUM_FOLDS:
+        if dtype_acc != "auto" or use_double_acc:
+            raise ValueError(
+                f"dtype_acc and use_double_acc are for sums: reduction_op={reduction_op!r} has no accumulator"
+            )
+        if sum_scheme not in ("auto", "direct_sum"):
+            raise ValueError(
+                f"sum_scheme={sum_scheme!r} is for sums: reduction_op={reduction_op!r} adds nothing"
+            )

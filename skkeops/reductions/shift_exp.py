@@ -1,0 +1,228 @@
+"""Sums of exponentials that cannot overflow: log-sum-exp, softmax averages and their raw states.
+
+The state is a pair (m, s) that stands for ``exp(m) * s``: m is the largest exponent of the row, s the sum of
+``exp(F - m) * W`` over the row. W is a column of ones (``unit_column``), then the weight formula2, or only
+one of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skkeops.formula.derivative import gradient, tangent
+from skkeops.formula.operations import lookup
+
+from .base import Reduction, State
+
+
+class ShiftExp(Reduction):
+    """Common part of the reductions over the state (m, s)."""
+
+    fold = "shift_exp"
+    unit_column = True
+
+    def values(self, formula, formula2=None):
+        if formula.dim != 1:
+            raise ValueError(
+                f"formula must be scalar for reduction_op={self.name!r}: found dim {formula.dim}, expected 1"
+            )
+        return super().values(formula, formula2)
+
+    def width(self, dims: tuple[int, ...]) -> int:
+        """Return the number of columns of s."""
+        return int(self.unit_column) + (dims[1] if len(dims) > 1 else 0)
+
+    def output_dim(self, dims: tuple[int, ...]) -> tuple[int, ...]:
+        return (dims[1] if len(dims) > 1 else 1,)
+
+    def identity(self, rows: int, dims: tuple[int, ...]) -> State:
+        return np.full((rows, 1), -np.inf), np.zeros((rows, self.width(dims)))
+
+    def reduce(self, values: tuple[np.ndarray, ...], first_index: int = 0) -> State:
+        exponent = np.asarray(values[0], dtype=np.float64)
+        rows, cols, _ = exponent.shape
+        if cols == 0:
+            return self.identity(rows, tuple(v.shape[2] for v in values))
+        with np.errstate(over="ignore", invalid="ignore"):
+            m = exponent.max(axis=1)
+            weights = np.exp(exponent - _finite(m)[:, None, :])
+            columns = [weights.sum(axis=1)] if self.unit_column else []
+            columns += [(weights * value).sum(axis=1) for value in values[1:]]
+        return m, np.concatenate(columns, axis=1)
+
+    def combine(self, a: State, b: State) -> State:
+        m = np.maximum(a[0], b[0])
+        shift = _finite(m)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return m, a[1] * np.exp(a[0] - shift) + b[1] * np.exp(b[0] - shift)
+
+    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
+        """Return a state that has `output` as its result, for a derivative that starts from a saved
+        result."""
+        raise ValueError(self._no_derivative())
+
+    def saved_dims(self, dims: tuple[int, ...]) -> tuple[int, ...]:
+        return (1,)
+
+    def save(self, state: State, dtype: np.dtype):
+        # exp(F - m) <= 1 whatever the weights, so the shift is m and not the logarithm of the sum; what is
+        # left, 1/s, goes to the row factor together with the rounding of m to the dtype of the data. A row of
+        # -inf, or one whose sum is zero, gets no gradient: the shift +inf makes its exponentials 0.
+        m, s = state
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift = np.where(m == -np.inf, np.inf, m).astype(dtype)
+            rounding = np.where(np.isfinite(m), np.exp(shift - m), 1.0)
+            sums = self._sums(s)
+            scale = np.where(sums == 0, 0.0, rounding / sums)
+        return (shift,), scale
+
+    def _sums(self, s: np.ndarray) -> np.ndarray:
+        """Return the columns of s that the result divides by."""
+        return s
+
+
+class LogSumExp(ShiftExp):
+    r"""The stable ``c_i = log sum_j exp F(x_i, y_j)`` of a scalar formula, shape (M, 1).
+
+    A row of -inf, or an empty one, gives -inf; a row with +inf gives +inf, one with NaN gives NaN. Entries of
+    -inf are masks: they add nothing. With a weight, see `LogSumExpWeight`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkeops.reductions import LogSumExp
+    >>> exponents = np.log([[1.0, 2.0, 5.0]])[:, :, None]
+    >>> np.exp(LogSumExp().finalize(LogSumExp().reduce((exponents,)), np.float64))
+    array([[8.]])
+    """
+
+    name = "LogSumExp"
+    derivative = "sum"
+
+    def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (state[0] + np.log(state[1])).astype(dtype, copy=False)
+
+    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
+        return output, np.where(output == -np.inf, 0.0, 1.0)
+
+    def adjoint(self, values, variable, e, saved):
+        return gradient(values[0], variable, _exp(values[0] - saved[0]) * e)
+
+    def tangent(self, values, directions, saved):
+        return _exp(values[0] - saved[0]) * tangent(values[0], directions)
+
+
+class LogSumExpWeight(LogSumExp):
+    r"""The stable ``c_i = log sum_j exp(F(x_i, y_j)) G(x_i, y_j)``, shape (M, dim G), for a scalar F.
+
+    A row whose weighted sum is negative gives NaN, zero gives -inf.
+
+    KeOps returns the raw state (m, s) under the name ``"LogSumExpWeight"``; here it is the logarithm, the
+    same as ``"LogSumExp"`` with a ``formula2``. For the state, ask for ``"Max_SumShiftExpWeight"``.
+    """
+
+    name = "LogSumExpWeight"
+    unit_column = False
+    needs_formula2 = True
+
+    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
+        m = output.max(axis=1, keepdims=True, initial=-np.inf)
+        return m, np.where(output == -np.inf, 0.0, np.exp(output - _finite(m)))
+
+    def adjoint(self, values, variable, e, saved):
+        f, g = values
+        weighted = _exp(f - saved[0]) * e
+        return gradient(f, variable, _dot(weighted, g)) + gradient(g, variable, weighted)
+
+    def tangent(self, values, directions, saved):
+        f, g = values
+        return _exp(f - saved[0]) * (g * tangent(f, directions) + tangent(g, directions))
+
+
+class SumSoftMaxWeight(ShiftExp):
+    r"""The softmax average ``c_i = sum_j exp(F) G / sum_j exp(F)``, shape (M, dim G), for a scalar F.
+
+    An empty row, and one whose F is -inf everywhere, has no average: NaN.
+    """
+
+    name = "SumSoftMaxWeight"
+    aliases = ("SoftMax",)
+    derivative = "sum"
+    needs_formula2 = True
+
+    def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
+        s = state[1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (s[:, 1:] / s[:, :1]).astype(dtype, copy=False)
+
+    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
+        if partition is None:
+            raise ValueError(
+                "the softmax average alone does not determine its state: the state of LogSumExp is missing"
+            )
+        m, s = partition
+        return m, np.concatenate([s, np.where(s == 0, 0.0, s * output)], axis=1)
+
+    def saved_dims(self, dims: tuple[int, ...]) -> tuple[int, ...]:
+        return (1, dims[1])
+
+    def save(self, state: State, dtype: np.dtype):
+        shift, scale = super().save(state, dtype)
+        average = self.finalize(state, dtype)
+        return (*shift, np.where(state[1][:, :1] == 0, 0.0, average).astype(dtype, copy=False)), scale
+
+    def _sums(self, s: np.ndarray) -> np.ndarray:
+        return s[:, :1]
+
+    def adjoint(self, values, variable, e, saved):
+        f, g = values
+        shift, average = saved
+        weight = _exp(f - shift)
+        return gradient(f, variable, weight * _dot(e, g - average)) + gradient(g, variable, weight * e)
+
+    def tangent(self, values, directions, saved):
+        f, g = values
+        shift, average = saved
+        return _exp(f - shift) * ((g - average) * tangent(f, directions) + tangent(g, directions))
+
+
+class MaxSumShiftExp(ShiftExp):
+    """The raw state of a log-sum-exp, shape (M, 2): the largest F of the row, then the sum of ``exp(F -
+    max)``.
+
+    For code that merges partial results itself. It has no gradient; use `LogSumExp`.
+    """
+
+    name = "Max_SumShiftExp"
+    aliases = ("MaxSumShiftExp",)
+
+    def output_dim(self, dims: tuple[int, ...]) -> tuple[int, ...]:
+        return (1 + self.width(dims),)
+
+    def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
+        return np.concatenate(state, axis=1).astype(dtype, copy=False)
+
+
+class MaxSumShiftExpWeight(MaxSumShiftExp):
+    """The raw state of a weighted log-sum-exp, shape (M, 1 + dim G): max F, then the sum of ``exp(F - max)
+    G``."""
+
+    name = "Max_SumShiftExpWeight"
+    aliases = ("MaxSumShiftExpWeight",)
+    unit_column = False
+    needs_formula2 = True
+
+
+def _finite(m: np.ndarray) -> np.ndarray:
+    """Return m with its infinities replaced by 0, so that ``F - m`` is never inf - inf."""
+    return np.where(np.isinf(m), 0.0, m)
+
+
+def _exp(f):
+    return lookup("Exp").build(f)
+
+
+def _dot(f, g):
+    """Return the sum over the components of f * g, for any formulas of equal dimension."""
+    return lookup("Sum").build(f * g)
