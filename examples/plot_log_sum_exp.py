@@ -153,7 +153,10 @@ def plot(results):
 
     figure, axes = plt.subplots(len(results), 2, figsize=(11, 3.1 * len(results)), squeeze=False)
     for (title, result), (left, right) in zip(results.items(), axes, strict=True):
-        panels = ((left, "x", "c", "log-sum-exp $c_i$"), (right, "y", "g", r"gradient $g_j = \partial_{y_j} c \cdot e$"))
+        panels = (
+            (left, "x", "c", "log-sum-exp $c_i$"),
+            (right, "y", "g", r"gradient $g_j = \partial_{y_j} c \cdot e$"),
+        )
         for axis, at, name, label in panels:
             points, ours, naive = (result[key].ravel() for key in (at, name, f"{name}_naive"))
             order = np.argsort(points)
@@ -177,7 +180,8 @@ def show(figure, path):
     """On the screen if there is one, in a file otherwise (or when a path is given)."""
     import matplotlib
 
-    if path is None and matplotlib.get_backend().lower() != "agg":  # agg: what Matplotlib falls back to without a screen
+    screen = matplotlib.get_backend().lower() != "agg"  # what Matplotlib falls back to without one
+    if path is None and screen:
         import matplotlib.pyplot as plt
 
         plt.show()
