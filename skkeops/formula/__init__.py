@@ -1,0 +1,49 @@
+"""The formula language: text to expression to derivative. It knows no arrays.
+
+>>> from skkeops.formula import parse, parse_aliases, gradient
+>>> signature = parse_aliases(["x = Vi(3)", "y = Vj(3)"])
+>>> f = parse("Exp(-SqDist(x,y))", signature.by_name)
+>>> f
+Exp(-Sum(Square(Var(0,3,0)-Var(1,3,1))))
+"""
+
+from .errors import FormulaError
+from .expression import Constant, Expression, I, J, P, Variable, as_expression, postorder, variables_of
+from . import operations  # noqa: I001  before derivative, which it needs
+from .aliases import Signature, parse_aliases
+from .derivative import (
+    divergence,
+    gradient,
+    gradient_matrix,
+    gradients,
+    jacobian,
+    laplacian,
+    substitute,
+    tangent,
+)
+from .parser import parse
+
+__all__ = [
+    "Constant",
+    "Expression",
+    "FormulaError",
+    "I",
+    "J",
+    "P",
+    "Signature",
+    "Variable",
+    "as_expression",
+    "divergence",
+    "gradient",
+    "gradient_matrix",
+    "gradients",
+    "jacobian",
+    "laplacian",
+    "operations",
+    "parse",
+    "parse_aliases",
+    "postorder",
+    "substitute",
+    "tangent",
+    "variables_of",
+]

@@ -1,0 +1,439 @@
+"""Expressions: immutable, interned, with exact constants.
+
+Equal expressions are the same object, so that comparing, hashing and sharing sub-expressions cost nothing.
+Nothing here recurses on the depth of an expression: a sum of 20 000 terms is as good as one of two.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from numbers import Rational, Real
+from typing import Any, ClassVar
+
+from .errors import FormulaError
+from .limits import MAX_DIM, MAX_POSITION, MAX_TEXT
+
+__all__ = ["Constant", "Expression", "I", "J", "P", "Variable", "as_expression", "postorder", "variables_of"]
+
+I, J, P = 0, 1, 2  # noqa: E741  the categories of variables: indexed by i, by j, parameters
+
+_CATEGORY_SETS = tuple(
+    frozenset(category for category in (I, J, P) if mask >> category & 1) for mask in range(8)
+)
+_MAX_BITS = 2200  # longer numerators and denominators are rounded to the nearest double
+
+_interned: weakref.WeakValueDictionary[tuple, Expression] = weakref.WeakValueDictionary()
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """A forked child must not inherit a lock that another thread held."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+class Expression:
+    """A node of a formula: a variable, a constant, or an operation applied to expressions.
+
+    Attributes
+    ----------
+    args : tuple of Expression
+        The arguments.
+    params : tuple of hashable
+        The integer parameters.
+    dim : int
+        The number of components of the value.
+    categories : frozenset of int
+        The categories of the variables below: 0 (i), 1 (j), 2 (parameter).
+    """
+
+    __slots__ = ("__weakref__", "_mask", "args", "dim", "params")
+
+    name: ClassVar[str] = ""
+    args: tuple[Expression, ...]
+    params: tuple
+    dim: int
+
+    __array_ufunc__ = None  # NumPy scalars and arrays leave the operators to us
+    __iter__ = None
+
+    @classmethod
+    def _new(cls, args: tuple[Expression, ...] = (), params: tuple = ()) -> Expression:
+        """The one node with these arguments and parameters, which must have been checked."""
+        key = (cls, args, params)
+        node = _interned.get(key)
+        if node is not None:
+            return node
+        dim = cls.output_dim(args, params)
+        if dim > MAX_DIM:
+            raise FormulaError(f"{cls.name} would have {dim} components, the limit is {MAX_DIM}")
+        with _lock:
+            node = _interned.get(key)
+            if node is None:
+                node = object.__new__(cls)
+                set_ = object.__setattr__
+                set_(node, "args", args)
+                set_(node, "params", params)
+                set_(node, "dim", dim)
+                set_(node, "_mask", cls._category_mask(args, params))
+                _interned[key] = node
+            return node
+
+    @classmethod
+    def output_dim(cls, args: tuple[Expression, ...], params: tuple) -> int:
+        """The number of components, from checked arguments."""
+        raise NotImplementedError
+
+    @classmethod
+    def _category_mask(cls, args: tuple[Expression, ...], params: tuple) -> int:
+        mask = 0
+        for arg in args:
+            mask |= arg._mask
+        return mask
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"expressions are immutable, {name!r} cannot be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"expressions are immutable, {name!r} cannot be deleted")
+
+    @property
+    def categories(self) -> frozenset[int]:
+        """The categories of the variables below this node."""
+        return _CATEGORY_SETS[self._mask]
+
+    def rebuild(self, args: tuple[Expression, ...]) -> Expression:
+        """The same operation on other arguments, simplified."""
+        return self
+
+    # -- copies and pickles are the same object ---------------------------------------------------------------
+    def __copy__(self) -> Expression:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Expression:
+        return self
+
+    def __reduce__(self):
+        nodes = postorder(self)
+        index = {node: k for k, node in enumerate(nodes)}
+        program = tuple((node.name, tuple(index[arg] for arg in node.args), node.params) for node in nodes)
+        return _from_program, (program,)
+
+    # -- text -------------------------------------------------------------------------------------------------
+    def to_text(self, names: Mapping[Variable, str] | None = None) -> str:
+        """The formula as text that parses back to this expression.
+
+        Parameters
+        ----------
+        names : mapping of Variable to str, optional
+            Names to print for variables; the others print as ``Var(position,dim,category)``.
+
+        Raises
+        ------
+        FormulaError
+            If shared sub-expressions make the text longer than the parser accepts.
+        """
+        from .printer import to_text
+
+        text = to_text(self, names, MAX_TEXT)
+        if text is None:
+            raise FormulaError(f"the text of this formula is longer than {MAX_TEXT} characters")
+        return text
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        from .printer import to_text
+
+        text = to_text(self, None, 300)
+        if text is None:
+            return f"<{self.name} expression of dim {self.dim}>"
+        return text
+
+    # -- operators --------------------------------------------------------------------------------------------
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "a formula has no truth value: chained comparisons, 'and', 'or' and 'if' do not apply to formulas; "
+            "multiply comparisons or use IfElse"
+        )
+
+    def __pos__(self) -> Expression:
+        return self
+
+    def __neg__(self) -> Expression:
+        return _build("Minus", self)
+
+    def __abs__(self) -> Expression:
+        return _build("Abs", self)
+
+    def __add__(self, other: Any) -> Expression:
+        return _binary("Add", self, other)
+
+    def __radd__(self, other: Any) -> Expression:
+        return _binary("Add", other, self)
+
+    def __sub__(self, other: Any) -> Expression:
+        return _binary("Subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Expression:
+        return _binary("Subtract", other, self)
+
+    def __mul__(self, other: Any) -> Expression:
+        return _binary("Mult", self, other)
+
+    def __rmul__(self, other: Any) -> Expression:
+        return _binary("Mult", other, self)
+
+    def __truediv__(self, other: Any) -> Expression:
+        return _binary("Divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Expression:
+        return _binary("Divide", other, self)
+
+    def __pow__(self, other: Any) -> Expression:
+        return _binary("Powf", self, other)
+
+    def __rpow__(self, other: Any) -> Expression:
+        return _binary("Powf", other, self)
+
+    def __or__(self, other: Any) -> Expression:
+        return _binary("Scalprod", self, other)
+
+    def __ror__(self, other: Any) -> Expression:
+        return _binary("Scalprod", other, self)
+
+    def __lt__(self, other: Any) -> Expression:
+        return _binary("LessThan", self, other)
+
+    def __gt__(self, other: Any) -> Expression:
+        return _binary("LessThan", other, self)
+
+    def __le__(self, other: Any) -> Expression:
+        return _binary("LessOrEqual", self, other)
+
+    def __ge__(self, other: Any) -> Expression:
+        return _binary("LessOrEqual", other, self)
+
+
+class Variable(Expression):
+    """An array given at call time.
+
+    Parameters
+    ----------
+    position : int
+        Which of the arrays of a call.
+    dim : int
+        The number of components.
+    category : {0, 1, 2}
+        0: one row per i; 1: one row per j; 2: a parameter.
+
+    Examples
+    --------
+    >>> Variable(0, 3, 1)
+    Var(0,3,1)
+    """
+
+    __slots__ = ()
+    name = "Var"
+
+    def __new__(cls, position: int, dim: int, category: int) -> Variable:
+        position, dim = integer(position, "Var", "position"), integer(dim, "Var", "dim")
+        category = integer(category, "Var", "category")
+        if not 0 <= position < MAX_POSITION:
+            raise FormulaError(f"the position of a variable must be in 0..{MAX_POSITION - 1}, got {_short(position)}")
+        if not 1 <= dim <= MAX_DIM:
+            raise FormulaError(f"the dim of a variable must be in 1..{MAX_DIM}, got {_short(dim)}")
+        if category not in (I, J, P):
+            raise FormulaError(
+                f"the category of a variable must be 0 (i), 1 (j) or 2 (parameter), got {_short(category)}"
+            )
+        return cls._new((), (position, dim, category))
+
+    @classmethod
+    def output_dim(cls, args, params):
+        return params[1]
+
+    @classmethod
+    def _category_mask(cls, args, params):
+        return 1 << params[2]
+
+    @property
+    def position(self) -> int:
+        """Which of the arrays of a call."""
+        return self.params[0]
+
+    @property
+    def category(self) -> int:
+        """0: indexed by i; 1: indexed by j; 2: parameter."""
+        return self.params[2]
+
+
+class Constant(Expression):
+    """An exact rational number, in each of ``dim`` components.
+
+    Examples
+    --------
+    >>> Constant(0.1).value
+    Fraction(1, 10)
+    """
+
+    __slots__ = ()
+    name = "Constant"
+
+    def __new__(cls, value: int | float | Rational | str, dim: int = 1) -> Constant:
+        if not isinstance(value, Fraction):
+            value = _exact(value)
+        dim = integer(dim, "Constant", "dim")
+        if not 1 <= dim <= MAX_DIM:
+            raise FormulaError(f"the dim of a constant must be in 1..{MAX_DIM}, got {_short(dim)}")
+        return cls._of(value, dim)
+
+    @classmethod
+    def _of(cls, value: Fraction, dim: int = 1) -> Constant:
+        numerator, denominator = value.numerator, value.denominator
+        size = numerator.bit_length(), denominator.bit_length()
+        if max(size) > 900:
+            as_float = 0.0
+            if size[0] - size[1] <= 1100:
+                try:
+                    as_float = numerator / denominator
+                except OverflowError:
+                    as_float = math.inf
+            else:
+                as_float = math.inf
+            if math.isinf(as_float):
+                raise FormulaError("a constant is too large for a float64 (above 1.8e308)")
+            if as_float == 0.0 and numerator:
+                raise FormulaError("a constant is too small for a float64 (below 5e-324)")
+            if max(size) > _MAX_BITS:
+                numerator, denominator = as_float.as_integer_ratio()
+        return cls._new((), (numerator, denominator, dim))
+
+    @classmethod
+    def output_dim(cls, args, params):
+        return params[2]
+
+    @property
+    def value(self) -> Fraction:
+        """The exact value."""
+        return Fraction(self.params[0], self.params[1])
+
+    def __float__(self) -> float:
+        return self.params[0] / self.params[1]
+
+
+def _exact(value: Any) -> Fraction:
+    if isinstance(value, bool):
+        return Fraction(int(value))
+    if isinstance(value, Rational):
+        return Fraction(value.numerator, value.denominator)
+    try:
+        return Fraction(operator.index(value))
+    except TypeError:
+        pass
+    if isinstance(value, Real) or hasattr(value, "__float__"):
+        as_float = float(value)
+        if not math.isfinite(as_float):
+            raise FormulaError(f"a constant must be finite, got {as_float}")
+        shortest = repr(as_float) if isinstance(value, float) else str(value)
+        try:
+            return Fraction(shortest)  # the decimal text: 0.1 is one tenth
+        except ValueError:
+            return Fraction(as_float)
+    raise TypeError(f"a constant must be a real number, got {type(value).__name__}")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 100:
+        return "a very large integer" if value > 0 else "a very large negative integer"
+    return repr(value)
+
+
+def integer(value: Any, name: str, parameter: str) -> int:
+    """``value`` as a Python int; floats are refused."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        pass
+    if isinstance(value, Expression):
+        value = value if not isinstance(value, Constant) else f"the constant {value}"
+    raise FormulaError(f"{name}: parameter {parameter!r} must be an integer, got {value!r}")
+
+
+def as_expression(value: Any) -> Expression:
+    """An expression as it is, a real number as a constant."""
+    if isinstance(value, Expression):
+        return value
+    return Constant(value)
+
+
+def postorder(*roots: Expression) -> list[Expression]:
+    """Every distinct node below ``roots`` once, arguments before their users.
+
+    Examples
+    --------
+    >>> x = Variable(0, 1, 0)
+    >>> postorder(x, x)
+    [Var(0,1,0)]
+    """
+    done: set[Expression] = set()
+    order: list[Expression] = []
+    stack: list[tuple[Expression, Iterator[Expression]]] = []
+    for root in roots:
+        if root in done:
+            continue
+        done.add(root)
+        stack.append((root, iter(root.args)))
+        while stack:
+            node, rest = stack[-1]
+            for arg in rest:
+                if arg not in done:
+                    done.add(arg)
+                    stack.append((arg, iter(arg.args)))
+                    break
+            else:
+                stack.pop()
+                order.append(node)
+    return order
+
+
+def variables_of(*roots: Expression) -> tuple[Variable, ...]:
+    """The variables below ``roots``, by position."""
+    found = [node for node in postorder(*roots) if isinstance(node, Variable)]
+    return tuple(sorted(found, key=lambda variable: variable.params))
+
+
+def _build(name: str, *arguments: Any) -> Expression:
+    from .operations import lookup
+
+    return lookup(name).build(*arguments)
+
+
+def _binary(name: str, left: Any, right: Any) -> Expression:
+    try:
+        left, right = as_expression(left), as_expression(right)
+    except TypeError:
+        return NotImplemented
+    return _build(name, left, right)
+
+
+def _from_program(program: Iterable[tuple[str, tuple[int, ...], tuple]]) -> Expression:
+    """Rebuild a pickled expression."""
+    from .operations import lookup
+
+    nodes: list[Expression] = []
+    for name, arguments, params in program:
+        cls = {"Var": Variable, "Constant": Constant}.get(name) or lookup(name)
+        nodes.append(cls._new(tuple(nodes[k] for k in arguments), params))
+    return nodes[-1]

@@ -1,0 +1,57 @@
+"""The operations of the language, each defined once.
+
+``registry`` maps the name of every operation to its definition; ``lookup(name)`` also knows aliases.
+"""
+
+from . import families  # noqa: F401, I001  first: the modules below import one another
+from .arithmetic import Add, Divide, Minus, Mult, Subtract
+from .base import Composite, Operation, composite, lookup, register, registry
+from .families import Bilinear, Contraction, Elementwise, Selection
+from .literals import AutoFactorize, Factorize, IntCst, IntInv, RatCst, Var, Zero
+from .norms import (
+    Norm2,
+    Normalize,
+    SqDist,
+    SqNorm2,
+    SqNormDiag,
+    SqNormIso,
+    SymSqNorm,
+    WeightedSqDist,
+    WeightedSqNorm,
+)
+from .piecewise import (
+    Abs,
+    Clamp,
+    ClampInt,
+    DiffClampInt,
+    Equal,
+    Floor,
+    IfElse,
+    LessOrEqual,
+    LessThan,
+    Mod,
+    NotEqual,
+    ReLU,
+    Round,
+    Sign,
+    Step,
+)
+from .powers import Inv, Pow, Powf, Rsqrt, Sqrt, Square
+from .products import Kron, MatVecMult, Scalprod, TensorDot, TensorProd, VecMatMult
+from .selections import Concat, Elem, ElemT, Extract, ExtractT, SumT
+from .splines import BSpline
+from .symbolic import AdjointOperator, Diff, Divergence, Grad, GradMatrix, Laplacian, TraceOperator
+from .transcendental import Acos, Asin, Atan, Atan2, Cos, Exp, Log, Sin, SinXDivX, XLogX
+from .vectors import ArgMax, ArgMin, Max, Min, OneHot, Sum
+
+__all__ = [
+    "Abs", "Acos", "Add", "AdjointOperator", "ArgMax", "ArgMin", "Asin", "Atan", "Atan2", "AutoFactorize", "BSpline",
+    "Bilinear", "Clamp", "ClampInt", "Composite", "Concat", "Contraction", "Cos", "Diff", "DiffClampInt", "Divergence",
+    "Divide", "Elem", "ElemT", "Elementwise", "Equal", "Exp", "Extract", "ExtractT", "Factorize", "Floor", "Grad",
+    "GradMatrix", "IfElse", "IntCst", "IntInv", "Inv", "Kron", "Laplacian", "LessOrEqual", "LessThan", "Log",
+    "MatVecMult", "Max", "Min", "Minus", "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow",
+    "Powf", "RatCst", "ReLU", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX", "SqDist",
+    "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum", "SumT", "SymSqNorm",
+    "TensorDot", "TensorProd", "TraceOperator", "Var", "VecMatMult", "WeightedSqDist", "WeightedSqNorm", "XLogX",
+    "Zero", "composite", "lookup", "register", "registry",
+]  # fmt: skip

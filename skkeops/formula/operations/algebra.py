@@ -1,0 +1,66 @@
+"""Rational coefficients: ``c * f`` is kept with one constant at the left."""
+
+from __future__ import annotations
+
+from ..expression import Constant, Expression
+from . import arithmetic, powers
+
+__all__ = ["is_constant", "is_scaled_vector", "multiply", "scale", "split"]
+
+
+def is_constant(f: Expression, value: int) -> bool:
+    """Whether ``f`` is that integer, in all components."""
+    return type(f) is Constant and f.params[0] == value and f.params[1] == 1
+
+
+def is_scaled_vector(f: Expression) -> bool:
+    """Whether ``f`` is a product (scalar) * (vector)."""
+    return type(f) is arithmetic.Mult and f.dim > 1 and f.args[0].dim == 1
+
+
+def split(f: Expression):
+    """``(c, g)`` with ``f = c * g``, ``c`` rational and ``g`` without a coefficient; constants are left whole."""
+    cls = type(f)
+    if cls is arithmetic.Minus:
+        return -1, f.args[0]
+    if cls is arithmetic.Mult:
+        a, b = f.args
+        if type(a) is Constant:
+            return a.value, b
+        if type(a) is arithmetic.Mult and a.dim == 1 < b.dim and type(a.args[0]) is Constant:
+            return a.args[0].value, arithmetic.Mult._new((a.args[1], b))
+    return 1, f
+
+
+def scale(c, f: Expression) -> Expression:
+    """``c * f`` for a rational ``c`` and an ``f`` without a coefficient."""
+    if c == 1:
+        return f
+    if c == 0:
+        return Constant(0, f.dim)
+    if c == -1:
+        if type(f) is arithmetic.Subtract:
+            return arithmetic.Subtract.build(f.args[1], f.args[0])
+        return arithmetic.Minus._new((f,))
+    constant = Constant._of(c)
+    if is_scaled_vector(f):
+        s, vector = f.args
+        return arithmetic.Mult._new((arithmetic.Mult._new((constant, s)), vector))
+    return arithmetic.Mult._new((constant, f))
+
+
+def multiply(f: Expression, g: Expression) -> Expression:
+    """The product of two expressions without coefficients: scalars are gathered at the left of vectors."""
+    if f is g:
+        return powers.Square.build(f)
+    if f.dim > 1:
+        if g.dim == 1:
+            f, g = g, f
+        elif is_scaled_vector(f):
+            return multiply(f.args[0], multiply(f.args[1], g))
+        elif is_scaled_vector(g):
+            return multiply(g.args[0], multiply(f, g.args[1]))
+    if f.dim < g.dim and is_scaled_vector(g):
+        s, vector = g.args
+        return arithmetic.Mult._new((multiply(f, s), vector))
+    return arithmetic.Mult._new((f, g))

@@ -1,0 +1,218 @@
+"""What an operation declares, and the registry where formulas find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from ..errors import FormulaError, suggestion
+from ..expression import Expression, as_expression, integer
+
+__all__ = ["Composite", "Operation", "composite", "lookup", "register", "registry"]
+
+registry: dict[str, type[Operation] | Composite] = {}
+"""Every operation of the language by its name."""
+
+_by_any_name: dict[str, type[Operation] | Composite] = {}
+
+_NOT_YET = {
+    **dict.fromkeys(
+        (
+            "Real2Complex Imag2Complex ComplexReal ComplexImag Conj ComplexAbs ComplexSquareAbs ComplexAngle ComplexSum "
+            "ComplexSumT ComplexAdd ComplexSubtract ComplexMult ComplexDivide ComplexRealScal ComplexExp ComplexExp1j "
+            "ComplexScal ComplexMinus"
+        ).split(),
+        "complex operations are not supported yet",
+    ),
+    "SoftDTW_SqDist": "SoftDTW_SqDist is not supported yet",
+}
+
+
+def lookup(name: str) -> type[Operation] | Composite:
+    """The operation called ``name`` (or with that alias).
+
+    Examples
+    --------
+    >>> lookup("Exp").name
+    'Exp'
+    """
+    found = _by_any_name.get(name)
+    if found is None:
+        if name in _NOT_YET:
+            raise FormulaError(f"{name}: {_NOT_YET[name]}")
+        raise FormulaError(f"unknown operation {name[:60]!r}{suggestion(name, _by_any_name)}")
+    return found
+
+
+def register(operation):
+    """Class decorator: make an operation known to the language."""
+    for name in (operation.name, *operation.aliases):
+        if name in _by_any_name:
+            raise ValueError(f"two operations are called {name!r}")
+        _by_any_name[name] = operation
+    registry[operation.name] = operation
+    return operation
+
+
+def bind(operation, values: Sequence[Any]) -> tuple[tuple[Expression, ...], tuple]:
+    """Split what an operation is called with into expressions and checked parameters."""
+    n_formulas, n_params = len(operation.arguments), len(operation.parameters)
+    most = n_formulas + n_params
+    least = most - operation.optional
+    if not least <= len(values) <= most:
+        names = [*operation.arguments, *operation.parameters]
+        names[least:] = [f"[{name}]" for name in names[least:]]
+        expected = str(most) if least == most else f"{least} to {most}"
+        plural = "" if most == 1 else "s"
+        raise FormulaError(
+            f"{operation.name} takes {expected} argument{plural} ({', '.join(names)}), got {len(values)}"
+        )
+    args = tuple([as_expression(value) for value in values[:n_formulas]])
+    if n_params == 0:
+        return args, ()
+    params = []
+    for parameter, value in zip(operation.parameters, values[n_formulas:], strict=False):
+        if parameter in operation.list_parameters:
+            if value is not None:
+                value = integers(value, operation.name, parameter)
+        else:
+            value = integer(value, operation.name, parameter)
+        params.append(value)
+    return args, tuple(params)
+
+
+def integers(value: Any, name: str, parameter: str) -> tuple[int, ...]:
+    """``value`` as a tuple of ints."""
+    if isinstance(value, (str, Expression)) or not hasattr(value, "__iter__"):
+        shown = repr(value)[:60]
+        raise FormulaError(f"{name}: parameter {parameter!r} must be a list of integers, got {shown}")
+    return tuple([integer(item, name, parameter) for item in value])
+
+
+class Operation(Expression):
+    """An operation applied to expressions; calling the class builds a simplified expression.
+
+    Class attributes
+    ----------------
+    name, aliases : str and tuple of str
+        As in formulas.
+    arguments, parameters : tuple of str
+        The names of the formulas, then of the integers, that it is called with.
+    optional : int
+        How many of these, counted from the end, may be left out.
+    list_parameters : tuple of str
+        The parameters that are lists of integers.
+    opcode : str or None
+        The instruction of the tile engine; the families Selection and Bilinear need none.
+    cuda : str or None
+        A CUDA C++ expression: ``{0}``, ``{1}`` are the arguments, ``{real}`` the type, ``{p0}``, ``{p1}`` the parameters.
+    cuda_functions : str
+        Device functions that ``cuda`` calls.
+    domain : tuple of (low, high)
+        For each argument, values where the operation is smooth, for testing.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ("f",)
+    parameters: ClassVar[tuple[str, ...]] = ()
+    list_parameters: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[int] = 0
+    aliases: ClassVar[tuple[str, ...]] = ()
+    opcode: ClassVar[str | None] = None
+    cuda: ClassVar[str | None] = None
+    cuda_functions: ClassVar[str] = ""
+    domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0),)
+
+    def __new__(cls, *arguments: Any) -> Expression:
+        return cls.build(*arguments)
+
+    @classmethod
+    def build(cls, *arguments: Any) -> Expression:
+        """Check the arguments and return a simplified expression."""
+        args, params = bind(cls, arguments)
+        params = cls.check(args, params)
+        simple = cls.simplify(args, params)
+        return cls._new(args, params) if simple is None else simple
+
+    @classmethod
+    def check(cls, args: tuple[Expression, ...], params: tuple) -> tuple:
+        """Refuse what makes no sense; return the parameters in full."""
+        return params
+
+    @classmethod
+    def simplify(cls, args: tuple[Expression, ...], params: tuple) -> Expression | None:
+        """A simpler expression with the same value, if there is one."""
+        return None
+
+    @classmethod
+    def output_dim(cls, args: tuple[Expression, ...], params: tuple) -> int:
+        return 1
+
+    def rebuild(self, args: tuple[Expression, ...]) -> Expression:
+        return type(self).build(*args, *self.params)
+
+    def printed_params(self) -> tuple:
+        """The parameters that formulas show."""
+        return self.params
+
+    @property
+    def immediates(self) -> tuple[float, ...]:
+        """The numbers that the instruction takes."""
+        return ()
+
+    def numpy(self, *arrays):
+        """The meaning: arrays ``(..., dim_k)`` that broadcast to an array ``(..., dim)``."""
+        raise NotImplementedError(f"{self.name} has no NumPy meaning")
+
+    def adjoint(self, k: int, e: Expression) -> Expression | None:
+        """``(d self / d args[k])^T e``; None for zero."""
+        raise FormulaError(f"{self.name} is not differentiable")
+
+    def tangent(self, directions: Sequence[Expression | None]) -> Expression | None:
+        """The derivative when each argument moves in a direction (None: it does not move)."""
+        raise FormulaError(f"{self.name} is not differentiable")
+
+
+class Composite:
+    """A name of the language that builds other operations."""
+
+    opcode = None
+
+    def __init__(self, function: Callable[..., Expression], name: str, arguments: str, parameters: str, **options):
+        self.function = function
+        self.name = name
+        self.arguments = tuple(arguments.split())
+        self.parameters = tuple(parameters.split())
+        self.aliases: tuple[str, ...] = options.pop("aliases", ())
+        self.list_parameters: tuple[str, ...] = options.pop("list_parameters", ())
+        self.optional: int = options.pop("optional", 0)
+        self.domain = options.pop("domain", ((-2.0, 2.0),) * len(self.arguments))
+        if options:
+            raise TypeError(f"unknown options {sorted(options)}")
+        self.__doc__ = function.__doc__
+
+    def build(self, *arguments: Any) -> Expression:
+        """Check the number of arguments and the parameters, and build."""
+        args, params = bind(self, arguments)
+        try:
+            return self.function(*args, *params)
+        except FormulaError as error:
+            if error.message.startswith(f"{self.name}: "):
+                raise
+            raise FormulaError(f"{self.name}: {error.message}") from None
+
+    __call__ = build
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+    def __reduce__(self):
+        return lookup, (self.name,)
+
+
+def composite(name: str, arguments: str = "", parameters: str = "", **options) -> Callable[[Callable], Composite]:
+    """Decorator: a function of expressions (then of integers) becomes an operation of the language."""
+
+    def decorate(function: Callable[..., Expression]) -> Composite:
+        return register(Composite(function, name, arguments, parameters, **options))
+
+    return decorate

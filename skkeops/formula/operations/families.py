@@ -1,0 +1,138 @@
+"""The families of operations; a backend has one rule for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormulaError
+from ..expression import Constant, Expression
+from .base import Operation, bind
+
+__all__ = ["Bilinear", "Contraction", "Elementwise", "Selection", "add_up", "broadcast"]
+
+
+def broadcast(f: Expression, dim: int) -> Expression:
+    """``f``, replicated if it has one component and ``dim`` are wanted."""
+    return f if f.dim == dim else selections.SumT.build(f, dim)
+
+
+def add_up(terms: Sequence[Expression | None], dim: int) -> Expression | None:
+    """The sum of the terms that are not None, broadcast to ``dim``."""
+    total = None
+    for term in terms:
+        if term is not None:
+            total = term if total is None else arithmetic.Add.build(total, term)
+    return None if total is None else broadcast(total, dim)
+
+
+class Elementwise(Operation):
+    """The same scalar function in every component; dims are equal, or 1."""
+
+    @classmethod
+    def build(cls, *arguments: Any) -> Expression:
+        args, params = bind(cls, arguments)
+        dim = 1
+        for arg in args:
+            if arg.dim != 1:
+                if dim == 1:
+                    dim = arg.dim
+                elif dim != arg.dim:
+                    dims = [str(a.dim) for a in args]
+                    listed = ", ".join(dims[:-1]) + " and " + dims[-1]
+                    raise FormulaError(f"{cls.name}: the dims {listed} do not go together: they must be equal, or 1")
+        params = cls.check(args, params)
+        if dim != 1:
+            # what is the same in all components is computed once
+            args = tuple([_replicated(arg) for arg in args])
+        result = cls.simplify(args, params)
+        if result is None:
+            result = cls._new(args, params)
+        return result if result.dim == dim else selections.SumT.build(result, dim)
+
+    @classmethod
+    def output_dim(cls, args, params):
+        dim = 1
+        for arg in args:
+            if arg.dim != 1:
+                dim = arg.dim
+        return dim
+
+    def partial(self, k: int) -> Expression | None:
+        """The derivative with respect to argument ``k``, component by component; None for zero."""
+        return None
+
+    def partials(self) -> tuple[Expression | None, ...]:
+        """The derivatives with respect to all arguments."""
+        return tuple(self.partial(k) for k in range(len(self.args)))
+
+    def adjoint(self, k: int, e: Expression) -> Expression | None:
+        partial = self.partial(k)
+        if partial is None:
+            return None
+        product = arithmetic.Mult.build(partial, e)
+        return product if product.dim == self.args[k].dim else vectors.Sum.build(product)
+
+    def tangent(self, directions):
+        terms = []
+        for k, direction in enumerate(directions):
+            partial = None if direction is None else self.partial(k)
+            terms.append(None if partial is None else arithmetic.Mult.build(partial, direction))
+        return add_up(terms, self.dim)
+
+
+def _replicated(arg: Expression) -> Expression:
+    """The single component that ``arg`` replicates, or ``arg``."""
+    if type(arg) is selections.SumT:
+        return arg.args[0]
+    if type(arg) is Constant and arg.dim > 1:
+        return Constant._of(arg.value)
+    return arg
+
+
+class Selection(Operation):
+    """Every component of the result is a component of an argument, or zero."""
+
+    def selection(self) -> tuple[tuple[int, int] | None, ...]:
+        """For each component of the result ``(argument, component)``, or None for zero."""
+        raise NotImplementedError
+
+    def tangent(self, directions):
+        if all(direction is None for direction in directions):
+            return None
+        filled = [
+            Constant(0, arg.dim) if direction is None else direction
+            for arg, direction in zip(self.args, directions, strict=True)
+        ]
+        return self.rebuild(tuple(filled))
+
+
+class Bilinear(Operation):
+    """Every component of the result is a sum of products of components of two arguments."""
+
+    arguments = ("f", "g")
+    domain = ((-2.0, 2.0), (-2.0, 2.0))
+
+    def terms(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """For each component of the result the pairs of components whose products are summed."""
+        raise NotImplementedError
+
+    def tangent(self, directions):
+        f, g = self.args
+        df, dg = directions
+        left = None if df is None else self.rebuild((df, g))
+        right = None if dg is None else self.rebuild((f, dg))
+        return add_up((left, right), self.dim)
+
+
+class Contraction(Operation):
+    """All components of one argument to a single number."""
+
+    def numpy(self, f: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+# at the end: these modules need the families above
+from . import arithmetic, selections, vectors  # noqa: E402

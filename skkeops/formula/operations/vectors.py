@@ -1,0 +1,167 @@
+"""From the components of one vector to a number, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import FormulaError
+from ..expression import Constant
+from ..limits import MAX_DIM
+from . import algebra, arithmetic, products, selections
+from .base import Operation, register
+from .families import Contraction
+
+__all__ = ["ArgMax", "ArgMin", "Max", "Min", "OneHot", "Sum"]
+
+
+@register
+class Sum(Contraction):
+    """``Sum(f)``: the sum of the components."""
+
+    name = "Sum"
+    opcode = "sum"
+
+    @classmethod
+    def simplify(cls, args, params):
+        (f,) = args
+        if f.dim == 1:
+            return f
+        kind = type(f)
+        if kind is Constant:
+            return Constant._of(f.value * f.dim)
+        if kind is selections.SumT:
+            return arithmetic.Mult.build(f.dim, f.args[0])
+        if kind in (selections.ElemT, selections.ExtractT):
+            return cls.build(f.args[0])
+        c, f = algebra.split(f)
+        if type(f) is arithmetic.Mult:
+            a, b = f.args
+            if a.dim == 1:
+                return arithmetic.Mult.build(arithmetic.Mult.build(Constant._of(c), a), cls.build(b))
+            return arithmetic.Mult.build(Constant._of(c), products.Scalprod.build(a, b))
+        if type(f) is arithmetic.Divide and f.args[1].dim == 1:
+            total = arithmetic.Divide.build(cls.build(f.args[0]), f.args[1])
+            return arithmetic.Mult.build(Constant._of(c), total)
+        return None if c == 1 else algebra.scale(c, cls._new((f,)))
+
+    def numpy(self, f):
+        return f.sum(axis=-1, keepdims=True)
+
+    def adjoint(self, k, e):
+        return selections.SumT.build(e, self.args[0].dim)
+
+    def tangent(self, directions):
+        return None if directions[0] is None else Sum.build(directions[0])
+
+
+class _Extremum(Contraction):
+    _better = staticmethod(np.greater)
+
+    @classmethod
+    def simplify(cls, args, params):
+        (f,) = args
+        return f if f.dim == 1 else None
+
+    def _winner(self, f):
+        """Value and index of the first best component; a NaN never wins, and is never beaten."""
+        value = f[..., 0]
+        index = np.zeros(value.shape, f.dtype)
+        for k in range(1, f.shape[-1]):
+            better = self._better(f[..., k], value)
+            value = np.where(better, f[..., k], value)
+            index = np.where(better, np.asarray(k, f.dtype), index)
+        return value[..., None], index[..., None]
+
+    def numpy(self, f):
+        return self._winner(f)[0]
+
+    def _one_hot(self):
+        index = (ArgMax if type(self) is Max else ArgMin).build(self.args[0])
+        return OneHot.build(index, self.args[0].dim)
+
+    def adjoint(self, k, e):
+        return arithmetic.Mult.build(self._one_hot(), e)
+
+    def tangent(self, directions):
+        return None if directions[0] is None else products.Scalprod.build(self._one_hot(), directions[0])
+
+
+@register
+class Max(_Extremum):
+    """``Max(f)``: the largest component; the gradient goes to the first one that attains it."""
+
+    name = "Max"
+    opcode = "vmax"
+
+
+@register
+class Min(_Extremum):
+    """``Min(f)``: the smallest component; the gradient goes to the first one that attains it."""
+
+    name = "Min"
+    opcode = "vmin"
+    _better = staticmethod(np.less)
+
+
+class _ArgExtremum(_Extremum):
+    @classmethod
+    def simplify(cls, args, params):
+        return Constant(0) if args[0].dim == 1 else None
+
+    def numpy(self, f):
+        return self._winner(f)[1]
+
+    def adjoint(self, k, e):
+        return None
+
+    def tangent(self, directions):
+        return None
+
+
+@register
+class ArgMax(_ArgExtremum):
+    """``ArgMax(f)``: the index, from 0, of the largest component (the first of equals); its derivative is 0."""
+
+    name = "ArgMax"
+    opcode = "vargmax"
+
+
+@register
+class ArgMin(_ArgExtremum):
+    """``ArgMin(f)``: the index, from 0, of the smallest component (the first of equals); its derivative is 0."""
+
+    name = "ArgMin"
+    opcode = "vargmin"
+    _better = staticmethod(np.less)
+
+
+@register
+class OneHot(Operation):
+    """``OneHot(f, D)``: 1 at the component with index ``(int)(f + 0.5)``, 0 elsewhere, everywhere if there is no
+    such component; its derivative is 0."""
+
+    name = "OneHot"
+    parameters = ("D",)
+    opcode = "onehot"
+    domain = ((-0.4, 0.4),)
+
+    @classmethod
+    def check(cls, args, params):
+        if args[0].dim != 1:
+            raise FormulaError(f"OneHot: the index must have dim 1, got {args[0].dim}")
+        if not 1 <= params[0] <= MAX_DIM:
+            raise FormulaError(f"OneHot: parameter 'D' must be in 1..{MAX_DIM}, got {params[0]}")
+        return params
+
+    @classmethod
+    def output_dim(cls, args, params):
+        return params[0]
+
+    def numpy(self, f):
+        return (np.trunc(f + np.asarray(0.5, f.dtype)) == np.arange(self.params[0])).astype(f.dtype)
+
+    def adjoint(self, k, e):
+        return None
+
+    def tangent(self, directions):
+        return None
