@@ -1,0 +1,34 @@
+"""How many threads a call may use."""
+
+from __future__ import annotations
+
+import os
+
+import joblib
+
+from . import _engine
+
+__all__ = ["n_threads"]
+
+# What this process may use at all (affinity, cgroups), as scikit-learn counts it.
+_cpus = joblib.cpu_count(only_physical_cores=True) if _engine.openmp_enabled() else 1
+_forked = False
+
+
+def _after_fork() -> None:
+    # The OpenMP runtime's threads do not exist in a forked child, and waiting for them would hang.
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def n_threads() -> int:
+    """The number of threads of the next call: OMP_NUM_THREADS or threadpoolctl's limit if there is one, else the
+    number of physical cores; one in a forked child."""
+    if _forked:
+        return 1
+    limit = _engine.max_threads()
+    return limit if "OMP_NUM_THREADS" in os.environ else min(limit, _cpus)
