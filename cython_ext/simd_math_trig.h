@@ -198,18 +198,19 @@ SKK_INLINE double skk_acos_d(double x) {
 
 /* ---- atan, atan2 ---- */
 
-SKK_INLINE double skk_atanpoly_f(double t) {
+/* c + atan t */
+SKK_INLINE double skk_atanpoly_f(double t, double c) {
     double z = t * t, p = 0x1.84a21e795c9fcp-5;
     p = SKK_FMA_D(p, z, -0x1.5b302ab4ca391p-4);
     p = SKK_FMA_D(p, z, 0x1.c463fd8db4dacp-4);
     p = SKK_FMA_D(p, z, -0x1.247eda5662156p-3);
     p = SKK_FMA_D(p, z, 0x1.999918a068656p-3);
     p = SKK_FMA_D(p, z, -0x1.555554c604726p-2);
-    return t * SKK_FMA_D(p, z, 1.0);
+    return c + SKK_FMA_D(t * z, p, t);
 }
 
-/* t P(t^2) t^2, to be added to t */
-SKK_INLINE double skk_atantail_d(double t) {
+/* atan t - t + lo */
+SKK_INLINE double skk_atantail_d(double t, double lo) {
     double z = t * t, p = 0x1.c02a875e48868p-7;
     p = SKK_FMA_D(p, z, -0x1.054fcd11218bcp-5);
     p = SKK_FMA_D(p, z, 0x1.6b13cb28acd08p-5);
@@ -222,7 +223,7 @@ SKK_INLINE double skk_atantail_d(double t) {
     p = SKK_FMA_D(p, z, -0x1.24924924448e6p-3);
     p = SKK_FMA_D(p, z, 0x1.9999999998fadp-3);
     p = SKK_FMA_D(p, z, -0x1.5555555555552p-2);
-    return (t * z) * p;
+    return SKK_FMA_D(t * z, p, lo);
 }
 
 SKK_INLINE float skk_atan_f(float x) {
@@ -233,7 +234,7 @@ SKK_INLINE float skk_atan_f(float x) {
     num = a > 2.5 ? -1.0 : num;
     den = a > 2.5 ? a : den;
     c = a > 2.5 ? 0x1.921fb54442d18p+0 : c;
-    return (float)skk_copysign_d(c + skk_atanpoly_f(num / den), (double)x);
+    return (float)skk_copysign_d(skk_atanpoly_f(num / den, c), (double)x);
 }
 
 SKK_INLINE double skk_atan_d(double x) {
@@ -254,7 +255,7 @@ SKK_INLINE double skk_atan_d(double x) {
     hi = a < 2.4375 ? hi : 0x1.921fb54442d18p+0;
     lo = a < 2.4375 ? lo : 0x1.1a62633145c07p-54;
     t = num / den;
-    return skk_copysign_d(hi + (t + (skk_atantail_d(t) + lo)), x);
+    return skk_copysign_d(hi + (t + skk_atantail_d(t, lo)), x);
 }
 
 SKK_INLINE float skk_atan2_f(float y, float x) {
@@ -267,7 +268,7 @@ SKK_INLINE float skk_atan2_f(float y, float x) {
     den = a > 0x1.a827999fcef32p-2 * b ? a + b : b;
     c = a > 0x1.a827999fcef32p-2 * b ? 0x1.921fb54442d18p-1 : 0.0;
     den = den == 0.0 ? 1.0 : den;
-    r = c + skk_atanpoly_f(num / den);
+    r = skk_atanpoly_f(num / den, c);
     r = ay < ax ? r : 0x1.921fb54442d18p+0 - r;
     r = b == 0.0 ? 0.0 : r;
     r = skk_bits_f(x) >> 31 ? 0x1.921fb54442d18p+1 - r : r;
@@ -309,7 +310,7 @@ SKK_INLINE double skk_atan2_d(double y, double x) {
     lo = (base - hi) + off; /* base is 0 or the larger */
     lo += SKK_FMA_D(sign, offlo, baselo);
     t *= sign;
-    hi += t + (skk_atantail_d(t) + lo);
+    hi += t + skk_atantail_d(t, lo);
     hi = x != x ? x : hi;
     hi = y != y ? y : hi;
     return skk_copysign_d(hi, y);
