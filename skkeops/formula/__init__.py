@@ -7,9 +7,7 @@
 Exp(-Sum(Square(Var(0,3,0)-Var(1,3,1))))
 """
 
-from .errors import FormulaError
-from .expression import Constant, Expression, I, J, P, Variable, as_expression, postorder, variables_of
-from . import operations  # noqa: I001  before derivative, which it needs
+from . import operations
 from .aliases import Signature, parse_aliases
 from .derivative import (
     divergence,
@@ -21,6 +19,8 @@ from .derivative import (
     substitute,
     tangent,
 )
+from .errors import FormulaError
+from .expression import Constant, Expression, I, J, P, Variable, as_expression, postorder, variables_of
 from .parser import parse
 
 __all__ = [

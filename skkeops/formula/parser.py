@@ -194,7 +194,9 @@ class _Parser:
         while True:
             if len(frame.arguments) - n_formulas >= len(names):
                 most = n_formulas + len(names)
-                raise self.error(f"{operation.name} takes at most {most} argument{'s' * (most != 1)}", frame.token)
+                listed = ", ".join((*operation.arguments, *names))
+                message = f"{operation.name} takes at most {most} argument{'s' * (most != 1)} ({listed})"
+                raise self.error(message, self.tokens[self.k])
             name = names[len(frame.arguments) - n_formulas]
             frame.arguments.append(self.parameter(operation, name))
             token = self.tokens[self.k]

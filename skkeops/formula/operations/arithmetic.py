@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ..errors import FormulaError
 from ..expression import Constant
 from . import algebra, powers, selections
 from .base import register
@@ -174,7 +173,7 @@ class Mult(Elementwise):
 
 @register
 class Divide(Elementwise):
-    """``Divide(f, g)``, also written ``f / g``; division by a constant is a product."""
+    """``Divide(f, g)``, also written ``f / g``; by a constant with an exact inverse it becomes a product."""
 
     name = "Divide"
     arguments = ("f", "g")
@@ -185,14 +184,14 @@ class Divide(Elementwise):
     @classmethod
     def simplify(cls, args, params):
         f, g = args
+        if type(g) is Constant and g.params[0] != 0:
+            if type(f) is Constant:
+                return Constant._of(f.value / g.value)
+            if _is_dyadic(1 / g.value):
+                return Mult.build(Constant._of(1 / g.value), f)
         if type(g) is Constant:
-            if g.params[0] == 0:
-                return None
-            try:
-                inverse = Constant._of(1 / g.value)
-            except FormulaError:  # 1/g overflows
-                return None
-            return Mult.build(inverse, f)
+            # 49 * (1/49) is not 1 in floating point, 49 / 49 is
+            return Minus.build(cls._new((f.args[0], g))) if type(f) is Minus else None
         if type(f) is Constant:
             if f.params[0] == 0:
                 return f
@@ -210,3 +209,8 @@ class Divide(Elementwise):
         if k == 0:
             return powers.Inv.build(g)
         return Minus.build(Divide.build(f, powers.Square.build(g)))
+
+
+def _is_dyadic(c: Fraction) -> bool:
+    """Whether ``c`` is exact in binary, in single precision."""
+    return c.denominator & (c.denominator - 1) == 0 and c.denominator < 2**60 and abs(c.numerator) < 2**24

@@ -280,14 +280,14 @@ class TensorDot(Bilinear):
         at_f, at_g = perm[: len(kept_f)], perm[len(kept_f) :]  # where the kept axes are in the result
         f, g = self.args
         if k == 0:
-            target = {place: axis for place, axis in zip(at_f, kept_f, strict=True)}
+            target = dict(zip(at_f, kept_f, strict=True))
             order = [target[place] for place in sorted(at_f)]  # axes of f in the order in which e keeps them
             partner = dict(zip(cont_g, cont_f, strict=True))
             order += [partner[axis] for axis in sorted(cont_g)]
             return TensorDot.build(e, g, self.output_shape(), dims_g, at_g, kept_g, order)
         partner = dict(zip(cont_f, cont_g, strict=True))
         order = [partner[axis] for axis in sorted(cont_f)]
-        target = {place: axis for place, axis in zip(at_g, kept_g, strict=True)}
+        target = dict(zip(at_g, kept_g, strict=True))
         order += [target[place] for place in sorted(at_g)]
         return TensorDot.build(f, e, dims_f, self.output_shape(), kept_f, at_f, order)
 

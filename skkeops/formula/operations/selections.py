@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
-from . import vectors
+from . import algebra, arithmetic, vectors
 from .base import register
 from .families import Selection
 
@@ -91,6 +91,12 @@ class Elem(Selection):
         if kind is Concat:
             left, right = f.args
             return cls.build(left, m) if m < left.dim else cls.build(right, m - left.dim)
+        if kind in (arithmetic.Minus, arithmetic.Mult):
+            c, rest = algebra.split(f)
+            if algebra.is_scaled_vector(rest):
+                scalar, vector = rest.args
+                return arithmetic.Mult.build(arithmetic.Mult.build(Constant._of(c), scalar), cls.build(vector, m))
+            return None if c == 1 else arithmetic.Mult.build(Constant._of(c), cls.build(rest, m))
         return None
 
     def selection(self):
