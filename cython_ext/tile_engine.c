@@ -13,6 +13,18 @@
 #define SKK_CAT_(a, b) a##b
 #define SKK_CAT(a, b) SKK_CAT_(a, b)
 
+#if defined(_MSC_VER)
+#include <intrin.h>
+SKK_INLINE int SKK_LOWEST(uint64_t mask)
+{
+    unsigned long k;
+    _BitScanForward64(&k, mask);
+    return (int)k;
+}
+#else
+#define SKK_LOWEST(mask) __builtin_ctzll(mask)
+#endif
+
 #if defined(__AVX512F__)
 #define SKK_VEC_BYTES 64
 #define SKK_VECS 4 /* vectors of lanes that a register block holds: 4 rows x 4 vectors of 32 registers */

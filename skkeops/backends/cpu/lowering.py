@@ -29,7 +29,7 @@ SHORT_AXIS = 64
 
 _TEMPORARIES = 96 << 10  # bytes of temporaries that a tile aims to stay below
 _SEGMENT = 256 << 10  # bytes of lane planes that a segment aims to stay below
-_ROWS = 256 << 10  # bytes of row planes that a group aims to stay below
+_ROWS = 512 << 10  # bytes of row planes that a group aims to stay below
 _WORK_LIMIT = 1 << 30  # bytes of working memory of a thread: more is refused
 
 
@@ -467,7 +467,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
     tile_rows, tile_lanes = _tile_shape(order, n_temps, lane_side.planes, itemsize)
     if order == 0:
         segment = _fit(_SEGMENT // itemsize, lane_side.planes, tile_lanes, 8192)
-        row_group = _fit(_ROWS // itemsize, row_side.planes, tile_rows, 256)
+        row_group = _fit(_ROWS // itemsize, row_side.planes, tile_rows, 512)
     else:
         segment, row_group = SHORT_AXIS, tile_lanes
     program = Program(
