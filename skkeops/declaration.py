@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skkeops.formula.aliases import parse_aliases
-from skkeops.formula.expression import Expression, Variable, variables_of
+from skkeops.formula.expression import Expression, Variable
 from skkeops.formula.parser import parse
 
 
@@ -35,20 +35,18 @@ def declare(
     Raises
     ------
     FormulaError
-        If a text makes no sense.
-    ValueError
-        If two declarations of an argument differ, or a position is left out.
+        If a text makes no sense, two declarations of an argument differ, or a position is left out.
     TypeError
         If something is not text.
     """
-    if isinstance(aliases, str) or not isinstance(aliases, Sequence):
+    if not isinstance(aliases, Sequence):
         raise TypeError(f"aliases must be a list of strings like 'x = Vi(3)': found {aliases!r}")
-    signature = parse_aliases(list(aliases))
-    named = dict(zip(signature.names, signature.variables, strict=True))
-    f = _parse(formula, named, "formula")
-    g = None if formula2 is None else _parse(formula2, named, "formula2")
-    variables, names = _complete(signature.variables, signature.names, [e for e in (f, g) if e is not None])
-    return f, g, variables, names
+    signature = parse_aliases(aliases)
+    f = _parse(formula, signature.by_name, "formula")
+    g = None if formula2 is None else _parse(formula2, signature.by_name, "formula2")
+    signature = signature.complete(f) if g is None else signature.complete(f, g)
+    names = tuple(name or str(v) for v, name in zip(signature.variables, signature.names, strict=True))
+    return f, g, signature.variables, names
 
 
 def _parse(formula: Any, names: Mapping[str, Variable], argument: str) -> Expression:
@@ -57,20 +55,3 @@ def _parse(formula: Any, names: Mapping[str, Variable], argument: str) -> Expres
     if not isinstance(formula, str):
         raise TypeError(f"{argument} must be a string: found {formula!r} ({type(formula).__name__})")
     return parse(formula, names)
-
-
-def _complete(
-    variables: Sequence[Variable], names: Sequence[str], expressions: Sequence[Expression]
-) -> tuple[tuple[Variable, ...], tuple[str, ...]]:
-    """Return the variables in the order of the arguments, with those that only the formulas mention, and
-    their names."""
-    by_position = {v.position: (v, name) for v, name in zip(variables, names, strict=True)}
-    for v in variables_of(*expressions):
-        declared, _ = by_position.setdefault(v.position, (v, str(v)))
-        if declared is not v:
-            raise ValueError(f"argument number {v.position} is declared both as {declared} and as {v}")
-    missing = sorted(set(range(len(by_position))) - set(by_position))
-    if missing:
-        raise ValueError(f"argument number {missing[0]} is not declared, but number {max(by_position)} is")
-    pairs = [by_position[k] for k in range(len(by_position))]
-    return tuple(v for v, _ in pairs), tuple(name for _, name in pairs)

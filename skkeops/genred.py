@@ -366,7 +366,8 @@ class Genred:
         """
         from skkeops import plan
 
-        return plan.explain(self._problem, **options)
+        names = dict(zip(self.variables, self.names, strict=True))
+        return plan.explain(self._problem, names=names, **options)
 
     # Helpers
 
