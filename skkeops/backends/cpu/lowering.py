@@ -11,7 +11,7 @@ see cython_ext/tile_engine.h.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -138,7 +138,12 @@ class Lowering:
         if name == "Exp":
             (f,) = node.args
             if f.name == "Minus":
-                return Match("expmul", (f.args[0], Constant(-1)), node.dim)
+                (g,) = f.args
+                if g.name == "Mult" and g.dim == node.dim:  # the sign goes to the factor that is hoisted
+                    for u, v in (g.args, g.args[::-1]):
+                        if self.home(u) != self.home(g):
+                            return Match("expmul", (v, -u), node.dim)
+                return Match("expmul", (g, Constant(-1)), node.dim)
             if f.name == "Mult" and f.dim == node.dim:
                 return Match("expmul", f.args, node.dim)
         if isinstance(node, Bilinear):
@@ -302,14 +307,10 @@ class Lowering:
         table = n_table = 0
         if found.op == "bilinear":
             table = len(self.tables)
-            steps = [operand.step for operand in arguments]
             for k, products in enumerate(node.terms()):
                 for i, j in products:
                     self.tables += (k, i, j)
-                if not products:
-                    raise AssertionError("a bilinear operation computes every component")
             n_table = len(self.tables) - table
-            del steps
         # a single component stands for all
         spread = [
             operand._replace(step=0) if operand.dim == 1 and found.dim > 1 else operand for operand in arguments
@@ -500,6 +501,10 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
         segment=segment,
         row_group=row_group,
     )
+    program.description["sides"] = {
+        home: [(node, operand.offset, operand.dim) for node, operand in side.operands.items()]
+        for home, side in low.sides.items()
+    }
     if program.scratch_bytes() > _WORK_LIMIT:
         raise ValueError(
             f"the dims of this formula are too large: it needs {program.scratch_bytes() >> 20} MiB of working memory "
@@ -533,5 +538,3 @@ def _fit(budget: int, planes: int, unit: int, most: int) -> int:
         size //= 2
     return max(unit, size // unit * unit)
 
-
-Progress = Callable[[int, int], None]
