@@ -291,7 +291,9 @@ class TestGenericFunctions:
         weighted = generic_logsumexp(SCALAR, "a = Vi(2)", *ALIASES, formula2="b")
         assert weighted == Genred(SCALAR, ALIASES, "LogSumExp", 1, formula2="b")
         assert generic_argmin(SCALAR, "a = Vj(1)", *ALIASES) == Genred(SCALAR, ALIASES, "ArgMin", 0)
-        assert generic_argkmin(SCALAR, "a = Vi(4)", *ALIASES) == Genred(SCALAR, ALIASES, "ArgKMin", 1, opt_arg=4)
+        assert generic_argkmin(SCALAR, "a = Vi(4)", *ALIASES) == Genred(
+            SCALAR, ALIASES, "ArgKMin", 1, opt_arg=4
+        )
 
     @pytest.mark.parametrize(
         ("output", "error", "message"),

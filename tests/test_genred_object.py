@@ -110,7 +110,9 @@ class TestOptionsOfKeOps:
     )
     def test_without_effect(self, options, backend):
         f = Genred("SqDist(x, y)", ALIASES, axis=1, **options)
-        np.testing.assert_array_equal(f(X, Y, backend=backend, device_id=0), EXAMPLES[1](X, Y, backend=backend))
+        np.testing.assert_array_equal(
+            f(X, Y, backend=backend, device_id=0), EXAMPLES[1](X, Y, backend=backend)
+        )
 
     def test_positional_order(self):
         f = Genred("SqDist(x, y)", ALIASES, "KMin", 1, None, 2)

@@ -118,7 +118,9 @@ class TestAgainstFiniteDifferences:
         single = tuple(a.astype(np.float32) for a in arrays)
         double = tuple(a.astype(np.float64) for a in single)
         gradients = f.gradient(*single, wrt=NAMES, backend=backend)
-        for gradient, expected in zip(gradients, f.gradient(*double, wrt=NAMES, backend=backend), strict=True):
+        for gradient, expected in zip(
+            gradients, f.gradient(*double, wrt=NAMES, backend=backend), strict=True
+        ):
             assert gradient.dtype == np.float32
             np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
 
@@ -276,9 +278,7 @@ class TestEdges:
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(
-    "op", ["ArgMax", "ArgMin", "ArgKMin", "Max_SumShiftExp", "Max_SumShiftExpWeight"]
-)
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin", "ArgKMin", "Max_SumShiftExp", "Max_SumShiftExpWeight"])
 def test_no_gradient(op):
     options = {"opt_arg": 1} if op == "ArgKMin" else {}
     options |= {"formula2": "x"} if op.endswith("Weight") else {}

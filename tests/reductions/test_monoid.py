@@ -59,9 +59,7 @@ class TestLaws:
 
     def test_associative(self, reduction, rng):
         values = random_values(reduction, 3, 9, rng)
-        a, b, c = (
-            reduction.reduce(tuple(v[:, k : k + 3] for v in values), first_index=k) for k in (0, 3, 6)
-        )
+        a, b, c = (reduction.reduce(tuple(v[:, k : k + 3] for v in values), first_index=k) for k in (0, 3, 6))
         left = reduction.combine(reduction.combine(a, b), c)
         right = reduction.combine(a, reduction.combine(b, c))
         assert_same_state(left, right)
@@ -77,7 +75,9 @@ class TestLaws:
     def test_state_dtypes(self, reduction, rng):
         values = tuple(v.astype(np.float32) for v in random_values(reduction, 2, 6, rng))
         state = reduction.reduce(values)
-        expected = [np.float64, np.int64] if reduction.fold in ("extremum", "kmin") else [np.float64] * len(state)
+        expected = (
+            [np.float64, np.int64] if reduction.fold in ("extremum", "kmin") else [np.float64] * len(state)
+        )
         assert [s.dtype for s in state] == expected
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
