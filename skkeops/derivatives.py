@@ -123,17 +123,15 @@ class Derivatives:
             The forward pass.
         backend : str
         """
-        if self.reduction.fold == "sum":
+        reduction = self.reduction
+        if reduction.fold == "sum":
             return ()
-        returned = (self.reduction.returns_value, self.reduction.returns_index)
-        if output is None or (self.reduction.derivative == "winners" and returned != (True, True)):
+        if output is None or (reduction.derivative == "winners" and not reduction.returns_index):
             return run()
-        if self.reduction.derivative == "winners":
-            return _winners_of_output(output, self.dims[0])
-        if self.reduction.name == "SumSoftMaxWeight":
+        if reduction.name == "SumSoftMaxWeight":
             program = self._program(("partition", backend), self._partition_problem, None, backend)
-            return self.reduction.restore(output, program.run(checked[0]))
-        return self.reduction.restore(output)
+            return reduction.restore(output, program.run(checked[0]))
+        return reduction.restore(output)
 
     # The problems of the derivatives that are Sums
 
@@ -145,7 +143,10 @@ class Derivatives:
         return self._cache[key]
 
     def _adjoint_problem(self, v: Variable) -> Problem | None:
-        saved, e = self._extra_variables(len(self.problem.variables), with_direction=True)
+        saved = self._saved_variables(len(self.problem.variables))
+        e = self._row_variable(
+            len(self.problem.variables) + len(saved), self.reduction.output_dim(self.dims)[-1]
+        )
         formula = self.reduction.adjoint(self.problem.values, v, e, saved)
         if _is_zero(formula):
             return None
@@ -154,7 +155,7 @@ class Derivatives:
 
     def _tangent_problem(self, wrt: tuple[Variable, ...]) -> Problem | None:
         variables = (*self.problem.variables, *self._direction_variables(wrt))
-        saved, _ = self._extra_variables(len(variables), with_direction=False)
+        saved = self._saved_variables(len(variables))
         directions = dict(zip(wrt, variables[len(self.problem.variables) :], strict=True))
         formula = self.reduction.tangent(self.problem.values, directions, saved)
         if _is_zero(formula):
@@ -164,18 +165,16 @@ class Derivatives:
     def _partition_problem(self, _: None) -> Problem:
         return Problem(LogSumExp(), self.problem.values[:1], self.problem.axis, self.problem.variables)
 
-    def _extra_variables(
-        self, position: int, with_direction: bool
-    ) -> tuple[tuple[Variable, ...], Variable | None]:
-        """Return the variables of what the forward pass saved, and of the direction e: all indexed like the
-        output."""
-        saved = []
-        for dim in self.reduction.saved_dims(self.dims):
-            saved.append(Variable(position + len(saved), dim, self.rows_category))
-        e = None
-        if with_direction:
-            e = Variable(position + len(saved), self.reduction.output_dim(self.dims)[-1], self.rows_category)
-        return tuple(saved), e
+    def _row_variable(self, position: int, dim: int) -> Variable:
+        """Return a variable with a row per row of the output."""
+        return Variable(position, dim, self.rows_category)
+
+    def _saved_variables(self, position: int) -> tuple[Variable, ...]:
+        """Return the variables of what the forward pass saved."""
+        return tuple(
+            self._row_variable(position + k, dim)
+            for k, dim in enumerate(self.reduction.saved_dims(self.dims))
+        )
 
     def _direction_variables(self, wrt: Sequence[Variable]) -> tuple[Variable, ...]:
         first = len(self.problem.variables)
@@ -186,7 +185,7 @@ class Derivatives:
     def _adjoint_at_winners(self, wrt, checked, grad_output, state, backend) -> list[np.ndarray]:
         arrays, m, n, dtype = checked
         formula = self.problem.values[0]
-        e = Variable(len(self.problem.variables), formula.dim, self.rows_category)
+        e = self._row_variable(len(self.problem.variables), formula.dim)
         if ("winners", wrt) not in self._cache:
             self._cache["winners", wrt] = tuple(gradient(formula, v, e) for v in wrt)
         expressions = self._cache["winners", wrt]
@@ -245,12 +244,6 @@ class Derivatives:
         return tuple(
             a if v.category == 2 else a[where[v.category]] for v, a in zip(variables, arrays, strict=True)
         )
-
-
-def _winners_of_output(output: tuple[np.ndarray, np.ndarray], dim: int) -> State:
-    """Return the state whose result is (values, indices)."""
-    value, index = output
-    return value, np.asarray(index, dtype=np.int64)
 
 
 def _shape(v: Variable, m: int, n: int) -> tuple[int, ...]:

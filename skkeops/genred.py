@@ -392,18 +392,15 @@ class Genred:
 
     def _gradient(self, args, wrt, variables, checked, grad_output, state, backend) -> Any:
         shape = self._output_shape(checked)
-        e = (
-            np.ones(shape)
-            if grad_output is None
-            else check_like(grad_output, shape, "argument 'grad_output'")
-        )
-        gradients = self._derivatives.adjoint(variables, checked, e, state, backend)
-        # A parameter may have come as a number or as a row: its gradient has the same shape.
-        gradients = tuple(
-            g.reshape(np.shape(args[self._index(v)])) if v.category == 2 else g
-            for v, g in zip(variables, gradients, strict=True)
-        )
-        return gradients[0] if isinstance(wrt, (str, Variable)) else gradients
+        what = "argument 'grad_output'"
+        e = np.ones(shape) if grad_output is None else check_like(grad_output, shape, what)
+        gradients = self._get_derivatives().adjoint(variables, checked, e, state, backend)
+        for k, v in enumerate(variables):
+            if (
+                v.category == 2
+            ):  # a parameter may have come as a number or as a row: the gradient has its shape
+                gradients[k] = gradients[k].reshape(np.shape(args[v.position]))
+        return gradients[0] if isinstance(wrt, (str, Variable)) else tuple(gradients)
 
     def _output_shape(self, checked: Checked) -> tuple[int, ...]:
         _, m, n, _ = checked
@@ -427,15 +424,12 @@ class Genred:
         return value, index
 
     def _like_argument(self, array: Any, v: Variable, checked: Checked) -> np.ndarray:
-        expected = checked[0][self._index(v)]
-        what = f"tangents[{self.names[self._index(v)]!r}]"
+        expected = checked[0][v.position]
+        what = f"tangents[{self.names[v.position]!r}]"
         found = to_real_array(array, what)
         if v.category == 2 and found.size == v.dim and found.ndim <= 2:
             found = found.reshape(-1)
         return to_native(check_like(found, expected.shape, what), checked[3])
-
-    def _index(self, v: Variable) -> int:
-        return self.variables.index(v)
 
     def _variables_of(self, wrt: str | Variable | Sequence[str | Variable]) -> tuple[Variable, ...]:
         wanted = (wrt,) if isinstance(wrt, (str, Variable)) else wrt

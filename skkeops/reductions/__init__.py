@@ -72,7 +72,10 @@ _CLASSES = (
 registry: dict[str, type[Reduction]] = {name: cls for cls in _CLASSES for name in (cls.name, *cls.aliases)}
 
 # With a second formula, these names mean their weighted forms.
-_WEIGHTED = {LogSumExp: LogSumExpWeight, MaxSumShiftExp: MaxSumShiftExpWeight}
+_WEIGHTED: dict[type[Reduction], type[Reduction]] = {
+    LogSumExp: LogSumExpWeight,
+    MaxSumShiftExp: MaxSumShiftExpWeight,
+}
 
 
 def get_reduction(name: str, opt_arg: Any = None, weighted: bool = False) -> Reduction:

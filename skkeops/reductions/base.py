@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from skkeops.formula.expression import Expression
+    from skkeops.formula.expression import Expression, Variable
 
 State = tuple[np.ndarray, ...]
 
@@ -138,7 +139,7 @@ class Reduction(ABC):
     def adjoint(
         self,
         values: tuple[Expression, ...],
-        variable: Expression,
+        variable: Variable,
         e: Expression,
         saved: tuple[Expression, ...],
     ) -> Expression:
@@ -154,7 +155,7 @@ class Reduction(ABC):
     def tangent(
         self,
         values: tuple[Expression, ...],
-        directions: dict[Expression, Expression],
+        directions: Mapping[Variable, Expression],
         saved: tuple[Expression, ...],
     ) -> Expression:
         """Return the formula whose Sum is the derivative along `directions`, up to the row factor of `save`.
@@ -183,6 +184,28 @@ class Reduction(ABC):
         """
         return (), None
 
+    def restore(self, output: Any, partition: State | None = None) -> State:
+        """Return a state whose result is `output`, for a derivative that starts from a known result.
+
+        Parameters
+        ----------
+        output : ndarray or tuple of ndarray
+            What `finalize` returned, the values in float64.
+        partition : tuple of ndarray, optional
+            The state of LogSumExp, for reductions whose result alone does not determine a state.
+
+        Raises
+        ------
+        ValueError
+            If the result does not determine a state.
+        """
+        raise ValueError(f"the result of {self.name!r} does not determine its state")
+
+    def has_winner(self, state: State) -> np.ndarray:
+        """Return where the state holds a value that came from the data, for reductions that keep single
+        values."""
+        raise ValueError(f"reduction_op={self.name!r} keeps no single value")
+
     def check_differentiable(self) -> None:
         """Raise a ValueError that says why, if the reduction has no derivative."""
         if not self.derivative:
@@ -193,8 +216,8 @@ class Reduction(ABC):
             return f"reduction_op={self.name!r} has no gradient: its output is an index"
         return f"reduction_op={self.name!r} has no gradient: its output is a raw state (m, s)"
 
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.params == other.params  # type: ignore[attr-defined]
+    def __eq__(self, other: Any) -> bool:
+        return type(self) is type(other) and self.params == other.params
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self.params))

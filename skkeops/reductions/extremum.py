@@ -49,8 +49,12 @@ class Extremum(Reduction):
             return index
         return value.astype(dtype, copy=False), index
 
+    def restore(self, output: Any, partition: State | None = None) -> State:
+        if not (self.returns_value and self.returns_index):
+            return super().restore(output)
+        return output
+
     def has_winner(self, state: State) -> np.ndarray:
-        """Return where the state holds a value that came from the data: the only places with a gradient."""
         return state[0] != self._worst()
 
 

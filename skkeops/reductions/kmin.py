@@ -76,8 +76,14 @@ class KSmallest(Reduction):
             return index
         return value.astype(dtype, copy=False), index
 
+    def restore(self, output: Any, partition: State | None = None) -> State:
+        if not (self.returns_value and self.returns_index):
+            return super().restore(output)
+        rows = len(output[0])
+        value, index = (a.reshape(rows, self.k, -1) if rows else a.reshape(0, self.k, 1) for a in output)
+        return value, index
+
     def has_winner(self, state: State) -> np.ndarray:
-        """Return where the state holds a value that came from the data: the only places with a gradient."""
         return state[0] != np.inf
 
 

@@ -7,13 +7,14 @@ one of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from skkeops.formula.derivative import gradient, tangent
 from skkeops.formula.operations import lookup
 
 from .base import Reduction, State
-
 
 _TINY = np.finfo(np.float64).tiny
 
@@ -59,11 +60,6 @@ class ShiftExp(Reduction):
         with np.errstate(over="ignore", invalid="ignore"):
             return m, a[1] * np.exp(a[0] - shift) + b[1] * np.exp(b[0] - shift)
 
-    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
-        """Return a state that has `output` as its result, for a derivative that starts from a saved
-        result."""
-        raise ValueError(self._no_derivative())
-
     def saved_dims(self, dims: tuple[int, ...]) -> tuple[int, ...]:
         return (1,)
 
@@ -103,14 +99,14 @@ class LogSumExp(ShiftExp):
     derivative = "sum"
 
     def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
-        # s is at least 1, or it is 0 in a row of -inf, where m = -inf decides alone. Keeping it above 0 takes half the
-        # time of silencing the logarithm.
+        # s is at least 1, or it is 0 in a row of -inf, where m = -inf decides alone. Keeping it above 0 takes
+        # half the time of silencing the logarithm.
         result = np.maximum(state[1], _TINY)
         np.log(result, result)
         result += state[0]
         return result if result.dtype is dtype else result.astype(dtype)
 
-    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
+    def restore(self, output: Any, partition: State | None = None) -> State:
         return output, np.where(output == -np.inf, 0.0, 1.0)
 
     def adjoint(self, values, variable, e, saved):
@@ -139,7 +135,7 @@ class LogSumExpWeight(LogSumExp):
             result += state[0]
             return result.astype(dtype, copy=False)
 
-    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
+    def restore(self, output: Any, partition: State | None = None) -> State:
         m = output.max(axis=1, keepdims=True, initial=-np.inf)
         return m, np.where(output == -np.inf, 0.0, np.exp(output - _finite(m)))
 
@@ -169,11 +165,9 @@ class SumSoftMaxWeight(ShiftExp):
         with np.errstate(divide="ignore", invalid="ignore"):
             return (s[:, 1:] / s[:, :1]).astype(dtype, copy=False)
 
-    def restore(self, output: np.ndarray, partition: State | None = None) -> State:
+    def restore(self, output: Any, partition: State | None = None) -> State:
         if partition is None:
-            raise ValueError(
-                "the softmax average alone does not determine its state: the state of LogSumExp is missing"
-            )
+            return super().restore(output)
         m, s = partition
         return m, np.concatenate([s, np.where(s == 0, 0.0, s * output)], axis=1)
 

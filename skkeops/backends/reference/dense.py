@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from skkeops.formula.expression import Constant, Expression, Variable, postorder
+from skkeops.formula.operations.base import Operation
 
 
 def evaluate(
@@ -35,5 +36,6 @@ def evaluate(
             elif isinstance(node, Constant):
                 values[node] = np.full(node.dim, float(node), dtype=dtype)
             else:
+                assert isinstance(node, Operation)
                 values[node] = node.numpy(*[values[argument] for argument in node.args])
     return [values[expression] for expression in expressions]
