@@ -291,7 +291,7 @@ class Constant(Expression):
     __slots__ = ()
     name = "Constant"
 
-    def __new__(cls, value: int | float | Rational | str, dim: int = 1) -> Constant:
+    def __new__(cls, value: int | float | Rational, dim: int = 1) -> Constant:
         if not isinstance(value, Fraction):
             value = _exact(value)
         dim = integer(dim, "Constant", "dim")
@@ -363,7 +363,7 @@ def _short(value: Any) -> str:
 def integer(value: Any, name: str, parameter: str) -> int:
     """``value`` as a Python int; floats are refused."""
     try:
-        return operator.index(value)
+        return int(operator.index(value))  # a bool becomes 0 or 1
     except TypeError:
         pass
     if isinstance(value, Expression):

@@ -79,10 +79,11 @@ def _number(numerator: int, denominator: int) -> str:
     if denominator == 1:
         if abs(numerator) < 10**16:
             return str(numerator)
-        digits = str(numerator)
+        digits = str(abs(numerator))
         stripped = digits.rstrip("0")
-        zeros = len(digits) - len(stripped)
-        return f"{stripped}e{zeros}" if zeros > 5 else digits
+        if len(digits) - len(stripped) > 5:
+            return _scientific(numerator < 0, stripped, len(digits) - 1)
+        return str(numerator)
     decimal = _decimal(numerator, denominator)
     return decimal if decimal is not None else f"RatCst({numerator},{denominator})"
 
@@ -104,6 +105,11 @@ def _decimal(numerator: int, denominator: int) -> str | None:
         return None
     sign = "-" if numerator < 0 else ""
     if places > 20 and len(digits) < places - 5:
-        return f"{sign}{digits}e-{places}"
+        return _scientific(numerator < 0, digits, len(digits) - 1 - places)
     digits = digits.zfill(places + 1)
     return f"{sign}{digits[:-places]}.{digits[-places:]}"
+
+
+def _scientific(negative: bool, digits: str, exponent: int) -> str:
+    mantissa = digits if len(digits) == 1 else f"{digits[0]}.{digits[1:]}"
+    return f"{'-' if negative else ''}{mantissa}e{exponent}"

@@ -15,16 +15,16 @@ registry: dict[str, type[Operation] | Composite] = {}
 
 _by_any_name: dict[str, type[Operation] | Composite] = {}
 
-_NOT_YET = {
+_UNSUPPORTED = {
     **dict.fromkeys(
         (
             "Real2Complex Imag2Complex ComplexReal ComplexImag Conj ComplexAbs ComplexSquareAbs ComplexAngle ComplexSum "
             "ComplexSumT ComplexAdd ComplexSubtract ComplexMult ComplexDivide ComplexRealScal ComplexExp ComplexExp1j "
             "ComplexScal ComplexMinus"
         ).split(),
-        "complex operations are not supported yet",
+        "complex operations are not supported by this version",
     ),
-    "SoftDTW_SqDist": "SoftDTW_SqDist is not supported yet",
+    "SoftDTW_SqDist": "this operation is not supported by this version",
 }
 
 
@@ -38,8 +38,8 @@ def lookup(name: str) -> type[Operation] | Composite:
     """
     found = _by_any_name.get(name)
     if found is None:
-        if name in _NOT_YET:
-            raise FormulaError(f"{name}: {_NOT_YET[name]}")
+        if name in _UNSUPPORTED:
+            raise FormulaError(f"{name}: {_UNSUPPORTED[name]}")
         raise FormulaError(f"unknown operation {name[:60]!r}{suggestion(name, _by_any_name)}")
     return found
 

@@ -180,6 +180,8 @@ class Powf(Elementwise):
             if denominator == 1:
                 if abs(numerator) <= _MAX_EXPONENT:
                     return Pow.build(f, numerator)
+                if type(f) is Constant and f.params[0] != 0:
+                    return _constant_power(f, numerator)
             elif denominator == 2 and numerator == 1:
                 return Sqrt.build(f)
             elif denominator == 2 and numerator == -1:

@@ -16,8 +16,8 @@ __all__ = ["Concat", "Elem", "ElemT", "Extract", "ExtractT", "SumT"]
 
 def _check_range(name: str, parameter: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        bounds = f"{low}..{high}" if high > low else str(low)
-        raise FormulaError(f"{name}: parameter {parameter!r} must be in {bounds}, got {value}")
+        bounds = f"in {low}..{high}" if high > low else str(low)
+        raise FormulaError(f"{name}: parameter {parameter!r} must be {bounds}, got {value}")
 
 
 def _is_zero(f) -> bool:

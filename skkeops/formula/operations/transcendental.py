@@ -236,7 +236,9 @@ class SinXDivX(Elementwise):
         inside = np.where(near, x, 0.0)
         value = np.zeros_like(x)
         for k in range(t.size):
-            value += w[k] * t[k] ** n * np.cos(inside * t[k] + n * (np.pi / 2))
+            z = inside * t[k]
+            shifted = (np.cos(z), -np.sin(z), -np.cos(z), np.sin(z))[n % 4]  # cos(z + n pi/2)
+            value += w[k] * t[k] ** n * shifted
         # far from 0: upward recurrence
         outside = np.where(near, 1.0, x)
         sine, cosine = np.sin(outside), np.cos(outside)

@@ -1,0 +1,163 @@
+"""Random formulas, and their values by the NumPy meaning of each operation; other test suites import these."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from skkeops.formula import Constant, Variable, postorder
+from skkeops.formula.operations import lookup
+
+# a 1 at the end: of 1 + Square(f), or made bounded in another way
+SMOOTH_UNARY = ["Exp", "Sin", "Cos", "Atan", "Square", "Minus", "SinXDivX"]
+SMOOTH_UNARY += ["Log1", "Sqrt1", "Rsqrt1", "Inv1", "Powf1", "XLogX1"]
+OTHER_UNARY = ["Abs", "Sign", "Step", "ReLU", "Floor", "Round", "ClampInt"]
+OTHER_UNARY += ["Log", "Sqrt", "Rsqrt", "Inv", "Asin", "Pow", "XLogX"]
+SMOOTH_BINARY = ["Add", "Subtract", "Mult", "Divide1", "Atan21"]
+OTHER_BINARY = ["Divide", "Equal", "NotEqual", "LessThan", "LessOrEqual", "Powf", "Atan2", "Clamp", "IfElse", "Mod"]
+SMOOTH_VECTOR = ["Sum", "Norm21", "Normalize1", "SqNorm2", "Elem", "Extract", "ElemT", "ExtractT", "SumT"]
+OTHER_VECTOR = ["Max", "Min", "ArgMax", "ArgMin", "OneHot"]
+PRODUCTS = ["Scalprod", "SqDist", "Concat", "TensorProd", "MatVecMult", "VecMatMult"]
+
+
+def evaluate(expression, arrays):
+    """The value of an expression; ``arrays`` maps variables to arrays ``(..., dim)``."""
+    values = {}
+    dtype = next(iter(arrays.values())).dtype if arrays else np.dtype(float)
+    with np.errstate(all="ignore"):
+        for node in postorder(expression):
+            if isinstance(node, Variable):
+                values[node] = arrays[node]
+            elif isinstance(node, Constant):
+                values[node] = np.full(node.dim, float(node), dtype)
+            else:
+                values[node] = node.numpy(*(values[arg] for arg in node.args))
+    return values[expression]
+
+
+@st.composite
+def expressions(draw, variables, max_operations=8, smooth=False, dim=None, max_dim=24):
+    """A random formula of some of the variables.
+
+    Parameters
+    ----------
+    variables : sequence of Variable
+        What it may depend on.
+    max_operations : int
+        How many operations are drawn at most (names may stand for several operations).
+    smooth : bool
+        Whether it is infinitely differentiable, and finite, everywhere.
+    dim : int or None
+        The dim it must have, or None.
+    max_dim : int
+        The largest dim of a sub-expression.
+    """
+    pool = list(variables)
+    unary = SMOOTH_UNARY if smooth else SMOOTH_UNARY + OTHER_UNARY
+    binary = SMOOTH_BINARY if smooth else SMOOTH_BINARY + OTHER_BINARY
+    vector = SMOOTH_VECTOR if smooth else SMOOTH_VECTOR + OTHER_VECTOR
+    for _ in range(draw(st.integers(1, max_operations))):
+        f = draw(st.sampled_from(pool))
+        g = draw(st.sampled_from(pool))
+        kind = draw(st.integers(0, 4))
+        if kind == 0:
+            new = _unary(draw, draw(st.sampled_from(unary)), f)
+        elif kind == 1:
+            new = _binary(draw, draw(st.sampled_from(binary)), f, g, draw(st.sampled_from(pool)))
+        elif kind == 2:
+            new = _vector(draw, draw(st.sampled_from(vector)), f)
+        elif kind == 3:
+            new = _product(draw(st.sampled_from(PRODUCTS)), f, g, max_dim)
+        else:
+            c = draw(constants())
+            new = draw(st.sampled_from([f + c, c - f, c * f, f / (c if c.value else 1)]))
+        if new.dim <= max_dim:
+            pool.append(new)
+    result = pool[-1]
+    if dim is not None and result.dim != dim:
+        result = lookup("SumT")(lookup("Sum")(result), dim)
+    return result
+
+
+def constants():
+    """Small exact constants."""
+    decimals = st.sampled_from(["0.5", "-0.25", "1.1", "0.001", "3e-7", "12345.678"]).map(float)
+    return st.one_of(st.integers(-3, 3), decimals).map(Constant)
+
+
+def _bounded(f):
+    """A function of ``f`` with values in (0, 1], so that compositions stay finite."""
+    return lookup("Inv")(1 + lookup("Square")(f))
+
+
+def _unary(draw, name, f):
+    if name == "Exp":
+        return lookup("Exp")(-lookup("Square")(f))
+    if name == "Powf1":
+        return lookup("Powf")(1 + lookup("Square")(f), _bounded(f))
+    if name.endswith("1"):
+        return lookup(name[:-1])(1 + lookup("Square")(f))
+    if name == "Square":
+        return lookup("Square")(lookup("Sin")(f))
+    if name == "Round":
+        return lookup(name)(f, draw(st.integers(-1, 2)))
+    if name == "ClampInt":
+        return lookup(name)(f, draw(st.integers(-2, 0)), draw(st.integers(0, 2)))
+    if name == "Pow":
+        return lookup(name)(f, draw(st.integers(-3, 4)))
+    if name == "SinXDivX":
+        return lookup(name)(f, draw(st.integers(0, 3)))
+    return lookup(name)(f)
+
+
+def _match(f, g):
+    """``g``, summed if its dim does not go with ``f``."""
+    return g if g.dim == f.dim or 1 in (f.dim, g.dim) else lookup("Sum")(g)
+
+
+def _binary(draw, name, f, g, h):
+    g = _match(f, g)
+    if name == "Divide1":
+        return f * _bounded(g)
+    if name == "Atan21":
+        return lookup("Atan2")(f, 1 + lookup("Square")(g))
+    if name == "Mult":
+        return lookup("Sin")(f) * g
+    if name in ("Clamp", "IfElse", "Mod"):
+        wide = f if f.dim > g.dim else g
+        return lookup(name)(f, g, _match(wide, h))
+    return lookup(name)(f, g)
+
+
+def _vector(draw, name, f):
+    if name == "Norm21":
+        return lookup("Sqrt")(1 + lookup("SqNorm2")(f))
+    if name == "Normalize1":
+        return lookup("Rsqrt")(1 + lookup("SqNorm2")(f)) * f
+    if name == "SqNorm2":
+        return lookup("SqNorm2")(lookup("Sin")(f))
+    if name == "Elem":
+        return lookup(name)(f, draw(st.integers(0, f.dim - 1)))
+    if name == "Extract":
+        start = draw(st.integers(0, f.dim - 1))
+        return lookup(name)(f, start, draw(st.integers(1, f.dim - start)))
+    if name in ("ElemT", "SumT", "OneHot"):
+        n = draw(st.integers(1, 4))
+        more = (draw(st.integers(0, n - 1)),) if name == "ElemT" else ()
+        return lookup(name)(lookup("Sum")(f), n, *more)
+    if name == "ExtractT":
+        start = draw(st.integers(0, 2))
+        return lookup(name)(f, start, f.dim + start + draw(st.integers(0, 2)))
+    return lookup(name)(f)
+
+
+def _product(name, f, g, max_dim):
+    if name in ("Scalprod", "SqDist"):
+        return lookup(name)(lookup("Sin")(f), lookup("Sin")(_match(f, g)))
+    if name == "MatVecMult":
+        return lookup(name)(f, g) if f.dim % g.dim == 0 else lookup("Sum")(f)
+    if name == "VecMatMult":
+        return lookup(name)(f, g) if g.dim % f.dim == 0 else lookup("Sum")(g)
+    if f.dim * g.dim > max_dim or f.dim + g.dim > max_dim:
+        return f
+    return lookup(name)(lookup("Cos")(f), lookup("Sin")(g))
