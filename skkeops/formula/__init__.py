@@ -10,17 +10,16 @@ Exp(-Sum(Square(Var(0,3,0)-Var(1,3,1))))
 from . import operations
 from .aliases import Signature, parse_aliases
 from .derivative import (
-    divergence,
     gradient,
     gradient_matrix,
     gradients,
     jacobian,
-    laplacian,
     substitute,
     tangent,
 )
 from .errors import FormulaError
 from .expression import Constant, Expression, I, J, P, Variable, as_expression, postorder, variables_of
+from .linear import divergence, laplacian
 from .parser import parse
 
 __all__ = [

@@ -96,7 +96,9 @@ def parse_aliases(aliases: Sequence[str]) -> Signature:
     for index, alias in enumerate(aliases):
         variable, name = _parse_alias(alias, index)
         if name is not None and name in names:
-            raise FormulaError(f"aliases: the name {name[:60]!r} is declared twice", alias, alias.index(name), len(name))
+            raise FormulaError(
+                f"aliases: the name {name[:60]!r} is declared twice", alias, alias.index(name), len(name)
+            )
         if variable.position in found:
             raise FormulaError(f"aliases: position {variable.position} is declared twice", alias, 0, len(alias))
         if name is not None:

@@ -13,22 +13,19 @@ from .expression import Constant, Expression, Variable, as_expression, postorder
 from .limits import MAX_NODES
 
 __all__ = [
-    "divergence",
     "gradient",
     "gradient_matrix",
     "gradients",
     "jacobian",
-    "laplacian",
-    "linear_adjoint",
     "substitute",
     "tangent",
-    "trace",
 ]
 
 _MAX_WORK = 2**20  # rows of a Jacobian times nodes of the formula
 
 
-def _check_variable(v: object) -> Variable:
+def check_variable(v: object) -> Variable:
+    """``v``, which must be a variable."""
     if not isinstance(v, Variable):
         raise FormulaError(f"expected a variable to differentiate by, got {v!r}")
     return v
@@ -58,7 +55,7 @@ def gradients(f: Expression, variables: Sequence[Variable], e: Expression | int 
     tuple of Expression
         One for each variable, with its dim.
     """
-    variables = [_check_variable(v) for v in variables]
+    variables = [check_variable(v) for v in variables]
     e = as_expression(e)
     if e.dim != f.dim:
         raise FormulaError(f"the direction of a gradient must have the dim of the formula, {f.dim}, got {e.dim}")
@@ -109,7 +106,7 @@ def tangent(f: Expression, directions: Mapping[Variable, Expression]) -> Express
     moved: dict[Expression, Expression | None] = {}
     for v, u in directions.items():
         u = as_expression(u)
-        if u.dim != _check_variable(v).dim:
+        if u.dim != check_variable(v).dim:
             raise FormulaError(f"the direction of a variable of dim {v.dim} must have the same dim, got {u.dim}")
         moved[v] = u
     for node in _nodes(f):
@@ -146,8 +143,8 @@ def substitute(f: Expression, replacements: Mapping[Expression, Expression]) -> 
 
 def gradient_matrix(f: Expression, v: Variable) -> Expression:
     """The Jacobian of ``f``, flattened: one row of ``v.dim`` for each component of ``f``."""
-    _check_variable(v)
-    _check_work(f)
+    check_variable(v)
+    check_work(f)
     rows = [gradient(ops.Elem.build(f, k), v, 1) for k in range(f.dim)]
     while len(rows) > 1:  # a balanced tree
         pairs = [ops.Concat.build(a, b) for a, b in zip(rows[::2], rows[1::2], strict=False)]
@@ -158,108 +155,7 @@ def gradient_matrix(f: Expression, v: Variable) -> Expression:
 jacobian = gradient_matrix
 
 
-def _check_work(f: Expression) -> None:
+def check_work(f: Expression) -> None:
+    """Refuse what would be done component by component on too large a formula."""
     if f.dim * len(_nodes(f)) > _MAX_WORK:
         raise FormulaError(f"a formula of dim {f.dim} is too large for its Jacobian, component by component")
-
-
-def divergence(f: Expression, v: Variable) -> Expression:
-    """The sum over k of the derivative of component k of ``f`` by component k of ``v``."""
-    _check_variable(v)
-    if f.dim != v.dim:
-        raise FormulaError(f"the formula must have the dim of the variable, {v.dim}, got {f.dim}")
-    direction = _unused(f, v.dim)
-    return _trace(tangent(f, {v: direction}), direction)
-
-
-def laplacian(f: Expression, v: Variable) -> Expression:
-    """The divergence of the gradient of ``f``, which has dim 1."""
-    if f.dim != 1:
-        raise FormulaError(f"the formula must have dim 1, got {f.dim}")
-    return divergence(gradient(f, v, 1), v)
-
-
-def trace(f: Expression, v: Variable) -> Expression:
-    """The trace of ``f`` as a linear function of ``v``."""
-    _check_variable(v)
-    if f.dim != v.dim:
-        raise FormulaError(f"the formula must have the dim of the variable, {v.dim}, got {f.dim}")
-    _check_linear(f, v)
-    return _trace(f, v)
-
-
-def linear_adjoint(f: Expression, v: Variable, u: Expression) -> Expression:
-    """The transpose of ``f``, a linear function of ``v``, applied to ``u``."""
-    _check_variable(v)
-    _check_linear(f, v)
-    return gradient(f, v, u)
-
-
-def _check_linear(f: Expression, v: Variable) -> None:
-    direction = _unused(f, v.dim)
-    if tangent(f, {v: direction}) is not substitute(f, {v: direction}):
-        raise FormulaError(f"the formula must be linear in {v}")
-
-
-def _unused(f: Expression, dim: int) -> Variable:
-    positions = [node.position for node in postorder(f) if isinstance(node, Variable)]
-    return Variable(max(positions, default=-1) + 1, dim, 2)
-
-
-def _trace(f: Expression, v: Variable) -> Expression:
-    """The trace of ``f``, linear in ``v``, with as many components as ``v``.
-
-    Works down the formula with what multiplies it, ``trace(diag(weight) f)``, so that no loop over the components
-    is needed where ``f`` is made of sums and products.
-    """
-    total: Expression = Constant(0)
-    work: list[tuple[Expression, Expression]] = [(f, Constant(1))]
-    mult, add = ops.Mult.build, ops.Add.build
-    depends = _dependents(f, v)
-    while work:
-        g, weight = work.pop()
-        if g not in depends:
-            continue
-        if g is v:
-            term = ops.Sum.build(mult(weight, Constant(1, v.dim)))
-        elif isinstance(g, (ops.Add, ops.Subtract)) and all(arg.dim == v.dim for arg in g.args):
-            a, b = g.args
-            work += [(a, weight), (b, weight if isinstance(g, ops.Add) else ops.Minus.build(weight))]
-            continue
-        elif isinstance(g, ops.Minus):
-            work.append((g.args[0], ops.Minus.build(weight)))
-            continue
-        elif isinstance(g, ops.Mult) and len([arg for arg in g.args if arg in depends]) == 1:
-            a, b = g.args if g.args[1] in depends else g.args[::-1]
-            if b.dim == v.dim:
-                work.append((b, mult(weight, a)))
-                continue
-            term = substitute(b, {v: mult(mult(weight, a), Constant(1, v.dim))})
-        elif isinstance(g, ops.Divide) and g.args[1] not in depends and g.args[0].dim == v.dim:
-            work.append((g.args[0], ops.Divide.build(weight, g.args[1])))
-            continue
-        elif isinstance(g, ops.SumT):
-            term = substitute(g.args[0], {v: mult(weight, Constant(1, v.dim))})
-        else:
-            term = _trace_by_components(g, v, weight)
-        total = add(total, term)
-    return total
-
-
-def _trace_by_components(f: Expression, v: Variable, weight: Expression) -> Expression:
-    _check_work(f)
-    total: Expression = Constant(0)
-    for k in range(v.dim):
-        column = substitute(f, {v: ops.ElemT.build(1, v.dim, k)})
-        term = ops.Elem.build(column, k)
-        factor = weight if weight.dim == 1 else ops.Elem.build(weight, k)
-        total = ops.Add.build(total, ops.Mult.build(factor, term))
-    return total
-
-
-def _dependents(f: Expression, v: Variable) -> set[Expression]:
-    found: set[Expression] = {v}
-    for node in postorder(f):
-        if any(arg in found for arg in node.args):
-            found.add(node)
-    return found

@@ -73,7 +73,9 @@ def test_matrix_of_derivatives(text, arrays):
     np.testing.assert_allclose(value(f"Grad({text},x,e)", arrays), expected.T @ arrays[E], atol=1e-8)
 
 
-@pytest.mark.parametrize("text", ["Exp(-SqNorm2(x-y)/s)", "Sum(Sin(x)*y)", "Norm2(x)", "(x|y)**3", "Sum(MatVecMult(M,x)*x)"])
+@pytest.mark.parametrize(
+    "text", ["Exp(-SqNorm2(x-y)/s)", "Sum(Sin(x)*y)", "Norm2(x)", "(x|y)**3", "Sum(MatVecMult(M,x)*x)"]
+)
 def test_laplacian(text, arrays):
     hessian = jacobian_by_differences(f"Grad({text},x,1)", arrays, "x")
     np.testing.assert_allclose(value(f"Laplacian({text},x)", arrays), [np.trace(hessian)], atol=1e-7)
@@ -94,8 +96,53 @@ def test_linear_operators(arrays):
     np.testing.assert_allclose(value("TraceOperator(s*x-y*x,x)", arrays), [3 * arrays[S][0] - arrays[Y].sum()])
     np.testing.assert_allclose(value("TraceOperator((x|y)*e,x)", arrays), [arrays[Y] @ arrays[E]])
     np.testing.assert_allclose(value("AdjointOperator(MatVecMult(M,x),x,y)", arrays), matrix.T @ arrays[Y])
-    with pytest.raises(FormulaError, match="linear"):
-        parse("AdjointOperator(Exp(x),x,y)", NAMES)
+
+
+LINEAR = [
+    "x/s",
+    "s*x+Sum(x)*y/s",
+    "TensorDot(M,x-2*x/y,[3,3],[3],[0],[0])",
+    "Concat(Sum(x),Concat(0,Elem(x,1)/s))",
+    "ExtractT(Extract(x,1,2),1,3)-Zero(3)",
+    "IfElse(y-e,x,0)-IfElse(s,0,MatVecMult(M,x))",
+    "VecMatMult(x,M)",
+    "SumT(x|y,3)",
+    "Zero(3)",
+]
+
+
+@pytest.mark.parametrize("text", LINEAR)
+def test_trace_and_adjoint(text, arrays):
+    matrix = jacobian_by_differences(text, arrays, "x")
+    expected = np.trace(matrix)
+    np.testing.assert_allclose(value(f"TraceOperator({text},x)", arrays), [expected], atol=1e-9)
+    np.testing.assert_allclose(value(f"TraceOperator({text},x,s)", arrays), arrays[S] * expected, atol=1e-9)
+    weighted = np.trace(np.diag(arrays[Y]) @ matrix)
+    np.testing.assert_allclose(value(f"TraceOperator({text},x,y)", arrays), [weighted], atol=1e-9)
+    weighted = np.trace(np.diag(arrays[X]) @ matrix)
+    np.testing.assert_allclose(value(f"TraceOperator({text},x,x)", arrays), [weighted], atol=1e-9)
+    np.testing.assert_allclose(value(f"AdjointOperator({text},x,e)", arrays), matrix.T @ arrays[E], atol=1e-9)
+
+
+def test_trace_of_one_component_replicates_it(arrays):
+    np.testing.assert_allclose(value("TraceOperator(x|y,x)", arrays), [arrays[Y].sum()])
+    np.testing.assert_allclose(value("TraceOperator(x|y,x,e)", arrays), [arrays[Y] @ arrays[E]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Exp(x)", "x+1", "x+y", "x*x", "y/x", "Concat(Elem(x,0),Extract(y,0,2))", "IfElse(x,x,x*2)", "IfElse(s,x,y)", "y"],
+)
+def test_linear_operators_refuse_what_is_not_linear(text):
+    for call in (f"AdjointOperator({text},x,y)", f"TraceOperator({text},x)"):
+        with pytest.raises(FormulaError, match="must be linear in Var"):
+            parse(call, NAMES)
+
+
+def test_linear_operators_refuse_dims():
+    for call in ("TraceOperator(Extract(x,0,2),x)", "TraceOperator(x,x,M)", "AdjointOperator(x,x,s)"):
+        with pytest.raises(FormulaError, match="dim"):
+            parse(call, NAMES)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 5])

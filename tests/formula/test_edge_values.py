@@ -131,7 +131,9 @@ def test_gradient_of_an_extremum_goes_to_the_first():
     [(0, 0), (1.4, 1), (1.5, 2), (-0.4, 0), (-1.4, 0), (-1.5, None), (4, None), (nan, None)],
 )
 def test_one_hot(index, expected):
-    np.testing.assert_array_equal(value("OneHot(x,4)", x=index), np.zeros(4) if expected is None else np.eye(4)[expected])
+    np.testing.assert_array_equal(
+        value("OneHot(x,4)", x=index), np.zeros(4) if expected is None else np.eye(4)[expected]
+    )
 
 
 def test_selection_of_a_branch_hides_the_other():
@@ -147,7 +149,9 @@ def test_selection_of_a_branch_hides_the_other():
 def test_sinc_derivatives_meet_where_methods_change(n):
     mpmath = pytest.importorskip("mpmath")
     x = np.array([n + 1.0, np.nextafter(n + 1.0, 99), -(n + 1.0), n + 3.5, 0.1, 50.0])
-    expected = [float(mpmath.quad(lambda t, x=x: t**n * mpmath.cos(x * t + n * mpmath.pi / 2), range(2))) for x in x[:5]]
+    expected = [
+        float(mpmath.quad(lambda t, x=x: t**n * mpmath.cos(x * t + n * mpmath.pi / 2), range(2))) for x in x[:5]
+    ]
     got = value(f"SinXDivX(x,{n})", x=x[:, None])[:, 0]
     np.testing.assert_allclose(got[:5], expected, rtol=1e-11, atol=1e-14)
 

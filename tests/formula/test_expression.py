@@ -68,7 +68,7 @@ def test_python_operators():
     assert (X < Y) is ops.LessThan(X, Y)
     assert (X >= 1) is ops.LessOrEqual(1, X)
     assert np.float64(2) * X is 2 * X
-    assert 0.5 ** X is ops.Powf(0.5, X)
+    assert 0.5**X is ops.Powf(0.5, X)
     assert +X is X
     assert X != Y
 
@@ -206,7 +206,9 @@ def test_every_public_name():
 
 
 def test_importing_is_light():
-    program = "import sys, skkeops.formula; print([m for m in ('scipy', 'sklearn', 'cupy', 'difflib') if m in sys.modules])"
+    program = (
+        "import sys, skkeops.formula; print([m for m in ('scipy', 'sklearn', 'cupy', 'difflib') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -193,7 +193,7 @@ class TensorDot(Bilinear):
     def check(cls, args, params):
         dims_f, dims_g, cont_f, cont_g = params[:4]
         for which, arg, dims, cont in (("f", args[0], dims_f, cont_f), ("g", args[1], dims_g, cont_g)):
-            if any(not 1 <= d <= MAX_DIM for d in dims) or len(dims) > 32 or prod(dims) != arg.dim:
+            if any(not 1 <= d <= MAX_DIM for d in dims) or len(dims) > 24 or prod(dims) != arg.dim:
                 raise FormulaError(
                     f"TensorDot: 'dims{which}' must be positive with product {arg.dim}, the dim of {which!r}, "
                     f"got {_shown(dims)}"

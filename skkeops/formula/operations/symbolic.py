@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..derivative import divergence, gradient, gradient_matrix, laplacian, linear_adjoint, tangent, trace
+from ..derivative import gradient, gradient_matrix, tangent
 from ..errors import FormulaError
 from ..expression import Expression, Variable, variables_of
+from ..linear import divergence, laplacian, linear_adjoint, trace
 from .base import composite
 
 __all__ = ["AdjointOperator", "Diff", "Divergence", "Grad", "GradMatrix", "Laplacian", "TraceOperator"]
@@ -50,10 +51,10 @@ def Laplacian(f, v):
     return laplacian(f, v)
 
 
-@composite("TraceOperator", "f v")
-def TraceOperator(f, v):
-    """``TraceOperator(f, v)``: the trace of ``f`` as a linear function of ``v``."""
-    return trace(f, v)
+@composite("TraceOperator", "f v w", optional=1)
+def TraceOperator(f, v, w=1):
+    """``TraceOperator(f, v)``: the trace of ``f`` as a linear function of ``v``; with ``w``, of ``w * f``."""
+    return trace(f, v, w)
 
 
 @composite("AdjointOperator", "f v u")
