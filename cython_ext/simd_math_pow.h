@@ -119,7 +119,8 @@ SKK_INLINE double skk_pow_d(double x, double y) {
     r = SKK_FMA_D(n, -6.93147180369123816490e-01, v);
     b = SKK_FMA_D(n, -1.90821492927058770002e-10, r);
     lo += SKK_FMA_D(n, -1.90821492927058770002e-10, r - b);
-    r = b;
+    r = b + lo;
+    lo = (b - r) + lo;
     q = 0x1.ad92d1e47a0d8p-26;
     q = SKK_FMA_D(q, r, 0x1.28adf8e81298cp-22);
     q = SKK_FMA_D(q, r, 0x1.71df18f7a1dd8p-19);

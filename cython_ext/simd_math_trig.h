@@ -92,6 +92,16 @@ SKK_INLINE double skk_sin_fast_d(double x) {
 
 SKK_INLINE double skk_cos_fast_d(double x) { return skk_sincos_d(x, 1); }
 
+/* Large arguments, by libm; in extended precision where it is fast, since glibc's float64 reduction errs by up to 8 ulp close to
+ * multiples of pi/2 (6381956970095103 2^797). */
+#if LDBL_MANT_DIG == 64
+SKK_INLINE double skk_sin_large_d(double x) { return (double)sinl((long double)x); }
+SKK_INLINE double skk_cos_large_d(double x) { return (double)cosl((long double)x); }
+#else
+SKK_INLINE double skk_sin_large_d(double x) { return sin(x); }
+SKK_INLINE double skk_cos_large_d(double x) { return cos(x); }
+#endif
+
 #define SKK_DEFINE_TRIG(name, suffix, real, libm, fabs_)                                                             \
     SKK_INLINE real skk_##name##_##suffix(real x) {                                                                  \
         return fabs_(x) > (real)SKK_TRIG_MAX ? libm(x) : skk_##name##_fast_##suffix(x);                              \
@@ -114,8 +124,8 @@ SKK_INLINE double skk_cos_fast_d(double x) { return skk_sincos_d(x, 1); }
 
 SKK_DEFINE_TRIG(sin, f, float, sinf, fabsf)
 SKK_DEFINE_TRIG(cos, f, float, cosf, fabsf)
-SKK_DEFINE_TRIG(sin, d, double, sin, fabs)
-SKK_DEFINE_TRIG(cos, d, double, cos, fabs)
+SKK_DEFINE_TRIG(sin, d, double, skk_sin_large_d, fabs)
+SKK_DEFINE_TRIG(cos, d, double, skk_cos_large_d, fabs)
 
 /* ---- asin, acos ---- */
 
@@ -262,14 +272,14 @@ SKK_INLINE float skk_atan2_f(float y, float x) {
     double ay = fabs((double)y), ax = fabs((double)x), a, b, c, num, den, r;
     ay = ay > 1e200 ? 1e200 : ay; /* infinities: inf/inf counts as 1 */
     ax = ax > 1e200 ? 1e200 : ax;
-    a = ay < ax ? ay : ax;
-    b = ay < ax ? ax : ay;
+    a = ay > ax ? ax : ay;
+    b = ay > ax ? ay : ax;
     num = a > 0x1.a827999fcef32p-2 * b ? a - b : a;
     den = a > 0x1.a827999fcef32p-2 * b ? a + b : b;
     c = a > 0x1.a827999fcef32p-2 * b ? 0x1.921fb54442d18p-1 : 0.0;
     den = den == 0.0 ? 1.0 : den;
     r = skk_atanpoly_f(num / den, c);
-    r = ay < ax ? r : 0x1.921fb54442d18p+0 - r;
+    r = ay > ax ? 0x1.921fb54442d18p+0 - r : r;
     r = b == 0.0 ? 0.0 : r;
     r = skk_bits_f(x) >> 31 ? 0x1.921fb54442d18p+1 - r : r;
     r = x != x ? (double)x : r;
@@ -279,8 +289,8 @@ SKK_INLINE float skk_atan2_f(float y, float x) {
 
 SKK_INLINE double skk_atan2_d(double y, double x) {
     double ay = fabs(y), ax = fabs(x), a, b, c, off, offlo, base, baselo, sign, scale, num, den, t, hi, lo;
-    a = ay < ax ? ay : ax;
-    b = ay < ax ? ax : ay;
+    a = ay > ax ? ax : ay;
+    b = ay > ax ? ay : ax;
     /* infinities, and quotients that would leave the range of normal numbers halfway */
     a = b > DBL_MAX ? (a > DBL_MAX ? 1.0 : 0.0) : a;
     b = b > DBL_MAX ? 1.0 : b;
@@ -299,9 +309,9 @@ SKK_INLINE double skk_atan2_d(double y, double x) {
     den = SKK_FMA_D(c, a, b);
     t = num / den;
     /* base + sign (off + atan t): |angle| = r, pi/2 - r, pi/2 + r or pi - r */
-    sign = ay < ax ? 1.0 : -1.0;
-    base = ay < ax ? 0.0 : 0x1.921fb54442d18p+0;
-    baselo = ay < ax ? 0.0 : 0x1.1a62633145c07p-54;
+    sign = ay > ax ? -1.0 : 1.0;
+    base = ay > ax ? 0x1.921fb54442d18p+0 : 0.0;
+    baselo = ay > ax ? 0x1.1a62633145c07p-54 : 0.0;
     sign = skk_bits_d(x) >> 63 ? -sign : sign;
     base = skk_bits_d(x) >> 63 ? 0x1.921fb54442d18p+1 - base : base; /* exact */
     baselo = skk_bits_d(x) >> 63 ? 0x1.1a62633145c07p-53 - baselo : baselo;
