@@ -11,10 +11,10 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from numbers import Rational, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .errors import FormulaError
 from .limits import MAX_DIM, MAX_POSITION, MAX_TEXT
@@ -61,12 +61,13 @@ class Expression:
     args: tuple[Expression, ...]
     params: tuple
     dim: int
+    _mask: int  # the categories, one bit each
 
     __array_ufunc__ = None  # NumPy scalars and arrays leave the operators to us
     __iter__ = None
 
     @classmethod
-    def _new(cls, args: tuple[Expression, ...] = (), params: tuple = ()) -> Expression:
+    def _new(cls, args: tuple[Expression, ...] = (), params: tuple = ()) -> Self:
         """The one node with these arguments and parameters, which must have been checked."""
         key = (cls, args, params)
         node = _interned.get(key)
@@ -113,6 +114,18 @@ class Expression:
     def rebuild(self, args: tuple[Expression, ...]) -> Expression:
         """The same operation on other arguments, simplified."""
         return self
+
+    def adjoint(self, k: int, e: Expression) -> Expression | None:
+        """``(d self / d args[k])^T e``; None for zero."""
+        raise FormulaError(f"{self.name} is not differentiable")
+
+    def tangent(self, directions: Sequence[Expression | None]) -> Expression | None:
+        """The derivative when each argument moves in a direction (None: it does not move)."""
+        raise FormulaError(f"{self.name} is not differentiable")
+
+    def printed_params(self) -> tuple:
+        """The parameters that formulas show."""
+        return self.params
 
     # -- copies and pickles are the same object ---------------------------------------------------------------
     def __copy__(self) -> Expression:
@@ -335,7 +348,7 @@ def _exact(value: Any) -> Fraction:
     if isinstance(value, bool):
         return Fraction(int(value))
     if isinstance(value, Rational):
-        return Fraction(value.numerator, value.denominator)
+        return Fraction(int(value.numerator), int(value.denominator))
     try:
         return Fraction(operator.index(value))
     except TypeError:
@@ -430,8 +443,9 @@ def _from_program(program: Iterable[tuple[str, tuple[int, ...], tuple]]) -> Expr
     """Rebuild a pickled expression."""
     from .operations import lookup
 
+    leaves = {"Var": Variable, "Constant": Constant}
     nodes: list[Expression] = []
     for name, arguments, params in program:
-        cls = {"Var": Variable, "Constant": Constant}.get(name) or lookup(name)
+        cls: Any = leaves.get(name) or lookup(name)
         nodes.append(cls._new(tuple(nodes[k] for k in arguments), params))
     return nodes[-1]

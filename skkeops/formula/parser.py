@@ -294,7 +294,7 @@ class _Parser:
         try:
             if operation.name == "Grad" and len(arguments) == 2:
                 n_declared = max(self.by_position, default=-1) + 1
-                new = fresh_variable(*arguments, n_declared)
+                new = fresh_variable(arguments[0], arguments[1], n_declared)
                 self.by_position[new.position] = new
                 arguments = [*arguments, new]
             result = operation.build(*arguments)

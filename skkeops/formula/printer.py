@@ -41,7 +41,7 @@ def to_text(root: Expression, names: Mapping[Variable, str] | None, limit: int) 
             stack.append(text if precedence >= least else f"({text})")
         elif node.name in _INFIX:
             symbol, precedence, left, right = _INFIX[node.name]
-            pieces = [(node.args[0], left), symbol, (node.args[1], right)]
+            pieces: list[str | tuple[Expression, int]] = [(node.args[0], left), symbol, (node.args[1], right)]
             if precedence < least:
                 pieces = ["(", *pieces, ")"]
             stack.extend(reversed(pieces))
@@ -54,9 +54,10 @@ def to_text(root: Expression, names: Mapping[Variable, str] | None, limit: int) 
             pieces = [f"{node.name}("]
             for arg in node.args:
                 pieces += [(arg, 0), ","]
-            pieces += [f"{_param(param)}," for param in node.printed_params()]
-            pieces[-1] = pieces[-1][:-1] if isinstance(pieces[-1], str) else pieces[-1]
-            stack.extend(reversed([*pieces, ")"]))
+            for param in node.printed_params():
+                pieces += [_param(param), ","]
+            pieces[-1] = ")"  # not a comma
+            stack.extend(reversed(pieces))
     return "".join(out)
 
 

@@ -58,7 +58,7 @@ def tokenize(text: str) -> list[Token]:
             while text[position] in " \t\r\n\f\v":
                 position += 1
             raise FormulaError(f"unexpected character {text[position]!r}", text, position)
-        kind = match.lastgroup
+        kind = match.lastgroup or "end"
         piece = match.group(kind)
         start = match.start(kind)
         if kind == "symbol":

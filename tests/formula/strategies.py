@@ -69,8 +69,8 @@ def expressions(draw, variables, max_operations=8, smooth=False, dim=None, max_d
         elif kind == 3:
             new = _product(draw(st.sampled_from(PRODUCTS)), f, g, max_dim)
         else:
-            c = draw(constants())
-            new = draw(st.sampled_from([f + c, c - f, c * f, f / (c if c.value else 1)]))
+            c = draw(st.sampled_from([Constant(1), Constant(0.5), Constant(-0.75)]) if smooth else constants())
+            new = draw(st.sampled_from([f + c, c - f, c * f, f if smooth or not c.value else f / c]))
         if new.dim <= max_dim:
             pool.append(new)
     result = pool[-1]

@@ -122,7 +122,7 @@ class Operation(Expression):
     cuda_functions: ClassVar[str] = ""
     domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0),)
 
-    def __new__(cls, *arguments: Any) -> Expression:
+    def __new__(cls, *arguments: Any) -> Expression:  # type: ignore[misc]  # simplification may change the class
         return cls.build(*arguments)
 
     @classmethod
@@ -150,10 +150,6 @@ class Operation(Expression):
     def rebuild(self, args: tuple[Expression, ...]) -> Expression:
         return type(self).build(*args, *self.params)
 
-    def printed_params(self) -> tuple:
-        """The parameters that formulas show."""
-        return self.params
-
     @property
     def immediates(self) -> tuple[float, ...]:
         """The numbers that the instruction takes."""
@@ -162,14 +158,6 @@ class Operation(Expression):
     def numpy(self, *arrays):
         """The meaning: arrays ``(..., dim_k)`` that broadcast to an array ``(..., dim)``."""
         raise NotImplementedError(f"{self.name} has no NumPy meaning")
-
-    def adjoint(self, k: int, e: Expression) -> Expression | None:
-        """``(d self / d args[k])^T e``; None for zero."""
-        raise FormulaError(f"{self.name} is not differentiable")
-
-    def tangent(self, directions: Sequence[Expression | None]) -> Expression | None:
-        """The derivative when each argument moves in a direction (None: it does not move)."""
-        raise FormulaError(f"{self.name} is not differentiable")
 
 
 class Composite:

@@ -177,6 +177,8 @@ _MAX_ORDER = 16
 _SINXDIVX = """
 template <typename real> __device__ inline real skkeops_sinxdivx(real x, int n)
 {   /* integral over t in [0, 1] of t^n cos(x t + n pi/2) */
+    if (sizeof(real) < sizeof(double) && n > 2) return (real)skkeops_sinxdivx<double>((double)x, n);
+    if (isinf(x)) return 0;
     if (fabs(x) > (real)(n + 1)) {
         real s, c, value = 0;
         sincos(x, &s, &c);
