@@ -26,7 +26,7 @@ I, J, P = 0, 1, 2  # noqa: E741  the categories of variables: indexed by i, by j
 _CATEGORY_SETS = tuple(frozenset(category for category in (I, J, P) if mask >> category & 1) for mask in range(8))
 _MAX_BITS = 2200  # longer numerators and denominators are rounded to the nearest double
 
-_interned: weakref.WeakValueDictionary[tuple, Expression] = weakref.WeakValueDictionary()
+_interned: weakref.WeakValueDictionary[tuple, Any] = weakref.WeakValueDictionary()
 _lock = threading.RLock()
 
 
