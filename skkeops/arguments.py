@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.formula.expression import Variable
+from skkeops.reductions import Reduction
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
@@ -95,6 +96,50 @@ class Arguments:
     def describe(self, k: int) -> str:
         """Return how messages call argument k, such as ``argument 'x' = Vi(3)``."""
         return _describe(self.names[k], self.variables[k])
+
+    def find(self, wrt: Any) -> tuple[Variable, ...]:
+        """Return the variables that a name, a variable, or a tuple or list of them stand for."""
+        wanted = (wrt,) if isinstance(wrt, (str, Variable)) else wrt
+        if not isinstance(wanted, (tuple, list)):
+            raise TypeError(f"wrt must be a name or a tuple of names: found {type(wrt).__name__}")
+        found = []
+        for name in wanted:
+            if isinstance(name, Variable) and name in self.variables:
+                found.append(name)
+            elif isinstance(name, str) and name.replace(" ", "") in self.names:
+                found.append(self.variables[self.names.index(name.replace(" ", ""))])
+            else:
+                raise ValueError(
+                    f"{name!r} is not an argument of this formula: expected one of {', '.join(self.names)}"
+                )
+        if len(set(found)) < len(found):
+            raise ValueError(f"every name may occur once: found {list(wanted)!r}")
+        return tuple(found)
+
+    def direction(self, tangent: Any, v: Variable, checked: Checked) -> np.ndarray:
+        """Return a direction along which an argument moves: of its shape, in the common dtype."""
+        what = f"tangents[{self.names[v.position]!r}]"
+        found = to_real_array(tangent, what)
+        if v.category == 2 and found.size == v.dim and found.ndim <= 2:
+            found = found.reshape(-1)
+        expected = checked[0][v.position].shape
+        if found.shape != expected:
+            raise ValueError(f"{what}: found shape {found.shape}, expected {expected}")
+        return to_native(found, checked[3])
+
+    def too_short(self, axis: int, count: int, reduction: Reduction) -> str:
+        """Return what to say when an axis has fewer values than its reduction needs."""
+        letter = "ij"[axis]
+        if reduction.fold == "kmin":
+            return (
+                f"opt_arg (K) must not exceed the number of values along {letter}: "
+                f"found K = {reduction.smallest_axis}, expected at most {count}"
+            )
+        reduced = [name for v, name in zip(self.variables, self.names, strict=True) if v.category == axis]
+        return (
+            f"reduction_op={reduction.name!r} needs at least one value to return an index: "
+            f"found no row along {letter} (arguments: {', '.join(reduced)})"
+        )
 
     def _check_slowly(self, args: tuple) -> Checked:
         if len(args) != self._count:
@@ -183,68 +228,6 @@ def to_native(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return the array in a native dtype and aligned, itself if it already is."""
     array = array.astype(dtype, copy=False)
     return array if array.flags.aligned else array.copy()
-
-
-def check_like(argument: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """Return a float64 array of exactly that shape, or raise an error that begins with `what`.
-
-    Parameters
-    ----------
-    argument : array-like
-    shape : tuple of int
-        The shape expected.
-    what : str
-        How to call the argument.
-
-    Returns
-    -------
-    ndarray of float64
-    """
-    array = to_real_array(argument, what)
-    if array.shape != shape:
-        raise ValueError(f"{what}: found shape {array.shape}, expected {shape}")
-    return to_native(array, _FLOAT64)
-
-
-def check_indices(argument: Any, shape: tuple[int, ...], count: int, what: str) -> np.ndarray:
-    """Return an int64 array of exactly that shape with values in 0..count-1, or raise an error."""
-    index = to_real_array(argument, what)
-    if index.shape != shape or index.dtype.kind not in "iu":
-        raise ValueError(
-            f"{what}: found shape {index.shape} and dtype {index.dtype}, expected {shape} and int64"
-        )
-    if index.size and (index.min() < 0 or index.max() >= count):
-        raise ValueError(f"{what}: found indices outside of 0..{count - 1}")
-    return index.astype(np.int64, copy=False)
-
-
-def fill_out(out: Any, result: Any) -> Any:
-    """Copy the result into the arrays that the user gave, and return those."""
-    if isinstance(result, tuple):
-        if not isinstance(out, tuple) or len(out) != len(result):
-            raise TypeError(
-                f"argument 'out': found {type(out).__name__}, expected a tuple of {len(result)} arrays"
-            )
-        for k, (o, r) in enumerate(zip(out, result, strict=True)):
-            _check_out(o, r, f"argument 'out'[{k}]")
-        for o, r in zip(out, result, strict=True):
-            o[...] = r
-        return out
-    _check_out(out, result, "argument 'out'")
-    out[...] = result
-    return out
-
-
-def _check_out(out: Any, result: np.ndarray, what: str) -> None:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"{what}: found {type(out).__name__}, expected a NumPy array")
-    if out.shape != result.shape or out.dtype != result.dtype:
-        raise ValueError(
-            f"{what}: found shape {out.shape} and dtype {out.dtype}, "
-            f"expected shape {result.shape} and dtype {result.dtype}"
-        )
-    if not out.flags.writeable:
-        raise ValueError(f"{what}: found a read-only array, expected one that can be written")
 
 
 def _check_shape(array: np.ndarray, variable: Variable, what: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from skkeops.formula.expression import Expression, Variable
 from skkeops.plan.problem import Problem
 from skkeops.reductions import get_reduction
 
-from .arguments import Arguments, Checked, check_indices, check_like, fill_out, to_native, to_real_array
+from .arguments import Arguments, Checked
+from .blocks import block_rows, blocks, part_of
 from .declaration import declare
-from .derivatives import Derivatives
-from .options import check_options, warn_deprecated
+from .derivatives import Derivatives, differentiate
+from .options import check_call_options, check_options, warn_deprecated
+from .outputs import Outputs, store
 
 
 class Genred:
@@ -150,10 +152,12 @@ class Genred:
 
         self.nargs = len(self.variables)
         self._problem = Problem(self.reduction, self.reduction.values(f, g), self.axis, self.variables)
+        self._outputs = Outputs(self.reduction, tuple(v.dim for v in self._problem.values))
         self._arguments = Arguments(self.variables, self.names)
         self._check = self._arguments.check
         self._finalize = self.reduction.finalize
         self._smallest_axis = self.reduction.smallest_axis
+        self._block_rows = block_rows(self._problem)
         self._programs: dict[str, Any] = {}
         self._derivatives: Derivatives | None = None
 
@@ -164,6 +168,7 @@ class Genred:
         device_id: int = -1,
         ranges: None = None,
         out: Any = None,
+        progress: Callable[[int, int], Any] | None = None,
     ) -> Any:
         """Reduce the formula over the arrays.
 
@@ -184,6 +189,9 @@ class Genred:
         out : ndarray or tuple of ndarray, optional
             Where to write the result: of its shape and dtype; a tuple for a reduction that returns two
             arrays.
+        progress : callable, optional
+            Called from time to time as ``progress(done, total)``, with numbers of pairs. An exception that it
+            raises stops the computation.
 
         Returns
         -------
@@ -205,13 +213,15 @@ class Genred:
             program = self._programs[backend]
         except (KeyError, TypeError):
             program = self._program(backend)
-        if ranges is not None:
-            raise ValueError("ranges must be None: block-sparse ranges are not supported by this version")
+        if ranges is not None or progress is not None or device_id != -1:
+            check_call_options(ranges, progress, device_id)
         arrays, m, n, dtype = self._check(args)
-        if (n if self.axis else m) < self._smallest_axis:
-            raise ValueError(self._axis_too_short(m, n))
-        result = self._finalize(program.run(arrays), dtype)
-        return result if out is None else fill_out(out, result)
+        rows, count = (m, n) if self.axis else (n, m)
+        if count < self._smallest_axis:
+            raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
+        if out is None and rows <= self._block_rows:
+            return self._finalize(program.run(arrays, progress), dtype)
+        return self._run_in_blocks(program, arrays, rows, count, dtype, out, progress)
 
     def gradient(
         self,
@@ -265,14 +275,13 @@ class Genred:
         array([[2.],
                [2.]])
         """
-        names = self._variables_of(wrt)
+        variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
-        checked = self._checked(args)
-        output = self._check_output(output, checked)
-        state = derivatives.forward_state(
-            output, checked, lambda: self._program(backend).run(checked[0]), backend
-        )
-        return self._gradient(args, wrt, names, checked, grad_output, state, backend)
+        checked, rows, count = self._checked(args)
+        e = self._outputs.check_gradient(grad_output, rows)
+        states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count))
+        gradients = derivatives.adjoint(variables, checked, e, states, backend)
+        return _like_arguments(gradients, variables, args, wrt)
 
     def value_and_gradient(
         self,
@@ -295,12 +304,14 @@ class Genred:
         gradient : ndarray or tuple of ndarray
             As `gradient` returns it.
         """
-        names = self._variables_of(wrt)
-        self._get_derivatives()
-        checked = self._checked(args)
-        state = self._program(backend).run(checked[0])
-        value = self._finalize(state, checked[3])
-        return value, self._gradient(args, wrt, names, checked, grad_output, state, backend)
+        variables = self._arguments.find(wrt)
+        derivatives = self._get_derivatives()
+        checked, rows, _ = self._checked(args)
+        e = self._outputs.check_gradient(grad_output, rows)
+        results = self._outputs.allocate(rows, checked[3])
+        states = derivatives.states(checked, backend, results=results)
+        gradients = derivatives.adjoint(variables, checked, e, states, backend)
+        return self._outputs.unpack(results), _like_arguments(gradients, variables, args, wrt)
 
     def jvp(
         self, *args: Any, tangents: Mapping[str, Any], output: Any = None, backend: str = "auto"
@@ -338,23 +349,20 @@ class Genred:
         """
         if not isinstance(tangents, Mapping):
             raise TypeError(f"tangents must be a dict of names to arrays: found {type(tangents).__name__}")
-        wrt = self._variables_of(tuple(tangents))
+        wrt = self._arguments.find(tuple(tangents))
         derivatives = self._get_derivatives()
-        checked = self._checked(args)
+        checked, rows, count = self._checked(args)
         directions = {
-            v: self._like_argument(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
+            v: self._arguments.direction(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
         }
-        output = self._check_output(output, checked)
-        state = derivatives.forward_state(
-            output, checked, lambda: self._program(backend).run(checked[0]), backend
-        )
-        return derivatives.tangent(directions, checked, state, backend)
+        states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count))
+        return derivatives.tangent(directions, checked, states, backend)
 
     @property
     def output_dim(self) -> int:
         """The number of components of one value of the output: its number of columns, but for the K
         smallest."""
-        return self.reduction.output_dim(tuple(v.dim for v in self._problem.values))[-1]
+        return self._outputs.row_shape[-1]
 
     def explain(self, **options: Any) -> str:
         """Return a text that tells what is computed once, per i, per j and per pair.
@@ -378,91 +386,34 @@ class Genred:
             program = self._programs[backend] = module.prepare(self._problem)
         return program
 
+    def _run_in_blocks(self, program, arrays, rows, count, dtype, out, progress) -> Any:
+        """Run a program whose state is large, or whose result has its place already."""
+        outputs = self._outputs
+        results = outputs.allocate(rows, dtype) if out is None else outputs.check_out(out, rows, dtype)
+        # An array may be both read and written, but not while some of its rows are still to be read.
+        apart = rows <= self._block_rows or not any(np.may_share_memory(r, a) for r in results for a in arrays)
+        targets = results if apart else outputs.allocate(rows, dtype)
+        for some, part in blocks(self._problem, arrays, rows):
+            report = part_of(progress, some.start * count, rows * count)
+            store(targets, some, self._finalize(program.run(part, report), dtype))
+        if not apart:
+            for result, target in zip(results, targets, strict=True):
+                result[...] = target
+        return outputs.unpack(results) if out is None else out
+
     def _get_derivatives(self) -> Derivatives:
         if self._derivatives is None:
-            self._derivatives = Derivatives(self._problem)
+            self._derivatives = differentiate(self._problem, self._program)
         return self._derivatives
 
-    def _checked(self, args: tuple) -> Checked:
+    def _checked(self, args: tuple) -> tuple[Checked, int, int]:
+        """Return the arguments, checked, the number of rows of the output and the length of the other axis."""
         checked = self._check(args)
         _, m, n, _ = checked
-        if (n if self.axis else m) < self._smallest_axis:
-            raise ValueError(self._axis_too_short(m, n))
-        return checked
-
-    def _gradient(self, args, wrt, variables, checked, grad_output, state, backend) -> Any:
-        shape = self._output_shape(checked)
-        what = "argument 'grad_output'"
-        e = np.ones(shape) if grad_output is None else check_like(grad_output, shape, what)
-        gradients = self._get_derivatives().adjoint(variables, checked, e, state, backend)
-        for k, v in enumerate(variables):
-            if (
-                v.category == 2
-            ):  # a parameter may have come as a number or as a row: the gradient has its shape
-                gradients[k] = gradients[k].reshape(np.shape(args[v.position]))
-        return gradients[0] if isinstance(wrt, (str, Variable)) else tuple(gradients)
-
-    def _output_shape(self, checked: Checked) -> tuple[int, ...]:
-        _, m, n, _ = checked
-        dims = tuple(v.dim for v in self._problem.values)
-        return (m if self.axis else n, *self.reduction.output_dim(dims))
-
-    def _check_output(self, output: Any, checked: Checked) -> Any:
-        """Return the given forward result in float64, after a look at its shape."""
-        if output is None:
-            return None
-        shape = self._output_shape(checked)
-        if not (self.reduction.returns_value and self.reduction.returns_index):
-            return check_like(output, shape, "argument 'output'")
-        if not isinstance(output, tuple) or len(output) != 2:
-            raise TypeError(
-                f"argument 'output': found {type(output).__name__}, expected the tuple (values, indices)"
-            )
-        value = check_like(output[0], shape, "argument 'output'[0]")
-        count = checked[2] if self.axis else checked[1]
-        index = check_indices(output[1], shape, count, "argument 'output'[1]")
-        return value, index
-
-    def _like_argument(self, array: Any, v: Variable, checked: Checked) -> np.ndarray:
-        expected = checked[0][v.position]
-        what = f"tangents[{self.names[v.position]!r}]"
-        found = to_real_array(array, what)
-        if v.category == 2 and found.size == v.dim and found.ndim <= 2:
-            found = found.reshape(-1)
-        return to_native(check_like(found, expected.shape, what), checked[3])
-
-    def _variables_of(self, wrt: str | Variable | Sequence[str | Variable]) -> tuple[Variable, ...]:
-        wanted = (wrt,) if isinstance(wrt, (str, Variable)) else wrt
-        if not isinstance(wanted, (tuple, list)):
-            raise TypeError(f"wrt must be a name or a tuple of names: found {type(wrt).__name__}")
-        found = []
-        for name in wanted:
-            if isinstance(name, Variable) and name in self.variables:
-                found.append(name)
-            elif isinstance(name, str) and name.replace(" ", "") in self.names:
-                found.append(self.variables[self.names.index(name.replace(" ", ""))])
-            else:
-                raise ValueError(
-                    f"{name!r} is not an argument of this formula: expected one of {', '.join(self.names)}"
-                )
-        if len(set(found)) < len(found):
-            raise ValueError(f"every name may occur once: found {list(wanted)!r}")
-        return tuple(found)
-
-    def _axis_too_short(self, m: int, n: int) -> str:
-        count, letter = (n, "j") if self.axis else (m, "i")
-        if self.reduction.fold == "kmin":
-            return (
-                f"opt_arg (K) must not exceed the number of values along {letter}: "
-                f"found K = {self._smallest_axis}, expected at most {count}"
-            )
-        reduced = [
-            name for v, name in zip(self.variables, self.names, strict=True) if v.category == self.axis
-        ]
-        return (
-            f"reduction_op={self.reduction_op!r} needs at least one value to return an index: "
-            f"found no row along {letter} (arguments: {', '.join(reduced)})"
-        )
+        rows, count = (m, n) if self.axis else (n, m)
+        if count < self._smallest_axis:
+            raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
+        return checked, rows, count
 
     def _definition(self) -> tuple:
         return (self._problem, self.names)
@@ -475,7 +426,7 @@ class Genred:
 
     def __reduce__(self):
         arguments = (self.formula, self.aliases, self.reduction_op, self.axis, self.opt_arg, self.formula2)
-        return _rebuild, (*arguments, self._options)
+        return _rebuild, (type(self), *arguments, self._options)
 
     def __repr__(self) -> str:
         text = f"Genred({_text(self.formula)}, {self.aliases!r}, "
@@ -487,8 +438,18 @@ class Genred:
         return text + ")"
 
 
-def _rebuild(formula, aliases, reduction_op, axis, opt_arg, formula2, options) -> Genred:
-    return Genred(formula, aliases, reduction_op, axis, None, opt_arg, formula2, None, *options)
+def _rebuild(cls, formula, aliases, reduction_op, axis, opt_arg, formula2, options) -> Genred:
+    return cls(formula, aliases, reduction_op, axis, None, opt_arg, formula2, None, *options)
+
+
+def _like_arguments(gradients: list[np.ndarray], variables: Sequence[Variable], args: tuple, wrt: Any) -> Any:
+    """Return gradients as `wrt` asked for them, one or a tuple, in the shapes of the arguments: a parameter may have
+    come as a number or as a row."""
+    shaped = tuple(
+        g.reshape(np.shape(args[v.position])) if v.category == 2 else g
+        for v, g in zip(variables, gradients, strict=True)
+    )
+    return shaped[0] if isinstance(wrt, (str, Variable)) else shaped
 
 
 def _text(formula: str | Expression) -> str:

@@ -1,4 +1,4 @@
-"""Options of KeOps that are accepted, checked and, for now, without effect."""
+"""Options that are checked, and then have no effect or go elsewhere: those of KeOps, and those of a call."""
 
 from __future__ import annotations
 
@@ -65,3 +65,16 @@ def check_options(
             raise ValueError(
                 f"sum_scheme={sum_scheme!r} is for sums: reduction_op={reduction_op!r} adds nothing"
             )
+
+
+def check_call_options(ranges: Any, progress: Any, device_id: Any) -> None:
+    """Refuse options of a call that mean nothing here."""
+    if ranges is not None:
+        raise ValueError("ranges must be None: block-sparse ranges are not supported by this version")
+    if progress is not None and not callable(progress):
+        raise TypeError(
+            f"progress must be a function of two numbers, done and total: found {progress!r} "
+            f"({type(progress).__name__})"
+        )
+    if isinstance(device_id, bool) or not isinstance(device_id, (int, np.integer)):
+        raise TypeError(f"device_id must be an integer: found {device_id!r} ({type(device_id).__name__})")

@@ -5,7 +5,9 @@ It stores all M x N values of the formula. Use it to check small problems.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +34,9 @@ class Program:
     def __init__(self, problem: Problem):
         self.problem = problem
 
-    def run(self, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    def run(
+        self, arrays: tuple[np.ndarray, ...], progress: Callable[[int, int], Any] | None = None
+    ) -> tuple[np.ndarray, ...]:
         """Return the state of the reduction of the whole axis.
 
         Parameters
@@ -40,8 +44,14 @@ class Program:
         arrays : tuple of ndarray
             One array per variable of the problem, in order, all of one dtype: (M, dim) for category i, (N,
             dim) for category j, (dim,) for a parameter.
+        progress : callable, optional
+            Called once, at the end, as ``progress(pairs, pairs)``.
         """
-        return run(self.problem, arrays)
+        state = run(self.problem, arrays)
+        if progress is not None:
+            pairs = math.prod(_sizes(self.problem, arrays))
+            progress(pairs, pairs)
+        return state
 
 
 def prepare(problem: Problem) -> Program:
@@ -52,18 +62,26 @@ def prepare(problem: Problem) -> Program:
 def run(problem: Problem, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """Compute the values of all pairs, then reduce them. See `Program.run`."""
     reduction: Reduction = problem.reduction
-    sizes = [1, 1]
-    placed = {}
-    for variable, array in zip(problem.variables, arrays, strict=True):
-        if variable.category < 2:
-            sizes[variable.category] = array.shape[0]
-        placed[variable.position] = array[_LAYOUT[variable.category]]
+    sizes = _sizes(problem, arrays)
+    placed = {
+        variable.position: array[_LAYOUT[variable.category]]
+        for variable, array in zip(problem.variables, arrays, strict=True)
+    }
     dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
     values = dense.evaluate(problem.values, placed, dtype)
     values = [np.broadcast_to(v, (*sizes, e.dim)) for v, e in zip(values, problem.values, strict=True)]
     if problem.axis == 0:
         values = [v.swapaxes(0, 1) for v in values]
     return reduction.reduce(tuple(values))
+
+
+def _sizes(problem: Problem, arrays: tuple[np.ndarray, ...]) -> list[int]:
+    """Return M and N: 1 where no variable has the index."""
+    sizes = [1, 1]
+    for variable, array in zip(problem.variables, arrays, strict=True):
+        if variable.category < 2:
+            sizes[variable.category] = array.shape[0]
+    return sizes
 
 
 def evaluate(

@@ -1,0 +1,62 @@
+"""Blocks of rows: a large output is computed piece by piece, so that little lies between input and output.
+
+The state of a reduction is wider than its result: float64 where the result is float32, a value and an index
+where only the index is asked for. Rows do not depend on each other, so a block at a time needs little memory
+and gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from skkeops.plan.problem import Problem
+
+#: How many numbers the state of one block may hold, unless its rows would become fewer than SMALLEST_BLOCK.
+STATE_NUMBERS = 1 << 20
+SMALLEST_BLOCK = 1 << 11
+
+Progress = Callable[[int, int], Any]
+
+
+def block_rows(problem: Problem) -> int:
+    """Return how many rows of a problem's output are computed at once."""
+    width = sum(part.size for part in problem.reduction.identity(1, tuple(v.dim for v in problem.values)))
+    return max(SMALLEST_BLOCK, STATE_NUMBERS // max(1, width))
+
+
+def blocks(
+    problem: Problem, arrays: Sequence[np.ndarray], rows: int
+) -> Iterator[tuple[slice, tuple[np.ndarray, ...]]]:
+    """Yield the rows of each block, and the arrays that it is computed from.
+
+    Parameters
+    ----------
+    problem : Problem
+    arrays : sequence of ndarray
+        One per variable of the problem.
+    rows : int
+        The number of rows of the output.
+    """
+    step = block_rows(problem)
+    if 0 < rows <= step:
+        yield slice(0, rows), tuple(arrays)
+        return
+    for start in range(0, rows, step):
+        some = slice(start, min(rows, start + step))
+        yield some, take_rows(problem, arrays, some)
+
+
+def take_rows(problem: Problem, arrays: Sequence[np.ndarray], some: slice) -> tuple[np.ndarray, ...]:
+    """Return the arrays with only some rows of those that are indexed like the output."""
+    category = 1 - problem.axis
+    return tuple(a[some] if v.category == category else a for v, a in zip(problem.variables, arrays, strict=True))
+
+
+def part_of(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Return the progress callback of one block, when `before` of `total` pairs were done before it."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)

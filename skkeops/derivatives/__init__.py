@@ -1,0 +1,35 @@
+"""Derivatives of a reduced formula, in memory O(M + N)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from skkeops.plan.problem import Problem
+
+from .base import Derivatives
+from .sums import SumDerivatives
+from .winners import WinnerDerivatives
+
+__all__ = ["Derivatives", "differentiate"]
+
+_KINDS: dict[str, type[Derivatives]] = {"sum": SumDerivatives, "winners": WinnerDerivatives}
+
+
+def differentiate(problem: Problem, forward: Callable[[str], Any]) -> Derivatives:
+    """Return the derivatives of a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        The forward problem.
+    forward : callable
+        Returns its prepared program, given the name of a backend.
+
+    Raises
+    ------
+    ValueError
+        If the reduction has no derivative.
+    """
+    problem.reduction.check_differentiable()
+    return _KINDS[problem.reduction.derivative](problem, forward)

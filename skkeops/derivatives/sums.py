@@ -1,0 +1,117 @@
+"""Derivatives that are Sums: of Sum, LogSumExp and SumSoftMaxWeight.
+
+The adjoint with respect to a variable v is the Sum of a formula in the old variables and two or three more: the
+direction e, and what the forward pass saved. It is reduced over the axis that v does not have: for an i-variable
+over j, for a j-variable over i. For a parameter it is reduced like the forward pass, and the rows are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skkeops import backends
+from skkeops.arguments import to_native
+from skkeops.blocks import blocks
+from skkeops.formula.expression import Constant, Expression, Variable
+from skkeops.plan.problem import Problem
+from skkeops.reductions import LogSumExp, Sum
+from skkeops.reductions.base import State
+
+from .base import Derivatives, shape_of
+
+
+class SumDerivatives(Derivatives):
+    """The derivatives of a reduction whose derivative is a Sum of formulas: new problems for the same backends."""
+
+    def restore(self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], backend: str) -> State:
+        if self.reduction.name != "SumSoftMaxWeight":
+            return super().restore(output, arrays, backend)
+        _, program = self._program(("partition", backend), self._partition_problem, None, backend)
+        return self.reduction.restore(np.asarray(output[0], dtype=np.float64), program.run(arrays))
+
+    def adjoint(self, wrt, checked, grad_output, states, backend):
+        arrays, m, n, dtype = checked
+        rows = (m, n)[self.rows_category]
+        saved = [np.empty((rows, dim), dtype=dtype) for dim in self.reduction.saved_dims(self.dims)]
+        e = np.empty(grad_output.shape, dtype=dtype) if saved else to_native(grad_output, dtype)
+        for some, _, state in states:
+            if saved:
+                found, scale = self.reduction.save(state, dtype)
+                for whole, part in zip(saved, found, strict=True):
+                    whole[some] = part
+                with np.errstate(over="ignore", invalid="ignore"):
+                    np.multiply(grad_output[some], scale, out=e[some], casting="same_kind")
+        return [self._adjoint_of(v, (*arrays, *saved, e), shape_of(v, m, n), dtype, backend) for v in wrt]
+
+    def _adjoint_of(self, v, arrays, shape, dtype, backend) -> np.ndarray:
+        problem, program = self._program(("adjoint", v, backend), self._adjoint_problem, v, backend)
+        if program is None:
+            return np.zeros(shape, dtype=dtype)
+        if v.category < 2:
+            gradient = np.empty(shape, dtype=dtype)
+            for some, part in blocks(problem, arrays, shape[0]):
+                gradient[some] = program.run(part)[0]
+            return gradient
+        total = np.zeros(shape)
+        for _, part in blocks(problem, arrays, len(arrays[-1])):
+            total += program.run(part)[0].sum(axis=0)
+        return total.astype(dtype, copy=False)
+
+    def tangent(self, directions, checked, states, backend):
+        result = self._empty_output(checked)
+        wrt = tuple(directions)
+        _, program = self._program(("tangent", wrt, backend), self._tangent_problem, wrt, backend)
+        if program is None:
+            return result
+        for some, part, state in states:
+            saved, scale = self.reduction.save(state, result.dtype)
+            saved = [np.asarray(a, dtype=result.dtype) for a in saved]
+            total = program.run((*part, *self._rows_of(directions, some), *saved))[0]
+            with np.errstate(over="ignore", invalid="ignore"):
+                result[some] = total if scale is None else total * scale
+        return result
+
+    # The problems
+
+    def _program(
+        self, key: Any, build: Callable[[Any], Problem | None], argument: Any, backend: str
+    ) -> tuple[Problem | None, Any]:
+        """Return a derived problem and its prepared program, None for a derivative that is zero."""
+        if key not in self._cache:
+            problem = build(argument)
+            self._cache[key] = problem, None if problem is None else backends.get(backend).prepare(problem)
+        return self._cache[key]
+
+    def _adjoint_problem(self, v: Variable) -> Problem | None:
+        variables = self.problem.variables
+        saved = self._saved_variables(len(variables))
+        e = self._row_variable(len(variables) + len(saved), self.reduction.output_dim(self.dims)[-1])
+        formula = self.reduction.adjoint(self.problem.values, v, e, saved)
+        if _is_zero(formula):
+            return None
+        axis = self.problem.axis if v.category == 2 else 1 - v.category
+        return Problem(Sum(), (formula,), axis, (*variables, *saved, e))
+
+    def _tangent_problem(self, wrt: tuple[Variable, ...]) -> Problem | None:
+        variables = (*self.problem.variables, *self._direction_variables(wrt))
+        saved = self._saved_variables(len(variables))
+        directions = dict(zip(wrt, variables[len(self.problem.variables) :], strict=True))
+        formula = self.reduction.tangent(self.problem.values, directions, saved)
+        if _is_zero(formula):
+            return None
+        return Problem(Sum(), (formula,), self.problem.axis, (*variables, *saved))
+
+    def _partition_problem(self, _: None) -> Problem:
+        return Problem(LogSumExp(), self.problem.values[:1], self.problem.axis, self.problem.variables)
+
+    def _saved_variables(self, position: int) -> tuple[Variable, ...]:
+        """Return the variables of what the forward pass saved."""
+        dims = enumerate(self.reduction.saved_dims(self.dims))
+        return tuple(self._row_variable(position + k, dim) for k, dim in dims)
+
+
+def _is_zero(formula: Expression) -> bool:
+    return isinstance(formula, Constant) and formula.value == 0

@@ -1,0 +1,110 @@
+"""Derivatives at the winning pairs: of Max, Min and the K smallest values.
+
+Only the winners count: their operands are gathered, the derivative of the formula is evaluated pair by pair, and
+scattered back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from skkeops import backends
+from skkeops.formula.derivative import gradient, tangent
+from skkeops.formula.expression import Variable
+from skkeops.reductions.base import State
+
+from .base import Derivatives, shape_of
+
+#: How many numbers the gathered operands of one block of winning pairs may hold.
+PAIR_NUMBERS = 1 << 20
+
+
+class Pairs(NamedTuple):
+    """Some winning pairs: for each, the entry of the block of the output that it won, the component of F that it won
+    with, and the rows of the i- and j-variables that it was made of."""
+
+    entries: np.ndarray
+    components: np.ndarray
+    where: tuple[np.ndarray, np.ndarray]
+
+
+class WinnerDerivatives(Derivatives):
+    """The derivatives of a reduction that keeps single values, with their indices in its state."""
+
+    def states(self, checked, backend, output=None, results=None):
+        if not self.reduction.returns_index:
+            output = None  # values alone do not tell who won
+        return super().states(checked, backend, output, results)
+
+    def adjoint(self, wrt, checked, grad_output, states, backend):
+        arrays, m, n, dtype = checked
+        formula = self.problem.values[0]
+        e = self._row_variable(len(self.problem.variables), formula.dim)
+        wrt = tuple(wrt)
+        if ("adjoint", wrt) not in self._cache:
+            self._cache["adjoint", wrt] = tuple(gradient(formula, v, e) for v in wrt)
+        expressions = self._cache["adjoint", wrt]
+        variables = (*self.problem.variables, e)
+        totals = [np.zeros(shape_of(v, m, n)) for v in wrt]
+        for some, _, state in states:
+            upstream = grad_output[some].reshape(-1)
+            for pairs in self._winning_pairs(state, some.start) if wrt else ():
+                direction = np.zeros((len(pairs.entries), formula.dim), dtype=dtype)
+                direction[np.arange(len(direction)), pairs.components] = upstream[pairs.entries]
+                operands = (*_gather(self.problem.variables, arrays, pairs.where), direction)
+                found = backends.get(backend).evaluate(expressions, variables, operands, len(direction))
+                for v, total, part in zip(wrt, totals, found, strict=True):
+                    if v.category == 2:
+                        total += part.sum(axis=0, dtype=np.float64)
+                    else:
+                        _scatter(total, pairs.where[v.category], part)
+        return [total.astype(dtype, copy=False) for total in totals]
+
+    def tangent(self, directions, checked, states, backend):
+        arrays = (*checked[0], *directions.values())
+        formula = self.problem.values[0]
+        wrt = tuple(directions)
+        u = self._direction_variables(wrt)
+        if ("tangent", wrt) not in self._cache:
+            self._cache["tangent", wrt] = tangent(formula, dict(zip(wrt, u, strict=True)))
+        expression = self._cache["tangent", wrt]
+        variables = (*self.problem.variables, *u)
+        result = self._empty_output(checked)
+        for some, _, state in states:
+            flat = result[some].reshape(-1)
+            for pairs in self._winning_pairs(state, some.start):
+                operands = _gather(variables, arrays, pairs.where)
+                (part,) = backends.get(backend).evaluate((expression,), variables, operands, len(pairs.entries))
+                flat[pairs.entries] = part[np.arange(len(part)), pairs.components]
+        return result
+
+    def _winning_pairs(self, state: State, first_row: int) -> Iterator[Pairs]:
+        """Yield the winning pairs of a block of rows that begins at `first_row`."""
+        dim = self.dims[0]
+        winners = state[1].reshape(-1)
+        per_row = math.prod(state[1].shape[1:])
+        entries = np.flatnonzero(self.reduction.has_winner(state))
+        step = max(1, PAIR_NUMBERS // (dim + sum(v.dim for v in self.problem.variables)))
+        for start in range(0, len(entries), step):
+            some = entries[start : start + step]
+            rows = first_row + some // per_row
+            where = (rows, winners[some]) if self.rows_category == 0 else (winners[some], rows)
+            yield Pairs(some, some % dim, where)
+
+
+def _gather(
+    variables: Sequence[Variable], arrays: Sequence[np.ndarray], where: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, ...]:
+    return tuple(a if v.category == 2 else a[where[v.category]] for v, a in zip(variables, arrays, strict=True))
+
+
+def _scatter(total: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
+    """Add values to rows of a contiguous array. Column by column: NumPy's add.at is ten times faster for flat
+    indices."""
+    flat = total.reshape(-1)
+    for column in range(values.shape[1]):
+        np.add.at(flat, rows * values.shape[1] + column, values[:, column].astype(np.float64, copy=False))
