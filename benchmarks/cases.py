@@ -46,9 +46,14 @@ class Case:
     first_call: bool = field(default=False, kw_only=True)
 
     @property
-    def pairs(self) -> int:
-        rows = {a.split("=")[1].strip()[:2]: a.split("=")[0].strip() for a in self.aliases}
-        return self.shapes[rows["Vi"]][0] * self.shapes[rows["Vj"]][0]
+    def size(self) -> tuple[int, int]:
+        """Rows of the variables indexed by i, and by j."""
+        names = {a.split("=")[1].strip()[:2]: a.split("=")[0].strip() for a in self.aliases}
+        return self.shapes[names["Vi"]][0], self.shapes[names["Vj"]][0]
+
+    @property
+    def label(self) -> str:
+        return "{}, {} x {}".format(self.title, *self.size)
 
     def shrunk(self, factor: int) -> Case:
         """The same case on fewer points (never fewer than 10)."""
@@ -145,7 +150,7 @@ PAGE = {
 RADIUS = "Sqrt(IntCst(3))*Norm2(x-y)"
 
 CASES = (
-    Case("lse", "LogSumExp of Square(p-a)*Exp(x+y), 3000 x 5000", 10, 15, **PAGE, work=Work(functions=2, flops=5)),
+    Case("lse", "LogSumExp of Square(p-a)*Exp(x+y)", 10, 15, **PAGE, work=Work(functions=2, flops=5)),
     Case(
         "lse-adjoint",
         "its adjoint in y",
@@ -160,7 +165,7 @@ CASES = (
     ),
     Case(
         "gauss3",
-        "Sum of Exp(-SqDist(x,y))*b, D=3, 10000 x 10000",
+        "Sum of Exp(-SqDist(x,y))*b, D=3",
         10,
         14,
         **gaussian(10_000, 10_000, 3),
@@ -176,7 +181,7 @@ CASES = (
     ),
     Case(
         "matern",
-        "LogSumExp of a Matern-3/2 log-kernel, D=5, 5000 x 5000",
+        "LogSumExp of a Matern-3/2 log-kernel, D=5",
         8,
         15,
         formula=f"Log(IntCst(1)+{RADIUS})-{RADIUS}",
@@ -187,7 +192,7 @@ CASES = (
     ),
     Case(
         "gauss64",
-        "Sum of Exp(-SqDist(x,y))*b, D=64, 5000 x 5000",
+        "Sum of Exp(-SqDist(x,y))*b, D=64",
         10,
         30,
         **gaussian(5000, 5000, 64, scale=0.1),
@@ -203,7 +208,7 @@ CASES = (
     ),
     Case(
         "argkmin",
-        "ArgKMin of SqDist(x,y), K=10, D=3, 5000 x 5000",
+        "ArgKMin of SqDist(x,y), K=10, D=3",
         3,
         8,
         formula="SqDist(x,y)",
@@ -215,7 +220,7 @@ CASES = (
     ),
     Case(
         "argmin",
-        "ArgMin of SqDist(x,y), D=3, 200000 x 10",
+        "ArgMin of SqDist(x,y), D=3",
         4,
         10,
         formula="SqDist(x,y)",
@@ -226,7 +231,7 @@ CASES = (
     ),
     Case(
         "few-rows",
-        "Sum of Exp(-SqDist(x,y))*b, D=3, 4 x 1000000",
+        "Sum of Exp(-SqDist(x,y))*b, D=3",
         6,
         12,
         **gaussian(4, 1_000_000, 3),
@@ -234,16 +239,16 @@ CASES = (
     ),
     Case(
         "columns",
-        "Sum of Exp(-SqDist(x,y))*b to 32 columns, D=3, 5000 x 5000",
+        "Sum of Exp(-SqDist(x,y))*b to 32 columns, D=3",
         6,
         15,
         **gaussian(5000, 5000, 3, columns=32),
         work=Work(functions=1, flops=8, gemm_flops=64),
     ),
-    Case("small", "one 10 x 10 call, Python overhead included", 2, 4, **gaussian(10, 10, 3), work=Work()),
+    Case("small", "one small call, Python overhead included", 2, 4, **gaussian(10, 10, 3), work=Work()),
     Case(
         "first-call",
-        "first call of a formula never seen, 10 x 10",
+        "first call of a formula never seen",
         200,
         2000,
         **gaussian(10, 10, 3),

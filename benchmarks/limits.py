@@ -8,15 +8,20 @@ import shutil
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from . import ROOT
 from .cases import Case
 
 HERE = Path(__file__).resolve().parent
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
+
+
+class LimitsError(Exception):
+    """The limits cannot be measured here."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +37,47 @@ class Limits:
         """Least time for the arithmetic of all pairs; functions other than exp are counted as one exp."""
         work = case.work
         pair = work.functions / self.exponentials + work.flops / self.flops + work.gemm_flops / self.gemm_flops
-        return case.pairs * pair
+        rows, columns = case.size
+        return rows * columns * pair
+
+    def or_better(self, other: Limits) -> Limits:
+        """The higher of each rate: a machine that does other work meanwhile is slower than it can be."""
+        return Limits(*map(max, astuple(self), astuple(other)))
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
 
 
-def measure(dtype: str) -> Limits | str:
-    """The rates, or a sentence that says why they cannot be measured."""
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        return "the machine's limit needs a C compiler (it is measured by benchmarks/limits.c)"
-    with tempfile.TemporaryDirectory() as folder:
-        library = os.path.join(folder, "limits.so")
-        command = [*compiler.split(), *FLAGS, f"-I{HERE.parent / 'cython_ext'}", str(HERE / "limits.c"), "-o", library]
-        done = subprocess.run([*command, "-mprefer-vector-width=512"], capture_output=True)
-        if done.returncode != 0:  # not an x86 compiler
-            done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            return f"the machine's limit could not be measured: {done.stderr.strip()[-300:]}"
-        loops = ctypes.CDLL(library)
-        kind = {"float32": "f", "float64": "d"}[dtype]
+class Machine:
+    """Measures the limits, any number of times, and keeps the highest rates."""
+
+    def __init__(self, dtype: str):
+        compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            raise LimitsError("the machine's limit is measured by benchmarks/limits.c: no C compiler found")
+        with tempfile.TemporaryDirectory() as folder:
+            library = os.path.join(folder, "limits.so")
+            command = [*compiler.split(), *FLAGS, f"-I{ROOT / 'cython_ext'}", str(HERE / "limits.c"), "-o", library]
+            done = subprocess.run([*command, "-mprefer-vector-width=512"], capture_output=True)
+            if done.returncode != 0:  # not a compiler for x86
+                done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise LimitsError(f"the machine's limit could not be measured: {done.stderr.strip()[-300:]}")
+            self.loops = ctypes.CDLL(library)
+        self.dtype = dtype
+        self.limits = self.measure()
+
+    def again(self) -> Limits:
+        self.limits = self.limits.or_better(self.measure())
+        return self.limits
+
+    def measure(self) -> Limits:
+        kind = {"float32": "f", "float64": "d"}[self.dtype]
         return Limits(
-            exponentials=rate(loops, f"limit_exp_{kind}"),
-            flops=2 * rate(loops, f"limit_fma_{kind}"),
-            gemm_flops=gemm_rate(dtype),
-            bytes=rate(loops, "limit_copy"),
+            exponentials=rate(self.loops, f"limit_exp_{kind}"),
+            flops=2 * rate(self.loops, f"limit_fma_{kind}"),
+            gemm_flops=gemm_rate(self.dtype),
+            bytes=rate(self.loops, "limit_copy"),
         )
 
 
@@ -71,7 +91,7 @@ def rate(library: ctypes.CDLL, name: str, rounds: int = 5) -> float:
         return time.perf_counter() - start, steps
 
     repeat = 1
-    while timed(repeat)[0] < 0.02:
+    while timed(repeat)[0] < 0.01:
         repeat *= 2
     return max(steps / seconds for seconds, steps in (timed(repeat) for _ in range(rounds)))
 
