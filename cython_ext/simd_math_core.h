@@ -52,25 +52,47 @@ SKK_INLINE double skk_copysign_d(double x, double y) {
     return skk_from_bits_d(skk_bits_d(x) | (skk_bits_d(y) & 0x8000000000000000u));
 }
 
-/* Loop forms from a branch-free scalar form; out may be exactly in. */
-#define SKK_DEFINE_LOOPS(name)                                                                                       \
-    SKK_LOOP void skk_##name##_v_f(float *out, const float *in, long n) {                                            \
+/* Loop forms from a branch-free scalar form; out may be exactly an argument. */
+#define SKK_DEFINE_LOOP1(name, suffix, real)                                                                         \
+    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *in, long n) {                                       \
         long i;                                                                                                      \
-        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_f(in[i]);                                             \
-    }                                                                                                                \
-    SKK_LOOP void skk_##name##_v_d(double *out, const double *in, long n) {                                          \
-        long i;                                                                                                      \
-        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_d(in[i]);                                             \
+        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_##suffix(in[i]);                                      \
     }
 
-#define SKK_DEFINE_LOOPS2(name)                                                                                      \
+#define SKK_DEFINE_LOOP2(name, suffix, real)                                                                         \
+    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *a, const real *b, long n) {                         \
+        long i;                                                                                                      \
+        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_##suffix(a[i], b[i]);                                 \
+    }
+
+/* float32 forms from skk_NAME_wide, which works on float64 (exact arguments, result rounded once).  Blocks are converted apart: in one
+ * loop compilers mix masks of both widths, which costs more than the function. */
+#define SKK_WIDE_BLOCK 128
+#define SKK_DEFINE_WIDE1(name)                                                                                       \
+    SKK_INLINE float skk_##name##_f(float x) { return (float)skk_##name##_wide((double)x); }                         \
+    SKK_LOOP void skk_##name##_v_f(float *out, const float *in, long n) {                                            \
+        double x[SKK_WIDE_BLOCK];                                                                                    \
+        long first, i, count;                                                                                        \
+        for (first = 0; first < n; first += SKK_WIDE_BLOCK) {                                                        \
+            count = n - first < SKK_WIDE_BLOCK ? n - first : SKK_WIDE_BLOCK;                                         \
+            SKK_SIMD for (i = 0; i < count; ++i) x[i] = (double)in[first + i];                                       \
+            SKK_SIMD for (i = 0; i < count; ++i) x[i] = skk_##name##_wide(x[i]);                                     \
+            SKK_SIMD for (i = 0; i < count; ++i) out[first + i] = (float)x[i];                                       \
+        }                                                                                                            \
+    }
+
+#define SKK_DEFINE_WIDE2(name)                                                                                       \
+    SKK_INLINE float skk_##name##_f(float a, float b) { return (float)skk_##name##_wide((double)a, (double)b); }     \
     SKK_LOOP void skk_##name##_v_f(float *out, const float *a, const float *b, long n) {                             \
-        long i;                                                                                                      \
-        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_f(a[i], b[i]);                                        \
-    }                                                                                                                \
-    SKK_LOOP void skk_##name##_v_d(double *out, const double *a, const double *b, long n) {                          \
-        long i;                                                                                                      \
-        SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_d(a[i], b[i]);                                        \
+        double x[SKK_WIDE_BLOCK], y[SKK_WIDE_BLOCK];                                                                 \
+        long first, i, count;                                                                                        \
+        for (first = 0; first < n; first += SKK_WIDE_BLOCK) {                                                        \
+            count = n - first < SKK_WIDE_BLOCK ? n - first : SKK_WIDE_BLOCK;                                         \
+            SKK_SIMD for (i = 0; i < count; ++i) x[i] = (double)a[first + i];                                        \
+            SKK_SIMD for (i = 0; i < count; ++i) y[i] = (double)b[first + i];                                        \
+            SKK_SIMD for (i = 0; i < count; ++i) x[i] = skk_##name##_wide(x[i], y[i]);                               \
+            SKK_SIMD for (i = 0; i < count; ++i) out[first + i] = (float)x[i];                                       \
+        }                                                                                                            \
     }
 
 #endif

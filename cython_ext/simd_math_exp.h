@@ -57,6 +57,7 @@ SKK_INLINE double skk_exp_d(double x) {
     return x <= 0x1.62e42fefa39efp+9 ? y : x + HUGE_VAL;                                      /* overflow, NaN */
 }
 
-SKK_DEFINE_LOOPS(exp)
+SKK_DEFINE_LOOP1(exp, f, float)
+SKK_DEFINE_LOOP1(exp, d, double)
 
 #endif

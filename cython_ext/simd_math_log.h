@@ -58,6 +58,7 @@ SKK_INLINE float skk_log_f(float x) {
     return x < 0.0f ? (float)NAN : y;
 }
 
-SKK_DEFINE_LOOPS(log)
+SKK_DEFINE_LOOP1(log, f, float)
+SKK_DEFINE_LOOP1(log, d, double)
 
 #endif

@@ -3,31 +3,23 @@
  * float64: log|x| as a sum of two doubles (double-double arithmetic, Dekker 1971): s = (m-1)/(m+1) with its rounding error,
  * log m = 2s + s z (2/3 + z P(z)), z = s^2, where z P(z) is so small that its own rounding (2^-59.4) does not matter; relative error
  * below 2^-64, so that y log|x| < 745 is known to 2^-54; exp of the sum to first order in the low part.
- * Error: 0.51 ulp (float32), about 1 ulp (float64). */
+ * Error: 0.51 ulp (float32), about 1 ulp (float64).  Without FMA libm is faster, and used. */
 #ifndef SKK_SIMD_MATH_POW_H
 #define SKK_SIMD_MATH_POW_H
 
 #include "simd_math_core.h"
 #include "simd_math_log.h"
 
-/* ab - p for p = ab rounded */
-SKK_INLINE double skk_product_error_d(double a, double b, double p) {
 #if SKK_HAS_FMA
-    return SKK_FMA_D(a, b, -p);
-#else
-    double t = 134217729.0 * a, ah = t - (t - a), al = a - ah, bh, bl;
-    t = 134217729.0 * b;
-    bh = t - (t - b);
-    bl = b - bh;
-    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
-#endif
-}
 
-SKK_INLINE float skk_pow_f(float x, float y) {
-    double xd = (double)x, yd = (double)y, ax = fabs(xd), ay = fabs(yd), m, k, s, z, p, v, t, n, r;
-    uint64_t odd, isint;
+/* ab - p for p = ab rounded */
+SKK_INLINE double skk_product_error_d(double a, double b, double p) { return SKK_FMA_D(a, b, -p); }
+
+SKK_INLINE double skk_pow_wide(double x, double y) {
+    double ax = fabs(x), ay = fabs(y), yc, m, k, s, z, p, v, t, n, r;
+    uint64_t odd;
     ay = ay > 0x1p40 ? 0x1p40 : ay; /* inf: even, and x^y is already 0, 1 or inf */
-    yd = skk_from_bits_d(skk_bits_d(ay) | (skk_bits_d(yd) & 0x8000000000000000u));
+    yc = skk_from_bits_d(skk_bits_d(ay) | (skk_bits_d(y) & 0x8000000000000000u));
     k = skk_split_d(ax, &m);
     s = (m - 1.0) / (m + 1.0);
     z = s * s;
@@ -37,7 +29,7 @@ SKK_INLINE float skk_pow_f(float x, float y) {
     p = SKK_FMA_D(p, z, 0x1.999996a9a6407p-2);
     p = SKK_FMA_D(p, z, 0x1.555555561e1f5p-1);
     p = SKK_FMA_D(p, z, 2.0);
-    v = yd * SKK_FMA_D(k, 0x1.62e42fefa39efp-1, s * p);
+    v = yc * SKK_FMA_D(k, 0x1.62e42fefa39efp-1, s * p);
     v = v > 200.0 ? 200.0 : v;
     v = v < -200.0 ? -200.0 : v;
     t = SKK_FMA_D(v, 0x1.71547652b82fep+0, 0x1.8p52 + 1023.0);
@@ -52,22 +44,26 @@ SKK_INLINE float skk_pow_f(float x, float y) {
     p = SKK_FMA_D(p, r, 0x1.00000000e5632p0);
     p = SKK_FMA_D(p, r, 1.0) * skk_from_bits_d(skk_bits_d(t) << 52);
     p = v < -104.0 ? 0.0 : p;
-    p = (ax > DBL_MAX) | (ax == 0.0) ? ((ax == 0.0) != (yd > 0.0) ? HUGE_VAL : 0.0) : p;
-    t = ay + 0x1p52; /* |y| rounded to an integer, in the low bits */
-    isint = t - 0x1p52 == ay ? 1u : 0u;
-    odd = skk_bits_d(t) & isint;
-    p = (xd < 0.0) & (isint == 0u) & (ax <= DBL_MAX) ? (double)NAN : p;
-    p = skk_from_bits_d(skk_bits_d(p) ^ ((odd & (skk_bits_d(xd) >> 63)) << 63));
-    p = xd != xd ? xd : p;
-    p = yd != yd ? yd : p;
-    p = yd == 0.0 ? 1.0 : p;
-    p = xd == 1.0 ? 1.0 : p;
-    return (float)p;
+    /* special cases; t holds |y| rounded to an integer in its low bits */
+    p = ax == 0.0 ? (y > 0.0 ? 0.0 : HUGE_VAL) : p;
+    p = ax > DBL_MAX ? (y > 0.0 ? HUGE_VAL : 0.0) : p;
+    t = ay + 0x1p52;
+    t = t - 0x1p52 == ay ? t : 0.0;
+    v = t == 0.0 ? (double)NAN : p;
+    v = ax <= DBL_MAX ? v : p;
+    p = x < 0.0 ? v : p;
+    odd = skk_bits_d(t) << 63;
+    p = skk_from_bits_d(skk_bits_d(p) ^ (odd & skk_bits_d(x)));
+    p = x != x ? x : p;
+    p = y != y ? y : p;
+    p = y == 0.0 ? 1.0 : p;
+    p = x == 1.0 ? 1.0 : p;
+    return p;
 }
 
 SKK_INLINE double skk_pow_d(double x, double y) {
     double ax = fabs(x), ay = fabs(y), yc, m, k, f, dh, dl, rcp, sh, sl, zh, zl, q, ch, cl, wh, wl, uh, ul, hi, lo, a, b, v, t, n, r, p;
-    uint64_t odd, isint, bits;
+    uint64_t odd, bits;
     yc = ay > 0x1p66 ? 0x1p66 : ay; /* |log x| >= 2^-53: the result is already 0, 1 or inf */
     yc = skk_from_bits_d(skk_bits_d(yc) | (skk_bits_d(y) & 0x8000000000000000u));
     k = skk_split_d(ax, &m);
@@ -110,8 +106,8 @@ SKK_INLINE double skk_pow_d(double x, double y) {
     /* v + lo = y log|x| */
     v = yc * hi;
     lo = SKK_FMA_D(yc, lo, skk_product_error_d(yc, hi, v));
-    lo = (v > 720.0) | (v < -760.0) ? 0.0 : lo;
-    v = v > 720.0 ? 720.0 : v;
+    lo = fabs(v) > 760.0 ? 0.0 : lo;
+    v = v > 760.0 ? 760.0 : v;
     v = v < -760.0 ? -760.0 : v;
     /* exp */
     t = SKK_FMA_D(v, 0x1.71547652b82fep+0, 0x1.8p52 + 2046.0);
@@ -137,20 +133,33 @@ SKK_INLINE double skk_pow_d(double x, double y) {
     q = v < -745.2 ? 0.0 : q;
     p = p * skk_from_bits_d(bits) * q;
     /* special cases */
-    p = (ax > DBL_MAX) | (ax == 0.0) ? ((ax == 0.0) != (y > 0.0) ? HUGE_VAL : 0.0) : p;
+    p = ax == 0.0 ? (y > 0.0 ? 0.0 : HUGE_VAL) : p;
+    p = ax > DBL_MAX ? (y > 0.0 ? HUGE_VAL : 0.0) : p;
     t = ay + 0x1p52; /* |y| rounded to an integer, in the low bits, if below 2^52 */
-    bits = skk_bits_d(ay < 0x1p52 ? t : ay);
-    bits = ay < 0x1p53 ? bits : 0u;
-    isint = (ay >= 0x1p52) | (t - 0x1p52 == ay) ? 1u : 0u;
-    odd = bits & isint;
-    p = (x < 0.0) & (isint == 0u) & (ax <= DBL_MAX) ? (double)NAN : p;
-    p = skk_from_bits_d(skk_bits_d(p) ^ ((odd & (skk_bits_d(x) >> 63)) << 63));
+    t = t - 0x1p52 == ay ? t : 0.0;
+    t = ay < 0x1p52 ? t : ay;
+    v = t == 0.0 ? (double)NAN : p;
+    v = ax <= DBL_MAX ? v : p;
+    p = x < 0.0 ? v : p;
+    t = ay < 0x1p53 ? t : 0.0;
+    odd = skk_bits_d(t) << 63;
+    p = skk_from_bits_d(skk_bits_d(p) ^ (odd & skk_bits_d(x)));
     p = x != x ? x : p;
     p = y != y ? y : p;
     p = y == 0.0 ? 1.0 : p;
     return x == 1.0 ? 1.0 : p;
 }
 
-SKK_DEFINE_LOOPS2(pow)
+SKK_DEFINE_WIDE2(pow)
+
+#else
+
+SKK_INLINE float skk_pow_f(float x, float y) { return powf(x, y); }
+SKK_INLINE double skk_pow_d(double x, double y) { return pow(x, y); }
+SKK_DEFINE_LOOP2(pow, f, float)
+
+#endif
+
+SKK_DEFINE_LOOP2(pow, d, double)
 
 #endif

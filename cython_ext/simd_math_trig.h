@@ -139,23 +139,23 @@ SKK_INLINE double skk_asinpoly_f(double z) {
     return SKK_FMA_D(p, z, 1.0);
 }
 
-SKK_INLINE float skk_asin_f(float x) {
-    double a = fabs((double)x), z, s, y;
+SKK_INLINE double skk_asin_wide(double x) {
+    double a = fabs(x), z, s, y;
     z = a > 0.5 ? SKK_FMA_D(a, -0.5, 0.5) : a * a;
     s = a > 0.5 ? sqrt(z) : a;
     y = s * skk_asinpoly_f(z);
     y = a > 0.5 ? SKK_FMA_D(y, -2.0, 0x1.921fb54442d18p+0) : y;
-    return (float)skk_copysign_d(y, (double)x);
+    return skk_copysign_d(y, x);
 }
 
-SKK_INLINE float skk_acos_f(float x) {
-    double xd = (double)x, a = fabs(xd), z, s, y;
+SKK_INLINE double skk_acos_wide(double x) {
+    double a = fabs(x), z, s, y;
     z = a > 0.5 ? SKK_FMA_D(a, -0.5, 0.5) : a * a;
     s = a > 0.5 ? -2.0 * sqrt(z) : a;
-    y = skk_copysign_d(1.0, xd) * (s * skk_asinpoly_f(z)); /* asin x, or -+2 asin(sqrt((1-|x|)/2)) */
-    s = xd < 0.0 ? 0x1.921fb54442d18p+1 : 0.0;
+    y = skk_copysign_d(1.0, x) * (s * skk_asinpoly_f(z)); /* asin x, or -+2 asin(sqrt((1-|x|)/2)) */
+    s = x < 0.0 ? 0x1.921fb54442d18p+1 : 0.0;
     s = a > 0.5 ? s : 0x1.921fb54442d18p+0;
-    return (float)(s - y);
+    return s - y;
 }
 
 SKK_INLINE double skk_asinpoly_d(double z) {
@@ -236,15 +236,15 @@ SKK_INLINE double skk_atantail_d(double t, double lo) {
     return SKK_FMA_D(t * z, p, lo);
 }
 
-SKK_INLINE float skk_atan_f(float x) {
-    double a = fabs((double)x), num, den, c;
+SKK_INLINE double skk_atan_wide(double x) {
+    double a = fabs(x), num, den, c;
     num = a > 0x1.a827999fcef32p-2 ? a - 1.0 : a;
     den = a > 0x1.a827999fcef32p-2 ? a + 1.0 : 1.0;
     c = a > 0x1.a827999fcef32p-2 ? 0x1.921fb54442d18p-1 : 0.0;
     num = a > 2.5 ? -1.0 : num;
     den = a > 2.5 ? a : den;
     c = a > 2.5 ? 0x1.921fb54442d18p+0 : c;
-    return (float)skk_copysign_d(skk_atanpoly_f(num / den, c), (double)x);
+    return skk_copysign_d(skk_atanpoly_f(num / den, c), x);
 }
 
 SKK_INLINE double skk_atan_d(double x) {
@@ -268,8 +268,8 @@ SKK_INLINE double skk_atan_d(double x) {
     return skk_copysign_d(hi + (t + skk_atantail_d(t, lo)), x);
 }
 
-SKK_INLINE float skk_atan2_f(float y, float x) {
-    double ay = fabs((double)y), ax = fabs((double)x), a, b, c, num, den, r;
+SKK_INLINE double skk_atan2_wide(double y, double x) {
+    double ay = fabs(y), ax = fabs(x), a, b, c, num, den, r;
     ay = ay > 1e200 ? 1e200 : ay; /* infinities: inf/inf counts as 1 */
     ax = ax > 1e200 ? 1e200 : ax;
     a = ay > ax ? ax : ay;
@@ -281,10 +281,10 @@ SKK_INLINE float skk_atan2_f(float y, float x) {
     r = skk_atanpoly_f(num / den, c);
     r = ay > ax ? 0x1.921fb54442d18p+0 - r : r;
     r = b == 0.0 ? 0.0 : r;
-    r = skk_bits_f(x) >> 31 ? 0x1.921fb54442d18p+1 - r : r;
-    r = x != x ? (double)x : r;
-    r = y != y ? (double)y : r;
-    return (float)skk_copysign_d(r, (double)y);
+    r = skk_bits_d(x) >> 63 ? 0x1.921fb54442d18p+1 - r : r;
+    r = x != x ? x : r;
+    r = y != y ? y : r;
+    return skk_copysign_d(r, y);
 }
 
 SKK_INLINE double skk_atan2_d(double y, double x) {
@@ -326,9 +326,13 @@ SKK_INLINE double skk_atan2_d(double y, double x) {
     return skk_copysign_d(hi, y);
 }
 
-SKK_DEFINE_LOOPS(asin)
-SKK_DEFINE_LOOPS(acos)
-SKK_DEFINE_LOOPS(atan)
-SKK_DEFINE_LOOPS2(atan2)
+SKK_DEFINE_WIDE1(asin)
+SKK_DEFINE_WIDE1(acos)
+SKK_DEFINE_WIDE1(atan)
+SKK_DEFINE_WIDE2(atan2)
+SKK_DEFINE_LOOP1(asin, d, double)
+SKK_DEFINE_LOOP1(acos, d, double)
+SKK_DEFINE_LOOP1(atan, d, double)
+SKK_DEFINE_LOOP2(atan2, d, double)
 
 #endif

@@ -111,6 +111,20 @@ static void check_d(report *r, double got, wide want, double x, double y) {
     note(r, fabs(error) / scale, 0, x, y);
 }
 
+/* Different results, all NaN being the same. */
+static int differ_f(const float *a, const float *b, long n) {
+    long i;
+    for (i = 0; i < n; ++i)
+        if (skk_bits_f(a[i]) != skk_bits_f(b[i]) && (a[i] == a[i] || b[i] == b[i])) return 1;
+    return 0;
+}
+static int differ_d(const double *a, const double *b, long n) {
+    long i;
+    for (i = 0; i < n; ++i)
+        if (skk_bits_d(a[i]) != skk_bits_d(b[i]) && (a[i] == a[i] || b[i] == b[i])) return 1;
+    return 0;
+}
+
 static void run_f(const function *g, const float *a, const float *b, long n, report *r) {
     static float out[BLOCK], again[BLOCK];
     long i;
@@ -118,11 +132,11 @@ static void run_f(const function *g, const float *a, const float *b, long n, rep
         g->loop1f(out, a, n);
         memcpy(again, a, sizeof(float) * n);
         g->loop1f(again, again, n);
-        if (memcmp(out, again, sizeof(float) * n)) r->position++;
+        if (differ_f(out, again, n)) r->position++;
         for (i = n % 7; i < n; i += 61) { /* a short loop has another remainder */
             long m = n - i < 5 ? n - i : 5;
             g->loop1f(again, a + i, m);
-            if (memcmp(out + i, again, sizeof(float) * m)) r->position++;
+            if (differ_f(out + i, again, m)) r->position++;
         }
         for (i = 0; i < n; ++i) check_f(r, out[i], g->ref1f(a[i]), a[i], 0);
     } else {
@@ -130,11 +144,11 @@ static void run_f(const function *g, const float *a, const float *b, long n, rep
         for (i = n % 7; i < n; i += 61) {
             long m = n - i < 5 ? n - i : 5;
             g->loop2f(again, a + i, b + i, m);
-            if (memcmp(out + i, again, sizeof(float) * m)) r->position++;
+            if (differ_f(out + i, again, m)) r->position++;
         }
         memcpy(again, b, sizeof(float) * n);
         g->loop2f(again, a, again, n);
-        if (memcmp(out, again, sizeof(float) * n)) r->position++;
+        if (differ_f(out, again, n)) r->position++;
         for (i = 0; i < n; ++i) check_f(r, out[i], g->ref2f(a[i], b[i]), a[i], b[i]);
     }
 }
@@ -146,11 +160,11 @@ static void run_d(const function *g, const double *a, const double *b, long n, r
         g->loop1d(out, a, n);
         memcpy(again, a, sizeof(double) * n);
         g->loop1d(again, again, n);
-        if (memcmp(out, again, sizeof(double) * n)) r->position++;
+        if (differ_d(out, again, n)) r->position++;
         for (i = n % 7; i < n; i += 31) {
             long m = n - i < 3 ? n - i : 3;
             g->loop1d(again, a + i, m);
-            if (memcmp(out + i, again, sizeof(double) * m)) r->position++;
+            if (differ_d(out + i, again, m)) r->position++;
         }
         for (i = 0; i < n; ++i) check_d(r, out[i], g->ref1d(a[i]), a[i], 0);
     } else {
@@ -158,11 +172,11 @@ static void run_d(const function *g, const double *a, const double *b, long n, r
         for (i = n % 7; i < n; i += 31) {
             long m = n - i < 3 ? n - i : 3;
             g->loop2d(again, a + i, b + i, m);
-            if (memcmp(out + i, again, sizeof(double) * m)) r->position++;
+            if (differ_d(out + i, again, m)) r->position++;
         }
         memcpy(again, b, sizeof(double) * n);
         g->loop2d(again, a, again, n);
-        if (memcmp(out, again, sizeof(double) * n)) r->position++;
+        if (differ_d(out, again, n)) r->position++;
         for (i = 0; i < n; ++i) check_d(r, out[i], g->ref2d(a[i], b[i]), a[i], b[i]);
     }
 }
@@ -180,7 +194,8 @@ static const double special[] = {
 #define SPECIALS ((long)(2 * sizeof special / sizeof special[0]))
 static double special_value(long i) { return i & 1 ? -special[i / 2] : special[i / 2]; }
 
-static float float_of(uint32_t u) { return skk_from_bits_f(u); }
+/* Signalling NaN are made quiet: libm's pow(sNaN, 0) is NaN. */
+static float float_of(uint32_t u) { return skk_from_bits_f((u & 0x7fffffffu) > 0x7f800000u ? u | 0x00400000u : u); }
 
 static void test_f(const function *g, uint64_t first, uint64_t last, uint64_t step, report *r) {
     static float a[BLOCK], b[BLOCK];
@@ -242,7 +257,7 @@ static void test_d(const function *g, long count, report *r) {
             default:
                 x = uniform(-1, 1) * ldexp(1.0, (int)(u % 20)), y = floor(uniform(-40, 40)) * 0.5;
             }
-            a[n] = x, b[n] = y;
+            a[n] = x != x ? (double)NAN : x, b[n] = y != y ? (double)NAN : y;
             if (++n == BLOCK) run_d(g, a, b, n, r), n = 0;
         }
     for (i = 0; i < SPECIALS; ++i)
