@@ -171,6 +171,9 @@ def main(argv: list[str] | None = None) -> int:
     with_keops = not args.no_keops and have_keops()
     about = describe(with_keops)
     print(", ".join(f"{key} {value}" for key, value in about.items()), f"({dtype})")
+    busy = os.getloadavg()[0]
+    if busy > 0.5:
+        print(f"other programs keep {busy:.1f} cores busy: wait for a quiet machine before believing the figures")
     machine = None
     try:
         machine = limits.Machine(dtype)
