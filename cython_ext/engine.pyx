@@ -419,7 +419,7 @@ cdef class Program:
                     self.at_row(state, &rows, row)
                     for k in range(n):
                         self.at_row(&parts, &part, k * group)
-                        skk_merge(&self.p, &rows, &part, min(n_out, row + group) - row)
+                        self.kept_level.merge(&self.p, &rows, &part, min(n_out, row + group) - row)
                     PyErr_CheckSignals()
                     seg += n
                     if progress is not None:
@@ -501,7 +501,7 @@ def apply(str opcode, a, b=None, immediates=(0.0, 0.0)):
 
 
 _NOT_ELEMENTWISE = frozenset(
-    ("sum", "sumsq", "vmax", "vmin", "vargmax", "vargmin", "onehot", "bspline", "bilinear", "sqdist", "l1dist", "dot", "expmul")
+    ("sum", "sumsq", "vmax", "vmin", "vargmax", "vargmin", "onehot", "bilinear", "sqdist", "l1dist", "dot", "expmul")
 )
 
 select_level(os.environ.get("SKKEOPS_SIMD_LEVEL") or tuple(available_levels())[len(available_levels()) - 1])

@@ -3,7 +3,6 @@
 #ifndef SKK_LEVELS_H
 #define SKK_LEVELS_H
 
-#include <math.h>
 #include <string.h>
 
 #include "tile_engine.h"
@@ -87,54 +86,6 @@ static int skk_max_threads(void)
 #else
     return 1;
 #endif
-}
-
-/* total = total combined with part, row by row: the same arithmetic as within a task. */
-static void skk_merge(const skk_program *p, skk_state *total, const skk_state *part, int64_t rows)
-{
-    const int64_t w = p->width;
-    for (int64_t r = 0; r < rows; r++) {
-        double old_factor = 1, new_factor = 1, *s;
-        const double *t;
-        switch (p->fold) {
-        case SKK_FOLD_SHIFT_EXP: {
-            const double top = part->first[r] > total->first[r] ? part->first[r] : total->first[r];
-            old_factor = total->first[r] == top ? 1 : exp(total->first[r] - top);
-            new_factor = part->first[r] == top ? 1 : exp(part->first[r] - top);
-            total->first[r] = top;
-        } /* fall through */
-        case SKK_FOLD_SUM:
-            s = (p->fold == SKK_FOLD_SUM ? total->first : total->second) + r * w;
-            t = (p->fold == SKK_FOLD_SUM ? part->first : part->second) + r * w;
-            for (int64_t c = 0; c < w; c++)
-                s[c] = s[c] * old_factor + t[c] * new_factor;
-            break;
-        case SKK_FOLD_EXTREMUM:
-            for (int64_t c = r * w; c < (r + 1) * w; c++)
-                if (p->largest ? part->first[c] > total->first[c] : part->first[c] < total->first[c]) {
-                    total->first[c] = part->first[c];
-                    total->index[c] = part->index[c];
-                }
-            break;
-        default: { /* sorted lists: insert the part's values behind equals */
-            const int64_t k = p->k, dim = w / k;
-            for (int64_t c = 0; c < dim; c++) {
-                double *v = total->first + r * w + c;
-                int64_t *i = total->index + r * w + c;
-                for (int64_t e = 0; e < k; e++) {
-                    const double x = part->first[r * w + e * dim + c];
-                    int64_t at = k - 1;
-                    if (!(x < v[at * dim]))
-                        break;
-                    for (; at > 0 && x < v[(at - 1) * dim]; at--)
-                        v[at * dim] = v[(at - 1) * dim], i[at * dim] = i[(at - 1) * dim];
-                    v[at * dim] = x;
-                    i[at * dim] = part->index[r * w + e * dim + c];
-                }
-            }
-        }
-        }
-    }
 }
 
 #endif

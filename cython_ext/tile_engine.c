@@ -14,6 +14,7 @@
 #define SKK_CAT(a, b) SKK_CAT_(a, b)
 
 #if defined(_MSC_VER)
+#define SKK_NOINLINE static __declspec(noinline)
 #include <intrin.h>
 SKK_INLINE int SKK_LOWEST(uint64_t mask)
 {
@@ -22,6 +23,7 @@ SKK_INLINE int SKK_LOWEST(uint64_t mask)
     return (int)k;
 }
 #else
+#define SKK_NOINLINE static __attribute__((noinline))
 #define SKK_LOWEST(mask) __builtin_ctzll(mask)
 #endif
 
@@ -35,6 +37,21 @@ SKK_INLINE int SKK_LOWEST(uint64_t mask)
 #define SKK_VEC_BYTES 16
 #define SKK_VECS 2
 #endif
+
+/* total += part, for one row of sum and shift_exp states. One function for tasks and for the merge of split
+   tasks, never inlined: the same arithmetic, to the bit, wherever segments are combined. */
+SKK_NOINLINE void merge_row(const skk_program *p, double *m, double *s, double part_m, const double *part)
+{
+    double old_factor = 1, new_factor = 1;
+    if (p->fold == SKK_FOLD_SHIFT_EXP) {
+        const double top = part_m > *m ? part_m : *m;
+        old_factor = *m == top ? 1 : exp(*m - top);
+        new_factor = part_m == top ? 1 : exp(part_m - top);
+        *m = top;
+    }
+    for (int64_t c = 0; c < p->width; c++)
+        s[c] = s[c] * old_factor + part[c] * new_factor;
+}
 
 #if defined(__SSE2__) || defined(_M_X64)
 #include <xmmintrin.h>
@@ -92,6 +109,40 @@ static void task(const skk_program *p, const skk_call *c, const skk_task *t, voi
 #endif
 }
 
+/* total = total combined with part, row by row. */
+static void merge(const skk_program *p, skk_state *total, const skk_state *part, int64_t rows)
+{
+    const int64_t w = p->width;
+    for (int64_t r = 0; r < rows; r++) {
+        switch (p->fold) {
+        case SKK_FOLD_SUM:
+            merge_row(p, 0, total->first + r * w, 0, part->first + r * w);
+            break;
+        case SKK_FOLD_SHIFT_EXP:
+            merge_row(p, total->first + r, total->second + r * w, part->first[r], part->second + r * w);
+            break;
+        case SKK_FOLD_EXTREMUM:
+            for (int64_t c = r * w; c < (r + 1) * w; c++)
+                if (p->largest ? part->first[c] > total->first[c] : part->first[c] < total->first[c]) {
+                    total->first[c] = part->first[c];
+                    total->index[c] = part->index[c];
+                }
+            break;
+        default: { /* sorted lists: insert the part's values behind equals */
+            const int64_t dim = w / p->k;
+            for (int64_t c = 0; c < dim; c++)
+                for (int64_t e = 0; e < p->k; e++) {
+                    const int64_t at = r * w + e * dim + c;
+                    if (!(part->first[at] < total->first[r * w + (p->k - 1) * dim + c]))
+                        break;
+                    insert_d(total->first + r * w + c, total->index + r * w + c, p->k, dim, part->first[at],
+                             part->index[at]);
+                }
+        }
+        }
+    }
+}
+
 /* One instruction over plain arrays: what the accuracy tests and the benchmarks of single loops call. */
 static void unary(int op, const double *imm, const void *a, void *out, int64_t n, int is_double)
 {
@@ -115,6 +166,6 @@ static void binary(int op, const void *a, const void *b, void *out, int64_t n, i
 
 const skk_level *SKK_CAT(skk_level_, SKK_LEVEL)(void)
 {
-    static const skk_level level = {SKK_STRING(SKK_LEVEL), scratch_bytes, consts, task, unary, binary};
+    static const skk_level level = {SKK_STRING(SKK_LEVEL), scratch_bytes, consts, task, merge, unary, binary};
     return &level;
 }

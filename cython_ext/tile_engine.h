@@ -112,6 +112,7 @@ typedef struct {
     int64_t (*scratch_bytes)(const skk_program *, int is_double);
     void (*consts)(const skk_program *, const skk_array *, void *consts, void *scratch, int is_double);
     void (*task)(const skk_program *, const skk_call *, const skk_task *, void *scratch, int is_double);
+    void (*merge)(const skk_program *, skk_state *total, const skk_state *part, int64_t rows);
     void (*unary)(int op, const double *imm, const void *a, void *out, int64_t n, int is_double);
     void (*binary)(int op, const void *a, const void *b, void *out, int64_t n, int is_double);
 } skk_level;

@@ -62,6 +62,7 @@ cdef extern from "tile_engine.h" nogil:
         int64_t (*scratch_bytes)(const skk_program *, int) noexcept nogil
         void (*consts)(const skk_program *, const skk_array *, void *, void *, int) noexcept nogil
         void (*task)(const skk_program *, const skk_call *, const skk_task *, void *, int) noexcept nogil
+        void (*merge)(const skk_program *, skk_state *, const skk_state *, int64_t) noexcept nogil
         void (*unary)(int, const double *, const void *, void *, int64_t, int) noexcept nogil
         void (*binary)(int, const void *, const void *, void *, int64_t, int) noexcept nogil
 
@@ -72,4 +73,3 @@ cdef extern from "levels.h" nogil:
     int skk_opcode_arity(int k)
     int skk_openmp()
     int skk_max_threads()
-    void skk_merge(const skk_program *p, skk_state *total, const skk_state *part, int64_t rows)

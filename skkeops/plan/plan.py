@@ -123,7 +123,7 @@ def sum_term(value: Expression, output: int, reduced: int) -> SumTerm:
             if sides not in ([{output}, {reduced}], [{reduced}, {output}]):
                 continue
             rest = [other for other in pair if other is not node] + lane
-            if pair.count(node) != 1 or any(other.dim != 1 for other in rest) or (dim == 1 and not rest):
+            if not rest or any(other.dim != 1 for other in rest):
                 continue
             vector, minus = node.args
             if sides[0] == {reduced}:

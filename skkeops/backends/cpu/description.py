@@ -18,7 +18,7 @@ _PREFIX = {TILE: "t", LANE: "lane", ROW: "row", CONST: "c"}
 # arithmetic operations per component; functions are counted by their names
 _FLOPS = {"sqdist": 3, "l1dist": 3, "dot": 2, "sumsq": 2, "copy": 0, "fill": 0, "expmul": 1}
 _FUNCTIONS = (
-    "exp", "log", "xlogx", "sin", "cos", "asin", "acos", "atan", "sqrt", "rsqrt", "powi", "sinxdivx", "atan2", "powf", "bspline",
+    "exp", "log", "xlogx", "sin", "cos", "asin", "acos", "atan", "sqrt", "rsqrt", "powi", "sinxdivx", "atan2", "powf",
 )  # fmt: skip
 
 

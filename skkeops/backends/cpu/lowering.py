@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from skkeops.formula.expression import Constant, Expression, P, Variable
-from skkeops.formula.operations import lookup
 from skkeops.formula.operations.families import Bilinear, Contraction, Selection
 from skkeops.plan.plan import Plan, SumTerm
 
@@ -30,7 +29,7 @@ SHORT_AXIS = 64
 _TEMPORARIES = 96 << 10  # bytes of temporaries that a tile aims to stay below
 _SEGMENT = 256 << 10  # bytes of lane planes that a segment aims to stay below
 _ROWS = 512 << 10  # bytes of row planes that a group aims to stay below
-_WORK_LIMIT = 1 << 30  # bytes of working memory of a thread: more is refused
+_WORK_LIMIT = 256 << 20  # bytes of working memory of a thread: more is refused
 
 
 class Operand(NamedTuple):
@@ -68,6 +67,7 @@ class Side:
 
     def allocate(self, dim: int) -> int:
         first = self.planes
+        _check_planes(first + dim)
         self.planes += dim
         return first
 
@@ -90,6 +90,7 @@ class Code:
         if free:
             return Operand(TILE, free.pop(), dim, 1)
         first = self.n_temps
+        _check_planes(first + dim)
         self.n_temps += dim
         return Operand(TILE, first, dim, 1)
 
@@ -505,12 +506,21 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
         home: [(node, operand.offset, operand.dim) for node, operand in side.operands.items()]
         for home, side in low.sides.items()
     }
-    if program.scratch_bytes() > _WORK_LIMIT:
-        raise ValueError(
-            f"the dims of this formula are too large: it needs {program.scratch_bytes() >> 20} MiB of working memory "
-            f"per thread, the limit is {_WORK_LIMIT >> 20} MiB"
-        )
+    _check_work(program.scratch_bytes())
     return program
+
+
+def _check_planes(planes: int) -> None:
+    """Refuse absurd dims before the tables of an operation are written out."""
+    _check_work(planes * LANE_PAD * 4)
+
+
+def _check_work(size: int) -> None:
+    if size > _WORK_LIMIT:
+        raise ValueError(
+            f"the dims of this formula are too large: a tile needs {size >> 20} MiB of working memory per thread, "
+            f"the limit is {_WORK_LIMIT >> 20} MiB"
+        )
 
 
 def _used(variable: Variable, low: Lowering) -> bool:

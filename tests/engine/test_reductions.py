@@ -1,0 +1,224 @@
+"""Every reduction through the compiled engine over sizes, dims, layouts of the work and values that matter."""
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from skkeops import Genred
+
+from .common import check_sum, simd_level  # noqa: F401
+
+SHORT = [1, 2, 3, 5, 63, 64]
+LONG = [65, 127, 128, 129, 511, 512, 513, 1009]
+SEGMENTS = [8191, 8192, 8193, 16400]
+ROWS = [1, 2, 3, 4, 5, 7, 255, 511, 513, 1025]
+ALIASES = ["x = Vi(3)", "y = Vj(3)", "b = Vj(2)"]
+SQ = "SqDist(x,y)"
+
+
+def points(m, n, dtype, dim=3, seed=0):
+    rng = np.random.default_rng(seed + 1000 * m + n)
+    return rng.standard_normal((m, dim)).astype(dtype), rng.standard_normal((n, dim)).astype(dtype)
+
+
+def distances(x, y):
+    return ((x[:, None].astype(float) - y[None].astype(float)) ** 2).sum(-1)
+
+
+def sizes():
+    for n in SHORT + LONG + SEGMENTS:
+        yield 5, n
+    for m in ROWS:
+        yield m, 10
+        yield m, 130
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sizes(axis, dtype, simd_level):  # noqa: F811
+    operators = {
+        name: Genred("-SqDist(x,y)" if name == "LogSumExp" else SQ, ["x = Vi(3)", "y = Vj(3)"], name, axis=axis)
+        for name in ("Sum", "LogSumExp", "Min", "ArgMin", "Max_ArgMax")
+    }
+    three = Genred(SQ, ["x = Vi(3)", "y = Vj(3)"], "KMin_ArgKMin", axis=axis, opt_arg=3)
+    for m, n in sizes():
+        arrays = points(m, n, dtype) if axis == 1 else points(n, m, dtype)
+        d = distances(*arrays)
+        check_sum(operators["Sum"](*arrays), d[:, :, None], axis, dtype)
+        np.testing.assert_allclose(
+            operators["LogSumExp"](*arrays)[:, 0], logsumexp(-d, axis=axis), rtol=8 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps
+        )
+        # in the arithmetic of the engine, distances of float32 have errors: the winners must be winners up to that
+        slack = 16 * np.finfo(dtype).eps * (1 + d.max())
+        index = operators["ArgMin"](*arrays)[:, 0]
+        chosen = np.take_along_axis(d, np.expand_dims(index, axis), axis).ravel()
+        assert index.dtype == np.int64 and (np.abs(chosen - d.min(axis=axis)) <= slack).all()
+        np.testing.assert_allclose(operators["Min"](*arrays)[:, 0], d.min(axis=axis), atol=slack)
+        value, index = operators["Max_ArgMax"](*arrays)
+        np.testing.assert_allclose(value[:, 0], d.max(axis=axis), atol=slack)
+        chosen = np.take_along_axis(d, np.expand_dims(index[:, 0], axis), axis).ravel()
+        np.testing.assert_allclose(chosen, d.max(axis=axis), atol=slack)
+        if n >= 3:
+            value, index = three(*arrays)
+            best = np.sort(d, axis=axis)
+            best = best[:, :3] if axis == 1 else best[:3].T
+            np.testing.assert_allclose(value, best, atol=slack)
+            rows = d if axis == 1 else d.T
+            np.testing.assert_allclose(np.take_along_axis(rows, index, 1), best, atol=slack)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5, 17, 64, 100, 257])
+@pytest.mark.parametrize("n", [50, 700])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dims(dim, n, dtype, simd_level):  # noqa: F811
+    x, y = points(9, n, dtype, dim)
+    d = distances(x, y)
+    aliases = [f"x = Vi({dim})", f"y = Vj({dim})"]
+    check_sum(Genred("SqDist(x,y)", aliases, axis=1)(x, y), d[:, :, None], 1, dtype, 8 + dim / 8)
+    dots = x.astype(float) @ y.T.astype(float)
+    result = Genred("x|y", aliases, axis=1)(x, y)[:, 0]
+    norm = np.abs(x).astype(float) @ np.abs(y).T.astype(float)
+    assert (np.abs(result - dots.sum(1)) <= (8 + dim / 8) * np.finfo(dtype).eps * norm.sum(1)).all()
+    l1 = np.abs(x[:, None].astype(float) - y[None]).sum(-1)
+    check_sum(Genred("Sum(Abs(x-y))", aliases, axis=1)(x, y), l1[:, :, None], 1, dtype, 8 + dim / 8)
+    difference = x[:, None].astype(float) - y[None]
+    weight = np.exp(-d / dim)
+    formula = f"Exp(-SqDist(x,y)/{dim})*(x-y)"
+    check_sum(Genred(formula, aliases, axis=1)(x, y), weight[:, :, None] * difference, 1, dtype, 60)
+    check_sum(Genred(formula, aliases, axis=0)(x, y), weight[:, :, None] * difference, 0, dtype, 60)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 7, 8, 33])
+@pytest.mark.parametrize("n", [40, 600])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights(columns, n, dtype, simd_level):  # noqa: F811
+    x, y = points(10, n, dtype)
+    b = np.random.default_rng(1).standard_normal((n, columns)).astype(dtype)
+    e = np.exp(-distances(x, y))
+    aliases = ["x = Vi(3)", "y = Vj(3)", f"b = Vj({columns})"]
+    check_sum(Genred("Exp(-SqDist(x,y))*b", aliases, axis=1)(x, y, b), e[:, :, None] * b, 1, dtype, 40)
+    softmax = (e[:, :, None] * b).sum(1) / e.sum(1)[:, None]
+    result = Genred("-SqDist(x,y)", aliases, "SumSoftMaxWeight", axis=1, formula2="b")(x, y, b)
+    assert np.abs(result - softmax).max() <= 60 * np.finfo(dtype).eps * np.abs(b).max()
+    positive = np.abs(b) + dtype(0.1)
+    result = Genred("-SqDist(x,y)", aliases, "LogSumExp", axis=1, formula2="b")(x, y, positive)
+    expected = np.log((e[:, :, None] * positive).sum(1))
+    assert result.shape == (10, columns)
+    np.testing.assert_allclose(result, expected, atol=60 * np.finfo(dtype).eps, rtol=0)
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 16, 17, 32, 33, 60])
+@pytest.mark.parametrize("n", [60, 64, 65, 600, 9000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_k_smallest(k, n, dtype, simd_level):  # noqa: F811
+    rng = np.random.default_rng(n + k)
+    # integers: exact in both dtypes, with many ties, which go to the first index
+    x, y = rng.integers(0, 5, (6, 2)).astype(dtype), rng.integers(0, 40, (n, 2)).astype(dtype)
+    value, index = Genred("Square(x-y)", ["x = Vi(2)", "y = Vj(2)"], "KMin_ArgKMin", axis=1, opt_arg=k)(x, y)
+    d = (x[:, None] - y[None]) ** 2
+    order = np.argsort(d, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(index, order)
+    np.testing.assert_array_equal(value, np.take_along_axis(d, order, 1))
+
+
+@pytest.mark.parametrize("n", [30, 64, 65, 1500, 20000])
+@pytest.mark.parametrize("name", ["ArgMin", "ArgMax", "Min_ArgMin", "Max_ArgMax"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ties_go_to_the_first(n, name, dtype, simd_level):  # noqa: F811
+    rng = np.random.default_rng(n)
+    y = rng.integers(0, 3, (n, 3)).astype(dtype)
+    x = np.ones((7, 3), dtype)
+    result = Genred("x*y", ["x = Vi(3)", "y = Vj(3)"], name, axis=1)(x, y)
+    index = result[1] if isinstance(result, tuple) else result
+    expected = (y.argmin if "Min" in name else y.argmax)(axis=0)
+    np.testing.assert_array_equal(index, np.tile(expected, (7, 1)))
+
+
+@pytest.mark.parametrize("n", [20, 64, 65, 700, 9000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_masks_and_infinities(n, dtype, simd_level):  # noqa: F811
+    """-inf entries are masks; +inf and NaN go to their row and no other."""
+    rng = np.random.default_rng(n)
+    f = rng.standard_normal((8, n))
+    f[0] = -np.inf
+    f[1, : n // 2] = -np.inf
+    f[2, :] = -np.inf
+    f[2, n - 1] = 0.5
+    f[3, n // 3] = np.inf
+    f[4, n // 3] = np.nan
+    f[5, 0] = np.inf
+    f[5, n - 1] = np.nan
+    f[6] = 1e30
+    f = f.astype(dtype)
+    # F_ij = f_ij, picked by a one-hot vector of the row: rows are given per j as 8 columns
+    selector = np.arange(8, dtype=dtype)[:, None]
+    # IfElse keeps what is not chosen out, as a sum with 0*inf would not
+    formula = "Elem(f,7)"
+    for row in range(6, -1, -1):
+        formula = f"IfElse(Square(s-{row})-0.5, {formula}, Elem(f,{row}))"
+    columns = np.ascontiguousarray(f.T)
+    aliases = ["s = Vi(1)", "f = Vj(8)"]
+    with np.errstate(invalid="ignore", over="ignore"):
+        expected = logsumexp(f.astype(float), axis=1)
+    expected[5] = np.nan
+    result = Genred(formula, aliases, "LogSumExp", axis=1)(selector, columns)[:, 0]
+    np.testing.assert_allclose(result, expected, rtol=8 * np.finfo(dtype).eps)
+    assert result[0] == -np.inf and result[3] == np.inf and np.isnan(result[4])
+    with np.errstate(invalid="ignore"):
+        total = Genred(formula, aliases, "Sum", axis=1)(selector, columns)[:, 0]
+        assert total[0] == -np.inf and total[3] == np.inf and np.isnan(total[4]) and np.isnan(total[5])
+        np.testing.assert_allclose(total[7], f[7].astype(float).sum(), atol=n * np.finfo(dtype).eps)
+    top, where = Genred(formula, aliases, "Max_ArgMax", axis=1)(selector, columns)
+    clean = np.where(np.isnan(f), -np.inf, f)
+    np.testing.assert_array_equal(top[:, 0], clean.max(axis=1))
+    np.testing.assert_array_equal(where[:, 0], clean.argmax(axis=1))
+
+
+@pytest.mark.parametrize("n", [64, 65, 700])
+def test_denormal_and_huge_data(n, simd_level):  # noqa: F811
+    x = np.zeros((3, 1))
+    for scale in (5e-324, 1e-310, 1e-300, 1e300):
+        y = np.full((n, 1), scale)
+        result = Genred("x+y", ["x = Vi(1)", "y = Vj(1)"], axis=1)(x, y)
+        np.testing.assert_allclose(result, np.full((3, 1), scale * n), rtol=1e-15)
+    y = np.full((n, 1), 1e30, np.float32)
+    result = Genred("x+y", ["x = Vi(1)", "y = Vj(1)"], axis=1)(x.astype(np.float32), y)
+    np.testing.assert_allclose(result, 1e30 * n, rtol=1e-6)
+    y = np.full((n, 1), 1e-42, np.float32)  # a denormal input of float32 is read as it is, only results are flushed
+    result = Genred("Max(Concat(x,y))*1e30", ["x = Vi(1)", "y = Vj(1)"], "Max", axis=1)(x.astype(np.float32), y)
+    np.testing.assert_allclose(result, np.float32(1e-42) * 1e30, rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_empty_axes(axis):
+    aliases = ["x = Vi(2)", "y = Vj(2)"]
+    none, some = np.zeros((0, 2)), np.zeros((4, 2))
+    arrays = (some, none) if axis == 1 else (none, some)
+    assert (Genred("x+y", aliases, axis=axis)(*arrays) == 0).all()
+    assert (Genred("x|y", aliases, "LogSumExp", axis=axis)(*arrays) == -np.inf).all()
+    assert (Genred("x+y", aliases, "Max", axis=axis)(*arrays) == -np.inf).all()
+    assert (Genred("x+y", aliases, "Min", axis=axis)(*arrays) == np.inf).all()
+    with pytest.raises(ValueError, match="at least one"):
+        Genred("x+y", aliases, "ArgMin", axis=axis)(*arrays)
+    assert Genred("x+y", aliases, axis=1 - axis)(*arrays).shape == (0, 2)
+
+
+def test_vector_valued_formulas_of_every_kind(simd_level):  # noqa: F811
+    """Sums whose vector is of one index, of both, of none, with and without a number per pair."""
+    rng = np.random.default_rng(0)
+    x, y, b, p = rng.standard_normal((6, 3)), rng.standard_normal((90, 3)), rng.standard_normal((90, 1)), rng.standard_normal(3)
+    X, Y, B = x[:, None], y[None], b[None]
+    k = np.exp(-((X - Y) ** 2).sum(-1, keepdims=True))
+    aliases = ["x = Vi(3)", "y = Vj(3)", "b = Vj(1)", "p = Pm(3)"]
+    table = {
+        "x": X + 0 * Y, "y": Y + 0 * X, "p": p + 0 * X + 0 * Y, "b": B + 0 * X[..., :1], "3": np.full((6, 90, 1), 3.0),
+        "x*y": X * Y, "b*x": B * X, "Exp(-SqDist(x,y))*x": k * X, "Exp(-SqDist(x,y))*y": k * Y,
+        "Exp(-SqDist(x,y))*p": k * p, "b*Exp(-SqDist(x,y))*(x-y)": B * k * (X - Y), "Exp(-SqDist(x,y))*(y-x)": k * (Y - X),
+        "Exp(-SqDist(x,y))*(x-y)*(x-y)": k * (X - Y) ** 2, "(x-y)*(x+y)": (X - Y) * (X + Y), "x-y": X - Y, "-(y-x)*2": 2 * (X - Y),
+        "Exp(-SqDist(x,y))*b*x*y": k * B * X * Y, "Exp(x-y)": np.exp(X - Y), "Concat(x,y)": np.concatenate([X + 0 * Y, Y + 0 * X], -1),
+        "Exp(-SqDist(x,y))*(p-y)": k * (p - Y), "Exp(-SqDist(x,y))*(Elem(x,0)-y)": k * (X[..., :1] - Y), "(b-Elem(x,1))*b": (B - X[..., 1:2]) * B,
+        "Exp(-SqDist(x,y))*(Elem(x,0)-b)": k * (X[..., :1] - B), "SumT(b,3)*x": B * X, "SumT(Exp(-SqDist(x,y)),4)": np.repeat(k, 4, -1),
+    }  # fmt: skip
+    for formula, values in table.items():
+        for axis in (0, 1):
+            check_sum(Genred(formula, aliases, axis=axis)(x, y, b, p), values, axis, np.float64, 40)
