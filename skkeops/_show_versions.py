@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Mapping
 
 PACKAGES = (
     "skkeops",
@@ -72,7 +73,11 @@ def show_versions() -> None:
     >>> import skkeops
     >>> skkeops.show_versions()  # doctest: +SKIP
     """
-    sections = {"System": system_info(), "Python dependencies": package_versions(), "CPU engine": engine()}
+    sections: dict[str, Mapping[str, object]] = {
+        "System": system_info(),
+        "Python dependencies": package_versions(),
+        "CPU engine": engine(),
+    }
     for title, entries in sections.items():
         print(f"\n{title}:")
         width = max(map(len, entries))
