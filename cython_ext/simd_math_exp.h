@@ -4,6 +4,8 @@
  * the result in units of the smallest denormal: the low bits of that sum are the result's bits, correctly rounded to
  * the denormal grid, and 0 below.  No operation has a denormal result, so that the processor's slow path for them is never taken
  * (it would cost 10 times the function itself, in the usual case of a Gaussian kernel between far-away points).
+ * The lower clamp is an integer minimum in float32 (gcc makes no max instruction of a comparison that NaN may enter), and NaN is
+ * put back at the end, with infinity for overflow.
  * Error: below 1 ulp in both precisions. */
 #ifndef SKK_SIMD_MATH_EXP_H
 #define SKK_SIMD_MATH_EXP_H
@@ -11,9 +13,10 @@
 #include "simd_math_core.h"
 
 SKK_INLINE float skk_exp_f(float x) {
-    const float magic = 0x1.8p23f, lowest = -104.0f;
-    float c = lowest > x ? lowest : x, t, n, r, q, p, y, v; /* NaN stays NaN */
-    uint32_t bits;
+    const float magic = 0x1.8p23f;
+    const uint32_t lowest = 0xc2d00000u; /* -104; more negative numbers have larger bits */
+    uint32_t bits = skk_bits_f(x);
+    float c = skk_from_bits_f(bits < lowest ? bits : lowest), t, n, r, q, p, y, v;
     t = SKK_FMA_F(c, 0x1.715476p+0f, magic);
     n = t - magic;
     r = SKK_FMA_F(n, -0.693359375f, c); /* 10 bits: the product is exact */
@@ -33,7 +36,7 @@ SKK_INLINE float skk_exp_f(float x) {
 
 SKK_INLINE double skk_exp_d(double x) {
     const double magic = 0x1.8p52, lowest = -745.14;
-    double c = lowest > x ? lowest : x, t, n, r, q, p, y, v;
+    double c = x > lowest ? x : lowest, t, n, r, q, p, y, v; /* NaN is put back at the end */
     uint64_t bits;
     t = SKK_FMA_D(c, 0x1.71547652b82fep+0, magic);
     n = t - magic;

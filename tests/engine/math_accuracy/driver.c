@@ -82,9 +82,10 @@ static void check_f(report *r, float got, double want, double x, double y) {
     }
     if (isinf(want) && isinf(got)) return;
     if (fabs(want) > 0x1p128) want = copysign(0x1p128, want); /* beyond: infinity is right */
-    frexp(want, &exponent);
-    if (exponent > 128) exponent = 128;
-    scale = want == 0 || exponent < -125 ? 0x1p-149 : ldexp(1.0, exponent - 24);
+    exponent = (int)(skk_bits_d(want) >> 52 & 0x7ff); /* one binade of 2^128 at most */
+    if (exponent > 1023 + 127) exponent = 1023 + 127;
+    if (exponent < 1023 - 126) exponent = 1023 - 126;
+    scale = skk_from_bits_d((uint64_t)(exponent - 23) << 52);
     error = fabs((isinf(got) ? copysign(0x1p128, got) : (double)got) - want) / scale;
     note(r, error, 0, x, y);
 }
