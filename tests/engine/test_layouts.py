@@ -37,7 +37,15 @@ def broadcast_rows(a):
     return np.broadcast_to(a, a.shape)
 
 
-LAYOUTS = [strided, reversed_, np.asfortranarray, read_only, inner, broadcast_rows, lambda a: a.astype(a.dtype.newbyteorder())]
+LAYOUTS = [
+    strided,
+    reversed_,
+    np.asfortranarray,
+    read_only,
+    inner,
+    broadcast_rows,
+    lambda a: a.astype(a.dtype.newbyteorder()),
+]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

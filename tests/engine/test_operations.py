@@ -11,6 +11,7 @@ from .common import simd_level  # noqa: F401 (a fixture)
 
 M, N = 5, 70  # a short and a long axis: both orders of lanes
 
+PLACE_NAMES = {"i": "Vi", "j": "Vj", "p": "Pm"}
 PLACES = ["ijp", "jip", "iii", "jjj", "ppp", "ipj", "pji"]
 
 
@@ -39,7 +40,7 @@ def test_operations(places, dtype, simd_level):  # noqa: F811
             arrays.append(values)
             full = {"i": values[:, None], "j": values[None], "p": values[None, None]}[place]
             grids.append(np.broadcast_to(full, (M, N, dim)).astype(float))
-            aliases.append(f"v{k} = {dict(i='Vi', j='Vj', p='Pm')[place]}({dim})")
+            aliases.append(f"v{k} = {PLACE_NAMES[place]}({dim})")
         # something of either index, so that both axes have their lengths
         arrays += [np.zeros((M, 1), dtype), np.zeros((N, 1), dtype)]
         aliases += ["zi = Vi(1)", "zj = Vj(1)"]

@@ -33,7 +33,9 @@ def compare(formula, reduction, axis, m, n, seed, **options):
 
 
 @calm
-@given(expressions(VARIABLES, smooth=True), st.sampled_from([0, 1]), st.sampled_from([3, 64, 65, 140]), st.integers(0, 5))
+@given(
+    expressions(VARIABLES, smooth=True), st.sampled_from([0, 1]), st.sampled_from([3, 64, 65, 140]), st.integers(0, 5)
+)
 def test_sums(expression, axis, n, seed):
     compare(str(expression), "Sum", axis, 7, n, seed)
 

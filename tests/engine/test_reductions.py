@@ -46,7 +46,10 @@ def test_sizes(axis, dtype, simd_level):  # noqa: F811
         d = distances(*arrays)
         check_sum(operators["Sum"](*arrays), d[:, :, None], axis, dtype)
         np.testing.assert_allclose(
-            operators["LogSumExp"](*arrays)[:, 0], logsumexp(-d, axis=axis), rtol=8 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps
+            operators["LogSumExp"](*arrays)[:, 0],
+            logsumexp(-d, axis=axis),
+            rtol=8 * np.finfo(dtype).eps,
+            atol=20 * np.finfo(dtype).eps,
         )
         # in the arithmetic of the engine, distances of float32 have errors: the winners must be winners up to that
         slack = 16 * np.finfo(dtype).eps * (1 + d.max())
@@ -206,19 +209,42 @@ def test_empty_axes(axis):
 def test_vector_valued_formulas_of_every_kind(simd_level):  # noqa: F811
     """Sums whose vector is of one index, of both, of none, with and without a number per pair."""
     rng = np.random.default_rng(0)
-    x, y, b, p = rng.standard_normal((6, 3)), rng.standard_normal((90, 3)), rng.standard_normal((90, 1)), rng.standard_normal(3)
+    x, y, b, p = (
+        rng.standard_normal((6, 3)),
+        rng.standard_normal((90, 3)),
+        rng.standard_normal((90, 1)),
+        rng.standard_normal(3),
+    )
     X, Y, B = x[:, None], y[None], b[None]
     k = np.exp(-((X - Y) ** 2).sum(-1, keepdims=True))
     aliases = ["x = Vi(3)", "y = Vj(3)", "b = Vj(1)", "p = Pm(3)"]
     table = {
-        "x": X + 0 * Y, "y": Y + 0 * X, "p": p + 0 * X + 0 * Y, "b": B + 0 * X[..., :1], "3": np.full((6, 90, 1), 3.0),
-        "x*y": X * Y, "b*x": B * X, "Exp(-SqDist(x,y))*x": k * X, "Exp(-SqDist(x,y))*y": k * Y,
-        "Exp(-SqDist(x,y))*p": k * p, "b*Exp(-SqDist(x,y))*(x-y)": B * k * (X - Y), "Exp(-SqDist(x,y))*(y-x)": k * (Y - X),
-        "Exp(-SqDist(x,y))*(x-y)*(x-y)": k * (X - Y) ** 2, "(x-y)*(x+y)": (X - Y) * (X + Y), "x-y": X - Y, "-(y-x)*2": 2 * (X - Y),
-        "Exp(-SqDist(x,y))*b*x*y": k * B * X * Y, "Exp(x-y)": np.exp(X - Y), "Concat(x,y)": np.concatenate([X + 0 * Y, Y + 0 * X], -1),
-        "Exp(-SqDist(x,y))*(p-y)": k * (p - Y), "Exp(-SqDist(x,y))*(Elem(x,0)-y)": k * (X[..., :1] - Y), "(b-Elem(x,1))*b": (B - X[..., 1:2]) * B,
-        "Exp(-SqDist(x,y))*(Elem(x,0)-b)": k * (X[..., :1] - B), "SumT(b,3)*x": B * X, "SumT(Exp(-SqDist(x,y)),4)": np.repeat(k, 4, -1),
-    }  # fmt: skip
+        "x": X + 0 * Y,
+        "y": Y + 0 * X,
+        "p": p + 0 * X + 0 * Y,
+        "b": B + 0 * X[..., :1],
+        "3": np.full((6, 90, 1), 3.0),
+        "x*y": X * Y,
+        "b*x": B * X,
+        "Exp(-SqDist(x,y))*x": k * X,
+        "Exp(-SqDist(x,y))*y": k * Y,
+        "Exp(-SqDist(x,y))*p": k * p,
+        "b*Exp(-SqDist(x,y))*(x-y)": B * k * (X - Y),
+        "Exp(-SqDist(x,y))*(y-x)": k * (Y - X),
+        "Exp(-SqDist(x,y))*(x-y)*(x-y)": k * (X - Y) ** 2,
+        "(x-y)*(x+y)": (X - Y) * (X + Y),
+        "x-y": X - Y,
+        "-(y-x)*2": 2 * (X - Y),
+        "Exp(-SqDist(x,y))*b*x*y": k * B * X * Y,
+        "Exp(x-y)": np.exp(X - Y),
+        "Concat(x,y)": np.concatenate([X + 0 * Y, Y + 0 * X], -1),
+        "Exp(-SqDist(x,y))*(p-y)": k * (p - Y),
+        "Exp(-SqDist(x,y))*(Elem(x,0)-y)": k * (X[..., :1] - Y),
+        "(b-Elem(x,1))*b": (B - X[..., 1:2]) * B,
+        "Exp(-SqDist(x,y))*(Elem(x,0)-b)": k * (X[..., :1] - B),
+        "SumT(b,3)*x": B * X,
+        "SumT(Exp(-SqDist(x,y)),4)": np.repeat(k, 4, -1),
+    }
     for formula, values in table.items():
         for axis in (0, 1):
             check_sum(Genred(formula, aliases, axis=axis)(x, y, b, p), values, axis, np.float64, 40)

@@ -29,7 +29,9 @@ def in_a_process(code, timeout=60, **environment):
 
 def cpu_program(formula="SqDist(x,y)", dims=3, reduction="Sum"):
     operator = Genred(formula, [f"x = Vi({dims})", f"y = Vj({dims})"], reduction, axis=1)
-    return prepare(Problem(operator.reduction, operator.reduction.values(operator._problem.values[0]), 1, operator.variables))
+    return prepare(
+        Problem(operator.reduction, operator.reduction.values(operator._problem.values[0]), 1, operator.variables)
+    )
 
 
 @pytest.mark.parametrize("m, n", [(4000, 20000), (3, 2000000), (100000, 30)])

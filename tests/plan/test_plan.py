@@ -49,7 +49,20 @@ def test_a_difference_that_cancels_is_not_split():
 
 @pytest.mark.parametrize(
     "text",
-    ["x", "y", "p", "3", "x-y", "x*y", "b*x", "-(x-y)", "Exp(-SqDist(x,y))*(y-x)*b*e*p", "(x-y)*(x-y)*b", "Exp(x+y)*x*b", "x/y*b"],
+    [
+        "x",
+        "y",
+        "p",
+        "3",
+        "x-y",
+        "x*y",
+        "b*x",
+        "-(x-y)",
+        "Exp(-SqDist(x,y))*(y-x)*b*e*p",
+        "(x-y)*(x-y)*b",
+        "Exp(x+y)*x*b",
+        "x/y*b",
+    ],
 )
 @pytest.mark.parametrize("output", [I, J])
 def test_the_parts_give_the_whole(text, output):
@@ -68,9 +81,7 @@ def test_the_parts_give_the_whole(text, output):
 
 
 def test_explain_tells_what_is_computed_how_often():
-    operator = Genred(
-        "Square(p-a)*Exp(x+y)", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)", "p = Pm(1)"], "LogSumExp", axis=1
-    )
+    operator = Genred("Square(p-a)*Exp(x+y)", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)", "p = Pm(1)"], "LogSumExp", axis=1)
     text = operator.explain()
     per_j = text[text.index("once per j") : text.index("per pair")]
     assert "square(" in per_j and "exp(" not in per_j

@@ -313,10 +313,10 @@ class Lowering:
                     self.tables += (k, i, j)
             n_table = len(self.tables) - table
         # a single component stands for all
-        spread = [
-            operand._replace(step=0) if operand.dim == 1 and found.dim > 1 else operand for operand in arguments
-        ]
-        code.emit(found.op, found.dim, target, arguments if found.op == "bilinear" else spread, found.imm, table, n_table)
+        spread = [operand._replace(step=0) if operand.dim == 1 and found.dim > 1 else operand for operand in arguments]
+        code.emit(
+            found.op, found.dim, target, arguments if found.op == "bilinear" else spread, found.imm, table, n_table
+        )
 
     def _emit_selection(self, code: Code, node: Selection, target: Operand, arguments: list[Operand]) -> None:
         chosen = node.selection()
@@ -474,9 +474,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
         segment, row_group = SHORT_AXIS, tile_lanes
     program = Program(
         is_double=is_double,
-        variables=[
-            (roles[v.category] if _used(v, low) else "unused", v.dim) for v in variables
-        ],
+        variables=[(roles[v.category] if _used(v, low) else "unused", v.dim) for v in variables],
         order=order,
         fold=fold,
         largest=largest,
@@ -547,4 +545,3 @@ def _fit(budget: int, planes: int, unit: int, most: int) -> int:
     while size > unit and size * planes > budget:
         size //= 2
     return max(unit, size // unit * unit)
-
