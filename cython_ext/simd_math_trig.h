@@ -92,9 +92,9 @@ SKK_INLINE double skk_sin_fast_d(double x) {
 
 SKK_INLINE double skk_cos_fast_d(double x) { return skk_sincos_d(x, 1); }
 
-/* Large arguments, by libm; in extended precision where it is fast, since glibc's float64 reduction errs by up to 8 ulp close to
+/* Large arguments, by libm; in long double where it is longer, since glibc's float64 reduction errs by up to 8 ulp close to
  * multiples of pi/2 (6381956970095103 2^797). */
-#if LDBL_MANT_DIG == 64
+#if LDBL_MANT_DIG > 53
 SKK_INLINE double skk_sin_large_d(double x) { return (double)sinl((long double)x); }
 SKK_INLINE double skk_cos_large_d(double x) { return (double)cosl((long double)x); }
 #else

@@ -1,4 +1,4 @@
-"""Minimax polynomials of cython_ext/simd_math.h: weighted Remez exchange in multiple precision.
+"""Minimax polynomials of cython_ext/simd_math.h: weighted Remez exchange in multiple precision (the others: coefficients.sollya).
 
 ``python coefficients.py [NAME ...]`` prints, for each polynomial, its coefficients (constant term first, rounded to the
 precision in which they are used) and the maximal weighted error after rounding.  The header only holds the result.
@@ -63,55 +63,28 @@ def single(c):
 
 
 LN2_2 = mp.log(2) / 2
-PI = mp.pi
+SQRT2M1 = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 
 
 def of_square(f):
     return lambda z: f(mp.sqrt(z))
 
 
-def asin_tail(x):
-    return (mp.asin(x) / x - 1) / x ** 2
-
-
 def atan_tail(x):
-    return (mp.atan(x) / x - 1) / x ** 2
-
-
-def sin_tail(x):
-    return (mp.sin(x) / x - 1) / x ** 2
-
-
-def cos_tail(x):
-    return (mp.cos(x) - 1 + x ** 2 / 2) / x ** 4
+    return (mp.atan(x) / x - 1) / x**2
 
 
 def atanh_tail(s):
-    return (2 * mp.atanh(s) / s - 2) / s ** 2
+    return (2 * mp.atanh(s) / s - 2) / s**2
 
 
-def atanh_tail2(s):
-    return (2 * mp.atanh(s) / s - 2 - 2 * s ** 2 / 3) / s ** 4
-
-
-SQRT2M1 = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
-EXP = (lambda r: (mp.exp(r) - 1 - r) / r ** 2, lambda r: r ** 2 / mp.exp(r), -LN2_2, LN2_2)
+ATAN = (of_square(atan_tail), of_square(lambda x: x**3 / mp.atan(x)), 0)
 TABLE = {
     # name: (target, weight, low, high, degree, rounding)
-    "exp_f": EXP + (4, single),
-    "exp_d": EXP + (9, float),
-    "exp2_f_in_d": (lambda r: mp.exp(r * mp.log(2)), lambda r: mp.exp(-r * mp.log(2)), -0.5, 0.5, 7, float),
-    "log_f": (lambda f: (mp.log1p(f) - f) / f ** 2, lambda f: f ** 2 / mp.log1p(f), -mp.mpf(1) / 3, mp.mpf(1) / 3, 8, single),
-    "log_d": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1 ** 2, 6, float),
-    "log_f_in_d": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1 ** 2, 4, float),
-    "pow_d": (of_square(atanh_tail2), lambda z: z ** 2 / 2, 0, SQRT2M1 ** 2, 6, float),
-    "sin_f_in_d": (of_square(sin_tail), of_square(lambda r: r ** 3 / mp.sin(r)), 0, (PI / 2) ** 2, 4, float),
-    "sin_d": (of_square(sin_tail), of_square(lambda r: r ** 3 / mp.sin(r)), 0, (PI / 4) ** 2, 5, float),
-    "cos_d": (of_square(cos_tail), of_square(lambda r: r ** 4 / mp.cos(r)), 0, (PI / 4) ** 2, 5, float),
-    "asin_f_in_d": (of_square(asin_tail), of_square(lambda x: x ** 3 / mp.asin(x)), 0, 0.25, 5, float),
-    "asin_d": (of_square(asin_tail), of_square(lambda x: x ** 3 / mp.asin(x)), 0, 0.25, 11, float),
-    "atan_f_in_d": (of_square(atan_tail), of_square(lambda x: x ** 3 / mp.atan(x)), 0, mp.tan(PI / 8) ** 2, 5, float),
-    "atan_d": (of_square(atan_tail), of_square(lambda x: x ** 3 / mp.atan(x)), 0, mp.mpf("0.4376") ** 2, 11, float),
+    "exp_f": (lambda r: (mp.exp(r) - 1 - r) / r**2, lambda r: r**2 / mp.exp(r), -LN2_2, LN2_2, 4, single),
+    "log in pow_wide": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1**2, 4, float),
+    "atan_wide, atan2_wide": ATAN + (mp.tan(mp.pi / 8) ** 2, 5, float),
+    "atan_d, atan2_d": ATAN + (mp.mpf("0.4376") ** 2, 11, float),
 }
 
 
