@@ -9,7 +9,8 @@ from skkeops.plan.plan import Plan, SumTerm, make_plan
 from skkeops.plan.problem import Problem
 
 from ._engine import OPCODES
-from .lowering import CONST, LANE, ROW, SHORT_AXIS, TILE, lower
+from .codes import CONST, LANE, ROW, TILE
+from .lowering import SHORT_AXIS, lower
 
 __all__ = ["describe"]
 

@@ -1,0 +1,353 @@
+"""The codes of a program: expressions become instructions, each at its home.
+
+Every expression has a home, by what it depends on: CONST (parameters), LANE or ROW (one of the two indices), TILE
+(both). A program has one code per home; each computes the expressions of its home that the codes after it ask for,
+in the order const, row and lane, tile. Expressions are shared (they are interned), so common sub-expressions
+are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from skkeops.formula.expression import Constant, Expression, P, Variable
+from skkeops.formula.operations.families import Bilinear, Contraction, Selection
+
+from ._engine import LANE_PAD, OPCODES
+
+TILE, LANE, ROW, CONST = 1, 2, 3, 4
+
+_WORK_LIMIT = 256 << 20  # bytes of working memory of a thread: more is refused
+
+
+class Operand(NamedTuple):
+    """Where a value is: ``dim`` planes from ``offset``, or one plane for all components (``step`` 0)."""
+
+    place: int
+    offset: int
+    dim: int
+    step: int
+
+    def part(self, first: int, dim: int) -> Operand:
+        return Operand(self.place, self.offset + first * self.step, dim, self.step)
+
+
+class Instruction(NamedTuple):
+    op: int
+    dim: int
+    table: int
+    n_table: int
+    d: Operand | None
+    a: Operand | None
+    b: Operand | None
+    c: Operand | None
+    imm: tuple[float, ...]
+
+
+@dataclass
+class Side:
+    """The planes of one home, and what fills them."""
+
+    planes: int = 0
+    loads: list[tuple[int, int, int]] = field(default_factory=list)
+    operands: dict[Expression, Operand] = field(default_factory=dict)
+    wanted: dict[Expression, None] = field(default_factory=dict)
+
+    def allocate(self, dim: int) -> int:
+        first = self.planes
+        check_planes(first + dim)
+        self.planes += dim
+        return first
+
+
+class Code:
+    """Instructions under construction, with their temporaries."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        self.n_temps = 0
+        self._free: dict[int, list[int]] = {}
+
+    def emit(self, op: str, dim: int, d: Operand, args: Iterable[Operand] = (), imm=(), table=0, n_table=0) -> None:
+        code, arity = OPCODES[op]
+        a, b, c = (*args, None, None, None)[:3]
+        self.instructions.append(Instruction(code, dim, table, n_table, d, a, b, c, tuple(map(float, imm))))
+
+    def temporary(self, dim: int) -> Operand:
+        free = self._free.get(dim)
+        if free:
+            return Operand(TILE, free.pop(), dim, 1)
+        first = self.n_temps
+        check_planes(first + dim)
+        self.n_temps += dim
+        return Operand(TILE, first, dim, 1)
+
+    def release(self, operand: Operand) -> None:
+        self._free.setdefault(operand.dim, []).append(operand.offset)
+
+
+class Match(NamedTuple):
+    """An instruction for a node: on which expressions, over how many components."""
+
+    op: str
+    operands: tuple[Expression, ...]
+    dim: int
+    imm: tuple[float, ...] = ()
+
+
+class Lowering:
+    """One use: from the expressions that a fold consumes to the four codes."""
+
+    def __init__(self, variables: tuple[Variable, ...], home_of_category: dict[int, int]) -> None:
+        self.index = {variable: k for k, variable in enumerate(variables)}
+        self.homes = home_of_category
+        self.sides = {LANE: Side(), ROW: Side(), CONST: Side()}
+        self.codes = {home: Code() for home in (TILE, LANE, ROW, CONST)}
+        self.literals: list[tuple[int, float]] = []
+        self.tables: list[int] = []
+
+    # -- homes ------------------------------------------------------------------------------------------------
+    def home(self, node: Expression) -> int:
+        """Where a node is computed."""
+        homes = {self.homes[category] for category in node.categories if category != P}
+        if not homes:
+            return CONST
+        return homes.pop() if len(homes) == 1 else TILE
+
+    # -- matching nodes to instructions -----------------------------------------------------------------------
+    def match(self, node: Expression) -> Match | None:
+        """The instruction for a node; None for selections, which are views or copies."""
+        if isinstance(node, Selection):
+            return None
+        name = node.name
+        if name == "Sum":
+            found = self._match_sum(node)
+            if found:
+                return found
+        if name == "Exp":
+            (f,) = node.args
+            if f.name == "Minus":
+                (g,) = f.args
+                if g.name == "Mult" and g.dim == node.dim:  # the sign goes to the factor that is hoisted
+                    for u, v in (g.args, g.args[::-1]):
+                        if self.home(u) != self.home(g):
+                            return Match("expmul", (v, -u), node.dim)
+                return Match("expmul", (g, Constant(-1)), node.dim)
+            if f.name == "Mult" and f.dim == node.dim:
+                return Match("expmul", f.args, node.dim)
+        if isinstance(node, Bilinear):
+            if name == "Scalprod":
+                pair = self._lane_and_scalar(*node.args)
+                if pair:
+                    return Match("dot", pair, node.args[0].dim)
+            return Match("bilinear", node.args, node.dim)
+        if isinstance(node, Contraction):
+            return Match(node.opcode, node.args, node.args[0].dim)
+        imm = tuple(node.immediates)
+        if node.opcode == "round":
+            imm = (10.0 ** imm[0], 10.0 ** -imm[0])
+        return Match(node.opcode, node.args, node.dim, imm)
+
+    def _match_sum(self, node: Expression) -> Match | None:
+        (f,) = node.args
+        metric = {"Square": "sqdist", "Abs": "l1dist"}.get(f.name)
+        if metric is None:
+            return None
+        (g,) = f.args
+        if g.name == "Subtract":
+            pair = self._lane_and_scalar(*g.args)
+            if pair:
+                return Match(metric, pair, g.dim)
+        return Match("sumsq", (g,), g.dim) if metric == "sqdist" else None
+
+    def _lane_and_scalar(self, f: Expression, g: Expression) -> tuple[Expression, Expression] | None:
+        """(f, g) with the one that varies along the lanes first, if exactly one does and none is a tile's."""
+        homes = self.home(f), self.home(g)
+        if homes in ((LANE, ROW), (LANE, CONST), (ROW, CONST)):
+            return f, g
+        if homes in ((ROW, LANE), (CONST, LANE), (CONST, ROW)):
+            return g, f
+        return None
+
+    def operands(self, node: Expression) -> tuple[Expression, ...]:
+        found = self.match(node)
+        return node.args if found is None else found.operands
+
+    # -- codes ------------------------------------------------------------------------------------------------
+    def compile(self, home: int, roots: Iterable[Expression]) -> dict[Expression, Operand]:
+        """Emit the code of a home; returns where the roots are. Their temporaries stay."""
+        code = self.codes[home]
+        roots = list(roots)
+        order = self._order(home, roots)
+        uses: dict[Expression, int] = {}
+        for node in order:
+            for operand in self.operands(node):
+                uses[operand] = uses.get(operand, 0) + 1
+        for root in roots:
+            uses[root] = uses.get(root, 0) + 1
+        where: dict[Expression, Operand] = {}
+        owner: dict[Expression, Expression] = {}  # of a view: the node whose temporary it shows
+        targets = set() if home == TILE else set(roots)
+        for node in order:
+            arguments = [where[a] if a in where else self.outside(a, home) for a in self.operands(node)]
+            view = self._view(node, arguments)
+            if view is not None:
+                where[node] = view
+                source = next((a for a in self.operands(node) if a in where), None)
+                if source is not None and view.place == TILE:
+                    owner[node] = owner.get(source, source)
+                    uses[owner[node]] += uses[node]
+            elif node in targets:
+                side = self.sides[home]
+                where[node] = Operand(LANE, side.allocate(node.dim), node.dim, 1)
+                self._emit(code, node, where[node], arguments)
+            else:
+                where[node] = code.temporary(node.dim)
+                self._emit(code, node, where[node], arguments)
+            for argument in self.operands(node):
+                held = owner.get(argument, argument)
+                if held not in where:
+                    continue
+                for name in {argument, held}:
+                    uses[name] -= 1
+                operand = where[held]
+                if uses[held] == 0 and operand.place == TILE and operand.step == 1 and held not in owner:
+                    code.release(operand)
+        result = {}
+        for root in roots:
+            operand = where[root] if root in where else self.outside(root, home)
+            if root in targets and operand.place == TILE:  # a view of a temporary: it needs planes that last
+                planes = Operand(LANE, self.sides[home].allocate(root.dim), root.dim, 1)
+                code.emit("copy", root.dim, planes, (operand,))
+                operand = planes
+            result[root] = operand
+        return result
+
+    def _order(self, home: int, roots: list[Expression]) -> list[Expression]:
+        """The nodes to compute at this home, arguments first."""
+        done: set[Expression] = set()
+        order: list[Expression] = []
+        stack = [(root, False) for root in reversed(roots)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                order.append(node)
+            elif node not in done and self.home(node) == home and not isinstance(node, (Variable, Constant)):
+                done.add(node)
+                stack.append((node, True))
+                stack.extend((a, False) for a in reversed(self.operands(node)))
+        return order
+
+    def outside(self, node: Expression, home: int) -> Operand:
+        """Where code of `home` finds a node that it does not compute."""
+        own = self.home(node)
+        if isinstance(node, Constant):
+            operand = self._literal(node)
+        elif isinstance(node, Variable):
+            operand = self._variable(node, own)
+        else:
+            side = self.sides[own]
+            if node not in side.operands:
+                raise AssertionError(f"{node!r} was not asked for")
+            operand = side.operands[node]
+        # a code that runs along one index sees its own planes as lanes
+        return operand._replace(place=LANE if own == home else own)
+
+    def _literal(self, node: Constant) -> Operand:
+        side = self.sides[CONST]
+        scalar = Constant(node.value)
+        if scalar not in side.operands:
+            plane = side.allocate(1)
+            side.operands[scalar] = Operand(CONST, plane, 1, 1)
+            self.literals.append((plane, float(scalar)))
+        return Operand(CONST, side.operands[scalar].offset, node.dim, 0 if node.dim > 1 else 1)
+
+    def _variable(self, node: Variable, home: int) -> Operand:
+        side = self.sides[home]
+        if node not in side.operands:
+            plane = side.allocate(node.dim)
+            side.operands[node] = Operand(home, plane, node.dim, 1)
+            side.loads.append((self.index[node], plane, node.dim))
+        return side.operands[node]
+
+    def _view(self, node: Expression, arguments: list[Operand]) -> Operand | None:
+        """A selection that needs no copy: consecutive components, or one component replicated."""
+        if not isinstance(node, Selection):
+            return None
+        chosen = node.selection()
+        first = chosen[0]
+        if first is None:
+            return None
+        source, component = first
+        operand = arguments[source]
+        if len(chosen) == 1:
+            return operand.part(component, 1)
+        if all(c == first for c in chosen) or (operand.step == 0 and all(c and c[0] == source for c in chosen)):
+            return Operand(operand.place, operand.offset + component * operand.step, len(chosen), 0)
+        if chosen == tuple((source, component + k) for k in range(len(chosen))):
+            return operand.part(component, len(chosen))
+        return None
+
+    def _emit(self, code: Code, node: Expression, target: Operand, arguments: list[Operand]) -> None:
+        found = self.match(node)
+        if found is None:
+            self._emit_selection(code, node, target, arguments)
+            return
+        table = n_table = 0
+        if found.op == "bilinear":
+            table = len(self.tables)
+            for k, products in enumerate(node.terms()):
+                for i, j in products:
+                    self.tables += (k, i, j)
+            n_table = len(self.tables) - table
+        # a single component stands for all
+        spread = [operand._replace(step=0) if operand.dim == 1 and found.dim > 1 else operand for operand in arguments]
+        code.emit(
+            found.op, found.dim, target, arguments if found.op == "bilinear" else spread, found.imm, table, n_table
+        )
+
+    def _emit_selection(self, code: Code, node: Selection, target: Operand, arguments: list[Operand]) -> None:
+        chosen = node.selection()
+        k = 0
+        while k < len(chosen):
+            end = k + 1
+            if chosen[k] is None:
+                while end < len(chosen) and chosen[end] is None:
+                    end += 1
+                code.emit("fill", end - k, target.part(k, end - k), (), (0.0,))
+            else:
+                source, component = chosen[k]
+                while end < len(chosen) and chosen[end] == (source, component + end - k):
+                    end += 1
+                code.emit("copy", end - k, target.part(k, end - k), (arguments[source].part(component, end - k),))
+            k = end
+
+    def ask(self, roots: Iterable[Expression], home: int) -> None:
+        """Note what the code of `home` needs from the codes before it."""
+        stack = list(roots)
+        seen: set[Expression] = set()
+        while stack:
+            node = stack.pop()
+            if node in seen or isinstance(node, (Variable, Constant)):
+                continue
+            seen.add(node)
+            own = self.home(node)
+            if own != home:
+                self.sides[own].wanted[node] = None
+            else:
+                stack.extend(self.operands(node))
+
+
+def check_planes(planes: int) -> None:
+    """Refuse absurd dims before the tables of an operation are written out."""
+    check_work(planes * LANE_PAD * 4)
+
+
+def check_work(size: int) -> None:
+    if size > _WORK_LIMIT:
+        raise ValueError(
+            f"the dims of this formula are too large: a tile needs {size >> 20} MiB of working memory per thread, "
+            f"the limit is {_WORK_LIMIT >> 20} MiB"
+        )
