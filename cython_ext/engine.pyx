@@ -32,6 +32,8 @@ LANE_PAD = SKK_LANE_PAD
 cdef int64_t SERIAL_PAIRS = 30000
 # Scratch memory that a program keeps from call to call.
 cdef int64_t KEPT_SCRATCH = 16 << 20
+# Work of a task, in pairs of a formula of one cheap instruction.
+cdef int64_t TASK_WORK = 1 << 25
 # Time between two looks at signals and the progress callback.
 cdef double WAVE_SECONDS = 0.05
 
@@ -120,6 +122,7 @@ cdef class Program:
     cdef skk_program p
     cdef skk_level kept_level
     cdef bint is_double
+    cdef int64_t cost
     cdef int n_variables
     cdef int *roles
     cdef int64_t *dims
@@ -153,6 +156,7 @@ cdef class Program:
         )
         self.kept_level = level[0]
         self.is_double = is_double
+        self.cost = 1 + sum([code[1] for code in pair_code]) // 4 + width // 4
         self.n_variables = len(variables)
         self.roles = <int *>calloc(self.n_variables + 1, sizeof(int))
         self.dims = <int64_t *>calloc(self.n_variables + 1, sizeof(int64_t))
@@ -231,8 +235,7 @@ cdef class Program:
         cdef skk_array *views
         cdef void *consts
         cdef void *scratch
-        cdef int64_t per_thread, w = self.p.width, const_bytes
-        cdef bint kept
+        cdef int64_t per_thread, size, w = self.p.width, const_bytes
         if n_out < 0 or n_reduced < 0:
             raise ValueError("sizes must not be negative")
         if self.p.order == 1 and n_reduced > self.p.segment:
@@ -260,17 +263,20 @@ cdef class Program:
         if n_out == 0 or n_reduced == 0:
             self.check(arrays, n_out, n_reduced, NULL)
             return result
-        if n_threads < 1 or n_out * n_reduced < SERIAL_PAIRS or n_out > (<int64_t>1 << 62) // n_reduced:
+        if n_out > (<int64_t>1 << 60) // n_reduced:
+            raise ValueError(f"{n_out} x {n_reduced} pairs are more than 2^60")
+        if n_threads < 1 or n_out * n_reduced < SERIAL_PAIRS:
             n_threads = 1
         per_thread = (self.kept_level.scratch_bytes(&self.p, self.is_double) + 255) // 64 * 64
         views = <skk_array *>malloc((self.n_variables + 1) * sizeof(skk_array))
         const_bytes = len(self.literals)
         consts = malloc(const_bytes + 64)
-        kept = self.scratch != NULL and self.scratch_size >= per_thread * n_threads
-        if kept:
-            scratch, self.scratch = self.scratch, NULL
+        if self.scratch != NULL and self.scratch_size >= per_thread * n_threads:
+            # taken, so that another Python thread in this program gets its own
+            scratch, size, self.scratch = self.scratch, self.scratch_size, NULL
         else:
-            scratch = calloc(per_thread * n_threads, 1)
+            size = per_thread * n_threads
+            scratch = calloc(size, 1)
         try:
             if views == NULL or consts == NULL or scratch == NULL:
                 raise MemoryError(f"{per_thread * n_threads} bytes of working memory for {n_threads} threads")
@@ -282,10 +288,8 @@ cdef class Program:
         finally:
             free(views)
             free(consts)
-            if scratch != NULL and self.scratch == NULL and per_thread * n_threads <= KEPT_SCRATCH:
-                self.scratch = scratch
-                if not kept:
-                    self.scratch_size = per_thread * n_threads
+            if scratch != NULL and self.scratch == NULL and size <= KEPT_SCRATCH:
+                self.scratch, self.scratch_size = scratch, size
             else:
                 free(scratch)
         return result
@@ -350,10 +354,8 @@ cdef class Program:
         total = n_groups * n_segments
         if n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads:
             return self.schedule_split(call, state, scratch, per_thread, n_threads, progress)
-        # a task is a group of rows and a run of segments of at most 2^24 pairs or so
-        span = max(1, min(n_segments, (1 << 24) // (group * self.p.segment)))
-        if n_groups < 4 * n_threads:
-            span = max(1, min(n_segments, span * 4))
+        # a task is a group of rows and a run of segments, of at most some ten milliseconds
+        span = max(1, min(n_segments, TASK_WORK // (group * self.p.segment * self.cost)))
         wave = 4 * n_threads if n_threads > 1 else 1
         tasks = <skk_task *>malloc(n_groups * sizeof(skk_task))
         if tasks == NULL:
@@ -374,7 +376,7 @@ cdef class Program:
                     PyErr_CheckSignals()
                     done += (last - first) * (tasks[0].seg1 - seg)
                     if progress is not None:
-                        progress(min(done, total) * n_out * n_red // total, n_out * n_red)
+                        progress(<object>min(done, total) * n_out * n_red // total, <object>n_out * n_red)
                     seconds = time.perf_counter() - start
                     if seconds < WAVE_SECONDS / 2:
                         wave *= 4 if seconds < WAVE_SECONDS / 8 else 2
@@ -395,9 +397,9 @@ cdef class Program:
         cdef skk_state parts, part, rows
         cdef double start, seconds
         group = min(n_out, self.p.row_group)
-        # partial states of a wave stay below 16 MB, and below what is left to do
-        wave = max(n_threads, min(n_segments, (1 << 20) // (group * (w + 1))))
-        wave = min(wave, n_segments)
+        # the partial states of a wave stay below 16 MB, its time around a tenth of a second
+        wave = min((1 << 20) // (group * (w + 1)), 16 * TASK_WORK * n_threads // (group * self.p.segment * self.cost))
+        wave = min(max(4 * n_threads, wave), n_segments)
         parts.first = <double *>malloc(wave * group * w * sizeof(double))
         parts.second = <double *>malloc(wave * group * w * sizeof(double))
         parts.index = <int64_t *>malloc(wave * group * w * sizeof(int64_t))
@@ -423,8 +425,8 @@ cdef class Program:
                     PyErr_CheckSignals()
                     seg += n
                     if progress is not None:
-                        progress(row * n_red + (min(n_out, row + group) - row) * min(n_red, seg * self.p.segment),
-                                 n_out * n_red)
+                        n = min(n_out, row + group) - row
+                        progress(<object>row * n_red + <object>n * min(n_red, seg * self.p.segment), <object>n_out * n_red)
                 row += group
         finally:
             free(parts.first)
