@@ -32,34 +32,35 @@ class SumDerivatives(Derivatives):
         _, program = self._program(("partition", backend), self._partition_problem, None, backend)
         return self.reduction.restore(np.asarray(output[0], dtype=np.float64), program.run(arrays))
 
+    @np.errstate(all="ignore")
     def adjoint(self, wrt, checked, grad_output, states, backend):
         arrays, m, n, dtype = checked
-        rows = (m, n)[self.rows_category]
-        saved = [np.empty((rows, dim), dtype=dtype) for dim in self.reduction.saved_dims(self.dims)]
-        e = np.empty(grad_output.shape, dtype=dtype) if saved else to_native(grad_output, dtype)
-        for some, _, state in states:
-            if saved:
-                found, scale = self.reduction.save(state, dtype)
-                for whole, part in zip(saved, found, strict=True):
-                    whole[some] = part
-                with np.errstate(over="ignore", invalid="ignore"):
-                    np.multiply(grad_output[some], scale, out=e[some], casting="same_kind")
-        return [self._adjoint_of(v, (*arrays, *saved, e), shape_of(v, m, n), dtype, backend) for v in wrt]
+        problems = [self._program(("adjoint", v, backend), self._adjoint_problem, v, backend) for v in wrt]
+        # A row of the output is of one block: what is indexed like it is final, other sums go on.
+        totals = [
+            np.zeros(shape_of(v, m, n), dtype=dtype if v.category == self.rows_category else np.float64) for v in wrt
+        ]
+        for some, part, state in states:
+            saved, scale = self.reduction.save(state, dtype)
+            e = grad_output[some] if scale is None else grad_output[some] * scale
+            extended = (*part, *(a.astype(dtype, copy=False) for a in saved), to_native(e, dtype))
+            for v, total, (problem, program) in zip(wrt, totals, problems, strict=True):
+                if program is not None:
+                    rows = total[some] if v.category == self.rows_category else total
+                    self._add_to(rows, v, problem, program, extended)
+        return [total.astype(dtype, copy=False) for total in totals]
 
-    def _adjoint_of(self, v, arrays, shape, dtype, backend) -> np.ndarray:
-        problem, program = self._program(("adjoint", v, backend), self._adjoint_problem, v, backend)
-        if program is None:
-            return np.zeros(shape, dtype=dtype)
-        if v.category < 2:
-            gradient = np.empty(shape, dtype=dtype)
-            for some, part in blocks(problem, arrays, shape[0]):
-                gradient[some] = program.run(part)[0]
-            return gradient
-        total = np.zeros(shape)
-        for _, part in blocks(problem, arrays, len(arrays[-1])):
-            total += program.run(part)[0].sum(axis=0)
-        return total.astype(dtype, copy=False)
+    @staticmethod
+    def _add_to(total: np.ndarray, v: Variable, problem: Problem, program: Any, arrays: tuple) -> None:
+        """Run a derived problem, and add its result to the gradient with respect to v."""
+        if v.category == 2:  # a row for each row of e, which comes last
+            for _, part in blocks(problem, arrays, len(arrays[-1])):
+                total += program.run(part)[0].sum(axis=0)
+        else:
+            for some, part in blocks(problem, arrays, len(total)):
+                total[some] += program.run(part)[0]
 
+    @np.errstate(all="ignore")
     def tangent(self, directions, checked, states, backend):
         result = self._empty_output(checked)
         wrt = tuple(directions)
@@ -70,8 +71,7 @@ class SumDerivatives(Derivatives):
             saved, scale = self.reduction.save(state, result.dtype)
             saved = [np.asarray(a, dtype=result.dtype) for a in saved]
             total = program.run((*part, *self._rows_of(directions, some), *saved))[0]
-            with np.errstate(over="ignore", invalid="ignore"):
-                result[some] = total if scale is None else total * scale
+            result[some] = total if scale is None else total * scale
         return result
 
     # The problems

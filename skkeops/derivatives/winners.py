@@ -40,6 +40,7 @@ class WinnerDerivatives(Derivatives):
             output = None  # values alone do not tell who won
         return super().states(checked, backend, output, results)
 
+    @np.errstate(all="ignore")
     def adjoint(self, wrt, checked, grad_output, states, backend):
         arrays, m, n, dtype = checked
         formula = self.problem.values[0]
@@ -64,6 +65,7 @@ class WinnerDerivatives(Derivatives):
                         _scatter(total, pairs.where[v.category], part)
         return [total.astype(dtype, copy=False) for total in totals]
 
+    @np.errstate(all="ignore")
     def tangent(self, directions, checked, states, backend):
         arrays = (*checked[0], *directions.values())
         formula = self.problem.values[0]

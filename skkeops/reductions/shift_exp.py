@@ -135,6 +135,9 @@ class LogSumExpWeight(LogSumExp):
             result += state[0]
             return result.astype(dtype, copy=False)
 
+    def _sums(self, s: np.ndarray) -> np.ndarray:
+        return np.where(s < 0, np.nan, s)  # a negative sum has no logarithm
+
     def restore(self, output: Any, partition: State | None = None) -> State:
         m = output.max(axis=1, keepdims=True, initial=-np.inf)
         return m, np.where(output == -np.inf, 0.0, np.exp(output - _finite(m)))

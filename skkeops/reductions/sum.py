@@ -39,7 +39,10 @@ class Sum(Reduction):
         return (a[0] + b[0],)
 
     def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
-        return state[0].astype(dtype, copy=False)
+        if state[0].dtype == dtype:
+            return state[0]
+        with np.errstate(over="ignore"):
+            return state[0].astype(dtype)
 
     def adjoint(self, values, variable, e, saved):
         return gradient(values[0], variable, e)

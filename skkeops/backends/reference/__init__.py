@@ -72,7 +72,8 @@ def run(problem: Problem, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, .
     values = [np.broadcast_to(v, (*sizes, e.dim)) for v, e in zip(values, problem.values, strict=True)]
     if problem.axis == 0:
         values = [v.swapaxes(0, 1) for v in values]
-    return reduction.reduce(tuple(values))
+    with np.errstate(all="ignore"):
+        return reduction.reduce(tuple(values))
 
 
 def _sizes(problem: Problem, arrays: tuple[np.ndarray, ...]) -> list[int]:
