@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -161,3 +164,127 @@ def _product(name, f, g, max_dim):
     if f.dim * g.dim > max_dim or f.dim + g.dim > max_dim:
         return f
     return lookup(name)(lookup("Cos")(f), lookup("Sin")(g))
+
+
+class Written(NamedTuple):
+    """A formula as text, and its value by plain NumPy: a function of arrays ``(N, dim)`` by name."""
+
+    text: str
+    dim: int
+    value: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+_CALLS = {  # continuous functions of one argument, finite everywhere after the argument has been bounded
+    "Exp(Sin({}))": lambda f: np.exp(np.sin(f)),
+    "Log(2+Cos({}))": lambda f: np.log(2 + np.cos(f)),
+    "Sqrt(1+Square({}))": lambda f: np.sqrt(1 + f * f),
+    "Rsqrt(1+Square({}))": lambda f: 1 / np.sqrt(1 + f * f),
+    "Inv(2-Sin({}))": lambda f: 1 / (2 - np.sin(f)),
+    "Atan({})": np.arctan,
+    "Abs({})": np.abs,
+    "ReLU({})": lambda f: np.maximum(f, 0),
+    "ClampInt({},-1,2)": lambda f: np.clip(f, -1, 2),
+    "Square({})": lambda f: f * f,
+    "Minus({})": lambda f: -f,
+    "-{}": lambda f: -f,
+    "{}**2": lambda f: f * f,
+    "{}**3": lambda f: f**3,
+    "(2+Sin({}))**-0.5": lambda f: (2 + np.sin(f)) ** -0.5,
+    "2*{}": lambda f: 2 * f,
+    "0.1*{}": lambda f: 0.1 * f,
+    "{}/3": lambda f: f / 3,
+    "{}/-4": lambda f: -f / 4,
+    "1+{}": lambda f: 1 + f,
+    "{}-1.5": lambda f: f - 1.5,
+    "0*{}": lambda f: 0 * f,
+    "1*{}": lambda f: f,
+    "{}+0": lambda f: f,
+}
+_OPERATORS = {
+    "{}+{}": np.add,
+    "{}-{}": np.subtract,
+    "{}*{}": np.multiply,
+    "{}/(2+Sin({}))": lambda f, g: f / (2 + np.sin(g)),
+    "Clamp({},-1,1+Square({}))": lambda f, g: np.clip(f, -1, 1 + g * g),
+    "Factorize({},{})": lambda f, g: f,
+}
+_REDUCERS = {
+    "Sum({})": lambda f: f.sum(1, keepdims=True),
+    "SqNorm2({})": lambda f: (f * f).sum(1, keepdims=True),
+    "Norm2({})": lambda f: np.linalg.norm(f, axis=1, keepdims=True),
+    "Max({})": lambda f: f.max(1, keepdims=True),
+    "Min({})": lambda f: f.min(1, keepdims=True),
+    "Elem({},0)": lambda f: f[:, :1],
+    "({}|2)": lambda f: 2 * f.sum(1, keepdims=True),
+}
+_PAIRS = {
+    "({}|{})": lambda f, g: (f * g).sum(1, keepdims=True),
+    "SqDist({},{})": lambda f, g: ((f - g) ** 2).sum(1, keepdims=True),
+    "Scalprod({},{})": lambda f, g: (f * g).sum(1, keepdims=True),
+}
+
+
+@st.composite
+def texts(draw, dims, depth=4, max_dim=12):
+    """A random formula as text, written so that much of it can be simplified.
+
+    Parameters
+    ----------
+    dims : mapping of str to int
+        The variables and their dims.
+    depth : int
+        How deeply operations nest at most.
+    max_dim : int
+        The largest dim of a sub-formula.
+    """
+    if depth == 0 or draw(st.integers(0, 5)) == 0:
+        name = draw(st.sampled_from(sorted(dims)))
+        return Written(name, dims[name], lambda arrays: arrays[name])
+    inner = texts(dims, depth - 1, max_dim)
+    f = draw(inner)
+    kind = draw(st.integers(0, 5))
+    if kind <= 1:
+        form, function = draw(st.sampled_from(sorted(_CALLS.items(), key=str)))
+        return Written(f"({form.format(f'({f.text})')})", f.dim, lambda arrays: function(f.value(arrays)))
+    if kind == 2:
+        return _structured(draw, f, max_dim)
+    g = draw(st.one_of(inner, st.just(f)))
+    if kind == 5:
+        if f.dim + g.dim <= max_dim and draw(st.booleans()):
+            text = f"Concat({f.text},{g.text})"
+            return Written(text, f.dim + g.dim, lambda arrays: np.hstack([f.value(arrays), g.value(arrays)]))
+        if f.dim * g.dim <= max_dim:
+            text = f"TensorProd({f.text},{g.text})"
+            return Written(text, f.dim * g.dim, lambda arrays: _outer(f.value(arrays), g.value(arrays)))
+    if f.dim != g.dim and 1 not in (f.dim, g.dim):
+        return f
+    table = _OPERATORS if kind == 3 else _PAIRS
+    form, function = draw(st.sampled_from(sorted(table.items(), key=str)))
+    dim = 1 if kind != 3 else f.dim if form.startswith("Factorize") else max(f.dim, g.dim)
+    text = f"({form.format(f'({f.text})', f'({g.text})')})"
+    return Written(text, dim, lambda arrays: function(f.value(arrays), g.value(arrays)))
+
+
+def _outer(f, g):
+    return (f[:, :, None] * g[:, None, :]).reshape(len(f), -1)
+
+
+def _structured(draw, f, max_dim):
+    """Selections and reductions of one argument."""
+    kind = draw(st.integers(0, 4))
+    if f.dim == 1 and kind in (0, 1):
+        n = draw(st.integers(1, 4))
+        m = draw(st.integers(0, n - 1))
+        if kind == 0:
+            return Written(f"SumT({f.text},{n})", n, lambda arrays: np.repeat(f.value(arrays), n, 1))
+        return Written(f"ElemT({f.text},{n},{m})", n, lambda arrays: f.value(arrays) * np.eye(n)[m])
+    if kind == 2:
+        start = draw(st.integers(0, f.dim - 1))
+        d = draw(st.integers(1, f.dim - start))
+        return Written(f"Extract({f.text},{start},{d})", d, lambda arrays: f.value(arrays)[:, start : start + d])
+    if kind == 3 and f.dim + 2 <= max_dim:
+        before = draw(st.integers(0, 2))
+        text = f"ExtractT({f.text},{before},{f.dim + 2})"
+        return Written(text, f.dim + 2, lambda arrays: np.pad(f.value(arrays), ((0, 0), (before, 2 - before))))
+    form, function = draw(st.sampled_from(sorted(_REDUCERS.items(), key=str)))
+    return Written(form.format(f"({f.text})"), 1, lambda arrays: function(f.value(arrays)))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from skkeops.formula import Constant, FormulaError, Variable, parse
+from skkeops.formula import Constant, FormulaError, Variable, gradient, parse, postorder
 from skkeops.formula import operations as ops
 
 from .strategies import evaluate
@@ -226,19 +226,25 @@ def test_not_a_string():
     ],
 )
 def test_absurd_formulas_are_refused_quickly(text):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FormulaError):
         p(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_long_formulas_are_read_in_linear_time():
     terms = [f"Exp({k}*s)" for k in range(1, 20001)]
-    start = time.perf_counter()
+    start = time.process_time()
     e = p("+".join(terms))
-    assert parse(str(e)) is e
+    g = gradient(e, S, 1)
+    assert len(postorder(e)) == 1 + 19999 + 19999 + 20000 + 19999  # s, k, k*s, Exp, sums
+    at = np.array([-0.3])
+    k = np.arange(1, 20001)
+    np.testing.assert_allclose(evaluate(g, {S: at}), [np.sum(k * np.exp(k * at))], rtol=1e-12)
+    few = p("+".join(terms[:2000]))
+    assert parse(str(few)) is few
     assert p("-" * 20000 + "x") is X
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 # -- against Python ----------------------------------------------------------------------------------------------
@@ -344,7 +350,7 @@ pieces = st.sampled_from(
 
 
 def read(text):
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         e = p(text)
     except FormulaError as error:
@@ -352,7 +358,7 @@ def read(text):
     else:
         assert e.dim >= 1
         assert parse(str(e)) is e
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @given(st.lists(pieces, max_size=30).map("".join))

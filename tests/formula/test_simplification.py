@@ -101,7 +101,7 @@ def test_does_not_simplify(text):
 
 
 @given(expressions([X, Y, S, B], max_operations=14))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_text_parses_back(e):
     assert parse(str(e)) is e
     named = e.to_text({v: name for name, v in NAMES.items()})
