@@ -32,6 +32,12 @@ class FakeSparse:
         raise AssertionError
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_printed(capfd):
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
 def arguments(**changes):
     return tuple({**GOOD, **changes}.values())
 
@@ -151,6 +157,16 @@ class TestCallOptions:
         with pytest.raises(ValueError, match="ranges must be None: block-sparse ranges are not supported"):
             F(*arguments(), backend=backend, ranges=(1, 2, 3, 4, 5, 6))
 
+    @pytest.mark.parametrize("progress", [True, 3, "print", [print]])
+    def test_progress(self, progress, backend):
+        with pytest.raises(TypeError, match="progress must be a function .* found"):
+            F(*arguments(), backend=backend, progress=progress)
+
+    @pytest.mark.parametrize("device_id", ["0", None, 1.5, True])
+    def test_device_id(self, device_id, backend):
+        with pytest.raises(TypeError, match="device_id must be an integer: found"):
+            F(*arguments(), backend=backend, device_id=device_id)
+
     def test_unknown_keyword(self):
         with pytest.raises(TypeError, match="wrong"):
             F(*arguments(), wrong=1)
@@ -193,6 +209,18 @@ class TestCallOptions:
         f = Genred(F.formula, ALIASES, "Min_ArgMin", axis=1)
         with pytest.raises(error, match=message):
             f(*arguments(), backend=backend, out=out)
+
+    def test_out_that_overlaps_itself(self, backend):
+        f = Genred(F.formula, ALIASES, "Min_ArgMin", axis=1)
+        out = np.empty((7, 1))
+        with pytest.raises(ValueError, match="'out': found two arrays that overlap"):
+            f(*arguments(), backend=backend, out=(out, out.view(np.int64)))
+
+    def test_out_is_left_alone_by_a_failed_call(self, backend):
+        out = np.full((7, 1), 5.0)
+        with pytest.raises(ValueError, match="'x'"):
+            F(*arguments(x=np.ones((7, 2))), backend=backend, out=out)
+        assert (out == 5).all()
 
 
 class TestDerivativeOptions:

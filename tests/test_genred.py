@@ -175,12 +175,51 @@ class TestInfinitiesAndNaN:
         np.testing.assert_array_equal(value, [[1.0, 3.0, np.inf]] * 2)
         np.testing.assert_array_equal(index, [[3, 1, 0]] * 2)
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_kmin_never_returns_an_index_twice(self, dtype, backend, rng):
+        """+inf and NaN share the last places; an index is the first that is left, as in a stable sort."""
+        values = rng.choice([-np.inf, 0.0, 1.0, np.inf, np.nan], size=40, p=[0.02, 0.05, 0.03, 0.5, 0.4])
+        expected = np.where(np.isnan(values), np.inf, values).argsort(kind="stable")[:20]
+        found = self.call("ArgKMin", values, backend, dtype, opt_arg=20)
+        np.testing.assert_array_equal(found, [expected] * 2)
+
+    def test_sum_that_overflows_single_precision(self, backend, recwarn):
+        found = self.call("Sum", [3e38, 3e38], backend, np.float32)
+        np.testing.assert_array_equal(found, np.full((2, 1), np.inf))
+        assert not recwarn.list
+
     def test_nothing_is_printed(self, backend, capfd, recwarn):
         for values in ([-np.inf, -np.inf], [np.nan], [np.inf, 1.0], [1e300]):
             for op in ("Sum", "LogSumExp", "Max"):
                 self.call(op, values, backend)
         assert capfd.readouterr() == ("", "")
         assert not recwarn.list
+
+
+class TestMissingVariables:
+    """An axis without variables has one value; a formula may have no variables at all."""
+
+    @pytest.mark.parametrize(("op", "expected"), [("Sum", 3.0), ("LogSumExp", 3.0), ("Min", 3.0)])
+    def test_none(self, op, expected, backend):
+        found = Genred("IntCst(3)", [], op)(backend=backend)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, [[expected]])
+
+    def test_parameter_alone(self, backend):
+        np.testing.assert_array_equal(Genred("Square(p)", ["p = Pm(1)"])(3, backend=backend), [[9.0]])
+
+    def test_one_axis(self, backend):
+        x = np.arange(4.0)[:, None]
+        for kind, reduced in (("Vi", 0), ("Vj", 1)):
+            alias = [f"x = {kind}(1)"]
+            np.testing.assert_array_equal(Genred("Square(x)", alias, "Sum", reduced)(x, backend=backend), [[14.0]])
+            np.testing.assert_array_equal(Genred("Square(x)", alias, "Sum", 1 - reduced)(x, backend=backend), x**2)
+
+    def test_variable_that_only_counts(self, backend):
+        """It is not in the formula, but it has rows."""
+        f = Genred("Square(y)", ["x = Vi(3)", "y = Vj(1)"], axis=1)
+        found = f(np.ones((4, 3)), np.array([[1.0], [2.0]]), backend=backend)
+        np.testing.assert_array_equal(found, np.full((4, 1), 5.0))
 
 
 def test_ties_keep_the_first(backend):

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.special import logsumexp, softmax
 
 from skkeops import reductions as red
@@ -153,9 +156,54 @@ def test_kmin(rng, k, dim):
 def test_kmin_edges():
     value, index = result(red.KMinArgKMin(3), row(NAN, INF, 1.0, -INF))
     np.testing.assert_array_equal(value, [[-INF, 1.0, INF]])
-    np.testing.assert_array_equal(index, [[3, 2, 0]])
+    np.testing.assert_array_equal(index, [[3, 2, 0]])  # 0 is the first that is left
     state = red.KMin(3).reduce((row(NAN, 2.0),))
     np.testing.assert_array_equal(state[1][0, :, 0], [1, -1, -1])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((INF, INF, INF, INF), (0, 1, 2)),
+        ((NAN, NAN, NAN), (0, 1, 2)),
+        ((INF, INF, 5.0, 1.0), (3, 2, 0)),
+        ((5.0, NAN, INF), (0, 1, 2)),
+        ((INF, 5.0, NAN, INF), (1, 0, 2)),
+        ((INF, INF, INF, INF, 2.0), (4, 0, 1)),
+        ((3.0, 2.0, 1.0), (2, 1, 0)),
+    ],
+)
+def test_kmin_fills_with_indices_that_are_left(values, expected):
+    np.testing.assert_array_equal(result(red.ArgKMin(3), row(*values)), [expected])
+
+
+@given(
+    values=hnp.arrays(
+        np.float64, st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 2)),
+        elements=st.sampled_from([-INF, 0.0, 1.0, INF, NAN]),
+    ),
+    data=st.data(),
+)
+@settings(max_examples=100, deadline=None)
+def test_kmin_is_a_stable_sort(values, data):
+    """An index occurs once in a row; it has the value that is returned beside it, NaN counting as +inf."""
+    k = data.draw(st.integers(1, values.shape[1]))
+    value, index = result(red.KMinArgKMin(k), values)
+    value, index = (a.reshape(len(values), k, values.shape[2]) for a in (value, index))
+    values = np.where(np.isnan(values), INF, values)
+    np.testing.assert_array_equal(value, np.sort(values, axis=1)[:, :k])
+    np.testing.assert_array_equal(np.take_along_axis(values, index, axis=1), value)
+    assert all(len(set(c)) == k for c in np.moveaxis(index, 1, 2).reshape(-1, k))
+    np.testing.assert_array_equal(index, values.argsort(axis=1, kind="stable")[:, :k])
+
+
+def test_finalize_leaves_the_state_alone():
+    state = red.KMinArgKMin(2).reduce((row(NAN, 2.0),))
+    kept = [part.copy() for part in state]
+    for reduction in (red.KMin(2), red.ArgKMin(2), red.KMinArgKMin(2)):
+        reduction.finalize(state, np.dtype(np.float32))
+    for a, b in zip(state, kept, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 class TestRegistry:

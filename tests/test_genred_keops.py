@@ -1,0 +1,74 @@
+"""The same numbers as KeOps, where it can compile: three formulas, each of which it compiles for some seconds."""
+
+import contextlib
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from skkeops import Genred
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="KeOps needs a C++ compiler"),
+]
+M, N = 70, 50
+
+
+@pytest.fixture(scope="module")
+def keops(tmp_path_factory):
+    """``pykeops.numpy``, compiling into a folder of its own, on the CPU; its messages go nowhere."""
+    pykeops = pytest.importorskip("pykeops")
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        pykeops.set_verbose(False)
+        pykeops.set_build_folder(str(tmp_path_factory.mktemp("keops")))
+        import pykeops.numpy
+
+        yield pykeops.numpy
+
+
+def from_keops(keops, arguments, options, arrays):
+    try:
+        return keops.Genred(*arguments, **options)(*arrays, backend="CPU")
+    except (OSError, RuntimeError, ImportError, AttributeError) as error:
+        pytest.skip(f"KeOps does not compile here: {error}")
+
+
+@pytest.fixture
+def arrays(rng):
+    return [rng.normal(size=s).astype(np.float32) for s in [(M, 3), (N, 3), (N, 2)]] + [np.float32([0.7])]
+
+
+ALIASES = ["x = Vi(3)", "y = Vj(3)", "b = Vj(2)", "p = Pm(1)"]
+
+
+def test_softmax(keops, arrays, backend):
+    arguments = "-p * SqDist(x, y)", ALIASES, "SumSoftMaxWeight"
+    options = {"axis": 1, "formula2": "b * Sin(Elem(x, 1))"}
+    expected = from_keops(keops, arguments, options, arrays)
+    found = Genred(*arguments, **options)(*arrays, backend=backend)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_nearest(keops, arrays, backend):
+    arguments = "p * SqDist(x, y) + Elem(b, 0)", ALIASES, "ArgKMin"
+    options = {"opt_arg": 4}  # the default axis
+    expected = from_keops(keops, arguments, options, arrays)
+    found = Genred(*arguments, **options)(*arrays, backend=backend)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_gradient(keops, arrays, backend, rng):
+    """KeOps' ``Grad`` in the formula is our method `gradient`."""
+    e = rng.normal(size=(M, 2)).astype(np.float32)
+    formula = "Exp(-p * SqDist(x, y)) * b * Square(Elem(x, 2))"
+    by_hand = f"Grad({formula}, x, e)", [*ALIASES, "e = Vi(2)"]
+    expected = from_keops(keops, by_hand, {"axis": 1}, [*arrays, e])
+    found = Genred(formula, ALIASES, axis=1).gradient(*arrays, wrt="x", grad_output=e, backend=backend)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        Genred(*by_hand, axis=1)(*arrays, e, backend=backend), expected, rtol=1e-4, atol=1e-5
+    )
