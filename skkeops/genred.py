@@ -27,8 +27,8 @@ class Genred:
 
     .. math:: c_i = \mathrm{Reduce}_j \; F(x_i, y_j, p)
 
-    and for ``axis=0`` the same for every j, reducing over i. The memory it takes is that of its input and
-    output.
+    and for ``axis=0`` the same for every j, reducing over i. Beside its input and output it takes at most their
+    memory once more, and some tens of megabytes.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Genred:
         self._finalize = self.reduction.finalize
         self._smallest_axis = self.reduction.smallest_axis
         self._block_rows = block_rows(self._problem)
-        self._programs: dict[str, Any] = {}
+        self._programs: dict[Any, Any] = {}
         self._derivatives: Derivatives | None = None
 
     def __call__(
@@ -245,7 +245,7 @@ class Genred:
         output : ndarray or tuple of ndarray, optional
             The result of the call on the same arguments, if known: it saves a pass over the pairs for
             LogSumExp, and for reductions that return indices. Must be right; it is not checked beyond its
-            shape.
+            shape. Its rounding enters the gradient of LogSumExp, as a relative error of ``abs(output) * eps``.
         backend : str, default="auto"
             As for the call.
 
@@ -277,7 +277,7 @@ class Genred:
         """
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
-        checked, rows, count = self._checked(args)
+        checked, rows, count = self._checked(args, backend)
         e = self._outputs.check_gradient(grad_output, rows)
         states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count))
         gradients = derivatives.adjoint(variables, checked, e, states, backend)
@@ -306,7 +306,7 @@ class Genred:
         """
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
-        checked, rows, _ = self._checked(args)
+        checked, rows, _ = self._checked(args, backend)
         e = self._outputs.check_gradient(grad_output, rows)
         results = self._outputs.allocate(rows, checked[3])
         states = derivatives.states(checked, backend, results=results)
@@ -351,7 +351,7 @@ class Genred:
             raise TypeError(f"tangents must be a dict of names to arrays: found {type(tangents).__name__}")
         wrt = self._arguments.find(tuple(tangents))
         derivatives = self._get_derivatives()
-        checked, rows, count = self._checked(args)
+        checked, rows, count = self._checked(args, backend)
         directions = {
             v: self._arguments.direction(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
         }
@@ -381,9 +381,10 @@ class Genred:
 
     def _program(self, backend: str) -> Any:
         module = backends.get(backend)
-        program = self._programs.get(backend)
+        program = self._programs.get(module)  # "auto" is another name of "CPU"
         if program is None:
-            program = self._programs[backend] = module.prepare(self._problem)
+            program = self._programs[module] = module.prepare(self._problem)
+        self._programs[backend] = program
         return program
 
     def _run_in_blocks(self, program, arrays, rows, count, dtype, out, progress) -> Any:
@@ -406,8 +407,9 @@ class Genred:
             self._derivatives = differentiate(self._problem, self._program)
         return self._derivatives
 
-    def _checked(self, args: tuple) -> tuple[Checked, int, int]:
+    def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""
+        backends.get(backend)
         checked = self._check(args)
         _, m, n, _ = checked
         rows, count = (m, n) if self.axis else (n, m)

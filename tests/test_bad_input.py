@@ -145,6 +145,13 @@ class TestCallOptions:
             ValueError, match="backend=.* is not known: expected one of 'auto', 'CPU', 'reference'"
         ):
             F(*arguments(), backend=name)
+        for call in (
+            lambda: F.gradient(*arguments(), wrt=(), backend=name),
+            lambda: F.value_and_gradient(*arguments(), wrt=(), backend=name),
+            lambda: F.jvp(*arguments(), tangents={}, backend=name),
+        ):
+            with pytest.raises(ValueError, match="backend=.* is not known"):
+                call()
 
     @pytest.mark.parametrize(
         "name", ["GPU", "GPU_1D", "GPU_1D_device", "GPU_1D_host", "GPU_2D", "GPU_2D_host"]

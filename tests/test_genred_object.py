@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -117,6 +118,24 @@ class TestOptionsOfKeOps:
     def test_positional_order(self):
         f = Genred("SqDist(x, y)", ALIASES, "KMin", 1, None, 2)
         assert (f.reduction_op, f.axis, f.opt_arg) == ("KMin", 1, 2)
+
+
+@pytest.mark.parametrize("op", ["Sum", "LogSumExp", "KMin"])
+def test_threads_share_a_genred(op, backend, rng):
+    """Calls at the same time do not disturb each other."""
+    f = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], op, axis=1, opt_arg=3 if op == "KMin" else None)
+    inputs = [(rng.normal(size=(40 + k, 2)), rng.normal(size=(300, 2))) for k in range(24)]
+
+    def work(arrays):
+        return f.value_and_gradient(*arrays, wrt=("x", "y"), backend=backend)
+
+    expected = [work(arrays) for arrays in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, inputs))
+    for (value, gradients), (expected_value, expected_gradients) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(value, expected_value)
+        for a, b in zip(gradients, expected_gradients, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 class TestOut:

@@ -182,6 +182,41 @@ class TestEdges:
         np.testing.assert_allclose(found[keep], expected)
         assert found[1] == 0
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("axis", [0, 1])
+    @pytest.mark.parametrize("op", ["LogSumExp", "LogSumExpWeight", "SumSoftMaxWeight"])
+    def test_masks_of_every_softmax(self, op, axis, dtype, backend, rng):
+        """A masked entry is as if it were not there; a row of them has no gradient, and no NaN."""
+        aliases = ["x = Vi(2)", "y = Vj(2)", "m = Vi(1)", "l = Vj(1)"]
+        weight = {} if op == "LogSumExp" else {"formula2": "Square(x) * Square(y)"}
+        f = Genred("(x | y) + m + l", aliases, op, axis, **weight)
+        arrays = [rng.normal(size=s).astype(dtype) for s in [(6, 2), (5, 2), (6, 1), (5, 1)]]
+        masked = [*arrays[:2], arrays[2].copy(), arrays[3].copy()]
+        masked[2][[1, 4]] = -np.inf
+        masked[3][2] = -np.inf
+        i, j = np.delete(np.arange(6), [1, 4]), np.delete(np.arange(5), 2)
+        short = arrays[0][i], arrays[1][j], arrays[2][i], arrays[3][j]
+        names = ("x", "y", "m", "l")
+        # the rows of the output that have a value: all others get no gradient, whatever comes from above
+        rows = j if axis == 0 else i
+        e = rng.normal(size=(5 if axis == 0 else 6, f.output_dim))
+        found = f.gradient(*masked, wrt=names, grad_output=e, backend=backend)
+        expected = f.gradient(*short, wrt=names, grad_output=e[rows], backend=backend)
+        tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-14}
+        for a, b, kept in zip(found, expected, (i, j, i, j), strict=True):
+            np.testing.assert_allclose(a[kept], b, **tolerance)
+            assert not np.delete(a, kept, axis=0).any()
+        tangents = dict(zip(names, arrays, strict=True))
+        along = f.jvp(*masked, tangents=tangents, backend=backend)
+        short_tangents = dict(zip(names, short, strict=True))
+        np.testing.assert_allclose(along[rows], f.jvp(*short, tangents=short_tangents, backend=backend), **tolerance)
+        assert not np.delete(along, rows, axis=0).any()
+
+    def test_weighted_sum_without_logarithm(self, backend):
+        f = Genred("x", ["x = Vi(1)", "y = Vj(1)"], "LogSumExp", axis=1, formula2="y")
+        gx = f.gradient(np.ones((2, 1)), np.array([[1.0], [-2.0]]), wrt="x", backend=backend)
+        assert np.isnan(gx).all()
+
     @pytest.mark.parametrize("op", ["LogSumExp", "SumSoftMaxWeight"])
     def test_large_exponents_in_single_precision(self, op, backend, rng):
         """The derivative weights add up to one, however large the exponents are."""
