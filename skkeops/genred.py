@@ -364,18 +364,35 @@ class Genred:
         smallest."""
         return self._outputs.row_shape[-1]
 
-    def explain(self, **options: Any) -> str:
-        """Return a text that tells what is computed once, per i, per j and per pair.
+    def explain(self, dtype: Any = "float32", n_reduced: int | None = None) -> str:
+        """Return the plan as text: what the compiled engine computes once, per i, per j and per pair.
 
         Parameters
         ----------
-        **options
-            As for `skkeops.plan.explain`.
+        dtype : {"float32", "float64"}, default="float32"
+            Of the arrays.
+        n_reduced : int, optional
+            The length of the reduced axis. Default: long. Short axes have another program.
+
+        Returns
+        -------
+        str
+            The formula as it is summed, the terms of each index, the instructions of the tile program, and the
+            arithmetic operations and bytes of a pair.
+
+        Examples
+        --------
+        >>> from skkeops import Genred
+        >>> text = Genred("Exp(x) * y", ["x = Vi(1)", "y = Vj(1)"], axis=1).explain()
+        >>> print(*text.splitlines()[:3], sep="\n")
+        Sum over j, one row per i, float32
+          of y*Exp(x)
+        as (Exp(x)) * sum over j of (y)
         """
-        from skkeops import plan
+        from skkeops.backends.cpu.description import describe
 
         names = dict(zip(self.variables, self.names, strict=True))
-        return plan.explain(self._problem, names=names, **options)
+        return describe(self._problem, names, np.dtype(dtype).name, n_reduced)
 
     # Helpers
 

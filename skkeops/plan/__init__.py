@@ -1,7 +1,6 @@
 """Plans: what is computed once, per i, per j and per pair."""
 
-from .explain import explain
 from .plan import Plan, make_plan
 from .problem import Problem
 
-__all__ = ["Plan", "Problem", "explain", "make_plan"]
+__all__ = ["Plan", "Problem", "make_plan"]

@@ -76,6 +76,8 @@ def test_special_values_of_operations(dtype, simd_level):  # noqa: F811
         "Round(x,0)": [(0.5, 1), (-0.5, -1), (2.5, 3), (1e30, 1e30), (inf, inf)],
         "Floor(x)": [(-0.5, -1), (inf, inf), (1e30, 1e30)],
         "Abs(x)": [(-inf, inf), (nan, nan)],
+        "DiffClampInt(x,0,1)": [(-1, 0), (0, 1), (1, 1), (2, 0), (nan, 1)],
+        "Atan2(x,0)": [(0, 0), (1, np.pi / 2), (-1, -np.pi / 2)],
         "Clamp(x,0,1)": [(-inf, 0), (inf, 1), (nan, nan), (0.5, 0.5)],
         "IfElse(x,1,2)": [(0, 1), (-0.0, 1), (nan, 2), (-1, 2)],
         "Pow(x,-1)": [(0, inf), (2, 0.5)],
