@@ -384,10 +384,8 @@ class Genred:
         --------
         >>> from skkeops import Genred
         >>> text = Genred("Exp(x) * y", ["x = Vi(1)", "y = Vj(1)"], axis=1).explain()
-        >>> print(*text.splitlines()[:3], sep="\n")
-        Sum over j, one row per i, float32
-          of y*Exp(x)
-        as (Exp(x)) * sum over j of (y)
+        >>> text.splitlines()[2]
+        'as (Exp(x)) * sum over j of (y)'
         """
         from skkeops.backends.cpu.description import describe
 
