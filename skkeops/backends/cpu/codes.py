@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from skkeops.formula.expression import Constant, Expression, P, Variable
+from skkeops.formula.operations import Operation
 from skkeops.formula.operations.families import Bilinear, Contraction, Selection
 
 from ._engine import LANE_PAD, OPCODES
@@ -143,12 +144,15 @@ class Lowering:
                 if pair:
                     return Match("dot", pair, node.args[0].dim)
             return Match("bilinear", node.args, node.dim)
+        assert isinstance(node, Operation), node
+        opcode = node.opcode
+        assert opcode is not None, node
         if isinstance(node, Contraction):
-            return Match(node.opcode, node.args, node.args[0].dim)
+            return Match(opcode, node.args, node.args[0].dim)
         imm = tuple(node.immediates)
-        if node.opcode == "round":
+        if opcode == "round":
             imm = (10.0 ** imm[0], 10.0 ** -imm[0])
-        return Match(node.opcode, node.args, node.dim, imm)
+        return Match(opcode, node.args, node.dim, imm)
 
     def _match_sum(self, node: Expression) -> Match | None:
         (f,) = node.args
@@ -183,8 +187,8 @@ class Lowering:
         order = self._order(home, roots)
         uses: dict[Expression, int] = {}
         for node in order:
-            for operand in self.operands(node):
-                uses[operand] = uses.get(operand, 0) + 1
+            for argument in self.operands(node):
+                uses[argument] = uses.get(argument, 0) + 1
         for root in roots:
             uses[root] = uses.get(root, 0) + 1
         where: dict[Expression, Operand] = {}
@@ -293,10 +297,11 @@ class Lowering:
     def _emit(self, code: Code, node: Expression, target: Operand, arguments: list[Operand]) -> None:
         found = self.match(node)
         if found is None:
+            assert isinstance(node, Selection)
             self._emit_selection(code, node, target, arguments)
             return
         table = n_table = 0
-        if found.op == "bilinear":
+        if isinstance(node, Bilinear) and found.op == "bilinear":
             table = len(self.tables)
             for k, products in enumerate(node.terms()):
                 for i, j in products:
@@ -313,12 +318,13 @@ class Lowering:
         k = 0
         while k < len(chosen):
             end = k + 1
-            if chosen[k] is None:
+            start = chosen[k]
+            if start is None:
                 while end < len(chosen) and chosen[end] is None:
                     end += 1
                 code.emit("fill", end - k, target.part(k, end - k), (), (0.0,))
             else:
-                source, component = chosen[k]
+                source, component = start
                 while end < len(chosen) and chosen[end] == (source, component + end - k):
                     end += 1
                 code.emit("copy", end - k, target.part(k, end - k), (arguments[source].part(component, end - k),))

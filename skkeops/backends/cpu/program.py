@@ -64,12 +64,11 @@ class CpuProgram:
             program = self.program(int(n_reduced <= SHORT_AXIS), bool(is_double))
         state = program.run(arrays, n_out, n_reduced, n_threads(), progress)
         if self._factor is not None:
-            state = (self._times_factor(state[0], arrays, n_out),)
+            state = (self._times(self._factor, state[0], arrays, n_out),)
         return state
 
-    def _times_factor(self, s: np.ndarray, arrays: tuple[np.ndarray, ...], n_out: int) -> np.ndarray:
+    def _times(self, factor: Expression, s: np.ndarray, arrays: tuple[np.ndarray, ...], n_out: int) -> np.ndarray:
         """What left the sum by linearity comes back, row by row."""
-        factor = self._factor
         with np.errstate(invalid="ignore", over="ignore"):
             if isinstance(factor, Constant):
                 s *= float(factor)
