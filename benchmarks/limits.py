@@ -90,9 +90,11 @@ def rate(library: ctypes.CDLL, name: str, rounds: int = 5) -> float:
         steps = function(repeat)
         return time.perf_counter() - start, steps
 
-    repeat = 1
-    while min(timed(repeat)[0] for _ in range(5)) < 0.01:  # not fooled by one that had to wait for a core
+    # Long enough for the clock, and much longer than the start of the threads, which may have to wait for a core.
+    repeat, steps, seconds = 1, 0.0, 0.0
+    while steps < 1e7 or seconds < 0.01:
         repeat *= 2
+        seconds, steps = timed(repeat)
     return max(steps / seconds for seconds, steps in (timed(repeat) for _ in range(rounds)))
 
 
