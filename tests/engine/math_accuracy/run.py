@@ -2,6 +2,7 @@
 
 python tests/engine/math_accuracy/run.py                 a sample, seconds
 python tests/engine/math_accuracy/run.py --exhaustive    all 2^32 float32 arguments, a million float64 ones of each kind (an hour)
+python tests/engine/math_accuracy/run.py --step 257      every 257th float32 argument, float64 as with --exhaustive (minutes)
 python tests/engine/math_accuracy/run.py --speed         ns per element and ratio to libm
 Further words are function names (default: all); --level LEVEL restricts to one level.
 """
@@ -64,12 +65,13 @@ def parse(line):
     return float(words[2]), int(words[3]), int(words[4]), line.strip()
 
 
-def accuracy(program, name, precision, exhaustive=False):
+def accuracy(program, name, precision, exhaustive=False, step=None):
+    thorough = exhaustive or step is not None
     if precision == "d":
-        return parse(ask(program, "d", name, 200_000 if exhaustive else 1_500))
+        return parse(ask(program, "d", name, 200_000 if thorough else 1_500))
     if name in BINARY:
-        return parse(ask(program, "f", name, 0, 0, 400_000_000 if exhaustive else 200_000))
-    return parse(ask(program, "f", name, 0, 0xFFFFFFFF, 1 if exhaustive else 16_411))
+        return parse(ask(program, "f", name, 0, 0, 400_000_000 if exhaustive else 20_000_000 if thorough else 200_000))
+    return parse(ask(program, "f", name, 0, 0xFFFFFFFF, 1 if exhaustive else step or 16_411))
 
 
 def main(words):
@@ -77,6 +79,7 @@ def main(words):
     levels = supported_levels()
     if "--level" in words:
         levels = [words.pop(words.index("--level") + 1)]
+    step = int(words.pop(words.index("--step") + 1)) if "--step" in words else None
     names = [word for word in words if not word.startswith("--")] or NAMES
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1 if speed else os.cpu_count()) as pool:
         programs = {level: build(level, folder) for level in levels}
@@ -88,7 +91,7 @@ def main(words):
                     print(f"{level:9} {name:9} {f:13.2f} {libm_f / f:7.1f} {d:13.2f} {libm_d / d:7.1f}")
             return 0
         jobs = [(level, name, p) for p in "fd" for name in names for level in levels]
-        results = pool.map(lambda job: accuracy(programs[job[0]], job[1], job[2], exhaustive), jobs)
+        results = pool.map(lambda job: accuracy(programs[job[0]], job[1], job[2], exhaustive, step), jobs)
         bad = 0
         for (level, name, precision), (ulp, wrong, position, line) in zip(jobs, results):
             failed = ulp > LIMIT[precision] + 0.2 or wrong or position
