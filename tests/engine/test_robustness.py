@@ -19,7 +19,7 @@ SQ = Genred("SqDist(x,y)", ["x = Vi(3)", "y = Vj(3)"], axis=1)
 
 def in_a_process(code, timeout=60, **environment):
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-P", "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=timeout,
