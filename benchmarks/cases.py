@@ -114,7 +114,8 @@ class Case:
 
     def never_seen(self) -> Case:
         """This case with a constant in its formula that no earlier run has used."""
-        return replace(self, formula=f"IntInv({time.time_ns() % 2_000_000_000 + 3})*" + self.formula)
+        constant = time.time_ns() // 1000 % 16_000_000 + 3  # below 2**24: KeOps' constants are in single precision
+        return replace(self, formula=f"IntCst({constant})*" + self.formula)
 
     def _genred(self, genred, formula, aliases, kind, axis):
         options = {} if self.opt_arg is None else {"opt_arg": self.opt_arg}
