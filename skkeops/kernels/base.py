@@ -1,0 +1,248 @@
+"""The base class of kernels: parameters, operators, and how scikit-learn sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.gaussian_process.kernels import Hyperparameter
+from sklearn.gaussian_process.kernels import Kernel as _SklearnKernel
+
+from skkeops.formula.expression import Expression, Variable
+from skkeops.formula.parser import parse
+
+from .binding import BoundKernel, Scope
+from .parameter import Parameter
+
+__all__ = ["Kernel"]
+
+_BOUNDS = (1e-5, 1e5)
+
+
+class Kernel(_SklearnKernel):
+    """A kernel k(x, y): a formula with parameters that have names.
+
+    It is an object of scikit-learn's Gaussian-process kernel protocol: ``k(X, Y)`` is a matrix, ``k.diag(X)`` its
+    diagonal, and `GaussianProcessRegressor`, `SVC`, `KernelPCA`, `KernelRidge` and `Nystroem` take it as ``kernel=``.
+    Kernels are added, multiplied and raised to powers. They hold nothing but their parameters.
+
+    A subclass gives `formula_text` and, where it has one that is better than the logarithm of it, `log_formula_text`.
+    """
+
+    #: The numbers that the formula mentions.
+    _parameters: ClassVar[tuple[Parameter, ...]] = ()
+    #: Whether k(x, y) depends on x - y alone.
+    _stationary: ClassVar[bool] = True
+    #: Whether it is defined for samples without negative values only.
+    requires_nonnegative: ClassVar[bool] = False
+
+    # What a subclass defines
+
+    def formula_text(self) -> str:
+        """Return the kernel as a formula of ``x``, ``y`` and the names of the parameters."""
+        raise NotImplementedError
+
+    def log_formula_text(self) -> str:
+        """Return its logarithm likewise."""
+        return f"Log({self.formula_text()})"
+
+    # Expressions
+
+    def expression(self, scope: Scope) -> Expression:
+        """Return the kernel in a scope."""
+        return parse(self.formula_text(), self._names(scope))
+
+    def log_expression(self, scope: Scope) -> Expression:
+        """Return its logarithm in a scope."""
+        return parse(self.log_formula_text(), self._names(scope))
+
+    def exponent_expression(self, scope: Scope) -> Expression:
+        """Return what a log-sum-exp adds up the exponentials of."""
+        return self.log_expression(scope)
+
+    def _names(self, scope: Scope) -> Mapping[str, Any]:
+        n_features = scope.x.dim
+        names: dict[str, Any] = {"x": scope.x, "y": scope.y}
+        for p in self._parameters:
+            value = p.check(getattr(self, p.name), type(self).__name__, n_features)
+            names[p.name] = scope.parameter(p.name, value)
+        return names
+
+    def check_parameters(self) -> None:
+        """Raise if a parameter has a value that it cannot have."""
+        for p in self._parameters:
+            p.check(getattr(self, p.name), type(self).__name__)
+
+    def check_columns(self, n_x: int, n_y: int) -> None:
+        """Raise if two samples with these numbers of columns make no sense."""
+        if n_x != n_y:
+            raise ValueError(
+                f"{type(self).__name__} compares samples with the same features: found {n_x} features in X and {n_y} "
+                "in the reference samples"
+            )
+
+    def query_columns(self, n_y: int) -> int:
+        """Return the number of columns of queries, when the reference samples have `n_y`."""
+        return n_y
+
+    def bind(self, n_x: int, n_y: int | None = None) -> BoundKernel:
+        """Return the kernel's expressions on samples with these numbers of columns."""
+        self.check_parameters()
+        return BoundKernel(self, n_x, n_x if n_y is None else n_y)
+
+    def formula(self, n_features: int = 1) -> str:
+        """Return the formula in the language of `skkeops.Genred`.
+
+        Parameters
+        ----------
+        n_features : int, default=1
+            The number of columns of the samples.
+
+        Returns
+        -------
+        str
+            Of ``x``, ``y`` and the parameters by the names that `get_params` gives them.
+
+        Examples
+        --------
+        >>> from skkeops.kernels import Gaussian
+        >>> Gaussian(2.0).formula()
+        'Exp(-0.5*Square(x/length_scale-y/length_scale))'
+        """
+        bound = self.bind(self.query_columns(n_features), n_features)
+        return _text(bound, bound.expression)
+
+    def log_formula(self, n_features: int = 1) -> str:
+        """Return the logarithm of the kernel likewise.
+
+        Parameters
+        ----------
+        n_features : int, default=1
+            The number of columns of the samples.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> from skkeops.kernels import Gaussian
+        >>> Gaussian(2.0).log_formula()
+        '-0.5*Square(x/length_scale-y/length_scale)'
+        """
+        bound = self.bind(self.query_columns(n_features), n_features)
+        return _text(bound, bound.log_expression)
+
+    # scikit-learn's protocol
+
+    def __call__(self, X, Y=None, eval_gradient=False):  # noqa: N803
+        """Return the dense matrix of the kernel.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples_X, n_features)
+        Y : array-like of shape (n_samples_Y, n_features), optional
+            Default: X itself, which counts as the same samples for `White`.
+        eval_gradient : bool, default=False
+            Whether to return the derivative with respect to ``theta`` too, the logarithms of the parameters that are
+            not fixed. Only without `Y`.
+
+        Returns
+        -------
+        K : ndarray of shape (n_samples_X, n_samples_Y)
+            float32 if both samples are, else float64.
+        K_gradient : ndarray of shape (n_samples_X, n_samples_X, n_dims)
+            Only if `eval_gradient`.
+        """
+        from .matrix import matrix
+
+        return matrix(self, X, Y, eval_gradient)
+
+    def diag(self, X):  # noqa: N803
+        """Return k(x, x) of every sample, shape (n_samples,), without the matrix.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        from .matrix import diagonal
+
+        return diagonal(self, X)
+
+    def is_stationary(self):
+        """Return whether k(x, y) depends on x - y alone."""
+        return self._stationary
+
+    @property
+    def requires_vector_input(self):
+        """Samples are rows of numbers: always True."""
+        return True
+
+    @property
+    def hyperparameters(self):
+        """The positive parameters, which ``theta`` holds the logarithms of, in the order of their names."""
+        found = []
+        for p in sorted(self._parameters, key=lambda p: p.name):
+            if p.sign == "positive":
+                found.append(hyperparameter(p.name, getattr(self, p.name), getattr(self, f"{p.name}_bounds", _BOUNDS)))
+        return found
+
+    # Operators
+
+    def __add__(self, other: Any) -> Kernel:
+        return _combine("Sum", self, other)
+
+    def __radd__(self, other: Any) -> Kernel:
+        return _combine("Sum", other, self)
+
+    def __mul__(self, other: Any) -> Kernel:
+        return _combine("Product", self, other)
+
+    def __rmul__(self, other: Any) -> Kernel:
+        return _combine("Product", other, self)
+
+    def __pow__(self, exponent: Any) -> Kernel:
+        from .composite import Exponentiation
+
+        if not np.isscalar(exponent) or isinstance(exponent, (str, bytes, complex)):
+            return NotImplemented
+        return Exponentiation(self, exponent)
+
+    def __repr__(self) -> str:
+        shown = {k: v for k, v in self.get_params(deep=False).items() if not k.endswith("_bounds")}
+        return f"{type(self).__name__}({', '.join(f'{k}={_plain(v)!r}' for k, v in shown.items())})"
+
+
+def hyperparameter(name: str, value: Any, bounds: Any) -> Hyperparameter:
+    """Return a parameter as scikit-learn describes it."""
+    return Hyperparameter(name, "numeric", bounds, max(1, np.size(value)))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _combine(operation: str, a: Any, b: Any) -> Any:
+    from . import composite
+    from .constants import Constant
+    from .convert import as_kernel
+
+    both = []
+    for kernel in (a, b):
+        if np.isscalar(kernel) and not isinstance(kernel, (str, bytes, complex)):
+            both.append(Constant(kernel))
+        elif isinstance(kernel, _SklearnKernel):
+            both.append(as_kernel(kernel))
+        else:
+            return NotImplemented
+    return getattr(composite, operation)(*both)
+
+
+def _text(bound: BoundKernel, expression: Expression) -> str:
+    names: dict[Variable, str] = {v: name for name, v in bound.parameters.items()}
+    return expression.to_text({**names, bound.x: "x", bound.y: "y"})

@@ -1,0 +1,123 @@
+"""A kernel on samples with given numbers of columns: expressions over one x, one y and the parameters."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skkeops.formula.expression import Expression, I, J, P, Variable
+
+if TYPE_CHECKING:
+    from .base import Kernel
+
+__all__ = ["BoundKernel", "Scope"]
+
+
+class Scope:
+    """What the names in a kernel's formula stand for, while its expression is built.
+
+    Attributes
+    ----------
+    x, y : Variable
+        The two samples, with all their columns.
+    on_diagonal : bool
+        Whether both are the same sample: `White` is zero elsewhere.
+    """
+
+    def __init__(self, x: Variable, y: Variable, on_diagonal: bool = False):
+        self.x = x
+        self.y = y
+        self.on_diagonal = on_diagonal
+        self.prefix = ""
+        self.found: dict[str, tuple[Variable, np.ndarray]] = {}
+
+    def child(self, name: str) -> Scope:
+        """Return the scope of a kernel inside another, whose parameters are called ``name__parameter``."""
+        child = Scope(self.x, self.y, self.on_diagonal)
+        child.prefix = f"{self.prefix}{name}__"
+        child.found = self.found
+        return child
+
+    def parameter(self, name: str, value: np.ndarray) -> Variable:
+        """Return the variable of a parameter; `value` is a vector."""
+        full = self.prefix + name
+        if full not in self.found:
+            self.found[full] = Variable(2 + len(self.found), len(value), P), value
+        return self.found[full][0]
+
+
+class BoundKernel:
+    """A kernel with the numbers of columns of its two samples.
+
+    Equal structures give the same interned expressions whatever the parameters' values, so that what is compiled for
+    them is shared.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    n_x, n_y : int
+        The numbers of columns.
+
+    Attributes
+    ----------
+    x, y : Variable
+        The samples: positions 0 and 1, indexed by i and by j.
+    expression : Expression
+        The kernel of x and y.
+    parameters : dict of str to Variable
+        By their names in ``kernel.get_params()``; positions from 2 on.
+    values : dict of str to ndarray of shape (dim,)
+        Their values in float64.
+    """
+
+    def __init__(self, kernel: Kernel, n_x: int, n_y: int):
+        kernel.check_columns(n_x, n_y)
+        self._kernel = kernel
+        self.x = Variable(0, n_x, I)
+        self.y = Variable(1, n_y, J)
+        scope = Scope(self.x, self.y)
+        self.expression: Expression = kernel.expression(scope)
+        # The logarithm may be undefined where nobody asks for it, and must not invent other positions.
+        self._found = scope.found
+        self.parameters = {name: variable for name, (variable, _) in scope.found.items()}
+        self.values = {name: value for name, (_, value) in scope.found.items()}
+
+    def _scope(self, x: Variable, y: Variable, on_diagonal: bool = False) -> Scope:
+        scope = Scope(x, y, on_diagonal)
+        scope.found = self._found
+        return scope
+
+    @cached_property
+    def log_expression(self) -> Expression:
+        """The logarithm of the kernel."""
+        return self._kernel.log_expression(self._scope(self.x, self.y))
+
+    @cached_property
+    def exponent(self) -> Expression:
+        """What a log-sum-exp adds up the exponentials of: the kernel's logarithm, but a `Formula` itself."""
+        return self._kernel.exponent_expression(self._scope(self.x, self.y))
+
+    def diagonal(self) -> Expression:
+        """Return the kernel of a sample with itself, as an expression of x."""
+        return self._kernel.expression(self._scope(self.x, self.x, on_diagonal=True))
+
+    def rows(self) -> tuple[Expression, Variable, Variable]:
+        """Return the kernel between one sample, a parameter, and many: the expression, the one and the many."""
+        one, many = Variable(0, self.x.dim, P), Variable(1, self.y.dim, I)
+        return self._kernel.expression(self._scope(one, many)), one, many
+
+    def columns(self) -> tuple[Expression, Variable, Variable]:
+        """Return the kernel between many samples and one, a parameter: the expression, the one and the many."""
+        many, one = Variable(0, self.x.dim, I), Variable(1, self.y.dim, P)
+        return self._kernel.expression(self._scope(many, one)), one, many
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """x, y and the parameters."""
+        return (self.x, self.y, *self.parameters.values())
+
+    def parameter_arrays(self, dtype: Any) -> list[np.ndarray]:
+        """Return the parameters' values in the order of `variables`."""
+        return [value.astype(dtype) for value in self.values.values()]

@@ -1,0 +1,134 @@
+"""Kernels by other names: scikit-learn's strings and objects, formulas as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.gaussian_process import kernels as gp
+
+from . import composite, constants, histograms, products, stationary
+from .base import Kernel
+from .formula import Formula
+from .parameter import Parameter
+
+__all__ = ["PAIRWISE", "as_kernel"]
+
+# How each name of sklearn.metrics.pairwise is made of gamma, degree and coef0.
+PAIRWISE: dict[str, Callable[[float, float, float], Kernel]] = {
+    "additive_chi2": lambda gamma, degree, coef0: histograms.AdditiveChi2(),
+    "chi2": lambda gamma, degree, coef0: histograms.Chi2(gamma),
+    "cosine": lambda gamma, degree, coef0: products.Cosine(),
+    "laplacian": lambda gamma, degree, coef0: stationary.Laplacian(1 / gamma),
+    "linear": lambda gamma, degree, coef0: products.Linear(),
+    "poly": lambda gamma, degree, coef0: products.Polynomial(degree, gamma, coef0),
+    "polynomial": lambda gamma, degree, coef0: products.Polynomial(degree, gamma, coef0),
+    "rbf": lambda gamma, degree, coef0: stationary.Gaussian(1 / math.sqrt(2 * gamma)),
+    "sigmoid": lambda gamma, degree, coef0: products.Sigmoid(gamma, coef0),
+}
+_WITH_GAMMA = {"chi2", "laplacian", "poly", "polynomial", "rbf", "sigmoid"}
+
+
+def as_kernel(
+    kernel: Any, *, gamma: float | None = None, degree: float = 3, coef0: float = 1, n_features: int | None = None
+) -> Kernel:
+    """Return a kernel of skkeops for anything that means one.
+
+    Parameters
+    ----------
+    kernel : str or Kernel
+        A name of `sklearn.metrics.pairwise` (``"rbf"``, ``"laplacian"``, ``"poly"``, ``"polynomial"``, ``"sigmoid"``,
+        ``"linear"``, ``"cosine"``, ``"chi2"``, ``"additive_chi2"``), a formula of ``x`` and ``y`` as text, a kernel of
+        `sklearn.gaussian_process.kernels`, or one of `skkeops.kernels`, which is returned itself.
+    gamma : float, optional
+        For a name: its factor. Default: 1 for ``"chi2"``, else ``1 / n_features``, as in scikit-learn.
+    degree : float, default=3
+        For ``"poly"``.
+    coef0 : float, default=1
+        For ``"poly"`` and ``"sigmoid"``.
+    n_features : int, optional
+        The number of columns of the samples, for the default of `gamma`.
+
+    Returns
+    -------
+    Kernel
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or a number makes no sense.
+    TypeError
+        If it is something else, such as a function.
+
+    Notes
+    -----
+    In `skkeops.KernelDensity`, ``"linear"`` and ``"cosine"`` are windows, as in scikit-learn's, and no kernels.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import as_kernel
+    >>> as_kernel("rbf", gamma=0.5)
+    Gaussian(length_scale=1.0)
+    >>> from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+    >>> as_kernel(RBF(2.0) + WhiteKernel(0.1))
+    Gaussian(length_scale=2.0) + White(noise_level=0.1)
+    """
+    if isinstance(kernel, Kernel):
+        return kernel
+    if isinstance(kernel, str):
+        if kernel in PAIRWISE:
+            return _pairwise(kernel, gamma, degree, coef0, n_features)
+        if not kernel.isidentifier() or kernel in ("x", "y"):
+            return Formula(kernel)
+        raise ValueError(
+            f"The 'kernel' parameter must be one of {sorted(PAIRWISE)}, a formula of x and y, or a kernel object. "
+            f"Got {kernel!r} instead."
+        )
+    if isinstance(kernel, gp.Kernel):
+        return _gaussian_process(kernel, n_features)
+    raise TypeError(
+        f"The 'kernel' parameter must be one of {sorted(PAIRWISE)}, a formula of x and y, or a kernel object; Python "
+        f"functions cannot be compiled. Got {kernel!r} instead."
+    )
+
+
+def _pairwise(name: str, gamma: Any, degree: Any, coef0: Any, n_features: int | None) -> Kernel:
+    if gamma is None and name in _WITH_GAMMA:
+        if name == "chi2":
+            gamma = 1.0
+        elif n_features is None:
+            raise ValueError(f"gamma=None means 1 / n_features for {name!r}: expected gamma or n_features")
+        else:
+            gamma = 1.0 / n_features
+    if name in _WITH_GAMMA:
+        Parameter("gamma").check(gamma, f"the {name!r} kernel")
+    return PAIRWISE[name](gamma, degree, coef0)
+
+
+def _gaussian_process(kernel: gp.Kernel, n_features: int | None) -> Kernel:
+    """Return our kernel for one of scikit-learn's, with the same parameters and bounds."""
+    p = kernel.get_params(deep=False)
+    convert = {
+        gp.ConstantKernel: lambda: constants.Constant(**p),
+        gp.WhiteKernel: lambda: constants.White(**p),
+        gp.RBF: lambda: stationary.Gaussian(**p),
+        gp.Matern: lambda: stationary.Matern(**p),
+        gp.RationalQuadratic: lambda: stationary.RationalQuadratic(**p),
+        gp.ExpSineSquared: lambda: stationary.ExpSineSquared(**p),
+        gp.DotProduct: lambda: _dot_product(**p),
+        gp.PairwiseKernel: lambda: as_kernel(p["metric"], gamma=p["gamma"], n_features=n_features),
+        gp.Sum: lambda: composite.Sum(as_kernel(p["k1"]), as_kernel(p["k2"])),
+        gp.Product: lambda: composite.Product(as_kernel(p["k1"]), as_kernel(p["k2"])),
+        gp.Exponentiation: lambda: composite.Exponentiation(as_kernel(p["kernel"]), p["exponent"]),
+    }.get(type(kernel))
+    if convert is None:
+        raise TypeError(
+            f"The 'kernel' parameter is a {type(kernel).__name__} of scikit-learn that has no formula here. "
+            f"Got {kernel!r} instead."
+        )
+    return convert()
+
+
+def _dot_product(sigma_0: float, sigma_0_bounds: Any) -> Kernel:
+    return products.Linear() if sigma_0 == 0 else products.DotProduct(sigma_0, sigma_0_bounds)

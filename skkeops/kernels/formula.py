@@ -1,0 +1,215 @@
+"""A formula of the user's own, as a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skkeops.formula import operations as ops
+from skkeops.formula.aliases import Signature, parse_aliases
+from skkeops.formula.derivative import substitute
+from skkeops.formula.errors import FormulaError
+from skkeops.formula.expression import Expression, I, J, P, Variable
+from skkeops.formula.parser import parse
+
+from .base import Kernel, hyperparameter
+from .binding import Scope
+from .parameter import Parameter
+
+__all__ = ["Formula"]
+
+_OWN = ("formula", "variables", "bounds")
+_COLUMNS = 1000  # positions above those of the samples and of the parameters
+
+
+class Formula(Kernel):
+    """A formula with the values of its parameters, as an object that can be tuned.
+
+    Parameters
+    ----------
+    formula : str
+        In the language of `skkeops.Genred`: ``"Exp(-g * SqDist(x, y))"``.
+    variables : sequence of str, optional
+        What the names are, such as ``["x = Vi(1)", "y = Vj(1)", "a = Vj(1)", "p = Pm(1)"]``: variables indexed by i
+        are the columns of the queries, in their order, those indexed by j the columns of the reference samples. By
+        default ``x`` is a query and ``y`` a reference sample, with all their columns. A name with a value is a
+        parameter; it may be declared or not.
+    bounds : dict of str to pair of floats, optional
+        For parameters that a Gaussian process may tune, on a logarithmic scale, where it looks for them.
+    **values : float or array-like of shape (dim,)
+        The values of the parameters, by name.
+
+    Raises
+    ------
+    FormulaError
+        If the formula makes no sense, at its first use. It shows the place.
+    ValueError
+        If a parameter has no value, or the dimensions do not fit the columns of the samples.
+
+    See Also
+    --------
+    skkeops.Genred : the same language on arrays, for every reduction.
+
+    Examples
+    --------
+    >>> from skkeops import Formula
+    >>> k = Formula("Exp(-g * SqDist(x, y))", g=0.5)
+    >>> k([[0.0, 0.0]], [[1.0, 1.0]]).round(4)
+    array([[0.3679]])
+    >>> k.set_params(g=0.0).get_params()["g"]
+    0.0
+    """
+
+    _stationary = False
+
+    def __init__(self, formula, variables=None, bounds=None, **values):
+        self._set({"formula": formula, "variables": variables, "bounds": bounds, **values})
+
+    def _set(self, params: Mapping[str, Any]) -> None:
+        self._params = dict(params)
+
+    def __getattr__(self, name: str) -> Any:
+        params = self.__dict__.get("_params", {})
+        if name in params and name != "formula":
+            return params[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the formula, its variables and bounds, and the values of its parameters."""
+        return dict(self._params)
+
+    def set_params(self, **params: Any) -> Formula:
+        """Set some of them; only those that exist."""
+        for name in params:
+            if name not in self._params:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for {self!r}. Valid parameters are: {sorted(self._params)!r}."
+                )
+        self._set({**self._params, **params})
+        return self
+
+    # What the formula means
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        return {name: value for name, value in self._params.items() if name not in _OWN}
+
+    def _arrays(self) -> dict[str, Any]:
+        return {
+            name: Parameter(name, "real", per_feature=True).check(value, "Formula")
+            for name, value in self._values.items()
+        }
+
+    def _signature(self) -> Signature | None:
+        variables = self._params["variables"]
+        if variables is None:
+            return None
+        if isinstance(variables, str) or not isinstance(variables, Sequence):
+            raise TypeError(
+                "The 'variables' parameter of Formula must be a list of strings like 'x = Vi(3)', or None. "
+                f"Got {variables!r} instead."
+            )
+        signature = parse_aliases(variables)
+        values = self._arrays()
+        for name, variable in zip(signature.names, signature.variables, strict=True):
+            if name is None:
+                raise FormulaError(f"every variable of a Formula must have a name: found {variable} without one")
+            if variable.category == P and name not in values:
+                raise ValueError(f"the parameter {name!r} of the formula has no value: expected {name}=... in Formula")
+            if variable.category == P and len(values[name]) != variable.dim:
+                raise ValueError(
+                    f"The {name!r} parameter of Formula must have {variable.dim} values, as its variable says. "
+                    f"Got {len(values[name])} values instead."
+                )
+            if variable.category != P and name in values:
+                raise ValueError(f"{name!r} is a variable of the formula: it is given as samples, not as a value")
+        return signature
+
+    def check_parameters(self) -> None:
+        text = self._params["formula"]
+        if not isinstance(text, str):
+            raise TypeError(f"The 'formula' parameter of Formula must be a string. Got {text!r} instead.")
+        arrays = self._arrays()
+        signature = self._signature()
+        if signature is None and {"x", "y"} & set(arrays):
+            name = "x" if "x" in arrays else "y"
+            raise ValueError(f"{name!r} stands for the samples and cannot have a value: expected another name")
+        for name, bounds in (self._params["bounds"] or {}).items():
+            if name not in arrays:
+                raise ValueError(f"bounds is for parameters of the formula: found {name!r}, which has no value")
+            hyperparameter(name, self._values[name], bounds)
+            Parameter(name, "positive", per_feature=True).check(self._values[name], "Formula")
+
+    def columns(self, category: int) -> list[tuple[str, int]] | None:
+        """Return the names and dimensions of the variables that are columns of the queries (0) or of the reference
+        samples (1); None if it takes all columns as one variable."""
+        signature = self._signature()
+        if signature is None:
+            return None
+        pairs = zip(signature.names, signature.variables, strict=True)
+        return [(str(name), v.dim) for name, v in pairs if v.category == category]
+
+    def check_columns(self, n_x: int, n_y: int) -> None:
+        if self._params["variables"] is None:
+            super().check_columns(n_x, n_y)
+            return
+        for category, found, what in ((I, n_x, "the queries (X)"), (J, n_y, "the reference samples")):
+            wanted = self.columns(category) or []
+            total = sum(dim for _, dim in wanted)
+            if wanted and total != found:
+                letter = "ij"[category]
+                kinds = ", ".join(f"{name} = V{letter}({dim})" for name, dim in wanted)
+                raise ValueError(
+                    f"the variables {kinds} of the formula take {total} columns of {what}: found {found} columns"
+                )
+
+    def query_columns(self, n_y: int) -> int:
+        wanted = self.columns(I)
+        return n_y if not wanted else sum(dim for _, dim in wanted)
+
+    def _expression(self, scope: Scope) -> Expression:
+        names: dict[str, Variable] = {}
+        columns: dict[Expression, Expression] = {}
+        if self._signature() is None:
+            names.update(x=scope.x, y=scope.y)
+        else:
+            for category, samples in ((I, scope.x), (J, scope.y)):
+                start = 0
+                for name, dim in self.columns(category) or []:
+                    # The parser takes variables: one in the place of these columns, for a moment.
+                    names[name] = Variable(_COLUMNS + len(names), dim, samples.category)
+                    columns[names[name]] = ops.Extract.build(samples, start, dim) if dim < samples.dim else samples
+                    start += dim
+        for name, value in self._arrays().items():
+            names[name] = scope.parameter(name, value)
+        return substitute(parse(self._params["formula"], names), columns)
+
+    def expression(self, scope: Scope) -> Expression:
+        return self._expression(scope)
+
+    def log_expression(self, scope: Scope) -> Expression:
+        return ops.Log.build(self._expression(scope))
+
+    def exponent_expression(self, scope: Scope) -> Expression:
+        return self._expression(scope)
+
+    @property
+    def hyperparameters(self):
+        """The parameters that have bounds."""
+        return [
+            hyperparameter(name, self._values[name], bounds)
+            for name, bounds in sorted((self._params["bounds"] or {}).items())
+        ]
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        text = repr(self._params["formula"])
+        if self._params["variables"] is not None:
+            text += f", {self._params['variables']!r}"
+        if self._params["bounds"] is not None:
+            text += f", bounds={self._params['bounds']!r}"
+        return f"Formula({text}{''.join(f', {name}={value!r}' for name, value in self._values.items())})"

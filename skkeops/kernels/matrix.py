@@ -1,0 +1,100 @@
+"""Dense matrices of kernels, for those who ask for them: scikit-learn's own estimators, and tests."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from skkeops.formula.derivative import gradient
+from skkeops.formula.expression import Expression, Variable
+from skkeops.genred import Genred
+
+from .binding import BoundKernel
+
+if TYPE_CHECKING:
+    from .base import Kernel
+
+__all__ = ["check_samples", "diagonal", "matrix"]
+
+
+def matrix(kernel: Kernel, X: Any, Y: Any, eval_gradient: bool) -> Any:  # noqa: N803
+    """Return the matrix of a kernel, and its derivative by theta if asked for; see `Kernel.__call__`."""
+    if eval_gradient and Y is not None:
+        raise ValueError("Gradient can only be evaluated when Y is None.")
+    same = Y is None
+    X = check_samples(kernel, X, "X")
+    Y = X if same else check_samples(kernel, Y, "Y")
+    dtype = np.result_type(X.dtype, Y.dtype)
+    X, Y = X.astype(dtype, copy=False), Y.astype(dtype, copy=False)
+    bound = kernel.bind(X.shape[1], Y.shape[1])
+    if bound.expression.dim != 1:
+        raise ValueError(f"a kernel must be a number: found a formula with {bound.expression.dim} components")
+
+    K = _dense(bound, None, X, Y)[:, :, 0]
+    if same:
+        np.fill_diagonal(K, _on_diagonal(bound, None, X)[:, 0])
+    if not eval_gradient:
+        return K
+    tuned = [h.name for h in kernel.hyperparameters if not h.fixed]
+    parts = []
+    for name in tuned:
+        part = _dense(bound, name, X, X)
+        index = np.arange(len(X))
+        part[index, index] = _on_diagonal(bound, name, X)
+        parts.append(part * bound.values[name].astype(dtype))
+    return K, np.concatenate(parts, axis=2) if parts else np.empty((len(X), len(X), 0), dtype=dtype)
+
+
+def diagonal(kernel: Kernel, X: Any) -> np.ndarray:  # noqa: N803
+    """Return k(x, x) of every sample."""
+    X = check_samples(kernel, X, "X")
+    return _on_diagonal(kernel.bind(X.shape[1]), None, X)[:, 0]
+
+
+def check_samples(kernel: Kernel, X: Any, name: str) -> np.ndarray:  # noqa: N803
+    """Return samples as an array of float32 or float64, or raise what scikit-learn would."""
+    X = check_array(X, dtype=[np.float64, np.float32], input_name=name)
+    if kernel.requires_nonnegative and (X < 0).any():
+        raise ValueError(f"{name} contains negative values, where {type(kernel).__name__} has none: expected X >= 0")
+    return X
+
+
+@lru_cache(maxsize=128)
+def _genred(expression: Expression, variables: tuple[Variable, ...]) -> Genred:
+    return Genred(expression, [str(v) for v in variables], "Sum", axis=1)
+
+
+def _differentiated(bound: BoundKernel, expression: Expression, name: str | None) -> Expression:
+    return expression if name is None else gradient(expression, bound.parameters[name], 1)
+
+
+def _dense(bound: BoundKernel, name: str | None, X: np.ndarray, Y: np.ndarray) -> np.ndarray:  # noqa: N803
+    """Return the matrix of the kernel, or of its derivative by a parameter: (n_X, n_Y, dim).
+
+    One sample at a time is a parameter of the formula, and the others its rows: no more than the result is stored.
+    """
+    by_rows = len(X) <= len(Y)
+    expression, one, many = bound.rows() if by_rows else bound.columns()
+    singles, others = (X, Y) if by_rows else (Y, X)
+    expression = _differentiated(bound, expression, name)
+    parameters = tuple(bound.parameters.values())
+    variables = tuple(sorted((one, many, *parameters), key=lambda v: v.position))
+    function = _genred(expression, variables)
+    values = bound.parameter_arrays(X.dtype)
+    result = np.empty((len(X), len(Y), expression.dim), dtype=X.dtype)
+    for k, single in enumerate(singles):
+        pair = (single, others) if by_rows else (others, single)
+        function(*pair, *values, out=result[k] if by_rows else result[:, k])
+    return result
+
+
+def _on_diagonal(bound: BoundKernel, name: str | None, X: np.ndarray) -> np.ndarray:  # noqa: N803
+    """Return the kernel of samples with themselves, or its derivative by a parameter: (n_X, dim)."""
+    expression = _differentiated(bound, bound.diagonal(), name)
+    function = _genred(expression, bound.variables)
+    # y does not occur, but has its place: one row of it is one term of the sum over j.
+    result = np.empty((len(X), expression.dim), dtype=X.dtype)
+    return function(X, np.zeros((1, bound.y.dim), dtype=X.dtype), *bound.parameter_arrays(X.dtype), out=result)

@@ -1,0 +1,387 @@
+"""Kernels of distances."""
+
+from __future__ import annotations
+
+import math
+
+from .base import Kernel
+from .parameter import Parameter
+
+__all__ = [
+    "Cauchy",
+    "Energy",
+    "ExpSineSquared",
+    "Exponential",
+    "Gaussian",
+    "InverseMultiquadric",
+    "Laplacian",
+    "Matern",
+    "RBF",
+    "RationalQuadratic",
+]
+
+_LENGTH_SCALE = Parameter("length_scale", per_feature=True)
+_SQUARED_DISTANCE = "SqDist(x/length_scale,y/length_scale)"
+_DISTANCE = "Norm2(x/length_scale-y/length_scale)"
+
+
+class Gaussian(Kernel):
+    r"""The Gaussian kernel, scikit-learn's ``RBF``.
+
+    .. math:: k(x, y) = \exp\left(-\tfrac12 \|(x - y) / l\|_2^2\right)
+
+    Parameters
+    ----------
+    length_scale : float or array-like of shape (n_features,), default=1.0
+        The length l, positive: one for all features, or one for each.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+
+    References
+    ----------
+    C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press, 2006, chapter 4.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import Gaussian
+    >>> Gaussian()([[0.0]], [[0.0], [1.0]]).round(4)
+    array([[1.    , 0.6065]])
+    """
+
+    _parameters = (_LENGTH_SCALE,)
+
+    def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
+        self.length_scale = length_scale
+        self.length_scale_bounds = length_scale_bounds
+
+    def formula_text(self) -> str:
+        return f"Exp(-{_SQUARED_DISTANCE}/2)"
+
+    def log_formula_text(self) -> str:
+        return f"-{_SQUARED_DISTANCE}/2"
+
+
+RBF = Gaussian
+
+
+class Laplacian(Kernel):
+    r"""The Laplacian kernel, of the L1 distance, as scikit-learn's ``laplacian_kernel``.
+
+    .. math:: k(x, y) = \exp\left(-\|(x - y) / l\|_1\right)
+
+    Parameters
+    ----------
+    length_scale : float or array-like of shape (n_features,), default=1.0
+        The length l, positive: one for all features, or one for each.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+
+    References
+    ----------
+    B. Schölkopf, A. J. Smola, "Learning with Kernels", MIT Press, 2002.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import Laplacian
+    >>> Laplacian()([[0.0, 0.0]], [[1.0, 1.0]]).round(4)
+    array([[0.1353]])
+    """
+
+    _parameters = (_LENGTH_SCALE,)
+
+    def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
+        self.length_scale = length_scale
+        self.length_scale_bounds = length_scale_bounds
+
+    def formula_text(self) -> str:
+        return "Exp(-Sum(Abs(x/length_scale-y/length_scale)))"
+
+    def log_formula_text(self) -> str:
+        return "-Sum(Abs(x/length_scale-y/length_scale))"
+
+
+class Exponential(Kernel):
+    r"""The exponential kernel, of the Euclidean distance; the same as ``Matern(nu=0.5)``.
+
+    .. math:: k(x, y) = \exp\left(-\|(x - y) / l\|_2\right)
+
+    Parameters
+    ----------
+    length_scale : float or array-like of shape (n_features,), default=1.0
+        The length l, positive: one for all features, or one for each.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+
+    References
+    ----------
+    C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press, 2006, chapter 4.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import Exponential
+    >>> Exponential()([[0.0, 0.0]], [[3.0, 4.0]]).round(4)
+    array([[0.0067]])
+    """
+
+    _parameters = (_LENGTH_SCALE,)
+
+    def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
+        self.length_scale = length_scale
+        self.length_scale_bounds = length_scale_bounds
+
+    def formula_text(self) -> str:
+        return f"Exp(-{_DISTANCE})"
+
+    def log_formula_text(self) -> str:
+        return f"-{_DISTANCE}"
+
+
+class Cauchy(Kernel):
+    r"""The Cauchy kernel.
+
+    .. math:: k(x, y) = \frac{1}{1 + \|(x - y) / l\|_2^2}
+
+    Parameters
+    ----------
+    length_scale : float or array-like of shape (n_features,), default=1.0
+        The length l, positive: one for all features, or one for each.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+
+    References
+    ----------
+    J. Basak, "A least square kernel machine with box constraints", ICPR 2008.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import Cauchy
+    >>> Cauchy()([[0.0]], [[0.0], [1.0]])
+    array([[1. , 0.5]])
+    """
+
+    _parameters = (_LENGTH_SCALE,)
+
+    def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
+        self.length_scale = length_scale
+        self.length_scale_bounds = length_scale_bounds
+
+    def formula_text(self) -> str:
+        return f"1/(1+{_SQUARED_DISTANCE})"
+
+    def log_formula_text(self) -> str:
+        return f"-Log(1+{_SQUARED_DISTANCE})"
+
+
+class InverseMultiquadric(Kernel):
+    r"""The inverse multiquadric kernel.
+
+    .. math:: k(x, y) = \left(1 + \|(x - y) / l\|_2^2\right)^{-1/2}
+
+    Parameters
+    ----------
+    length_scale : float or array-like of shape (n_features,), default=1.0
+        The length l, positive: one for all features, or one for each.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+
+    References
+    ----------
+    C. A. Micchelli, "Interpolation of scattered data", Constructive Approximation 2, 1986.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import InverseMultiquadric
+    >>> InverseMultiquadric()([[0.0]], [[0.0], [1.0]]).round(4)
+    array([[1.    , 0.7071]])
+    """
+
+    _parameters = (_LENGTH_SCALE,)
+
+    def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
+        self.length_scale = length_scale
+        self.length_scale_bounds = length_scale_bounds
+
+    def formula_text(self) -> str:
+        return f"Rsqrt(1+{_SQUARED_DISTANCE})"
+
+    def log_formula_text(self) -> str:
+        return f"-Log(1+{_SQUARED_DISTANCE})/2"
+
+
+class Matern(Kernel):
+    r"""The Matérn kernel of a half-integer smoothness, scikit-learn's ``Matern``.
+
+    With the scaled distance r = |(x - y) / l|_2 and s = sqrt(2 nu) r:
+
+    .. math::
+        k_{1/2} = e^{-s}, \quad k_{3/2} = (1 + s) e^{-s}, \quad k_{5/2} = (1 + s + s^2/3) e^{-s}, \quad
+        k_\infty = e^{-r^2/2}
+
+    Parameters
+    ----------
+    length_scale : float or array-like of shape (n_features,), default=1.0
+        The length l, positive: one for all features, or one for each.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+    nu : float, default=1.5
+        The smoothness: 0.5, 1.5, 2.5, ... up to 20.5, or ``inf`` for the Gaussian kernel. Not tuned by gradient.
+
+    Notes
+    -----
+    Other values of nu need a Bessel function, which the formula language does not have: they are refused.
+
+    References
+    ----------
+    C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press, 2006, chapter 4.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import Matern
+    >>> Matern(nu=2.5)([[0.0]], [[0.0], [1.0]]).round(4)
+    array([[1.   , 0.524]])
+    """
+
+    _parameters = (_LENGTH_SCALE,)
+
+    def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5), nu=1.5):
+        self.length_scale = length_scale
+        self.length_scale_bounds = length_scale_bounds
+        self.nu = nu
+
+    def check_parameters(self) -> None:
+        super().check_parameters()
+        Parameter("nu").check(1.5 if self.nu == math.inf else self.nu, "Matern")
+        if self.nu != math.inf and (self.nu > 20.5 or not float(self.nu - 0.5).is_integer()):
+            raise ValueError(
+                "The 'nu' parameter of Matern must be 0.5, 1.5, 2.5, ... up to 20.5, or inf. "
+                f"Got {self.nu!r} instead."
+            )
+
+    def formula_text(self) -> str:
+        return f"Exp({self._exponent()})*{self._polynomial()}"
+
+    def log_formula_text(self) -> str:
+        return f"{self._exponent()}+Log({self._polynomial()})"
+
+    def _exponent(self) -> str:
+        return f"-{_SQUARED_DISTANCE}/2" if self.nu == math.inf else f"-{math.sqrt(2 * self.nu)!r}*{_DISTANCE}"
+
+    def _polynomial(self) -> str:
+        """Return the polynomial of s in front of the exponential, in Horner's form (Rasmussen and Williams, 4.16)."""
+        if self.nu == math.inf or self.nu == 0.5:
+            return "1"
+        p = int(self.nu - 0.5)
+        s = f"({math.sqrt(2 * self.nu)!r}*{_DISTANCE})"
+        text = ""
+        for k in range(p, -1, -1):  # the coefficient of s^k
+            numerator = math.factorial(p) * math.factorial(2 * p - k) * 2**k
+            coefficient = f"RatCst({numerator},{math.factorial(2 * p) * math.factorial(p - k) * math.factorial(k)})"
+            text = f"({coefficient}+{s}*{text})" if text else coefficient
+        return text
+
+
+class RationalQuadratic(Kernel):
+    r"""The rational quadratic kernel, a mixture of Gaussian kernels of all lengths; scikit-learn's.
+
+    .. math:: k(x, y) = \left(1 + \frac{\|(x - y) / l\|_2^2}{2 \alpha}\right)^{-\alpha}
+
+    Parameters
+    ----------
+    length_scale : float or array-like of shape (n_features,), default=1.0
+        The length l, positive: one for all features, or one for each.
+    alpha : float, default=1.0
+        The exponent, positive: the larger, the closer to the Gaussian kernel.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+    alpha_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Likewise.
+
+    References
+    ----------
+    C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press, 2006, chapter 4.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import RationalQuadratic
+    >>> RationalQuadratic()([[0.0]], [[0.0], [1.0]]).round(4)
+    array([[1.    , 0.6667]])
+    """
+
+    _parameters = (_LENGTH_SCALE, Parameter("alpha"))
+
+    def __init__(self, length_scale=1.0, alpha=1.0, length_scale_bounds=(1e-5, 1e5), alpha_bounds=(1e-5, 1e5)):
+        self.length_scale = length_scale
+        self.alpha = alpha
+        self.length_scale_bounds = length_scale_bounds
+        self.alpha_bounds = alpha_bounds
+
+    def formula_text(self) -> str:
+        return f"Exp({self.log_formula_text()})"
+
+    def log_formula_text(self) -> str:
+        return f"-alpha*Log(1+{_SQUARED_DISTANCE}/(2*alpha))"
+
+
+class ExpSineSquared(Kernel):
+    r"""The periodic kernel, of the sine of the Euclidean distance; scikit-learn's.
+
+    .. math:: k(x, y) = \exp\left(-\frac{2 \sin^2(\pi \|x - y\|_2 / p)}{l^2}\right)
+
+    Parameters
+    ----------
+    length_scale : float, default=1.0
+        The length l, positive.
+    periodicity : float, default=1.0
+        The period p, positive.
+    length_scale_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Where a Gaussian process looks for it.
+    periodicity_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
+        Likewise.
+
+    References
+    ----------
+    D. J. C. MacKay, "Introduction to Gaussian processes", NATO ASI Series F 168, 1998.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import ExpSineSquared
+    >>> ExpSineSquared(periodicity=2.0)([[0.0]], [[1.0], [2.0]]).round(4)
+    array([[0.1353, 1.    ]])
+    """
+
+    _parameters = (Parameter("length_scale"), Parameter("periodicity"))
+
+    def __init__(
+        self, length_scale=1.0, periodicity=1.0, length_scale_bounds=(1e-5, 1e5), periodicity_bounds=(1e-5, 1e5)
+    ):
+        self.length_scale = length_scale
+        self.periodicity = periodicity
+        self.length_scale_bounds = length_scale_bounds
+        self.periodicity_bounds = periodicity_bounds
+
+    def formula_text(self) -> str:
+        return f"Exp({self.log_formula_text()})"
+
+    def log_formula_text(self) -> str:
+        return f"-2*Square(Sin({math.pi!r}*Norm2(x-y)/periodicity)/length_scale)"
+
+
+class Energy(Kernel):
+    r"""The kernel of the energy distance, conditionally positive definite.
+
+    .. math:: k(x, y) = -\|x - y\|_2
+
+    References
+    ----------
+    G. J. Székely, M. L. Rizzo, "Energy statistics: a class of statistics based on distances", Journal of Statistical
+    Planning and Inference 143, 2013.
+
+    Examples
+    --------
+    >>> from skkeops.kernels import Energy
+    >>> Energy()([[0.0, 0.0]], [[3.0, 4.0]])
+    array([[-5.]])
+    """
+
+    def formula_text(self) -> str:
+        return "-Norm2(x-y)"
