@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import joblib
 
 from . import _engine
 
-__all__ = ["n_threads"]
+__all__ = ["at_most", "n_threads"]
 
 # What this process may use at all (affinity, cgroups), as scikit-learn counts it.
 _cpus = joblib.cpu_count(only_physical_cores=True) if _engine.openmp_enabled() else 1
 _forked = False
+_limit = threading.local()
 
 
 def _after_fork() -> None:
@@ -25,10 +29,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+@contextmanager
+def at_most(threads: int | None) -> Iterator[None]:
+    """Limit the calls that this thread makes inside the context; None does not limit them."""
+    before = getattr(_limit, "threads", None)
+    _limit.threads = threads
+    try:
+        yield
+    finally:
+        _limit.threads = before
+
+
 def n_threads() -> int:
     """The number of threads of the next call: OMP_NUM_THREADS or threadpoolctl's limit if there is one, else the
     number of physical cores; one in a forked child."""
     if _forked:
         return 1
     limit = _engine.max_threads()
-    return limit if "OMP_NUM_THREADS" in os.environ else min(limit, _cpus)
+    count = limit if "OMP_NUM_THREADS" in os.environ else min(limit, _cpus)
+    own = getattr(_limit, "threads", None)
+    return count if own is None else min(count, own)

@@ -1,0 +1,163 @@
+"""What the estimators share: kernels from their parameters, samples checked at both doors, gradients by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.gaussian_process.kernels import Kernel as SklearnKernel
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
+
+from skkeops import backends
+from skkeops.kernels import Formula, Kernel, as_kernel
+from skkeops.kernels.binding import BoundKernel
+
+from .namespaces import check_namespace, like, to_numpy
+from .rows import is_dask, map_chunks
+
+__all__ = ["FLOATS", "KernelEstimator"]
+
+FLOATS = [np.float64, np.float32]
+
+
+class KernelEstimator(BaseEstimator):
+    """An estimator that keeps reference samples and reduces a kernel over them."""
+
+    _doc_link_module = "skkeops"
+    _doc_link_template = "https://skkeops.readthedocs.io/en/latest/api/{estimator_module}.{estimator_name}.html"
+
+    #: The parameters that all of them have.
+    _shared_constraints: ClassVar[dict[str, list]] = {
+        "backend": [StrOptions({"auto", "CPU", "GPU", "reference"})],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+    #: Those of a kernel by name or as an object.
+    _kernel_constraints: ClassVar[dict[str, list]] = {
+        "kernel": [str, SklearnKernel],
+        "gamma": [Interval(Real, 0, None, closed="neither"), None],
+        "degree": [Interval(Real, 0, None, closed="neither")],
+        "coef0": [Interval(Real, None, None, closed="neither")],
+    }
+
+    # Tags
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = True
+        kernel = getattr(self, "kernel", None)
+        tags.input_tags.positive_only = kernel in ("chi2", "additive_chi2") if isinstance(kernel, str) else False
+        return tags
+
+    # Fitting
+
+    def _fit_kernel(self, n_features: int) -> Kernel:
+        """Return a kernel object of our own for the estimator's parameters."""
+        return clone(
+            as_kernel(
+                self.kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, n_features=n_features
+            )
+        )
+
+    def _fit_samples(self, X: Any) -> Any:  # noqa: N803
+        """Return the reference samples, checked, in their own namespace; set ``n_features_in_``."""
+        backends.get(self.backend)
+        if is_dask(X):
+            raise TypeError(
+                f"{type(self).__name__}.fit keeps all reference samples in memory: found a Dask array, expected an "
+                "array such as X.compute()"
+            )
+        return validate_data(self, _named_columns(self.kernel, X, 1), dtype=FLOATS)
+
+    def _fit_weights(self, sample_weight: Any, X: Any, non_negative: bool) -> np.ndarray | None:  # noqa: N803
+        """Return the weights of the reference samples, None if all weigh the same."""
+        if sample_weight is None:
+            return None
+        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=non_negative)
+        if not to_numpy(weights).any():
+            raise ValueError("Sample weights must contain at least one non-zero number: all of them are zero")
+        return weights
+
+    def _bind(self, n_fit: int) -> BoundKernel:
+        return self.kernel_.bind(self.kernel_.query_columns(n_fit), n_fit)
+
+    def _check_kernel_samples(self, X: np.ndarray, name: str) -> None:  # noqa: N803
+        if self.kernel_.requires_nonnegative and (X < 0).any():
+            raise ValueError(f"Negative values in data passed to {type(self).__name__}: the kernel has none in {name}")
+
+    # Queries
+
+    def _check_queries(self, X: Any, method: str) -> Any:  # noqa: N803
+        """Return queries, checked, in their own namespace."""
+        check_is_fitted(self)
+        X = _named_columns(self.kernel_, X, 0)
+        if isinstance(self.kernel_, Formula) and self.kernel_.variables is not None:
+            # The queries have columns of their own.
+            X = check_array(X, dtype=FLOATS, input_name="X", estimator=self)
+            self.kernel_.check_columns(X.shape[1], self.n_features_in_)
+        else:
+            X = validate_data(self, X, reset=False, dtype=FLOATS)
+        check_namespace(X, self, attribute="X_fit_", method=method)
+        return X
+
+    def _lazy(self, X: Any, method: str, n_outputs: int | None) -> Any:  # noqa: N803
+        """Return a method of every block of a Dask array, None if X is something else."""
+        check_is_fitted(self)
+        if not is_dask(X):
+            return None
+        dtype = np.float32 if X.dtype == np.float32 else np.float64
+        return map_chunks(getattr(self, method), X, n_outputs, dtype)
+
+    # Gradients
+
+    def _gradient(self, X: Any, grad_output: Any, wrt: Any, method: str) -> Any:  # noqa: N803
+        """Return gradients by name, in the shapes of what the names stand for."""
+        X = self._check_queries(X, "gradient")
+        x = to_numpy(X)
+        names = (wrt,) if isinstance(wrt, str) else wrt
+        if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"wrt must be a name or a tuple of names: found {wrt!r}")
+        known = self._gradient_names()
+        for name in names:
+            if name not in known:
+                raise ValueError(f"wrt must be one of {', '.join(map(repr, known))}: found {name!r}")
+        e = self._check_grad_output(grad_output, len(x), x.dtype)
+        found = self._gradients(x, e, names)
+        shaped = tuple(like(found[name], X) if np.ndim(found[name]) else float(found[name]) for name in names)
+        return shaped[0] if isinstance(wrt, str) else shaped
+
+    def _gradient_names(self) -> list[str]:
+        bound = self._bind(self.n_features_in_)
+        return ["X", "X_fit", *self._own_gradient_names, *(f"kernel__{name}" for name in bound.parameters)]
+
+    _own_gradient_names: ClassVar[tuple[str, ...]] = ("y", "sample_weight")
+
+    def _check_grad_output(self, grad_output: Any, rows: int, dtype: np.dtype) -> np.ndarray:
+        shape = (rows, self._n_outputs)
+        if grad_output is None:
+            return np.ones(shape, dtype=dtype)
+        e = check_array(to_numpy(grad_output), dtype=dtype, ensure_2d=False, input_name="grad_output")
+        if e.shape == (rows,) and shape[1] == 1:
+            e = e[:, None]
+        if e.shape != shape:
+            raise ValueError(f"grad_output must have the shape of the output, {shape}: found {e.shape}")
+        return e
+
+    def _kernel_gradient_shape(self, name: str, gradient: np.ndarray) -> Any:
+        """Return the gradient by a parameter of the kernel in the shape of its value."""
+        return gradient.reshape(np.shape(self.kernel_.get_params()[name]))
+
+
+def _named_columns(kernel: Any, X: Any, category: int) -> Any:  # noqa: N803
+    """Return the columns of a data frame that are called like the variables of a formula, in their order."""
+    if not isinstance(kernel, Formula) or not hasattr(X, "columns"):
+        return X
+    wanted = kernel.columns(category)
+    if not wanted or any(dim != 1 for _, dim in wanted):
+        return X
+    names = [name for name, _ in wanted]
+    return X[names] if set(names) <= set(X.columns) else X

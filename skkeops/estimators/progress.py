@@ -1,0 +1,33 @@
+"""A progress bar for work that lasts: tqdm, if it is there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["progress_bar"]
+
+_DELAY = 2.0  # seconds before a bar appears
+
+
+@contextmanager
+def progress_bar(verbose: Any, title: str) -> Iterator[Callable[[int, int], Any] | None]:
+    """Yield a function of (done, total) numbers of pairs for the backends, or None without `verbose`."""
+    if not verbose:
+        yield None
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        warnings.warn("verbose=True shows a progress bar with tqdm, which is not installed", stacklevel=2)
+        yield None
+        return
+    with tqdm(desc=title, unit="pair", unit_scale=True, delay=_DELAY, leave=False) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update

@@ -1,0 +1,85 @@
+"""A kernel reduced over reference samples: what transform, predict and score_samples evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from skkeops.formula.expression import Expression, Variable
+from skkeops.genred import Genred
+
+__all__ = ["PairReduction", "compiled", "reduce_rows"]
+
+
+@lru_cache(maxsize=256)
+def compiled(
+    expression: Expression, variables: tuple[Variable, ...], op: str, axis: int = 1, weight: Expression | None = None
+) -> Genred:
+    """Return the reduction of an expression; the same one for all values of its parameters."""
+    return Genred(expression, [str(v) for v in variables], op, axis=axis, formula2=weight)
+
+
+class PairReduction:
+    """``c_i = Reduce_j F(x_i, ...)`` of queries x, with everything else given.
+
+    Parameters
+    ----------
+    expression : Expression
+    variables : sequence of Variable
+        By position; the first are the queries.
+    arrays : sequence of ndarray
+        Of the other variables.
+    op : str
+        The reduction.
+    weight : Expression, optional
+        The second formula of the reduction.
+    """
+
+    def __init__(
+        self,
+        expression: Expression,
+        variables: Sequence[Variable],
+        arrays: Sequence[np.ndarray],
+        op: str,
+        weight: Expression | None = None,
+    ):
+        self.definition = (expression, tuple(variables), op, 1, weight)
+        self.arrays = list(arrays)
+
+    @property
+    def function(self) -> Genred:
+        """The reduction as a function of all arrays."""
+        return compiled(*self.definition)
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of columns of the result."""
+        return self.function.output_dim
+
+    def __call__(self, X: np.ndarray, backend: str, progress: Callable[[int, int], Any] | None = None) -> np.ndarray:  # noqa: N803
+        """Return the values for queries."""
+        return self.function(X, *self.arrays, backend=backend, progress=progress)
+
+    def gradient(
+        self,
+        X: np.ndarray,  # noqa: N803
+        grad_output: np.ndarray,
+        wrt: Sequence[Variable],
+        backend: str,
+    ) -> tuple[np.ndarray, ...]:
+        """Return the gradients of ``(values * grad_output).sum()`` by several variables."""
+        return self.function.gradient(X, *self.arrays, wrt=tuple(wrt), grad_output=grad_output, backend=backend)
+
+
+def reduce_rows(
+    definition: tuple, backend: str, threads: int | None, X: np.ndarray, *arrays: np.ndarray  # noqa: N803
+) -> np.ndarray:
+    """Return the values for a block of queries: what one job does. The arrays come one by one, so that a
+    distributed backend of joblib sends each of them once."""
+    from skkeops.backends.cpu.threads import at_most
+
+    with at_most(threads):
+        return compiled(*definition)(X, *arrays, backend=backend)
