@@ -16,12 +16,10 @@ from skkeops import backends
 from skkeops.kernels import Formula, Kernel, as_kernel
 from skkeops.kernels.binding import BoundKernel
 
-from .namespaces import check_namespace, like, to_numpy
+from .namespaces import check_namespace, floats, like, to_numpy
 from .rows import is_dask, map_chunks
 
-__all__ = ["FLOATS", "KernelEstimator"]
-
-FLOATS = [np.float64, np.float32]
+__all__ = ["KernelEstimator"]
 
 
 class KernelEstimator(BaseEstimator):
@@ -71,7 +69,7 @@ class KernelEstimator(BaseEstimator):
                 f"{type(self).__name__}.fit keeps all reference samples in memory: found a Dask array, expected an "
                 "array such as X.compute()"
             )
-        return validate_data(self, _named_columns(self.kernel, X, 1), dtype=FLOATS)
+        return validate_data(self, _named_columns(self.kernel, X, 1), dtype=floats(X))
 
     def _fit_weights(self, sample_weight: Any, X: Any, non_negative: bool) -> np.ndarray | None:  # noqa: N803
         """Return the weights of the reference samples, None if all weigh the same."""
@@ -97,10 +95,10 @@ class KernelEstimator(BaseEstimator):
         X = _named_columns(self.kernel_, X, 0)
         if isinstance(self.kernel_, Formula) and self.kernel_.variables is not None:
             # The queries have columns of their own.
-            X = check_array(X, dtype=FLOATS, input_name="X", estimator=self)
+            X = check_array(X, dtype=floats(X), input_name="X", estimator=self)
             self.kernel_.check_columns(X.shape[1], self.n_features_in_)
         else:
-            X = validate_data(self, X, reset=False, dtype=FLOATS)
+            X = validate_data(self, X, reset=False, dtype=floats(X))
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 

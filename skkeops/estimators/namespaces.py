@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import _array_api
 
-__all__ = ["check_namespace", "like", "to_numpy"]
+__all__ = ["check_namespace", "floats", "like", "to_numpy"]
 
 
 def to_numpy(array: Any) -> np.ndarray:
@@ -16,6 +16,14 @@ def to_numpy(array: Any) -> np.ndarray:
         return array
     xp, _ = _array_api.get_namespace(array)
     return np.asarray(array) if _array_api._is_numpy_namespace(xp) else _array_api._convert_to_numpy(array, xp)
+
+
+def floats(array: Any) -> list:
+    """Return the dtypes that the engine computes with, in the namespace of an array: what is neither becomes the
+    first."""
+    xp, _, device = _array_api.get_namespace_and_device(array)
+    half = getattr(xp, "float16", None)
+    return [dtype for dtype in _array_api.supported_float_dtypes(xp, device) if dtype != half]
 
 
 def like(result: np.ndarray, array: Any) -> Any:
