@@ -1,5 +1,7 @@
 """Estimators for scikit-learn: kernels reduced over reference samples."""
 
+from .kernel_log_sum_exp import KernelLogSumExp
+from .kernel_smoother import KernelSmoother
 from .kernel_sum import KernelSum
 
-__all__ = ["KernelSum"]
+__all__ = ["KernelLogSumExp", "KernelSmoother", "KernelSum"]

@@ -63,13 +63,18 @@ class KernelEstimator(BaseEstimator):
 
     def _fit_samples(self, X: Any) -> Any:  # noqa: N803
         """Return the reference samples, checked, in their own namespace; set ``n_features_in_``."""
+        X = self._fit_columns(X)
+        return validate_data(self, X, dtype=floats(X))
+
+    def _fit_columns(self, X: Any) -> Any:  # noqa: N803
+        """Return the reference samples, not checked, with the columns that the kernel asks for by name."""
         backends.get(self.backend)
         if is_dask(X):
             raise TypeError(
                 f"{type(self).__name__}.fit keeps all reference samples in memory: found a Dask array, expected an "
                 "array such as X.compute()"
             )
-        return validate_data(self, _named_columns(self.kernel, X, 1), dtype=floats(X))
+        return _named_columns(self.kernel, X, 1)
 
     def _fit_weights(self, sample_weight: Any, X: Any, non_negative: bool) -> np.ndarray | None:  # noqa: N803
         """Return the weights of the reference samples, None if all weigh the same."""
@@ -86,6 +91,14 @@ class KernelEstimator(BaseEstimator):
     def _check_kernel_samples(self, X: np.ndarray, name: str) -> None:  # noqa: N803
         if self.kernel_.requires_nonnegative and (X < 0).any():
             raise ValueError(f"Negative values in data passed to {type(self).__name__}: the kernel has none in {name}")
+
+    def _refuse_negative_kernel(self, result: np.ndarray) -> None:
+        """Raise if a logarithm of a kernel did not exist."""
+        if np.isnan(result).any():
+            raise ValueError(
+                f"{type(self).__name__} takes the logarithm of the kernel, which is negative, or not a number, for some "
+                f"pairs of samples: expected a positive kernel, found {self.kernel_!r}"
+            )
 
     # Queries
 
@@ -140,7 +153,7 @@ class KernelEstimator(BaseEstimator):
             return np.ones(shape, dtype=dtype)
         e = check_array(to_numpy(grad_output), dtype=dtype, ensure_2d=False, input_name="grad_output")
         if e.shape == (rows,) and shape[1] == 1:
-            e = e[:, None]
+            e = e.reshape(shape)
         if e.shape != shape:
             raise ValueError(f"grad_output must have the shape of the output, {shape}: found {e.shape}")
         return e
