@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -13,13 +13,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
 
 from skkeops import backends
+from skkeops.formula.expression import Variable
 from skkeops.kernels import Formula, Kernel, as_kernel
 from skkeops.kernels.binding import BoundKernel
 
 from .namespaces import check_namespace, floats, like, to_numpy
+from .reduction import PairReduction
 from .rows import is_dask, map_chunks
 
-__all__ = ["KernelEstimator"]
+__all__ = ["KernelEstimator", "ReductionEstimator"]
 
 
 class KernelEstimator(BaseEstimator):
@@ -158,9 +160,48 @@ class KernelEstimator(BaseEstimator):
             raise ValueError(f"grad_output must have the shape of the output, {shape}: found {e.shape}")
         return e
 
+    def _gradients_of(
+        self,
+        reduction: PairReduction,
+        x: np.ndarray,
+        e: np.ndarray,
+        names: Sequence[str],
+        variables: Mapping[str, Variable],
+    ) -> dict[str, np.ndarray]:
+        """Return the gradients of a reduction by those of the names that stand for a variable or for a parameter of the
+        kernel, in one call."""
+        parameters = {f"kernel__{name}": v for name, v in self._bind(self.n_features_in_).parameters.items()}
+        wanted = {name: v for name, v in {**variables, **parameters}.items() if name in names}
+        distinct = list(dict.fromkeys(wanted.values()))
+        if not distinct:
+            return {}
+        gradients = dict(zip(distinct, reduction.gradient(x, e, distinct, self.backend), strict=True))
+        found = {name: gradients[v] for name, v in wanted.items()}
+        for name in parameters.keys() & found.keys():
+            found[name] = self._kernel_gradient_shape(name.removeprefix("kernel__"), found[name])
+        return found
+
     def _kernel_gradient_shape(self, name: str, gradient: np.ndarray) -> Any:
         """Return the gradient by a parameter of the kernel in the shape of its value."""
         return gradient.reshape(np.shape(self.kernel_.get_params()[name]))
+
+
+class ReductionEstimator(KernelEstimator):
+    """An estimator that is nothing but a kernel reduced over the reference samples."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        **KernelEstimator._kernel_constraints,
+        **KernelEstimator._shared_constraints,
+    }
+
+    def __init__(self, kernel="rbf", *, gamma=None, degree=3, coef0=1, backend="auto", n_jobs=None, verbose=0):
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.backend = backend
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
 
 def _named_columns(kernel: Any, X: Any, category: int) -> Any:  # noqa: N803

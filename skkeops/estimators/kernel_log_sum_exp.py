@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
@@ -10,7 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import I, J, Variable
 
-from .base import KernelEstimator
+from .base import ReductionEstimator
 from .namespaces import like, to_numpy
 from .reduction import PairReduction, compiled
 from .rows import over_rows
@@ -18,7 +18,7 @@ from .rows import over_rows
 __all__ = ["KernelLogSumExp"]
 
 
-class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimator):
+class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEstimator):
     r"""Logarithms of sums of exponentials over reference samples, without the matrix of the exponents.
 
     .. math:: c_i = \log \sum_j w_j \exp F(x_i, x'_j)
@@ -89,21 +89,8 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelE
     -3.78
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **KernelEstimator._kernel_constraints,
-        **KernelEstimator._shared_constraints,
-    }
     _own_gradient_names = ("sample_weight",)
     _n_outputs = 1
-
-    def __init__(self, kernel="rbf", *, gamma=None, degree=3, coef0=1, backend="auto", n_jobs=None, verbose=0):
-        self.kernel = kernel
-        self.gamma = gamma
-        self.degree = degree
-        self.coef0 = coef0
-        self.backend = backend
-        self.n_jobs = n_jobs
-        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):  # noqa: N803
@@ -221,16 +208,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelE
     def _gradients(self, x, e, names):
         bound = self._bind(self.n_features_in_)
         reduction = self._reduction(x.dtype)
-        own = {"X": bound.x, "X_fit": bound.y, **{f"kernel__{name}": v for name, v in bound.parameters.items()}}
-        variables = list(dict.fromkeys(own[name] for name in names if name in own))
-        found: dict[str, Any] = {}
-        if variables:
-            raw = dict(zip(variables, reduction.gradient(x, e, variables, self.backend)))
-            for name in names:
-                if name.startswith("kernel__"):
-                    found[name] = self._kernel_gradient_shape(name[len("kernel__") :], raw[own[name]])
-                elif name in own:
-                    found[name] = raw[own[name]]
+        found = self._gradients_of(reduction, x, e, names, {"X": bound.x, "X_fit": bound.y})
         if "sample_weight" in names:
             # Not through the logarithm of a weight, which may be zero: sum over i of e_i exp(F_ij - c_i).
             shift = reduction(x, self.backend)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.utils.validation import validate_data
@@ -12,7 +10,7 @@ from skkeops import backends
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Expression, I, J, Variable
 
-from .base import KernelEstimator
+from .base import ReductionEstimator
 from .kernel_log_sum_exp import log_of
 from .namespaces import floats, like, to_numpy
 from .reduction import PairReduction, compiled
@@ -21,7 +19,7 @@ from .rows import over_rows
 __all__ = ["KernelSmoother"]
 
 
-class KernelSmoother(MultiOutputMixin, RegressorMixin, KernelEstimator):
+class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
     r"""Regression by kernel-weighted means, the estimator of Nadaraya and Watson.
 
     .. math:: \hat y(x) = \frac{\sum_j w_j \, k(x, x'_j) \, y_j}{\sum_j w_j \, k(x, x'_j)}
@@ -77,20 +75,6 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, KernelEstimator):
     >>> smoother.predict([[0.5], [100.0]]).round(4)
     array([0.5318, 4.    ])
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **KernelEstimator._kernel_constraints,
-        **KernelEstimator._shared_constraints,
-    }
-
-    def __init__(self, kernel="rbf", *, gamma=None, degree=3, coef0=1, backend="auto", n_jobs=None, verbose=0):
-        self.kernel = kernel
-        self.gamma = gamma
-        self.degree = degree
-        self.coef0 = coef0
-        self.backend = backend
-        self.n_jobs = n_jobs
-        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -194,19 +178,9 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, KernelEstimator):
     def _gradients(self, x, e, names):
         bound = self._bind(self.n_features_in_)
         reduction, targets = self._reduction(x.dtype)
-        own = {"X": bound.x, "X_fit": bound.y, "y": targets}
-        own.update({f"kernel__{name}": v for name, v in bound.parameters.items()})
-        variables = list(dict.fromkeys(own[name] for name in names if name in own))
-        found: dict[str, Any] = {}
-        if variables:
-            raw = dict(zip(variables, reduction.gradient(x, e, variables, self.backend)))
-            for name in names:
-                if name == "y":
-                    found[name] = raw[targets].reshape(self.y_fit_.shape)
-                elif name.startswith("kernel__"):
-                    found[name] = self._kernel_gradient_shape(name[len("kernel__") :], raw[own[name]])
-                elif name in own:
-                    found[name] = raw[own[name]]
+        found = self._gradients_of(reduction, x, e, names, {"X": bound.x, "X_fit": bound.y, "y": targets})
+        if "y" in found:
+            found["y"] = found["y"].reshape(self.y_fit_.shape)
         if "sample_weight" in names:
             found["sample_weight"] = self._gradient_by_weights(x, e, bound, reduction, targets)
         return found

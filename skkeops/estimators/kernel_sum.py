@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from skkeops.formula.expression import J, Variable
 
-from .base import KernelEstimator
+from .base import ReductionEstimator
 from .namespaces import like, to_numpy
 from .reduction import PairReduction
 from .rows import over_rows
@@ -18,7 +16,7 @@ from .rows import over_rows
 __all__ = ["KernelSum"]
 
 
-class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimator):
+class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEstimator):
     r"""Sums of a kernel over reference samples, without the matrix of the kernel.
 
     .. math:: c_i = \sum_j w_j \, k(x_i, x'_j) \, b_j
@@ -79,20 +77,6 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimat
     >>> potential.gradient([[1.0]], wrt="y").round(4)
     array([0.6065, 0.6065])
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        **KernelEstimator._kernel_constraints,
-        **KernelEstimator._shared_constraints,
-    }
-
-    def __init__(self, kernel="rbf", *, gamma=None, degree=3, coef0=1, backend="auto", n_jobs=None, verbose=0):
-        self.kernel = kernel
-        self.gamma = gamma
-        self.degree = degree
-        self.coef0 = coef0
-        self.backend = backend
-        self.n_jobs = n_jobs
-        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):  # noqa: N803
@@ -200,21 +184,15 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimat
     def _gradients(self, x, e, names):
         bound = self._bind(self.n_features_in_)
         reduction, b = self._reduction(x.dtype, with_values=True)
-        own = {"X": bound.x, "X_fit": bound.y, "y": b, "sample_weight": b}
-        own.update({f"kernel__{name}": v for name, v in bound.parameters.items()})
-        variables = list(dict.fromkeys(own[name] for name in names))
-        raw = dict(zip(variables, reduction.gradient(x, e, variables, self.backend)))
-        found: dict[str, Any] = {}
-        for name in names:
-            g = raw[own[name]]
-            if name == "y":
-                if self.sample_weight_fit_ is not None:
-                    g = g * to_numpy(self.sample_weight_fit_)[:, None]
-                found[name] = g.reshape((len(g),) if self.y_fit_ is None else self.y_fit_.shape)
-            elif name == "sample_weight":
-                found[name] = (g * self._values()).sum(axis=1)
-            elif name.startswith("kernel__"):
-                found[name] = self._kernel_gradient_shape(name[len("kernel__") :], g)
-            else:
-                found[name] = g
+        # b is the product of the values and the weights, one of which may be absent.
+        found = self._gradients_of(
+            reduction, x, e, names, {"X": bound.x, "X_fit": bound.y, "y": b, "sample_weight": b}
+        )
+        if "y" in found:
+            g = found["y"]
+            if self.sample_weight_fit_ is not None:
+                g = g * to_numpy(self.sample_weight_fit_)[:, None]
+            found["y"] = g.reshape((len(g),) if self.y_fit_ is None else self.y_fit_.shape)
+        if "sample_weight" in found:
+            found["sample_weight"] = (found["sample_weight"] * self._values()).sum(axis=1)
         return found
