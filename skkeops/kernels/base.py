@@ -36,6 +36,12 @@ class Kernel(_SklearnKernel):
     _stationary: ClassVar[bool] = True
     #: Whether it is defined for samples without negative values only.
     requires_nonnegative: ClassVar[bool] = False
+    #: Whether no value is negative, so that sums and products of it have their logarithms from its own.
+    _nonnegative: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        # scikit-learn reads the parameters from the signature: a kernel without any has one too.
+        pass
 
     # What a subclass defines
 
@@ -213,6 +219,14 @@ class Kernel(_SklearnKernel):
             return NotImplemented
         return Exponentiation(self, exponent)
 
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return False
+        mine, others = self.get_params(deep=False), other.get_params(deep=False)
+        return mine.keys() == others.keys() and all(_equal(mine[name], others[name]) for name in mine)
+
+    __hash__ = None
+
     def __repr__(self) -> str:
         shown = {k: v for k, v in self.get_params(deep=False).items() if not k.endswith("_bounds")}
         return f"{type(self).__name__}({', '.join(f'{k}={_plain(v)!r}' for k, v in shown.items())})"
@@ -221,6 +235,14 @@ class Kernel(_SklearnKernel):
 def hyperparameter(name: str, value: Any, bounds: Any) -> Hyperparameter:
     """Return a parameter as scikit-learn describes it."""
     return Hyperparameter(name, "numeric", bounds, max(1, np.size(value)))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in a)
+    if any(isinstance(value, _SklearnKernel) for value in (a, b)):
+        return bool(a == b)
+    return np.array_equal(np.asarray(a), np.asarray(b))
 
 
 def _plain(value: Any) -> Any:

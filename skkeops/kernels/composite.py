@@ -7,9 +7,10 @@ from typing import Any
 from sklearn.gaussian_process.kernels import Hyperparameter
 
 from skkeops.formula import operations as ops
+from skkeops.formula.expression import Constant as Number
 from skkeops.formula.expression import Expression, as_expression
 
-from .base import Kernel
+from .base import Kernel, _plain
 from .binding import Scope
 from .parameter import Parameter
 
@@ -30,6 +31,11 @@ class _Composite(Kernel):
                 params.update({f"{name}__{key}": value for key, value in child.get_params().items()})
         return params
 
+    def set_params(self, **params: Any) -> Kernel:
+        """Set parameters: kernels first, then the parameters of the kernels inside."""
+        super().set_params(**{name: value for name, value in params.items() if "__" not in name})
+        return super().set_params(**{name: value for name, value in params.items() if "__" in name})
+
     @property
     def hyperparameters(self):
         """Those of the kernels inside, in their order."""
@@ -47,6 +53,10 @@ class _Composite(Kernel):
     def requires_nonnegative(self):
         """Whether one of the kernels inside requires samples without negative values."""
         return any(child.requires_nonnegative for child in self._children().values())
+
+    @property
+    def _nonnegative(self):
+        return all(child._nonnegative for child in self._children().values())
 
     def check_parameters(self) -> None:
         for name, child in self._children().items():
@@ -95,10 +105,17 @@ class Sum(_Pair):
         return self.k1.expression(scope.child("k1")) + self.k2.expression(scope.child("k2"))
 
     def log_expression(self, scope: Scope) -> Expression:
-        # The larger one is put outside of the logarithm, so that nothing underflows; it is kept finite, for two
-        # kernels that are both zero.
+        values = self.k1.expression(scope.child("k1")), self.k2.expression(scope.child("k2"))
         a, b = self.k1.log_expression(scope.child("k1")), self.k2.log_expression(scope.child("k2"))
-        largest = ops.Max.build(ops.Concat.build(ops.Concat.build(a, b), as_expression(-1e30)))
+        if values[0] is Number(0):
+            return b
+        if values[1] is Number(0):
+            return a
+        if not self._nonnegative:
+            return ops.Log.build(values[0] + values[1])
+        # The larger one is put outside of the logarithm, so that nothing underflows; it is kept finite, for two
+        # kernels that are both zero, in float32 too.
+        largest = ops.Max.build(ops.Concat.build(ops.Concat.build(a, b), as_expression(-3e38)))
         return largest + ops.Log.build(ops.Exp.build(a - largest) + ops.Exp.build(b - largest))
 
     def __repr__(self) -> str:
@@ -125,6 +142,8 @@ class Product(_Pair):
         return self.k1.expression(scope.child("k1")) * self.k2.expression(scope.child("k2"))
 
     def log_expression(self, scope: Scope) -> Expression:
+        if not (self.k1._nonnegative or self.k2._nonnegative):
+            return ops.Log.build(self.expression(scope))
         return self.k1.log_expression(scope.child("k1")) + self.k2.log_expression(scope.child("k2"))
 
     def __repr__(self) -> str:
@@ -166,12 +185,22 @@ class Exponentiation(_Composite):
     def expression(self, scope: Scope) -> Expression:
         return self.kernel.expression(scope.child("kernel")) ** _number(self.exponent)
 
+    @property
+    def _nonnegative(self):
+        return self.kernel._nonnegative or self._is_even()
+
     def log_expression(self, scope: Scope) -> Expression:
-        return float(self.exponent) * self.kernel.log_expression(scope.child("kernel"))
+        inner = scope.child("kernel")
+        if self._is_even() and not self.kernel._nonnegative:
+            return float(self.exponent) * ops.Log.build(ops.Abs.build(self.kernel.expression(inner)))
+        return float(self.exponent) * self.kernel.log_expression(inner)
+
+    def _is_even(self) -> bool:
+        return float(self.exponent) % 2 == 0
 
     def __repr__(self) -> str:
         inner = f"({self.kernel!r})" if isinstance(self.kernel, _Composite) else repr(self.kernel)
-        return f"{inner} ** {self.exponent!r}"
+        return f"{inner} ** {_plain(self.exponent)!r}"
 
 
 def _number(exponent: float) -> int | float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant as Number
 from skkeops.formula.expression import Expression
 
@@ -33,6 +34,7 @@ class Constant(Kernel):
     """
 
     _parameters = (Parameter("constant_value"),)
+    _nonnegative = True
 
     def __init__(self, constant_value=1.0, constant_value_bounds=(1e-5, 1e5)):
         self.constant_value = constant_value
@@ -66,6 +68,7 @@ class White(Kernel):
     """
 
     _parameters = (Parameter("noise_level"),)
+    _nonnegative = True
 
     def __init__(self, noise_level=1.0, noise_level_bounds=(1e-5, 1e5)):
         self.noise_level = noise_level
@@ -77,3 +80,6 @@ class White(Kernel):
     def expression(self, scope: Scope) -> Expression:
         level = super().expression(scope)
         return level if scope.on_diagonal else Number(0)
+
+    def log_expression(self, scope: Scope) -> Expression:
+        return ops.Log.build(self.expression(scope))

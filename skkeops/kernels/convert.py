@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from sklearn.gaussian_process import kernels as gp
 
 from . import composite, constants, histograms, products, stationary
@@ -103,12 +104,18 @@ def _pairwise(name: str, gamma: Any, degree: Any, coef0: Any, n_features: int | 
             gamma = 1.0 / n_features
     if name in _WITH_GAMMA:
         Parameter("gamma").check(gamma, f"the {name!r} kernel")
-    return PAIRWISE[name](gamma, degree, coef0)
+    kernel = PAIRWISE[name](gamma, degree, coef0)
+    kernel.check_parameters()
+    return kernel
 
 
 def _gaussian_process(kernel: gp.Kernel, n_features: int | None) -> Kernel:
     """Return our kernel for one of scikit-learn's, with the same parameters and bounds."""
     p = kernel.get_params(deep=False)
+
+    def inner(name):
+        return as_kernel(p[name], n_features=n_features)
+
     convert = {
         gp.ConstantKernel: lambda: constants.Constant(**p),
         gp.WhiteKernel: lambda: constants.White(**p),
@@ -117,10 +124,10 @@ def _gaussian_process(kernel: gp.Kernel, n_features: int | None) -> Kernel:
         gp.RationalQuadratic: lambda: stationary.RationalQuadratic(**p),
         gp.ExpSineSquared: lambda: stationary.ExpSineSquared(**p),
         gp.DotProduct: lambda: _dot_product(**p),
-        gp.PairwiseKernel: lambda: as_kernel(p["metric"], gamma=p["gamma"], n_features=n_features),
-        gp.Sum: lambda: composite.Sum(as_kernel(p["k1"]), as_kernel(p["k2"])),
-        gp.Product: lambda: composite.Product(as_kernel(p["k1"]), as_kernel(p["k2"])),
-        gp.Exponentiation: lambda: composite.Exponentiation(as_kernel(p["kernel"]), p["exponent"]),
+        gp.PairwiseKernel: lambda: _pairwise_object(n_features=n_features, **p),
+        gp.Sum: lambda: composite.Sum(inner("k1"), inner("k2")),
+        gp.Product: lambda: composite.Product(inner("k1"), inner("k2")),
+        gp.Exponentiation: lambda: composite.Exponentiation(inner("kernel"), p["exponent"]),
     }.get(type(kernel))
     if convert is None:
         raise TypeError(
@@ -128,6 +135,22 @@ def _gaussian_process(kernel: gp.Kernel, n_features: int | None) -> Kernel:
             f"Got {kernel!r} instead."
         )
     return convert()
+
+
+def _pairwise_object(
+    gamma: Any, gamma_bounds: Any, metric: Any, pairwise_kernels_kwargs: Any, n_features: int | None
+) -> Kernel:
+    options = {k: v for k, v in (pairwise_kernels_kwargs or {}).items() if k in ("degree", "coef0")}
+    kernel = as_kernel(metric, gamma=gamma, n_features=n_features, **options)
+    if isinstance(kernel, (stationary.Gaussian, stationary.Laplacian)):  # their gamma is a power of the length
+        power = -0.5 if isinstance(kernel, stationary.Gaussian) else -1.0
+        factor = 2.0 if isinstance(kernel, stationary.Gaussian) else 1.0
+        fixed = isinstance(gamma_bounds, str)
+        bounds = gamma_bounds if fixed else tuple(float((factor * b) ** power) for b in reversed(np.ravel(gamma_bounds)))
+        kernel.set_params(length_scale_bounds=bounds)
+    elif "gamma" in kernel.get_params():
+        kernel.set_params(gamma_bounds=gamma_bounds)
+    return kernel
 
 
 def _dot_product(sigma_0: float, sigma_0_bounds: Any) -> Kernel:

@@ -9,7 +9,7 @@ from skkeops.formula import operations as ops
 from skkeops.formula.aliases import Signature, parse_aliases
 from skkeops.formula.derivative import substitute
 from skkeops.formula.errors import FormulaError
-from skkeops.formula.expression import Expression, I, J, P, Variable
+from skkeops.formula.expression import Expression, I, J, P, Variable, variables_of
 from skkeops.formula.parser import parse
 
 from .base import Kernel, hyperparameter
@@ -74,6 +74,12 @@ class Formula(Kernel):
             return params[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__.get("_params", {}) and not hasattr(type(self), name):
+            self.set_params(**{name: value})
+        else:
+            super().__setattr__(name, value)
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the formula, its variables and bounds, and the values of its parameters."""
         return dict(self._params)
@@ -130,8 +136,8 @@ class Formula(Kernel):
         if not isinstance(text, str):
             raise TypeError(f"The 'formula' parameter of Formula must be a string. Got {text!r} instead.")
         arrays = self._arrays()
-        signature = self._signature()
-        if signature is None and {"x", "y"} & set(arrays):
+        self._signature()  # which raises
+        if {"x", "y"} & set(arrays):
             name = "x" if "x" in arrays else "y"
             raise ValueError(f"{name!r} stands for the samples and cannot have a value: expected another name")
         for name, bounds in (self._params["bounds"] or {}).items():
@@ -182,7 +188,11 @@ class Formula(Kernel):
                     start += dim
         for name, value in self._arrays().items():
             names[name] = scope.parameter(name, value)
-        return substitute(parse(self._params["formula"], names), columns)
+        parsed = parse(self._params["formula"], names)
+        for variable in variables_of(parsed):
+            if variable not in names.values():
+                raise FormulaError(f"every variable of a Formula must have a name: found {variable} without one")
+        return substitute(parsed, columns)
 
     def expression(self, scope: Scope) -> Expression:
         return self._expression(scope)
@@ -200,11 +210,6 @@ class Formula(Kernel):
             hyperparameter(name, self._values[name], bounds)
             for name, bounds in sorted((self._params["bounds"] or {}).items())
         ]
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and repr(self) == repr(other)
-
-    __hash__ = None
 
     def __repr__(self) -> str:
         text = repr(self._params["formula"])

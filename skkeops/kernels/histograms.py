@@ -59,6 +59,7 @@ class Chi2(Kernel):
     """
 
     _parameters = (Parameter("gamma"),)
+    _nonnegative = True
     _stationary = False
     requires_nonnegative = True
 

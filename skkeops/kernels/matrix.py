@@ -25,6 +25,7 @@ def matrix(kernel: Kernel, X: Any, Y: Any, eval_gradient: bool) -> Any:  # noqa:
     if eval_gradient and Y is not None:
         raise ValueError("Gradient can only be evaluated when Y is None.")
     same = Y is None
+    kernel.check_parameters()
     X = check_samples(kernel, X, "X")
     Y = X if same else check_samples(kernel, Y, "Y")
     dtype = np.result_type(X.dtype, Y.dtype)
@@ -50,6 +51,7 @@ def matrix(kernel: Kernel, X: Any, Y: Any, eval_gradient: bool) -> Any:  # noqa:
 
 def diagonal(kernel: Kernel, X: Any) -> np.ndarray:  # noqa: N803
     """Return k(x, x) of every sample."""
+    kernel.check_parameters()
     X = check_samples(kernel, X, "X")
     return _on_diagonal(kernel.bind(X.shape[1]), None, X)[:, 0]
 

@@ -49,6 +49,7 @@ class Gaussian(Kernel):
     """
 
     _parameters = (_LENGTH_SCALE,)
+    _nonnegative = True
 
     def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
         self.length_scale = length_scale
@@ -88,6 +89,7 @@ class Laplacian(Kernel):
     """
 
     _parameters = (_LENGTH_SCALE,)
+    _nonnegative = True
 
     def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
         self.length_scale = length_scale
@@ -124,6 +126,7 @@ class Exponential(Kernel):
     """
 
     _parameters = (_LENGTH_SCALE,)
+    _nonnegative = True
 
     def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
         self.length_scale = length_scale
@@ -160,6 +163,7 @@ class Cauchy(Kernel):
     """
 
     _parameters = (_LENGTH_SCALE,)
+    _nonnegative = True
 
     def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
         self.length_scale = length_scale
@@ -196,6 +200,7 @@ class InverseMultiquadric(Kernel):
     """
 
     _parameters = (_LENGTH_SCALE,)
+    _nonnegative = True
 
     def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5)):
         self.length_scale = length_scale
@@ -242,6 +247,7 @@ class Matern(Kernel):
     """
 
     _parameters = (_LENGTH_SCALE,)
+    _nonnegative = True
 
     def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5), nu=1.5):
         self.length_scale = length_scale
@@ -258,26 +264,45 @@ class Matern(Kernel):
             )
 
     def formula_text(self) -> str:
-        return f"Exp({self._exponent()})*{self._polynomial()}"
+        # Beyond 1000 the exponential is 0 to all digits, and the polynomial has to stay finite.
+        return f"Exp({self._exponent()})*{self._polynomial(1000)}"
 
     def log_formula_text(self) -> str:
-        return f"{self._exponent()}+Log({self._polynomial()})"
+        return f"{self._exponent()}+{self._log_polynomial()}"
 
     def _exponent(self) -> str:
         return f"-{_SQUARED_DISTANCE}/2" if self.nu == math.inf else f"-{math.sqrt(2 * self.nu)!r}*{_DISTANCE}"
 
-    def _polynomial(self) -> str:
-        """Return the polynomial of s in front of the exponential, in Horner's form (Rasmussen and Williams, 4.16)."""
-        if self.nu == math.inf or self.nu == 0.5:
-            return "1"
-        p = int(self.nu - 0.5)
-        s = f"({math.sqrt(2 * self.nu)!r}*{_DISTANCE})"
-        text = ""
-        for k in range(p, -1, -1):  # the coefficient of s^k
+    def _coefficients(self) -> list[str]:
+        """Return those of the polynomial of s in front of the exponential (Rasmussen and Williams, 4.16)."""
+        p = 0 if self.nu == math.inf else int(self.nu - 0.5)
+        found = []
+        for k in range(p + 1):
             numerator = math.factorial(p) * math.factorial(2 * p - k) * 2**k
-            coefficient = f"RatCst({numerator},{math.factorial(2 * p) * math.factorial(p - k) * math.factorial(k)})"
-            text = f"({coefficient}+{s}*{text})" if text else coefficient
+            found.append(f"RatCst({numerator},{math.factorial(2 * p) * math.factorial(p - k) * math.factorial(k)})")
+        return found
+
+    def _scaled_distance(self, largest: float) -> str:
+        return f"Clamp({math.sqrt(2 * self.nu)!r}*{_DISTANCE},0,{largest!r})"
+
+    def _polynomial(self, largest: float) -> str:
+        *coefficients, text = self._coefficients()
+        for coefficient in reversed(coefficients):
+            text = f"({coefficient}+{self._scaled_distance(largest)}*{text})"
         return text
+
+    def _log_polynomial(self) -> str:
+        # Beyond 1e18 the polynomial is nothing beside the exponent.
+        *coefficients, text = self._coefficients()
+        p = len(coefficients)
+        if p <= 2:
+            return f"Log({self._polynomial(1e18)})"
+        # Higher powers overflow in float32: (1 + s)^p, which only its logarithm is needed of, times a polynomial of
+        # 1 / (1 + s) and s / (1 + s).
+        shifted = f"(1+{self._scaled_distance(1e18)})"
+        for k in reversed(range(p)):
+            text = f"({coefficients[k]}/{shifted}**{p - k}+(1-1/{shifted})*{text})"
+        return f"{p}*Log({shifted})+Log({text})"
 
 
 class RationalQuadratic(Kernel):
@@ -308,6 +333,7 @@ class RationalQuadratic(Kernel):
     """
 
     _parameters = (_LENGTH_SCALE, Parameter("alpha"))
+    _nonnegative = True
 
     def __init__(self, length_scale=1.0, alpha=1.0, length_scale_bounds=(1e-5, 1e5), alpha_bounds=(1e-5, 1e5)):
         self.length_scale = length_scale
@@ -319,7 +345,12 @@ class RationalQuadratic(Kernel):
         return f"Exp({self.log_formula_text()})"
 
     def log_formula_text(self) -> str:
-        return f"-alpha*Log(1+{_SQUARED_DISTANCE}/(2*alpha))"
+        t = f"({_SQUARED_DISTANCE}/(2*alpha))"
+        # The sum with 1 loses the digits of a small t, which a large alpha would show: the series has them all.
+        series = "1/8"
+        for k in range(7, 0, -1):
+            series = f"(1/{k}-{t}*{series})"
+        return f"-alpha*IfElse(1/64-{t},{t}*{series},Log(1+{t}))"
 
 
 class ExpSineSquared(Kernel):
@@ -350,6 +381,7 @@ class ExpSineSquared(Kernel):
     """
 
     _parameters = (Parameter("length_scale"), Parameter("periodicity"))
+    _nonnegative = True
 
     def __init__(
         self, length_scale=1.0, periodicity=1.0, length_scale_bounds=(1e-5, 1e5), periodicity_bounds=(1e-5, 1e5)
