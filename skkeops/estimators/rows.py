@@ -39,7 +39,7 @@ def over_rows(
             return reduction(X, backend, progress)
     active, _ = joblib.parallel.get_active_backend()
     # Jobs that are threads of this process share its cores; other processes are limited by who starts them.
-    threads = max(1, joblib.cpu_count() // jobs) if active.supports_sharedmem else None
+    threads = max(1, joblib.cpu_count() // jobs) if getattr(active, "supports_sharedmem", False) else None
     blocks = Parallel(n_jobs=n_jobs)(
         delayed(reduce_rows)(reduction.definition, backend, threads, X[rows], *reduction.arrays)
         for rows in gen_even_slices(len(X), jobs)

@@ -1,0 +1,113 @@
+"""scikit-learn's own checks, on every estimator, in default and other configurations, without expected failures.
+
+With ``SCIPY_ARRAY_API=1`` in the environment the checks of other array namespaces run too; `test_array_api_checks` runs
+them in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.gaussian_process import kernels as gp
+from sklearn.utils import estimator_checks as checks
+
+import skkeops
+from skkeops import Formula, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum, kernels
+
+ESTIMATORS = [KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
+TRANSFORMERS = [KernelSum, KernelLogSumExp]
+
+CONFIGURATIONS = [
+    KernelSum(),
+    KernelSum("poly", gamma=0.1, degree=2),
+    KernelSum("Exp(-SqDist(x, y) / 100)"),
+    KernelSum(gp.Matern(2.0, nu=2.5) + gp.WhiteKernel()),
+    KernelSum(n_jobs=2),
+    KernelSum("chi2"),
+    KernelSum("x * y"),
+    KernelLogSumExp(),
+    KernelLogSumExp(2.0 * kernels.Laplacian(10.0) + kernels.Cauchy()),
+    KernelLogSumExp(Formula("-g * SqDist(x, y)", g=0.5)),
+    KernelSmoother(),
+    KernelSmoother(kernels.Matern(3.0), n_jobs=2),
+    KernelSmoother("laplacian", gamma=2.0),
+    KernelRidge(),
+    KernelRidge(kernel="rbf", gamma=0.1),
+    KernelRidge(kernel=kernels.Matern(5.0), alpha=0.1, n_components=3),
+    KernelDensity(),
+    KernelDensity(kernel="epanechnikov", bandwidth="scott"),
+    KernelDensity(kernel="exponential", bandwidth="silverman"),
+    KernelDensity(bandwidth="cv"),
+]
+
+
+@checks.parametrize_with_checks(CONFIGURATIONS)
+def test_estimator(estimator, check):
+    check(estimator)
+
+
+def test_every_public_estimator_is_checked():
+    public = {getattr(skkeops, name) for name in skkeops.__all__ if name.startswith("Kernel")}
+    assert public == set(ESTIMATORS) == {type(e) for e in CONFIGURATIONS}
+
+
+# Checks that scikit-learn runs on its own estimators only.
+FOR_ALL = [checks.check_dataframe_column_names_consistency, checks.check_param_validation]
+FOR_TRANSFORMERS = [
+    checks.check_transformer_get_feature_names_out,
+    checks.check_transformer_get_feature_names_out_pandas,
+    checks.check_get_feature_names_out_error,
+    checks.check_set_output_transform,
+    checks.check_set_output_transform_pandas,
+    checks.check_set_output_transform_polars,
+    checks.check_global_output_transform_pandas,
+    checks.check_global_set_output_transform_polars,
+]
+
+
+@pytest.mark.parametrize("check", FOR_ALL, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: e.__name__)
+def test_further_checks(estimator, check):
+    check(estimator.__name__, estimator())
+
+
+@pytest.mark.parametrize("check", FOR_TRANSFORMERS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("estimator", TRANSFORMERS, ids=lambda e: e.__name__)
+def test_further_checks_of_transformers(estimator, check):
+    check(estimator.__name__, estimator())
+
+
+_ARRAY_API = """
+import warnings
+from sklearn.utils.estimator_checks import check_estimator
+import skkeops
+warnings.simplefilter("ignore")
+for name, params in {cases!r}:
+    results = check_estimator(getattr(skkeops, name)(**params), on_fail=None, on_skip=None)
+    array_api = [r for r in results if "array_api" in r["check_name"]]
+    ran = [r for r in array_api if r["status"] == "passed"]
+    assert len(ran) >= 3, (name, params, "the checks of other namespaces did not run")
+    failed = [r for r in results if r["status"] == "failed"]
+    assert not failed, (name, params, failed)
+"""
+
+
+def test_array_api_checks():
+    """SCIPY_ARRAY_API has to be set before SciPy is imported: another process."""
+    pytest.importorskip("array_api_strict")
+    cases = [
+        ("KernelSum", {}),
+        ("KernelSum", {"kernel": "poly"}),
+        ("KernelLogSumExp", {}),
+        ("KernelSmoother", {}),
+        ("KernelRidge", {"kernel": "rbf"}),
+        ("KernelDensity", {}),
+        ("KernelDensity", {"kernel": "tophat", "bandwidth": "scott"}),
+    ]
+    code = _ARRAY_API.format(cases=cases)
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
