@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array
 
-from skkeops.formula.derivative import gradient
-from skkeops.formula.expression import Expression, Variable
-from skkeops.genred import Genred
+from skkeops.backends.cpu.program import evaluate
+from skkeops.formula.derivative import gradient, substitute
+from skkeops.formula.expression import Expression, I, J, P, Variable
 
 from .binding import BoundKernel
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from .base import Kernel
 
 __all__ = ["check_samples", "diagonal", "matrix"]
+
+_BLOCK = 8  # samples taken together; more would gain little
 
 
 def matrix(kernel: Kernel, X: Any, Y: Any, eval_gradient: bool) -> Any:  # noqa: N803
@@ -64,11 +65,6 @@ def check_samples(kernel: Kernel, X: Any, name: str) -> np.ndarray:  # noqa: N80
     return X
 
 
-@lru_cache(maxsize=128)
-def _genred(expression: Expression, variables: tuple[Variable, ...]) -> Genred:
-    return Genred(expression, [str(v) for v in variables], "Sum", axis=1)
-
-
 def _differentiated(bound: BoundKernel, expression: Expression, name: str | None) -> Expression:
     return expression if name is None else gradient(expression, bound.parameters[name], 1)
 
@@ -76,27 +72,60 @@ def _differentiated(bound: BoundKernel, expression: Expression, name: str | None
 def _dense(bound: BoundKernel, name: str | None, X: np.ndarray, Y: np.ndarray) -> np.ndarray:  # noqa: N803
     """Return the matrix of the kernel, or of its derivative by a parameter: (n_X, n_Y, dim).
 
-    One sample at a time is a parameter of the formula, and the others its rows: no more than the result is stored.
+    What depends on one sample alone is computed first. Then a few samples at a time are parameters of the formula, and
+    the others its rows: no more than the result is stored.
     """
-    by_rows = len(X) <= len(Y)
-    expression, one, many = bound.rows() if by_rows else bound.columns()
-    singles, others = (X, Y) if by_rows else (Y, X)
-    expression = _differentiated(bound, expression, name)
-    parameters = tuple(bound.parameters.values())
-    variables = tuple(sorted((one, many, *parameters), key=lambda v: v.position))
-    function = _genred(expression, variables)
-    values = bound.parameter_arrays(X.dtype)
+    expression = _differentiated(bound, bound.expression, name)
+    parameters = bound.parameter_arrays(X.dtype)
+    sides = {I: _terms(expression, I), J: _terms(expression, J)}
+    values = {}
+    for category, samples, sample in ((I, X, bound.x), (J, Y, bound.y)):
+        variables = (sample, *bound.parameters.values())
+        values[category] = evaluate(sides[category], variables, (samples, *parameters), len(samples))
+
+    one, many = (I, J) if len(X) <= len(Y) else (J, I)
+    # Several copies of the pair's formula, one for each sample of a block, that share the others' terms.
+    variables: list[Variable] = []
+
+    def new(like: Expression, category: int) -> Variable:
+        variables.append(Variable(len(variables), like.dim, category))
+        return variables[-1]
+
+    shared = {term: new(term, I) for term in sides[many]}
+    shared.update({v: new(v, P) for v in bound.parameters.values()})
+    copies = tuple(
+        substitute(expression, {**shared, **{term: new(term, P) for term in sides[one]}}) for _ in range(_BLOCK)
+    )
     result = np.empty((len(X), len(Y), expression.dim), dtype=X.dtype)
-    for k, single in enumerate(singles):
-        pair = (single, others) if by_rows else (others, single)
-        function(*pair, *values, out=result[k] if by_rows else result[:, k])
+    by_single = result if one == I else result.swapaxes(0, 1)
+    for start in range(0, len(by_single), _BLOCK):
+        block = [min(start + k, len(by_single) - 1) for k in range(_BLOCK)]
+        singles = [value[k] for k in block for value in values[one]]
+        rows = evaluate(copies, tuple(variables), (*values[many], *parameters, *singles), by_single.shape[1])
+        for k, row in zip(block, rows, strict=True):
+            by_single[k] = row
     return result
+
+
+def _terms(expression: Expression, category: int) -> list[Expression]:
+    """Return the largest sub-expressions that depend on one sample and on parameters alone."""
+    found: dict[Expression, None] = {}
+    seen: set[Expression] = set()
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if category in node.categories and node.categories <= {category, P}:
+            found[node] = None
+        else:
+            stack.extend(node.args)
+    return list(found)
 
 
 def _on_diagonal(bound: BoundKernel, name: str | None, X: np.ndarray) -> np.ndarray:  # noqa: N803
     """Return the kernel of samples with themselves, or its derivative by a parameter: (n_X, dim)."""
     expression = _differentiated(bound, bound.diagonal(), name)
-    function = _genred(expression, bound.variables)
-    # y does not occur, but has its place: one row of it is one term of the sum over j.
-    result = np.empty((len(X), expression.dim), dtype=X.dtype)
-    return function(X, np.zeros((1, bound.y.dim), dtype=X.dtype), *bound.parameter_arrays(X.dtype), out=result)
+    variables = (bound.x, *bound.parameters.values())
+    return evaluate((expression,), variables, (X, *bound.parameter_arrays(X.dtype)), len(X))[0]
