@@ -2,8 +2,8 @@
 Smoothing a series, with error bands
 ====================================
 
-The digits that come with scikit-learn were written by 43 people, one after the other, and the images are kept in that
-order. How much ink an image has is a noisy series, in which the hands of the writers should show.
+The 1797 digits that come with scikit-learn were written by 13 people, and the images are kept in the order in which
+they were collected. How much ink an image has is a noisy series; if the writers' hands differ, a trend should show.
 
 :class:`skkeops.KernelSmoother` is the estimator of Nadaraya and Watson, :math:`\\hat y(t) = \\sum_j p_j(t) y_j` with the
 normalised kernel weights :math:`p_j(t)`. Its bandwidth is tuned by cross-validation, and its standard error follows from
@@ -79,7 +79,7 @@ def plot():
     axis.fill_between(t[:, 0], trend - 2 * error, trend + 2 * error, alpha=0.4, label="two standard errors")
     axis.plot(t[:, 0], trend, label="smoothed")
     axis.axhline(ink.mean(), color="k", lw=0.8, ls="--", label="overall mean")
-    axis.set(xlabel="image, in the order of writing", ylabel="mean grey value", ylim=np.quantile(ink, [0.01, 0.99]))
+    axis.set(xlabel="image, in the order of the data set", ylabel="mean grey value", ylim=np.quantile(ink, [0.01, 0.99]))
     axis.legend(ncols=4, fontsize=8)
     figure.tight_layout()
     return figure
