@@ -233,8 +233,20 @@ class Kernel(_SklearnKernel):
 
 
 def hyperparameter(name: str, value: Any, bounds: Any) -> Hyperparameter:
-    """Return a parameter as scikit-learn describes it."""
-    return Hyperparameter(name, "numeric", bounds, max(1, np.size(value)))
+    """Return a parameter as scikit-learn describes it, or raise if its bounds make no sense."""
+    n_values = max(1, np.size(value))
+    if not (isinstance(bounds, str) and bounds == "fixed"):
+        try:
+            pairs = np.atleast_2d(np.asarray(bounds, dtype=np.float64))
+        except (TypeError, ValueError):
+            pairs = np.empty((0, 0))
+        good = pairs.shape in ((1, 2), (n_values, 2)) and (0 < pairs[:, 0]) & (pairs[:, 0] <= pairs[:, 1])
+        if not np.all(good):
+            raise ValueError(
+                f"The bounds of {name!r} must be 'fixed', or a pair of positive floats, the smaller one first, or one "
+                f"such pair for each value. Got {bounds!r} instead."
+            )
+    return Hyperparameter(name, "numeric", bounds, n_values)
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -12,7 +12,7 @@ from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Expression, I, J, P, Variable, variables_of
 from skkeops.formula.parser import parse
 
-from .base import Kernel, hyperparameter
+from .base import Kernel, _plain, hyperparameter
 from .binding import Scope
 from .parameter import Parameter
 
@@ -140,11 +140,8 @@ class Formula(Kernel):
         if {"x", "y"} & set(arrays):
             name = "x" if "x" in arrays else "y"
             raise ValueError(f"{name!r} stands for the samples and cannot have a value: expected another name")
-        for name, bounds in (self._params["bounds"] or {}).items():
-            if name not in arrays:
-                raise ValueError(f"bounds is for parameters of the formula: found {name!r}, which has no value")
-            hyperparameter(name, self._values[name], bounds)
-            Parameter(name, "positive", per_feature=True).check(self._values[name], "Formula")
+        for h in self.hyperparameters:
+            Parameter(h.name, "positive", per_feature=True).check(self._values[h.name], "Formula")
 
     def columns(self, category: int) -> list[tuple[str, int]] | None:
         """Return the names and dimensions of the variables that are columns of the queries (0) or of the reference
@@ -206,10 +203,18 @@ class Formula(Kernel):
     @property
     def hyperparameters(self):
         """The parameters that have bounds."""
-        return [
-            hyperparameter(name, self._values[name], bounds)
-            for name, bounds in sorted((self._params["bounds"] or {}).items())
-        ]
+        bounds = self._params["bounds"]
+        if bounds is None:
+            return []
+        if not isinstance(bounds, Mapping):
+            raise TypeError(
+                "The 'bounds' parameter of Formula must be a dict of names to pairs of floats, or None. "
+                f"Got {bounds!r} instead."
+            )
+        for name in bounds:
+            if name not in self._values:
+                raise ValueError(f"bounds is for parameters of the formula: found {name!r}, which has no value")
+        return [hyperparameter(name, self._values[name], bounds[name]) for name in sorted(bounds)]
 
     def __repr__(self) -> str:
         text = repr(self._params["formula"])
@@ -217,4 +222,4 @@ class Formula(Kernel):
             text += f", {self._params['variables']!r}"
         if self._params["bounds"] is not None:
             text += f", bounds={self._params['bounds']!r}"
-        return f"Formula({text}{''.join(f', {name}={value!r}' for name, value in self._values.items())})"
+        return f"Formula({text}{''.join(f', {name}={_plain(value)!r}' for name, value in self._values.items())})"

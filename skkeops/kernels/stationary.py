@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 from .base import Kernel
 from .parameter import Parameter
@@ -256,8 +257,10 @@ class Matern(Kernel):
 
     def check_parameters(self) -> None:
         super().check_parameters()
-        Parameter("nu").check(1.5 if self.nu == math.inf else self.nu, "Matern")
-        if self.nu != math.inf and (self.nu > 20.5 or not float(self.nu - 0.5).is_integer()):
+        if isinstance(self.nu, Real) and self.nu == math.inf:
+            return
+        Parameter("nu").check(self.nu, "Matern")
+        if self.nu > 20.5 or not float(self.nu - 0.5).is_integer():
             raise ValueError(
                 "The 'nu' parameter of Matern must be 0.5, 1.5, 2.5, ... up to 20.5, or inf. "
                 f"Got {self.nu!r} instead."

@@ -1,0 +1,415 @@
+"""Kernels beside scikit-learn's: the same names, matrices, gradients and hyperparameters, and in its estimators."""
+
+import math
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.decomposition import KernelPCA
+from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
+from sklearn.gaussian_process import kernels as gp
+from sklearn.kernel_approximation import Nystroem
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
+from sklearn.model_selection import GridSearchCV
+from sklearn.svm import SVC
+
+from skkeops import kernels
+from skkeops.kernels import as_kernel
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+WITH_GAMMA = ["chi2", "laplacian", "poly", "polynomial", "rbf", "sigmoid"]
+
+# Fresh objects of every kernel of scikit-learn that has a formula.
+GP = {
+    "Constant": lambda: gp.ConstantKernel(2.5),
+    "White": lambda: gp.WhiteKernel(0.3, (1e-3, 1e2)),
+    "RBF": lambda: gp.RBF(0.8),
+    "RBF-anisotropic": lambda: gp.RBF([0.5, 1.0, 2.0], (1e-2, 1e3)),
+    "RBF-bounds": lambda: gp.RBF([0.5, 1.0, 2.0], [(1e-2, 1e1), (1e-3, 1e2), (1e-4, 1e3)]),
+    "RBF-one-of-one": lambda: gp.RBF([0.8]),
+    "RBF-fixed": lambda: gp.RBF(0.8, "fixed"),
+    **{
+        f"Matern-{nu}-{np.size(length)}": lambda nu=nu, length=length: gp.Matern(length, nu=nu)
+        for nu in (0.5, 1.5, 2.5, math.inf)
+        for length in (0.8, [0.5, 1.0, 2.0])
+    },
+    "Matern-3.5": lambda: gp.Matern(0.8, nu=3.5),
+    "RationalQuadratic": lambda: gp.RationalQuadratic(0.8, 1.7),
+    "RationalQuadratic-fixed": lambda: gp.RationalQuadratic(0.8, 1.7, alpha_bounds="fixed"),
+    "ExpSineSquared": lambda: gp.ExpSineSquared(1.2, 3.1),
+    "DotProduct": lambda: gp.DotProduct(0.7),
+    "DotProduct-zero": lambda: gp.DotProduct(0.0, "fixed"),
+    "Sum": lambda: gp.RBF(0.8) + gp.WhiteKernel(0.3),
+    "Product": lambda: gp.ConstantKernel(2.0, "fixed") * gp.RBF([0.5, 1.0, 2.0]),
+    "Exponentiation": lambda: gp.RationalQuadratic() ** 1.5,
+    "Exponentiation-integer": lambda: gp.DotProduct() ** 2,
+    "nested": lambda: 1.5 * gp.RBF(0.8) + (gp.Matern(1.2, nu=2.5) * gp.DotProduct(0.4)) ** 2 + gp.WhiteKernel(0.1),
+}
+GP_NAMES = pytest.mark.parametrize("name", GP)
+
+
+@pytest.fixture
+def X(rng):
+    return rng.normal(size=(9, 3))
+
+
+def numerical_gradient(kernel, X, step=1e-5):
+    """The matrix' derivative by theta, by central differences."""
+    parts = []
+    for k in range(kernel.n_dims):
+        move = np.eye(kernel.n_dims)[k] * step
+        above, below = (kernel.clone_with_theta(kernel.theta + t)(X) for t in (move, -move))
+        parts.append((above - below) / (2 * step))
+    return np.stack(parts, axis=2) if parts else np.empty((len(X), len(X), 0))
+
+
+class TestNames:
+    def test_every_name(self):
+        assert set(kernels.convert.PAIRWISE) == set(PAIRWISE_KERNEL_FUNCTIONS)
+
+    @pytest.mark.parametrize("name", PAIRWISE_KERNEL_FUNCTIONS)
+    def test_defaults(self, name, X, rng):
+        A, B = abs(X), rng.random((4, 3))
+        kernel = as_kernel(name, n_features=3)
+        np.testing.assert_allclose(kernel(A, B), pairwise_kernels(A, B, metric=name), **CLOSE)
+        np.testing.assert_allclose(kernel(A), pairwise_kernels(A, metric=name), **CLOSE)
+
+    @pytest.mark.parametrize("name", WITH_GAMMA)
+    @pytest.mark.parametrize("gamma", [0.1, 2])
+    def test_gamma(self, name, gamma, X, rng):
+        A, B = abs(X), rng.random((4, 3))
+        expected = pairwise_kernels(A, B, metric=name, gamma=gamma)
+        np.testing.assert_allclose(as_kernel(name, gamma=gamma)(A, B), expected, **CLOSE)
+
+    @pytest.mark.parametrize("name", ["poly", "polynomial", "sigmoid"])
+    def test_all_numbers(self, name, X):
+        numbers = {"gamma": 0.3, "degree": 4, "coef0": -0.5}
+        expected = pairwise_kernels(X, metric=name, filter_params=True, **numbers)
+        np.testing.assert_allclose(as_kernel(name, **numbers)(X), expected, **CLOSE)
+
+    @pytest.mark.parametrize("name", [name for name in WITH_GAMMA if name != "chi2"])
+    def test_default_gamma_needs_the_features(self, name):
+        with pytest.raises(ValueError, match=f"gamma=None means 1 / n_features for {name!r}"):
+            as_kernel(name)
+
+    @pytest.mark.parametrize(
+        ("name", "numbers", "message"),
+        [
+            ("rbf", {"gamma": 0.0}, "The 'gamma' parameter of the 'rbf' kernel must be .* Got 0.0 instead."),
+            ("laplacian", {"gamma": -1}, "Got -1 instead"),
+            ("chi2", {"gamma": math.nan}, "Got nan instead"),
+            ("poly", {"gamma": 1.0, "degree": 0}, "The 'degree' parameter of Polynomial .* Got 0 instead"),
+            ("sigmoid", {"gamma": 1.0, "coef0": math.inf}, "The 'coef0' parameter of Sigmoid .* Got inf instead"),
+        ],
+    )
+    def test_numbers_without_sense(self, name, numbers, message):
+        with pytest.raises(ValueError, match=message):
+            as_kernel(name, **numbers)
+
+    @pytest.mark.parametrize("name", ["gaussian", "RBF", "precomputed", ""])
+    def test_unknown(self, name):
+        with pytest.raises(ValueError, match="kernel|formula"):
+            as_kernel(name)(np.ones((2, 1)))
+
+    def test_formula(self, X):
+        expected = pairwise_kernels(X, metric="rbf", gamma=0.5)
+        np.testing.assert_allclose(as_kernel("Exp(-SqDist(x, y) / 2)")(X), expected, **CLOSE)
+
+    def test_ours_is_itself(self):
+        kernel = kernels.Gaussian()
+        assert as_kernel(kernel) is kernel
+
+    @pytest.mark.parametrize("thing", [pairwise_kernels, np.dot, 3.0, None, kernels.Gaussian], ids=str)
+    def test_neither(self, thing):
+        with pytest.raises(TypeError, match="'kernel' parameter must be one of .* functions cannot be compiled"):
+            as_kernel(thing)
+
+
+class TestConversion:
+    @GP_NAMES
+    def test_matrices(self, name, X, rng):
+        theirs, Y = GP[name](), rng.normal(size=(4, 3))
+        ours = as_kernel(theirs)
+        np.testing.assert_allclose(ours(X), theirs(X), **CLOSE)
+        np.testing.assert_allclose(ours(X, Y), theirs(X, Y), **CLOSE)
+        np.testing.assert_allclose(ours.diag(X), theirs.diag(X), **CLOSE)
+        assert ours.requires_vector_input
+        assert ours.is_stationary() == theirs.is_stationary()
+
+    @GP_NAMES
+    def test_hyperparameters(self, name):
+        theirs = GP[name]()
+        ours = as_kernel(theirs)
+        if name == "DotProduct-zero":  # a scalar product, without parameters
+            assert not ours.hyperparameters
+            return
+        assert ours.hyperparameters == theirs.hyperparameters
+        assert ours.n_dims == theirs.n_dims
+        np.testing.assert_array_equal(ours.theta, theirs.theta)
+        np.testing.assert_array_equal(ours.bounds, theirs.bounds)
+        theta = theirs.theta + np.linspace(-0.3, 0.4, theirs.n_dims)
+        moved = ours.clone_with_theta(theta)
+        np.testing.assert_array_equal(moved.theta, theirs.clone_with_theta(theta).theta)
+        np.testing.assert_array_equal(ours.theta, theirs.theta)
+        assert moved.hyperparameters == ours.hyperparameters
+        if ours.n_dims:
+            assert moved != ours
+        with pytest.raises(ValueError, match="theta has not the correct number of entries"):
+            ours.theta = np.zeros(ours.n_dims + 1)
+
+    @GP_NAMES
+    def test_gradient(self, name, X):
+        X = np.vstack([X, X[:2]])  # two samples occur twice
+        theirs = GP[name]()
+        ours = as_kernel(theirs)
+        K, gradient = ours(X, eval_gradient=True)
+        np.testing.assert_array_equal(K, ours(X))
+        assert gradient.shape == (11, 11, ours.n_dims)
+        np.testing.assert_allclose(gradient, numerical_gradient(ours, X), rtol=1e-7, atol=1e-8)
+        # Theirs is by finite differences where there is no closed form.
+        tolerance = {"rtol": 1e-5, "atol": 1e-5} if name == "Matern-3.5" else {"rtol": 1e-11, "atol": 1e-11}
+        np.testing.assert_allclose(gradient, theirs(X, eval_gradient=True)[1], **tolerance)
+
+    @pytest.mark.parametrize("metric", PAIRWISE_KERNEL_FUNCTIONS)
+    @pytest.mark.parametrize("options", [None, {"coef0": 0.3}, {"coef0": 0.3, "degree": 2}])
+    def test_pairwise(self, metric, options, X):
+        X = abs(X)
+        options = options if metric in ("poly", "polynomial", "sigmoid") else None
+        if metric == "sigmoid" and options:
+            options = {"coef0": options["coef0"]}
+        theirs = gp.PairwiseKernel(0.4, (1e-3, 1e2), metric, options)
+        ours = as_kernel(theirs)
+        np.testing.assert_allclose(ours(X), theirs(X), **CLOSE)
+        np.testing.assert_allclose(as_kernel(2.0 * theirs)(X), 2 * theirs(X), **CLOSE)
+
+    @pytest.mark.parametrize("metric", WITH_GAMMA)
+    def test_bounds_of_pairwise(self, metric, X):
+        """The matrices at the ends of the bounds are theirs, whichever way round."""
+        X = abs(X)
+        theirs = gp.PairwiseKernel(0.4, (0.1, 3.0), metric)
+        ours = as_kernel(theirs)
+        assert (ours.bounds[:, 0] <= ours.theta).all() and (ours.theta <= ours.bounds[:, 1]).all()
+        ends = [0, 1] if metric not in ("rbf", "laplacian") else [1, 0]
+        for end, gamma in zip(ends, (0.1, 3.0), strict=True):
+            expected = pairwise_kernels(X, metric=metric, gamma=gamma)
+            np.testing.assert_allclose(ours.clone_with_theta(ours.bounds[:, end])(X), expected, rtol=1e-11)
+        assert as_kernel(gp.PairwiseKernel(0.4, "fixed", metric)).n_dims == 0
+
+    def test_pairwise_of_a_function(self):
+        with pytest.raises(TypeError, match="functions cannot be compiled"):
+            as_kernel(gp.PairwiseKernel(metric=np.dot))
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_compound(self, n):
+        with pytest.raises(TypeError, match="CompoundKernel of scikit-learn that has no formula here"):
+            as_kernel(gp.CompoundKernel([gp.RBF()] * n))
+
+    def test_subclass(self):
+        class Mine(gp.RBF):
+            pass
+
+        with pytest.raises(TypeError, match="a Mine of scikit-learn that has no formula here"):
+            as_kernel(Mine() + gp.RBF())
+
+    def test_matern_of_any_smoothness(self):
+        with pytest.raises(ValueError, match="'nu' parameter of Matern .* Got 0.7 instead"):
+            as_kernel(gp.Matern(nu=0.7))(np.ones((2, 1)))
+
+
+class TestOtherGradients:
+    @pytest.mark.parametrize(
+        "kernel",
+        [
+            kernels.Laplacian(0.8),
+            kernels.Laplacian([0.5, 1.0, 2.0]),
+            kernels.Exponential([0.5, 1.0, 2.0]),
+            kernels.Cauchy([0.5, 1.0, 2.0]),
+            kernels.InverseMultiquadric(0.8),
+            kernels.Matern([0.5, 1.0, 2.0], nu=4.5),
+            kernels.RationalQuadratic([0.5, 1.0, 2.0], 300.0),
+            kernels.Polynomial(3, 0.4, -0.2),
+            kernels.Sigmoid(0.4, 0.3),
+            kernels.Chi2(0.7) + kernels.AdditiveChi2() * kernels.Cosine(),
+            kernels.Linear() ** 2 * kernels.Gaussian() + kernels.Energy(),
+            kernels.Formula("Exp(-SqDist(a * x, a * y)) * b", bounds={"a": (0.1, 10), "b": "fixed"}, a=[1, 2, 3], b=2),
+            kernels.Formula("b * Exp(-c * SqDist(x, y))", bounds={"c": (0.1, 10), "b": (0.1, 10)}, c=0.3, b=2.0),
+        ],
+        ids=repr,
+    )
+    def test_finite_differences(self, kernel, X):
+        X = abs(np.vstack([X, X[:2]]))
+        K, gradient = kernel(X, eval_gradient=True)
+        np.testing.assert_array_equal(K, kernel(X))
+        np.testing.assert_allclose(gradient, numerical_gradient(kernel, X), rtol=1e-7, atol=1e-8)
+
+    @pytest.mark.parametrize("kernel", [kernels.Linear(), kernels.Gaussian(1.0, "fixed"), kernels.Cosine()], ids=repr)
+    def test_nothing_to_tune(self, kernel, X):
+        assert kernel(X, eval_gradient=True)[1].shape == (9, 9, 0)
+        assert kernel.theta.shape == (0,)
+
+    def test_single_precision(self, X):
+        kernel = kernels.Matern([0.5, 1.0, 2.0]) + kernels.White()
+        single = kernel(X.astype(np.float32), eval_gradient=True)
+        for a, b in zip(single, kernel(X, eval_gradient=True), strict=True):
+            assert a.dtype == np.float32
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+class TestOperators:
+    """Whatever stands on the left, the matrix is right."""
+
+    @pytest.mark.parametrize("number", [2, 2.0, np.float64(2.0), np.int64(2), np.float32(2.0)], ids=repr)
+    def test_numbers(self, number, X):
+        K = kernels.Gaussian()(X)
+        for kernel, expected in (
+            (kernels.Gaussian() + number, K + 2),
+            (number + kernels.Gaussian(), K + 2),
+            (kernels.Gaussian() * number, K * 2),
+            (number * kernels.Gaussian(), K * 2),
+            (kernels.Gaussian() ** number, K**2),
+        ):
+            assert isinstance(kernel, kernels.Kernel)
+            np.testing.assert_allclose(kernel(X), expected, rtol=1e-14)
+
+    @pytest.mark.parametrize("other", [None, "rbf", [1.0], 1j, np.ones(2)], ids=str)
+    def test_no_numbers(self, other):
+        k = kernels.Gaussian()
+        for operation in (lambda: k + other, lambda: k * other, lambda: k**other):
+            with pytest.raises((TypeError, ValueError)):
+                operation()(np.ones((1, 1)))
+
+    def test_on_the_left_of_theirs(self, X):
+        theirs = gp.RationalQuadratic()
+        total, product = kernels.Gaussian() + theirs, kernels.Gaussian() * theirs
+        assert isinstance(total, kernels.Sum) and isinstance(product, kernels.Product)
+        np.testing.assert_allclose(total(X), gp.RBF()(X) + theirs(X), **CLOSE)
+        np.testing.assert_allclose(product(X), gp.RBF()(X) * theirs(X), **CLOSE)
+
+    def test_on_the_right_of_theirs(self, X):
+        """It is scikit-learn's operator: its result holds ours, works as it is, and is converted."""
+        theirs = (gp.RBF(0.8) + kernels.Matern(1.3)) * kernels.Cauchy() ** 2 + 0.5
+        K = (gp.RBF(0.8)(X) + gp.Matern(1.3)(X)) * kernels.Cauchy()(X) ** 2 + 0.5
+        assert not isinstance(theirs, kernels.Kernel)
+        ours = as_kernel(theirs)
+        assert isinstance(ours, kernels.Kernel)
+        for kernel in (theirs, ours):
+            np.testing.assert_allclose(kernel(X), K, **CLOSE)
+        np.testing.assert_allclose(
+            ours(X, eval_gradient=True)[1], theirs(X, eval_gradient=True)[1], rtol=1e-11, atol=1e-11
+        )
+
+    def test_precedence(self, X):
+        g, c = kernels.Gaussian(), kernels.Cauchy()
+        np.testing.assert_allclose((g + c * 2)(X), g(X) + 2 * c(X), **CLOSE)
+        np.testing.assert_allclose(((g + c) ** 2 * g)(X), (g(X) + c(X)) ** 2 * g(X), **CLOSE)
+
+
+@pytest.fixture
+def blobs():
+    X, y = make_blobs(60, 3, centers=3, cluster_std=3.0, random_state=0)
+    return X / 10, y
+
+
+PAIRS = pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (kernels.Gaussian(0.8), gp.RBF(0.8)),
+        (2.0 * kernels.Matern(0.8, nu=2.5) + kernels.White(0.1), 2.0 * gp.Matern(0.8, nu=2.5) + gp.WhiteKernel(0.1)),
+    ],
+    ids=["Gaussian", "sum"],
+)
+
+
+@PAIRS
+class TestEstimators:
+    def test_svc(self, ours, theirs, blobs):
+        X, y = blobs
+        found, expected = SVC(kernel=ours).fit(X, y), SVC(kernel=theirs).fit(X, y)
+        np.testing.assert_array_equal(found.support_, expected.support_)
+        np.testing.assert_allclose(found.decision_function(X), expected.decision_function(X), rtol=1e-6, atol=1e-6)
+
+    def test_kernel_ridge(self, ours, theirs, blobs):
+        X, y = blobs
+        found = KernelRidge(alpha=0.1, kernel=ours).fit(X, y).predict(X)
+        np.testing.assert_allclose(found, KernelRidge(alpha=0.1, kernel=theirs).fit(X, y).predict(X), rtol=1e-9)
+
+    def test_kernel_pca(self, ours, theirs, blobs):
+        X, _ = blobs
+        found, expected = (KernelPCA(2, kernel=kernel).fit_transform(X) for kernel in (ours, theirs))
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+    def test_nystroem(self, ours, theirs, blobs):
+        X, _ = blobs
+        found, expected = (Nystroem(kernel, n_components=8, random_state=0).fit_transform(X) for kernel in (ours, theirs))
+        np.testing.assert_allclose(found @ found.T, expected @ expected.T, rtol=1e-8, atol=1e-8)
+
+    def test_gaussian_process(self, ours, theirs, blobs):
+        X, _ = blobs
+        y = np.sin(3 * X).sum(axis=1) + np.random.default_rng(0).normal(size=60) / 5
+        found, expected = (
+            GaussianProcessRegressor(kernel, alpha=1e-2, random_state=0).fit(X[:40], y[:40]) for kernel in (ours, theirs)
+        )
+        assert isinstance(found.kernel_, kernels.Kernel)
+        assert found.log_marginal_likelihood_value_ > found.log_marginal_likelihood(ours.theta)
+        np.testing.assert_allclose(found.log_marginal_likelihood_value_, expected.log_marginal_likelihood_value_, rtol=1e-6)
+        np.testing.assert_allclose(found.kernel_.theta, expected.kernel_.theta, atol=1e-2)
+        for a, b in zip(found.predict(X, return_std=True), expected.predict(X, return_std=True), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
+        np.testing.assert_allclose(
+            found.log_marginal_likelihood(ours.theta + 0.1, eval_gradient=True)[1],
+            expected.log_marginal_likelihood(theirs.theta + 0.1, eval_gradient=True)[1],
+            rtol=1e-7,
+        )
+
+    def test_gaussian_process_as_it_is(self, ours, theirs, blobs):
+        X, y = blobs
+        found, expected = (
+            GaussianProcessRegressor(kernel, alpha=1e-2, optimizer=None).fit(X[:40], y[:40]).predict(X, return_cov=True)
+            for kernel in (ours, theirs)
+        )
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
+
+    def test_gaussian_process_classifier(self, ours, theirs, blobs):
+        X, y = blobs
+        found, expected = (
+            GaussianProcessClassifier(kernel, optimizer=None).fit(X[:40], y[:40] > 0).predict_proba(X)
+            for kernel in (ours, theirs)
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+class TestSearch:
+    def test_grid(self, blobs):
+        X, y = blobs
+        grid = {"length_scale": [0.01, 0.3, 30.0]}
+        found, expected = (
+            GridSearchCV(KernelRidge(alpha=0.1, kernel=k), {f"kernel__{n}": v for n, v in grid.items()}, cv=3).fit(X, y)
+            for k in (kernels.Gaussian(), gp.RBF())
+        )
+        np.testing.assert_allclose(found.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
+        assert len(set(found.cv_results_["mean_test_score"].round(6))) == 3
+        assert found.best_estimator_.kernel.length_scale == found.best_params_["kernel__length_scale"]
+
+    def test_grid_inside_a_sum_and_in_threads(self, blobs):
+        X, y = blobs
+        kernel = 2.0 * kernels.Gaussian() + kernels.Formula("g * (x | y)", g=0.1)
+        grid = {"kernel__k1__k2__length_scale": [0.1, 1.0], "kernel__k2__g": [0.0, 1.0]}
+        with joblib.parallel_config("threading", n_jobs=2):
+            search = GridSearchCV(SVC(kernel=kernel), grid, cv=2, n_jobs=2).fit(X, y)
+        assert search.score(X, y) > 0.6
+        assert len(search.cv_results_["params"]) == 4
+        assert kernel.k1.k2.length_scale == 1.0
+
+    def test_histograms(self, rng):
+        X, y = rng.random((20, 4)), np.arange(20) % 2
+        model = SVC(kernel=kernels.Chi2(2.0)).fit(X, y)
+        expected = SVC(kernel="precomputed").fit(pairwise_kernels(X, metric="chi2", gamma=2.0), y)
+        np.testing.assert_allclose(model.dual_coef_, expected.dual_coef_, rtol=1e-6)
+        with pytest.raises(ValueError, match="negative values"):
+            model.predict(X - 0.5)
+        with pytest.raises(ValueError, match="negative values"):
+            clone(model).fit(X - 0.5, y)
