@@ -240,7 +240,7 @@ def hyperparameter(name: str, value: Any, bounds: Any) -> Hyperparameter:
             pairs = np.atleast_2d(np.asarray(bounds, dtype=np.float64))
         except (TypeError, ValueError):
             pairs = np.empty((0, 0))
-        good = pairs.shape in ((1, 2), (n_values, 2)) and (0 < pairs[:, 0]) & (pairs[:, 0] <= pairs[:, 1])
+        good = pairs.shape in ((1, 2), (n_values, 2)) and (pairs[:, 0] > 0) & (pairs[:, 0] <= pairs[:, 1])
         if not np.all(good):
             raise ValueError(
                 f"The bounds of {name!r} must be 'fixed', or a pair of positive floats, the smaller one first, or one "

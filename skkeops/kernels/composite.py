@@ -72,7 +72,9 @@ class _Composite(Kernel):
             child.check_columns(n_x, n_y)
 
     def query_columns(self, n_y: int) -> int:
-        return next(iter(self._children().values())).query_columns(n_y)
+        # Some kernels take whatever there is.
+        found = (child.query_columns(n_y) for child in self._children().values())
+        return next((n_x for n_x in found if n_x != n_y), n_y)
 
 
 class _Pair(_Composite):

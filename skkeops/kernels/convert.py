@@ -143,11 +143,10 @@ def _pairwise_object(
     options = {k: v for k, v in (pairwise_kernels_kwargs or {}).items() if k in ("degree", "coef0")}
     kernel = as_kernel(metric, gamma=gamma, n_features=n_features, **options)
     if isinstance(kernel, (stationary.Gaussian, stationary.Laplacian)):  # their gamma is a power of the length
-        power = -0.5 if isinstance(kernel, stationary.Gaussian) else -1.0
-        factor = 2.0 if isinstance(kernel, stationary.Gaussian) else 1.0
-        fixed = isinstance(gamma_bounds, str)
-        bounds = gamma_bounds if fixed else tuple(float((factor * b) ** power) for b in reversed(np.ravel(gamma_bounds)))
-        kernel.set_params(length_scale_bounds=bounds)
+        if not isinstance(gamma_bounds, str):
+            ends = [PAIRWISE[metric](float(end), 3, 1).length_scale for end in np.ravel(gamma_bounds)]
+            gamma_bounds = tuple(reversed(ends))
+        kernel.set_params(length_scale_bounds=gamma_bounds)
     elif "gamma" in kernel.get_params():
         kernel.set_params(gamma_bounds=gamma_bounds)
     return kernel

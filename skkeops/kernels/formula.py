@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from skkeops.formula import operations as ops
 from skkeops.formula.aliases import Signature, parse_aliases
 from skkeops.formula.derivative import substitute
 from skkeops.formula.errors import FormulaError
-from skkeops.formula.expression import Expression, I, J, P, Variable, variables_of
+from skkeops.formula.expression import Expression, I, J, P, Variable
 from skkeops.formula.parser import parse
 
 from .base import Kernel, _plain, hyperparameter
@@ -19,6 +20,7 @@ from .parameter import Parameter
 __all__ = ["Formula"]
 
 _OWN = ("formula", "variables", "bounds")
+_NAMELESS = re.compile(r"\b(?:Var|Vi|Vj|Pm)\s*\([^)]*\)?")
 _COLUMNS = 1000  # positions above those of the samples and of the parameters
 
 
@@ -135,6 +137,10 @@ class Formula(Kernel):
         text = self._params["formula"]
         if not isinstance(text, str):
             raise TypeError(f"The 'formula' parameter of Formula must be a string. Got {text!r} instead.")
+        nameless = _NAMELESS.search(text)
+        if nameless is not None:  # its position could be that of another variable
+            found, start = nameless.group(), nameless.start()
+            raise FormulaError("every variable of a Formula must have a name", text, start, len(found))
         arrays = self._arrays()
         self._signature()  # which raises
         if {"x", "y"} & set(arrays):
@@ -185,11 +191,7 @@ class Formula(Kernel):
                     start += dim
         for name, value in self._arrays().items():
             names[name] = scope.parameter(name, value)
-        parsed = parse(self._params["formula"], names)
-        for variable in variables_of(parsed):
-            if variable not in names.values():
-                raise FormulaError(f"every variable of a Formula must have a name: found {variable} without one")
-        return substitute(parsed, columns)
+        return substitute(parse(self._params["formula"], names), columns)
 
     def expression(self, scope: Scope) -> Expression:
         return self._expression(scope)

@@ -343,18 +343,23 @@ class TestEstimators:
 
     def test_nystroem(self, ours, theirs, blobs):
         X, _ = blobs
-        found, expected = (Nystroem(kernel, n_components=8, random_state=0).fit_transform(X) for kernel in (ours, theirs))
+        found, expected = (
+            Nystroem(kernel, n_components=8, random_state=0).fit_transform(X) for kernel in (ours, theirs)
+        )
         np.testing.assert_allclose(found @ found.T, expected @ expected.T, rtol=1e-8, atol=1e-8)
 
     def test_gaussian_process(self, ours, theirs, blobs):
         X, _ = blobs
         y = np.sin(3 * X).sum(axis=1) + np.random.default_rng(0).normal(size=60) / 5
         found, expected = (
-            GaussianProcessRegressor(kernel, alpha=1e-2, random_state=0).fit(X[:40], y[:40]) for kernel in (ours, theirs)
+            GaussianProcessRegressor(kernel, alpha=1e-2, random_state=0).fit(X[:40], y[:40])
+            for kernel in (ours, theirs)
         )
         assert isinstance(found.kernel_, kernels.Kernel)
         assert found.log_marginal_likelihood_value_ > found.log_marginal_likelihood(ours.theta)
-        np.testing.assert_allclose(found.log_marginal_likelihood_value_, expected.log_marginal_likelihood_value_, rtol=1e-6)
+        np.testing.assert_allclose(
+            found.log_marginal_likelihood_value_, expected.log_marginal_likelihood_value_, rtol=1e-6
+        )
         np.testing.assert_allclose(found.kernel_.theta, expected.kernel_.theta, atol=1e-2)
         for a, b in zip(found.predict(X, return_std=True), expected.predict(X, return_std=True), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)

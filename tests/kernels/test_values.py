@@ -212,7 +212,9 @@ class TestExtremes:
         np.testing.assert_array_equal(kernel(X, X).diagonal(), np.ones(7))
 
     @pytest.mark.parametrize("case", SCALED, ids=lambda case: case.name)
-    @pytest.mark.parametrize(("huge", "dtype"), [(1e150, "f8"), (1e200, "f8"), (1e308, "f8"), (1e18, "f4"), (3e38, "f4")])
+    @pytest.mark.parametrize(
+        ("huge", "dtype"), [(1e150, "f8"), (1e200, "f8"), (1e308, "f8"), (1e18, "f4"), (3e38, "f4")]
+    )
     def test_huge_distances(self, case, huge, dtype):
         x, y = np.array([[0.0, 1.0]], dtype), np.array([[huge, 0.0], [-huge, huge]], dtype)
         K = case.make(1.0)(x, y)

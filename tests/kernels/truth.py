@@ -149,7 +149,9 @@ _COMPOSITE = [
     ),
     Case("Sum-signed", lambda scale: kernels.Gaussian(scale) + kernels.Linear(), lambda *a: _G(*a) + _L(*a)),
     Case("Product-signed", lambda scale: kernels.Gaussian(scale) * kernels.Linear(), lambda *a: _G(*a) * _L(*a)),
-    Case("Product-twice-signed", lambda scale: kernels.Linear() * kernels.DotProduct(), lambda *a: _L(*a) * (1 + _L(*a))),
+    Case(
+        "Product-twice-signed", lambda scale: kernels.Linear() * kernels.DotProduct(), lambda *a: _L(*a) * (1 + _L(*a))
+    ),
     Case("Power-2", lambda scale: kernels.Linear() ** 2, lambda *args: _L(*args) ** 2),
     Case("Power-3", lambda scale: kernels.Linear() ** 3, lambda *args: _L(*args) ** 3),
     Case("Power-0", lambda scale: kernels.Linear() ** 0, lambda x, y, scale: np.ones((len(x), len(y)))),
@@ -167,7 +169,9 @@ _COMPOSITE = [
     Case(
         "Nested",
         lambda scale: (kernels.Gaussian(scale) + 0.5) * (kernels.Matern(scale) + kernels.White()) ** 2,
-        lambda *args: (_G(*args) + 0.5) * ((1 + 3**0.5 * _euclidean(*args)) * np.exp(-(3**0.5) * _euclidean(*args))) ** 2,
+        lambda *args: (
+            (_G(*args) + 0.5) * ((1 + 3**0.5 * _euclidean(*args)) * np.exp(-(3**0.5) * _euclidean(*args))) ** 2
+        ),
     ),
 ]
 
