@@ -1,7 +1,8 @@
 """Estimators for scikit-learn: kernels reduced over reference samples."""
 
+from .kernel_density import KernelDensity
 from .kernel_log_sum_exp import KernelLogSumExp
 from .kernel_smoother import KernelSmoother
 from .kernel_sum import KernelSum
 
-__all__ = ["KernelLogSumExp", "KernelSmoother", "KernelSum"]
+__all__ = ["KernelDensity", "KernelLogSumExp", "KernelSmoother", "KernelSum"]

@@ -1,0 +1,226 @@
+"""Bandwidths of density estimates: the rules of thumb, and the leave-one-out likelihood with its maximum."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from skkeops.formula import operations as ops
+from skkeops.formula.expression import Expression, I, J, P, Variable
+
+from .reduction import compiled
+from .windows import TailedWindow, Window, get_window
+
+__all__ = ["LeaveOneOut", "Search", "best_bandwidth", "effective_size", "scott", "silverman"]
+
+_FAR = 1e30  # is taken off the exponents of what is left out: far below all others, and finite
+_STARTS = (1.0, 1 / 4, 1 / 16)  # of the rule of thumb, which is too wide for clusters
+_RANGE = (1e-5, 1e2)  # of the rule of thumb, that are searched
+
+
+def effective_size(weights: np.ndarray | None, n_samples: int) -> float:
+    """Return Kish's number of samples with equal weights that are worth as much."""
+    if weights is None:
+        return float(n_samples)
+    weights = weights / weights.max()
+    return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def scott(n_samples: float, n_features: int) -> float:
+    """Return the bandwidth ``n^(-1 / (d + 4))``, for data of unit variance."""
+    return float(n_samples ** (-1 / (n_features + 4)))
+
+
+def silverman(n_samples: float, n_features: int) -> float:
+    """Return the bandwidth ``(n (d + 2) / 4)^(-1 / (d + 4))``, for data of unit variance."""
+    return float((n_samples * (n_features + 2) / 4) ** (-1 / (n_features + 4)))
+
+
+class LeaveOneOut:
+    r"""The leave-one-out log-likelihood of a density estimate, as a function of its bandwidths.
+
+    .. math:: L(h) = \sum_i w_i \log \frac{\sum_{j \ne i} w_j \, k_h(x_i, x_j)}{\sum_{j \ne i} w_j}
+
+    All samples at the place of x_i are left out together. So a sample of weight 2 is the same as two samples, and
+    repeated samples do not make the narrowest window the best.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The samples.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        The weights w_i, not negative; 1 by default.
+    kernel : {"gaussian", "exponential"}, default="gaussian"
+        The window.
+    backend : str, default="auto"
+        Where to compute.
+
+    Attributes
+    ----------
+    n_evaluations : int
+        How often it was called.
+
+    Raises
+    ------
+    ValueError
+        If all samples with a weight are at one place, or the window is compact.
+
+    Notes
+    -----
+    Time grows with the square of the number of samples, memory with the number.
+
+    References
+    ----------
+    J. D. F. Habbema, J. Hermans, K. van den Broek, "A stepwise discriminant analysis program using density estimation",
+    COMPSTAT 1974.
+
+    R. P. W. Duin, "On the choice of smoothing parameters for Parzen estimators of probability density functions", IEEE
+    Transactions on Computers C-25, 1976.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkeops.estimators.bandwidth import LeaveOneOut
+    >>> likelihood = LeaveOneOut(np.array([[0.0], [1.0], [3.0]]))
+    >>> value, derivative = likelihood(1.0)
+    >>> round(value, 4), round(float(derivative), 4)
+    (-7.5378, 4.0705)
+    """
+
+    def __init__(self, X, sample_weight=None, kernel="gaussian", backend="auto"):  # noqa: N803
+        window = get_window(kernel)
+        if not isinstance(window, TailedWindow):
+            raise ValueError(
+                f"the leave-one-out likelihood of the window {kernel!r} is zero as soon as one sample has no neighbour "
+                "within the bandwidth: choose the bandwidth with sklearn.model_selection.GridSearchCV, or a window "
+                "without an end, 'gaussian' or 'exponential'"
+            )
+        X = np.asarray(X, dtype=np.float64)  # noqa: N806
+        weights = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        self.X, self.weights = X[weights > 0], weights[weights > 0]
+        places, self._place = np.unique(self.X, axis=0, return_inverse=True)
+        if len(places) < 2:
+            at = f"all {len(X)} are at one place" if len(X) > 1 else "found n_samples=1"
+            raise ValueError(f"leaving one sample out takes at least two different ones: {at}")
+        self._place = self._place.reshape(-1)  # NumPy 2.0 gave it two axes
+        self._others = self.weights.sum() - np.bincount(self._place, self.weights)[self._place]
+        if not (self._others > 0).all():
+            raise ValueError("leaving one sample out leaves no weight: the others weigh nothing beside it")
+        self._center = np.average(self.X, axis=0, weights=self.weights)
+        self._window = window
+        self._backend = backend
+        self.n_evaluations = 0
+
+    def __call__(self, h: Any) -> tuple[float, np.ndarray]:
+        """Return the log-likelihood and its derivative.
+
+        Parameters
+        ----------
+        h : float or array-like of shape (n_features,)
+            The bandwidth, or one per feature.
+
+        Returns
+        -------
+        value : float
+        derivative : ndarray
+            By the bandwidth, of its shape.
+        """
+        h = np.asarray(h, dtype=np.float64)
+        self.n_evaluations += 1
+        samples = self.X - self._center  # before the scale: what differs is small
+        place, log_weight = self._place[:, None].astype(np.float64), np.log(self.weights)[:, None]
+        scale = np.atleast_1d(self._window.factor / h)
+        n_features = samples.shape[1]
+        expression, variables = _exponent(self._window, n_features, len(scale))
+        value, slope = compiled(expression, variables, "LogSumExp").value_and_gradient(
+            samples, samples, scale, place, place, log_weight,
+            wrt=variables[2], grad_output=self.weights[:, None], backend=self._backend,
+        )  # fmt: skip
+        total = self.weights.sum()
+        axes = n_features if h.ndim == 0 else 1  # features that each bandwidth scales
+        log_mass = self._window.log_mass(n_features) + axes * np.log(h).sum()
+        likelihood = self.weights @ (value[:, 0] - np.log(self._others)) - total * log_mass
+        return float(likelihood), (-slope.reshape(h.shape) * self._window.factor / h - total * axes) / h
+
+
+def _exponent(window: Window, n_features: int, n_scales: int) -> tuple[Expression, tuple[Variable, ...]]:
+    """Return the logarithm of a term of the leave-one-out sum, and its variables."""
+    x, y, scale = Variable(0, n_features, I), Variable(1, n_features, J), Variable(2, n_scales, P)
+    place_x, place_y, log_weight = Variable(3, 1, I), Variable(4, 1, J), Variable(5, 1, J)
+    left_out = ops.Equal.build(place_x, place_y)
+    expression = window.exponent(x * scale, y * scale) + (log_weight - _FAR * left_out)
+    return expression, (x, y, scale, place_x, place_y, log_weight)
+
+
+class Search(NamedTuple):
+    """What a search has found."""
+
+    bandwidth: np.ndarray  # () or (n_features,)
+    value: float  # the log-likelihood
+    n_iterations: int
+
+
+def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
+    """Return the bandwidths of the largest leave-one-out likelihood.
+
+    L-BFGS-B over their logarithms, from the best of a few multiples of Silverman's rule.
+
+    Parameters
+    ----------
+    likelihood : LeaveOneOut
+    per_feature : bool
+        Whether each feature has its own.
+
+    Raises
+    ------
+    ValueError
+        If a feature that has its own bandwidth is constant.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the search ends at its bound, as with a feature of few different values, whose likelihood has no bound, or has
+        not converged.
+    """
+    samples, weights = likelihood.X, likelihood.weights
+    n_features, total = samples.shape[1], weights.sum()
+    variances = np.average(np.square(samples - likelihood._center), axis=0, weights=weights)
+    if per_feature and (samples == samples[0]).all(axis=0).any():
+        raise ValueError(
+            "a constant feature has no bandwidth of its own: found "
+            f"{np.flatnonzero((samples == samples[0]).all(axis=0)).tolist()}, remove them, or choose bandwidth='cv'"
+        )
+    rule = silverman(effective_size(weights, len(weights)), n_features) / likelihood._window.deviation(n_features)
+    rule = np.log(rule * np.sqrt(variances if per_feature else variances.mean()))
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        h = np.exp(theta if per_feature else theta[0])
+        value, derivative = likelihood(h)
+        return -value / total, -np.atleast_1d(derivative * h) / total
+
+    start = min((np.atleast_1d(rule + math.log(factor)) for factor in _STARTS), key=lambda theta: loss(theta)[0])
+    low, high = (np.atleast_1d(rule + math.log(end)) for end in _RANGE)
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=np.column_stack((low, high)),
+        options={"ftol": 1e-13, "gtol": 1e-7, "maxiter": 200},
+    )  # fmt: skip
+    ends = np.flatnonzero((found.x <= low) | (found.x >= high))
+    if len(ends):
+        where = f" of feature {', '.join(map(str, ends))}" if per_feature else ""
+        warnings.warn(
+            f"the leave-one-out likelihood still grows where the search for the bandwidth{where} ends: values that "
+            "repeat often make the narrowest window the best",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    elif not found.success and np.abs(found.jac).max() > 1e-4:
+        # Near the maximum the line search may fail by rounding alone.
+        warnings.warn(
+            f"the search for the bandwidth has not converged: {found.message}", ConvergenceWarning, stacklevel=3
+        )
+    return Search(np.exp(found.x if per_feature else found.x[0]), -float(found.fun) * float(total), int(found.nit))

@@ -1,0 +1,636 @@
+"""KernelDensity: log densities of windows on samples."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from sklearn.base import DensityMixin, _fit_context
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skkeops.formula import operations as ops
+from skkeops.formula.expression import Constant, Expression, I, J, P, Variable
+
+from .bandwidth import LeaveOneOut, best_bandwidth, effective_size, scott, silverman
+from .base import KernelEstimator
+from .namespaces import check_namespace, floats, like, to_numpy
+from .reduction import PairReduction, compiled
+from .rows import over_rows
+from .windows import WINDOWS, TailedWindow, Window, get_window
+
+__all__ = ["KernelDensity"]
+
+_EUCLIDEAN = ("euclidean", "l2")
+_MINKOWSKI = ("minkowski", "p")  # Euclidean with p=2
+
+
+class KernelDensity(DensityMixin, KernelEstimator):
+    r"""Kernel density estimation, exact, with gradients, and with a bandwidth that can be learned.
+
+    .. math:: \hat f(x) = \frac{1}{\sum_j w_j} \sum_j w_j \, \frac{k(\|x - x'_j\| / h)}{Z_k \, h^d}
+
+    for reference samples x'_j with weights w_j in d dimensions, a window k and a bandwidth h. It replaces
+    `sklearn.neighbors.KernelDensity`: the same parameters, and the same results where those are right. All pairs are
+    summed up, in log space, so that there are no tolerances.
+
+    ============== ===================================
+    window         k(r)
+    ============== ===================================
+    gaussian       ``exp(-r^2 / 2)``
+    tophat         1 for r < 1
+    epanechnikov   ``1 - r^2`` for r < 1
+    exponential    ``exp(-r)``
+    linear         ``1 - r`` for r < 1
+    cosine         ``cos(pi r / 2)`` for r < 1
+    ============== ===================================
+
+    Parameters
+    ----------
+    bandwidth : float, array-like of shape (n_features,) or {"scott", "silverman", "cv", "cv_ard"}, default=1.0
+        The bandwidth h, positive; one per feature; a rule of thumb, which does not look at the scale of the data (see
+        `scaling`); or that of the largest leave-one-out likelihood, one for all features ("cv") or one for each
+        ("cv_ard"). Learning takes a window without an end, "gaussian" or "exponential".
+    algorithm : {"auto", "kd_tree", "ball_tree"}, default="auto"
+        Without effect: there is no tree.
+    kernel : {"gaussian", "tophat", "epanechnikov", "exponential", "linear", "cosine"}, default="gaussian"
+        The window.
+    metric : str, default="euclidean"
+        The distance: Euclidean. scikit-learn's others have windows whose mass is not known.
+    atol, rtol : float, default=0
+        Without effect: results are exact.
+    breadth_first : bool, default=True
+        Without effect.
+    leaf_size : int, default=40
+        Without effect.
+    metric_params : dict, default=None
+        Nothing, or ``{"p": 2}`` for ``metric="minkowski"``.
+    scaling : {None, "std", "covariance"}, default=None
+        What the bandwidth multiplies: None for 1, "std" for the standard deviation of each feature, "covariance" for a
+        square root of the covariance of the features. With "covariance" and ``bandwidth="scott"`` the estimate is that
+        of `scipy.stats.gaussian_kde`.
+    backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
+        Where to compute; "auto" follows the arrays.
+    n_jobs : int, default=None
+        joblib's number of jobs, for blocks of queries. One job uses all cores already: more are for clusters.
+    verbose : int, default=0
+        Whether to show a progress bar (tqdm) when the evaluation of queries lasts.
+
+    Attributes
+    ----------
+    bandwidth_ : float or ndarray of shape (n_features,)
+        The bandwidth, in units of the scaling.
+    X_fit_ : ndarray of shape (n_samples, n_features)
+        The reference samples.
+    sample_weight_fit_ : ndarray of shape (n_samples,) or None
+        The weights w_j.
+    scale_ : ndarray of shape (n_features,)
+        The standard deviations, for ``scaling="std"``.
+    covariance_ : ndarray of shape (n_features, n_features)
+        The covariance, for ``scaling="covariance"``.
+    leave_one_out_score_ : float
+        The leave-one-out log-likelihood of the reference samples, if the bandwidth was learned.
+    n_iter_, n_evaluations_ : int
+        How many steps the search took, and how often it computed the likelihood, if the bandwidth was learned.
+    n_features_in_ : int
+        The number of columns of the reference samples.
+    feature_names_in_ : ndarray of str
+        Their names, if they had any.
+
+    See Also
+    --------
+    KernelLogSumExp : The logarithm of a sum of exponentials, without the normaliser.
+    sklearn.neighbors.KernelDensity : The same on trees, with tolerances.
+    skkeops.estimators.bandwidth.LeaveOneOut : The leave-one-out likelihood as a function of the bandwidth.
+
+    Notes
+    -----
+    float32 samples give float32 log densities; a bandwidth is learned in float64. The number of jobs and of threads does
+    not change a bit.
+
+    Leaving one sample out leaves out all samples at its place: see `skkeops.estimators.bandwidth.LeaveOneOut`.
+
+    With weights and a scaling, the rules of thumb take Kish's effective number of samples, like SciPy; without a scaling
+    the number of samples, like scikit-learn.
+
+    Different from scikit-learn: far from the samples the trees can be wrong by tens of nats even with their default
+    tolerances of zero; and the mass of their cosine window is not 1 in even dimensions.
+
+    References
+    ----------
+    B. W. Silverman, "Density Estimation for Statistics and Data Analysis", Chapman and Hall, 1986.
+
+    D. W. Scott, "Multivariate Density Estimation: Theory, Practice, and Visualization", Wiley, 1992.
+
+    R. P. W. Duin, "On the choice of smoothing parameters for Parzen estimators of probability density functions", IEEE
+    Transactions on Computers C-25, 1976.
+
+    L. Kish, "Survey Sampling", Wiley, 1965.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkeops import KernelDensity
+    >>> X = np.array([[0.0], [1.0], [3.0]])
+    >>> density = KernelDensity(kernel="epanechnikov", bandwidth=2.0).fit(X)
+    >>> density.score_samples([[1.0], [9.0]]).round(4)
+    array([-1.5198,    -inf])
+    >>> density.gradient([[0.75]], wrt="X").round(4)
+    array([[-0.1356]])
+
+    The bandwidth of the largest leave-one-out likelihood:
+
+    >>> learned = KernelDensity(bandwidth="cv").fit(X)
+    >>> round(learned.bandwidth_, 3), round(learned.leave_one_out_score_, 3)
+    (1.902, -6.395)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "bandwidth": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"scott", "silverman", "cv", "cv_ard"}),
+            "array-like",
+        ],
+        "algorithm": [StrOptions({"auto", "kd_tree", "ball_tree"})],
+        "kernel": [StrOptions(set(WINDOWS))],
+        "metric": [str],
+        "atol": [Interval(Real, 0, None, closed="left")],
+        "rtol": [Interval(Real, 0, None, closed="left")],
+        "breadth_first": ["boolean"],
+        "leaf_size": [Interval(Integral, 1, None, closed="left")],
+        "metric_params": [None, dict],
+        "scaling": [StrOptions({"std", "covariance"}), None],
+        **KernelEstimator._shared_constraints,
+    }
+    _own_gradient_names = ("sample_weight", "bandwidth")
+    _n_outputs = 1
+
+    def __init__(
+        self,
+        *,
+        bandwidth=1.0,
+        algorithm="auto",
+        kernel="gaussian",
+        metric="euclidean",
+        atol=0,
+        rtol=0,
+        breadth_first=True,
+        leaf_size=40,
+        metric_params=None,
+        scaling=None,
+        backend="auto",
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.bandwidth = bandwidth
+        self.algorithm = algorithm
+        self.kernel = kernel
+        self.metric = metric
+        self.atol = atol
+        self.rtol = rtol
+        self.breadth_first = breadth_first
+        self.leaf_size = leaf_size
+        self.metric_params = metric_params
+        self.scaling = scaling
+        self.backend = backend
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):  # noqa: N803
+        """Keep the reference samples, and find the bandwidth.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The reference samples x'_j.
+        y : Ignored
+            For Pipelines.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The weights w_j, not negative, not all zero; 1 by default.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the samples make no sense: a bandwidth that is not positive, another distance, no scale to
+            be found in the samples, or a bandwidth to be learned for a window that ends.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the bandwidth is to be learned and the likelihood has no maximum in reach.
+        """
+        self._check_distance()
+        X = self._fit_samples(X)
+        weights = self._fit_weights(sample_weight, X, non_negative=True)
+        bandwidth = self._given_bandwidth(X.shape[1])
+        samples, w = to_numpy(X), None if weights is None else to_numpy(weights).astype(np.float64)
+        scaling = _scaling(self.scaling, samples, w)
+        search = None
+        if bandwidth is None and self.bandwidth in ("cv", "cv_ard"):
+            center = np.average(samples, axis=0, weights=w, keepdims=True).astype(np.float64)
+            points = _Space(center, scaling).enter(samples.astype(np.float64))
+            likelihood = LeaveOneOut(points, w, self.kernel, self.backend)
+            search = best_bandwidth(likelihood, per_feature=self.bandwidth == "cv_ard")
+            bandwidth = search.bandwidth if search.bandwidth.ndim else float(search.bandwidth)
+        elif bandwidth is None:
+            n = len(samples) if self.scaling is None else effective_size(w, len(samples))
+            bandwidth = {"scott": scott, "silverman": silverman}[self.bandwidth](n, X.shape[1])
+
+        # A fit that fails leaves what was fitted before.
+        for name in ("scale_", "covariance_", "leave_one_out_score_", "n_iter_", "n_evaluations_"):
+            vars(self).pop(name, None)
+        if self.scaling is not None:
+            setattr(self, "scale_" if self.scaling == "std" else "covariance_", like(scaling.astype(samples.dtype), X))
+        if search is not None:
+            self.leave_one_out_score_ = search.value
+            self.n_iter_ = search.n_iterations
+            self.n_evaluations_ = likelihood.n_evaluations
+        self.bandwidth_ = like(bandwidth.astype(samples.dtype), X) if np.ndim(bandwidth) else bandwidth
+        self.X_fit_ = X
+        self.sample_weight_fit_ = weights
+        return self
+
+    def score_samples(self, X):  # noqa: N803
+        """Return the log densities of queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            The queries. A Dask array gives a lazy Dask array.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,)
+            -inf where no sample is within the bandwidth.
+        """
+        lazy = self._lazy(X, "score_samples", None)
+        if lazy is not None:
+            return lazy
+        X = self._check_queries(X, "score_samples")
+        x = to_numpy(X)
+        pairs = self._pairs(x.dtype)
+        sums = over_rows(
+            pairs.reduction, pairs.space.enter(x), self.backend, self.n_jobs, self.verbose, "KernelDensity"
+        )
+        return like((pairs.log(sums[:, 0]) - pairs.log_mass).astype(x.dtype), X)
+
+    def score(self, X, y=None):  # noqa: N803
+        """Return the log-likelihood of queries, the sum of their log densities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            The queries.
+        y : Ignored
+            For model selection.
+
+        Returns
+        -------
+        float
+        """
+        return float(np.sum(to_numpy(self.score_samples(X)), dtype=np.float64))
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw random samples from the estimated density.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState instance or None, default=None
+            The random numbers. For the windows that scikit-learn can draw from, the same seed gives its samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=0)
+        rng = check_random_state(random_state)
+        samples = to_numpy(self.X_fit_)
+        u = rng.uniform(size=n_samples)
+        if self.sample_weight_fit_ is None:
+            chosen = (u * len(samples)).astype(np.int64)
+        else:
+            steps = np.cumsum(to_numpy(self.sample_weight_fit_), dtype=np.float64)
+            # Rounding must not choose the last sample if it weighs nothing.
+            chosen = np.searchsorted(steps, np.minimum(u * steps[-1], np.nextafter(steps[-1], 0)), side="right")
+        noise = get_window(self.kernel).noise(n_samples, samples.shape[1], rng) * to_numpy(self.bandwidth_)
+        drawn = samples[chosen] + self._space(np.float64).spread(noise)
+        return like(drawn.astype(samples.dtype), self.X_fit_)
+
+    def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
+        """Return the gradient of ``(score_samples(X) * grad_output).sum()``.
+
+        What the fit has found in the samples, the bandwidth and the scale, stands still. Queries with the density zero
+        have the gradient zero.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            The queries.
+        grad_output : array-like of shape (n_queries,), default=None
+            The gradient by the log densities; ones by default.
+        wrt : str or tuple of str, default="X"
+            ``"X"`` (the queries), ``"X_fit"`` (the reference samples), ``"sample_weight"`` or ``"bandwidth"``.
+
+        Returns
+        -------
+        ndarray, float, or tuple of them
+            In the shape of what the name stands for.
+        """
+        return self._gradient(X, grad_output, wrt, "gradient")
+
+    # Parameters
+
+    def _check_distance(self) -> None:
+        params = dict(self.metric_params or {})
+        p = params.pop("p", 2) if self.metric in _MINKOWSKI else 2
+        if self.metric not in (*_EUCLIDEAN, *_MINKOWSKI) or p != 2:
+            raise ValueError(
+                f"{type(self).__name__} knows the mass of its windows for the Euclidean distance only: found metric="
+                f"{self.metric!r}, metric_params={self.metric_params!r}; expected 'euclidean'"
+            )
+        if params:
+            raise ValueError(f"the metric {self.metric!r} has no such parameters: found metric_params={params!r}")
+
+    def _given_bandwidth(self, n_features: int) -> float | np.ndarray | None:
+        """Return the bandwidth as a number or one per feature, None if it is to be found."""
+        if isinstance(self.bandwidth, str):
+            if self.bandwidth == "cv_ard" and self.scaling == "covariance":
+                raise ValueError(
+                    "bandwidth='cv_ard' has one bandwidth per feature, and scaling='covariance' mixes the features: "
+                    "expected bandwidth='cv', or another scaling"
+                )
+            return None
+        words = f"The 'bandwidth' parameter of {type(self).__name__} must be"
+        if np.ndim(self.bandwidth) == 0:
+            if not math.isfinite(self.bandwidth):
+                raise InvalidParameterError(f"{words} finite. Got {self.bandwidth!r} instead.")
+            return float(self.bandwidth)
+        try:
+            h = np.array(to_numpy(self.bandwidth) if hasattr(self.bandwidth, "shape") else self.bandwidth, dtype=float)
+        except (TypeError, ValueError):
+            h = np.empty(())
+        if h.shape != (n_features,) or not ((h > 0) & (h < np.inf)).all():
+            raise InvalidParameterError(
+                f"{words} a float in the range (0.0, inf), or an array of {n_features} of them, one per feature. Got "
+                f"{self.bandwidth!r} instead."
+            )
+        if self.scaling == "covariance":
+            raise ValueError(
+                "bandwidths per feature and scaling='covariance', which mixes the features, exclude each other: "
+                "expected one bandwidth, or another scaling"
+            )
+        return h
+
+    # Pairs
+
+    def _check_queries(self, X: Any, method: str) -> Any:  # noqa: N803
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=floats(X))
+        check_namespace(X, self, attribute="X_fit_", method=method)
+        return X
+
+    def _space(self, dtype: Any) -> _Space:
+        """Return the coordinates in which distances are measured."""
+        window, h = get_window(self.kernel), self.bandwidth_
+        scaling = getattr(self, "scale_", None)
+        scaling = getattr(self, "covariance_", None) if scaling is None else scaling
+        if scaling is None and not np.ndim(h) and not isinstance(window, TailedWindow):
+            # Whether a sample is within the bandwidth is decided by the numbers as they are.
+            return _Space(None, None)
+        center = to_numpy(self.X_fit_).mean(axis=0, keepdims=True, dtype=np.float64).astype(dtype)
+        return _Space(center, None if scaling is None else to_numpy(scaling))
+
+    def _pairs(self, dtype: np.dtype) -> _Pairs:
+        """Return the sums over the reference samples as a function of the queries."""
+        window = get_window(self.kernel)
+        samples, h = to_numpy(self.X_fit_), to_numpy(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
+        n_samples, n_features = samples.shape
+        dtype = np.result_type(dtype, samples.dtype)
+        space = self._space(dtype)
+        weights = None
+        if self.sample_weight_fit_ is not None:
+            weights = to_numpy(self.sample_weight_fit_).astype(np.float64)
+            weights /= weights.max()
+        tailed = isinstance(window, TailedWindow)
+        terms = _terms(window, n_features, np.ndim(h) > 0, weights is not None)
+        if tailed or np.ndim(h):
+            parameter = (window.factor if tailed else 1.0) / np.atleast_1d(h)
+        else:
+            parameter = np.atleast_1d(window.limit(h, dtype))
+        arrays = [space.enter(samples), parameter.astype(dtype)]
+        if weights is not None:
+            with np.errstate(divide="ignore"):
+                arrays.append((np.log(weights) if tailed else weights).astype(dtype)[:, None])
+        log_mass = math.log(n_samples if weights is None else weights.sum()) + window.log_mass(n_features)
+        log_mass += space.log_volume + (np.log(h).sum() if np.ndim(h) else n_features * math.log(h))
+        if not tailed and not np.ndim(h):
+            log_mass += window.degree * math.log(h)
+        reduction = PairReduction(terms.weighted, terms.variables, arrays, "LogSumExp" if tailed else "Sum")
+        return _Pairs(window, space, terms, reduction, weights, float(log_mass))
+
+    # Gradients
+
+    def _gradient_names(self) -> list[str]:
+        return ["X", "X_fit", *self._own_gradient_names]
+
+    def _gradients(self, x, e, names):
+        pairs = self._pairs(x.dtype)
+        z = pairs.space.enter(x)
+        sums = pairs.reduction(z, self.backend)
+        # Of the logarithm by the sum; there is none without support.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            alive = np.isfinite(sums) if pairs.tailed else sums > 0
+            e = np.where(alive, e, 0)
+            inner = e if pairs.tailed else np.where(alive, e / sums, 0).astype(sums.dtype)
+        total = float(e.sum(dtype=np.float64))
+        variables = dict(zip(("X", "X_fit", "bandwidth"), pairs.terms.variables, strict=False))
+        wanted = [name for name in variables if name in names]
+        found = {}
+        if wanted:
+            gradients = pairs.reduction.function.gradient(
+                z, *pairs.reduction.arrays, wrt=tuple(variables[name] for name in wanted), grad_output=inner,
+                output=sums if pairs.tailed else None, backend=self.backend,
+            )  # fmt: skip
+            found = dict(zip(wanted, gradients, strict=True))
+        for name in ("X", "X_fit"):
+            if name in found:
+                found[name] = pairs.space.pull(found[name])
+        if "bandwidth" in found:
+            found["bandwidth"] = self._bandwidth_gradient(pairs, found["bandwidth"].astype(np.float64), total)
+        if "sample_weight" in names:
+            found["sample_weight"] = self._weight_gradient(pairs, z, sums, inner, total)
+        return found
+
+    def _bandwidth_gradient(self, pairs: _Pairs, by_parameter: np.ndarray, total: float) -> Any:
+        """Return the gradient by the bandwidth, from that of the sums by the parameter of the formula."""
+        window, n_features = pairs.window, self.n_features_in_
+        h = to_numpy(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
+        if np.ndim(h):
+            factor = window.factor if pairs.tailed else 1.0
+            return (-by_parameter * factor / h - total) / h
+        if pairs.tailed:
+            return (-float(by_parameter[0]) * window.factor / h - total * n_features) / h
+        slope = float(by_parameter[0]) * (2 * h if window.squared else 1.0)
+        return slope - total * (n_features + window.degree) / h
+
+    def _weight_gradient(self, pairs: _Pairs, z, sums, inner, total: float) -> np.ndarray:
+        """Return the gradient by the weights, some of which may be zero."""
+        terms = pairs.terms
+        sizes = len(terms.plain)
+        factor = Variable(sizes, 1, I)
+        arrays = [z, *pairs.reduction.arrays[: sizes - 1], inner]
+        if pairs.tailed:
+            shift = Variable(sizes + 1, 1, I)
+            expression = ops.Exp.build(terms.unweighted - shift) * factor
+            variables = (*terms.plain, factor, shift)
+            arrays.append(np.where(np.isfinite(sums), sums, np.inf).astype(sums.dtype))
+        else:
+            expression, variables = terms.unweighted * factor, (*terms.plain, factor)
+        by_scaled = compiled(expression, variables, "Sum", 0)(*arrays, backend=self.backend)[:, 0]
+        if pairs.weights is None:
+            return by_scaled - total / len(by_scaled)
+        largest = float(to_numpy(self.sample_weight_fit_).max())
+        return ((by_scaled - total / pairs.weights.sum()) / largest).astype(by_scaled.dtype)
+
+
+class _Terms(NamedTuple):
+    """The formula of a pair: without the weights, and with them."""
+
+    unweighted: Expression
+    plain: tuple[Variable, ...]
+    weighted: Expression
+    variables: tuple[Variable, ...]
+
+
+@lru_cache(maxsize=256)
+def _terms(window: Window, n_features: int, per_feature: bool, with_weights: bool) -> _Terms:
+    """Return the formula of a pair; bandwidths are a variable of it."""
+    x, y = Variable(0, n_features, I), Variable(1, n_features, J)
+    parameter, weight = Variable(2, n_features if per_feature else 1, P), Variable(3, 1, J)
+    plain = (x, y, parameter)
+    if isinstance(window, TailedWindow):
+        unweighted = window.exponent(x * parameter, y * parameter)
+        weighted = unweighted + weight
+    else:
+        limit: Expression = Constant(1) if per_feature else parameter
+        difference = x * parameter - y * parameter if per_feature else x - y
+        unweighted = window.value(ops.SqNorm2(difference) if window.squared else ops.Norm2(difference), limit)
+        weighted = unweighted * weight
+    return _Terms(unweighted, plain, *((weighted, (*plain, weight)) if with_weights else (unweighted, plain)))
+
+
+class _Space:
+    """Coordinates ``z = L^-1 (x - m)`` in which the windows are round.
+
+    Parameters
+    ----------
+    center : ndarray of shape (1, n_features) or None
+        The point m. Coordinates about it are small: they round less when they are scaled.
+    scaling : ndarray of shape (n_features,), or (n_features, n_features), or None
+        The diagonal of L; or the covariance ``L L^T``.
+    """
+
+    def __init__(self, center: np.ndarray | None, scaling: np.ndarray | None):
+        self.center = center
+        self.diagonal = self.lower = None
+        if scaling is not None and scaling.ndim == 1:
+            self.diagonal = scaling
+        elif scaling is not None:
+            self.lower = np.linalg.cholesky(scaling.astype(np.float64))
+
+    def enter(self, x: np.ndarray) -> np.ndarray:
+        """Return the coordinates of points."""
+        if self.center is None:
+            return x
+        # In the dtype of the center: the same one for queries and reference samples.
+        z = x.astype(self.center.dtype) - self.center
+        if self.diagonal is not None:
+            return z / self.diagonal.astype(z.dtype)
+        if self.lower is not None:
+            return np.ascontiguousarray(solve_triangular(self.lower, z.T, lower=True).T, dtype=z.dtype)
+        return z
+
+    def spread(self, z: np.ndarray) -> np.ndarray:
+        """Return differences of points from those of coordinates."""
+        if self.diagonal is not None:
+            return z * self.diagonal
+        return z if self.lower is None else z @ self.lower.T
+
+    def pull(self, gradient: np.ndarray) -> np.ndarray:
+        """Return a gradient by points from one by coordinates."""
+        if self.diagonal is not None:
+            return gradient / self.diagonal.astype(gradient.dtype)
+        if self.lower is not None:
+            return solve_triangular(self.lower, gradient.T, lower=True, trans="T").T.astype(gradient.dtype)
+        return gradient
+
+    @property
+    def log_volume(self) -> float:
+        """The logarithm of the volume of the unit cube of coordinates."""
+        if self.diagonal is not None:
+            return float(np.log(self.diagonal.astype(np.float64)).sum())
+        return 0.0 if self.lower is None else float(np.log(np.diag(self.lower)).sum())
+
+
+class _Pairs(NamedTuple):
+    """The sums over the reference samples, and what makes densities of them."""
+
+    window: Window
+    space: _Space
+    terms: _Terms
+    reduction: PairReduction
+    weights: np.ndarray | None  # the largest is 1
+    log_mass: float
+
+    @property
+    def tailed(self) -> bool:
+        """Whether the sums are logarithms already."""
+        return isinstance(self.window, TailedWindow)
+
+    def log(self, sums: np.ndarray) -> np.ndarray:
+        """Return the logarithms of the sums, in float64."""
+        if self.tailed:
+            return sums.astype(np.float64)
+        with np.errstate(divide="ignore"):
+            return np.log(sums, dtype=np.float64)
+
+
+def _scaling(name: str | None, samples: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+    """Return the standard deviations of the features, or their covariance, in float64."""
+    if name is None:
+        return None
+    if len(samples) < 2:
+        raise ValueError(f"scaling={name!r} measures the spread of the samples: found n_samples={len(samples)}")
+    covariance = np.cov(samples.astype(np.float64), rowvar=False, aweights=weights).reshape(2 * samples.shape[1:])
+    # A constant feature has the variance of its rounding, or none.
+    constant = (samples == samples[0] if weights is None else samples[weights > 0] == samples[weights > 0][0]).all(axis=0)
+    if constant.any() or not (np.diag(covariance) > 0).all():
+        raise ValueError(
+            f"scaling={name!r} divides by the standard deviation of each feature, which is zero for the features "
+            f"{np.flatnonzero(constant | ~(np.diag(covariance) > 0)).tolist()}: remove them, or choose scaling=None"
+        )
+    deviations = np.sqrt(np.diag(covariance))
+    if name == "std":
+        return deviations
+    correlation = covariance / np.outer(deviations, deviations)
+    smallest = np.linalg.eigvalsh(correlation)[0]
+    if not smallest > 4 * len(covariance) * np.finfo(samples.dtype).eps:
+        raise ValueError(
+            "scaling='covariance' inverts the covariance of the features, which is singular: features depend linearly on "
+            f"each other, or there are too few samples ({len(samples)} for {len(covariance)} features); project them "
+            "first, as PCA does, or choose scaling='std'"
+        )
+    return covariance

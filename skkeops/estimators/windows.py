@@ -1,0 +1,214 @@
+"""The windows of density estimates: formula, normaliser in any dimension, and random numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import gammainc, gammaln
+
+from skkeops.formula import operations as ops
+from skkeops.formula.expression import Expression
+
+__all__ = ["WINDOWS", "CompactWindow", "TailedWindow", "Window", "get_window"]
+
+
+def log_ball(dim: int) -> float:
+    """Return the logarithm of the volume of the unit ball."""
+    return 0.5 * dim * math.log(math.pi) - float(gammaln(0.5 * dim + 1))
+
+
+def squared_limit(h: np.floating) -> np.floating:
+    """Return the number with: the rounded root of s is below h if, and only if, s is below that number.
+
+    Comparing squares with it is as fast as with ``h * h``, and decides as scikit-learn does, who compares distances.
+    """
+    zero, infinity = h.dtype.type(0), h.dtype.type(np.inf)
+    with np.errstate(over="ignore", under="ignore"):
+        limit = h * h
+        while np.sqrt(limit) >= h:
+            limit = np.nextafter(limit, zero)
+        while np.sqrt(limit) < h:
+            limit = np.nextafter(limit, infinity)
+    return limit
+
+
+class Window:
+    """A function k(r) of the distance in units of the bandwidth, with k(0) = 1."""
+
+    name: ClassVar[str]
+
+    def log_mass(self, dim: int) -> float:
+        """Return the logarithm of the integral of the window over all space, for the bandwidth 1."""
+        raise NotImplementedError
+
+    def radii(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
+        """Return random distances, with the density r^(dim - 1) k(r) but for a factor."""
+        raise NotImplementedError
+
+    def noise(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
+        """Return random points of the window of bandwidth 1, of shape (size, dim)."""
+        directions = rng.normal(size=(size, dim))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        return directions * self.radii(size, dim, rng)[:, None]
+
+
+class TailedWindow(Window):
+    """A window that is positive everywhere: the exponential of an exponent."""
+
+    factor: ClassVar[float] = 1.0  # of the coordinates in units of the bandwidth, for `exponent`
+
+    def exponent(self, x: Expression, y: Expression) -> Expression:
+        """Return the logarithm of the window between two samples, whose coordinates are in units of the bandwidth and
+        multiplied by `factor`."""
+        raise NotImplementedError
+
+    def deviation(self, dim: int) -> float:
+        """Return the standard deviation of each coordinate, for the bandwidth 1."""
+        raise NotImplementedError
+
+
+class CompactWindow(Window):
+    """A window that is zero at and beyond the bandwidth."""
+
+    degree: ClassVar[int] = 0
+    squared: ClassVar[bool] = False  # whether `value` takes the squares of the distance and of the bandwidth
+
+    def value(self, distance: Expression, h: Expression) -> Expression:
+        """Return the window at a distance, times ``h**degree``: a quotient that rounds must not decide whether a sample
+        is within the bandwidth."""
+        raise NotImplementedError
+
+    def limit(self, h: float, dtype: np.dtype) -> np.floating:
+        """Return the bandwidth as `value` takes it."""
+        h = np.dtype(dtype).type(h)
+        return squared_limit(h) if self.squared else h
+
+
+class Gaussian(TailedWindow):
+    """``exp(-r^2 / 2)``."""
+
+    name = "gaussian"
+    factor = math.sqrt(0.5)
+
+    def exponent(self, x, y):
+        return -ops.SqDist(x, y)
+
+    def deviation(self, dim):
+        return 1.0
+
+    def log_mass(self, dim):
+        return 0.5 * dim * math.log(2 * math.pi)
+
+    def noise(self, size, dim, rng):
+        return rng.normal(size=(size, dim))
+
+
+class Exponential(TailedWindow):
+    """``exp(-r)``."""
+
+    name = "exponential"
+
+    def exponent(self, x, y):
+        return -ops.Norm2(x - y)
+
+    def deviation(self, dim):
+        return math.sqrt(dim + 1)
+
+    def log_mass(self, dim):
+        return math.log(dim) + log_ball(dim) + float(gammaln(dim))
+
+    def radii(self, size, dim, rng):
+        return rng.gamma(dim, size=size)
+
+
+class Tophat(CompactWindow):
+    """1 for r < 1."""
+
+    name = "tophat"
+    squared = True
+
+    def value(self, distance, h):
+        return distance < h
+
+    def log_mass(self, dim):
+        return log_ball(dim)
+
+    def noise(self, size, dim, rng):
+        # The radius comes from that of the normal vector, as in scikit-learn: the same seed gives the same samples.
+        x = rng.normal(size=(size, dim))
+        square = np.einsum("ij,ij->i", x, x)
+        return x * (gammainc(0.5 * dim, 0.5 * square) ** (1 / dim) / np.sqrt(square))[:, None]
+
+
+class Epanechnikov(CompactWindow):
+    """``1 - r^2`` for r < 1."""
+
+    name = "epanechnikov"
+    degree = 2
+    squared = True
+
+    def value(self, distance, h):
+        return ops.ReLU.build(h - distance)
+
+    def log_mass(self, dim):
+        return math.log(2 / (dim + 2)) + log_ball(dim)
+
+    def radii(self, size, dim, rng):
+        return np.sqrt(rng.beta(0.5 * dim, 2, size=size))
+
+
+class Linear(CompactWindow):
+    """``1 - r`` for r < 1."""
+
+    name = "linear"
+    degree = 1
+
+    def value(self, distance, h):
+        return ops.ReLU.build(h - distance)
+
+    def log_mass(self, dim):
+        return -math.log(dim + 1) + log_ball(dim)
+
+    def radii(self, size, dim, rng):
+        return rng.beta(dim, 2, size=size)
+
+
+class Cosine(CompactWindow):
+    """``cos(pi r / 2)`` for r < 1."""
+
+    name = "cosine"
+
+    def value(self, distance, h):
+        return (distance < h) * ops.Cos.build(distance * (0.5 * math.pi / h))
+
+    def log_mass(self, dim):
+        # The window is pi/2 (1 - r) times sin(t)/t with t = pi/2 (1 - r). Under the beta law of r in the linear window the
+        # Taylor series of sin(t)/t has the mean below: alternating, its terms fall at least fivefold, in any dimension.
+        # scikit-learn's recurrence forgets a boundary term in even dimensions, and cancels in large ones.
+        term, mean, k = 1.0, 1.0, dim + 2
+        while abs(term) > 1e-18:
+            term *= -((0.5 * math.pi) ** 2) / (k * (k + 1))
+            mean += term
+            k += 2
+        return math.log(0.5 * math.pi * mean / (dim + 1)) + log_ball(dim)
+
+    def radii(self, size, dim, rng):
+        # By rejection from the linear window, which times pi/2 is nowhere below this one; at least 2 of 3 are kept.
+        kept = np.empty(0)
+        while len(kept) < size:
+            r = rng.beta(dim, 2, size=2 * (size - len(kept)) + 8)
+            accepted = rng.uniform(size=len(r)) < np.sinc(0.5 * (1 - r))
+            kept = np.concatenate((kept, r[accepted]))
+        return kept[:size]
+
+
+WINDOWS: dict[str, Window] = {
+    window.name: window for window in (Gaussian(), Tophat(), Epanechnikov(), Exponential(), Linear(), Cosine())
+}
+
+
+def get_window(name: str) -> Window:
+    """Return a window by its name in scikit-learn."""
+    return WINDOWS[name]
