@@ -27,7 +27,7 @@ class TestValues:
     def test_matrix(self, case, n_features, anisotropic, dtype, rng):
         length = scale(n_features, anisotropic)
         kernel = case.make(length)
-        for rows, columns in ((1, 2), (7, 5)):
+        for rows, columns in ((1, 2), (3, 19), (17, 9)):
             X = samples(rng, rows, n_features, dtype, case.nonnegative)
             Y = samples(rng, columns, n_features, dtype, case.nonnegative)
             K = kernel(X, Y)
@@ -132,6 +132,12 @@ class TestWhite:
     def test_logarithm_between_samples(self, kernel):
         x = np.zeros((1, 1))
         assert log_matrix(kernel, x, x) == -math.inf
+
+
+    def test_nothing_is_left_of_it_in_a_logarithm(self):
+        alone = kernels.Gaussian().bind(2).log_expression
+        assert (kernels.Gaussian() + kernels.White()).bind(2).log_expression is alone
+        assert "noise_level" not in (kernels.White() + kernels.Gaussian()).log_formula()
 
 
 class TestInput:
