@@ -213,7 +213,7 @@ cdef class Program:
         """Working memory of one thread, in bytes."""
         return self.kept_level.scratch_bytes(&self.p, self.is_double)
 
-    def run(self, tuple arrays, int64_t n_out, int64_t n_reduced, int n_threads, progress=None):
+    def run(self, tuple arrays, int64_t n_out, int64_t n_reduced, int n_threads, progress=None, ranges=None):
         """The state of every output row.
 
         Parameters
@@ -224,6 +224,10 @@ cdef class Program:
         n_threads : int
         progress : callable, optional
             Called as ``progress(done, total)`` with numbers of pairs, between pieces of work.
+        ranges : tuple of three C-contiguous int64 arrays, optional
+            Only these blocks of pairs: output rows ``rows[b, 0]`` to ``rows[b, 1]`` with the reduced indices
+            ``reduced[k, 0]`` to ``reduced[k, 1]`` for k from ``slices[b - 1]`` (0 for the first block) to ``slices[b]``;
+            ``(rows (B, 2), slices (B,), reduced (R, 2))``. Rows must ascend and not overlap. Lane order 0 only.
 
         Returns
         -------
@@ -238,7 +242,9 @@ cdef class Program:
         cdef int64_t per_thread, size, w = self.p.width, const_bytes
         if n_out < 0 or n_reduced < 0:
             raise ValueError("sizes must not be negative")
-        if self.p.order == 1 and n_reduced > self.p.segment:
+        if ranges is not None:
+            ranges = self.check_ranges(ranges, n_out, n_reduced)
+        elif self.p.order == 1 and n_reduced > self.p.segment:
             raise ValueError(f"this program reduces at most {self.p.segment} points, got {n_reduced}")
         if self.p.fold == SKK_FOLD_SUM:
             result = (np.zeros((n_out, w)),)
@@ -265,7 +271,7 @@ cdef class Program:
             return result
         if n_out > (<int64_t>1 << 60) // n_reduced:
             raise ValueError(f"{n_out} x {n_reduced} pairs are more than 2^60")
-        if n_threads < 1 or n_out * n_reduced < SERIAL_PAIRS:
+        if n_threads < 1 or (ranges[3] if ranges is not None else n_out * n_reduced) < SERIAL_PAIRS:
             n_threads = 1
         per_thread = (self.kept_level.scratch_bytes(&self.p, self.is_double) + 255) // 64 * 64
         views = <skk_array *>malloc((self.n_variables + 1) * sizeof(skk_array))
@@ -284,7 +290,11 @@ cdef class Program:
             memcpy(consts, <char *>self.literals, const_bytes)
             call.arrays, call.n_out, call.n_red, call.consts = views, n_out, n_reduced, consts
             self.kept_level.consts(&self.p, views, consts, align(scratch), self.is_double)
-            self.schedule(&call, &state, scratch, per_thread, n_threads, progress)
+            if ranges is None:
+                self.schedule(&call, &state, scratch, per_thread, n_threads, progress)
+            else:
+                self.schedule_ranges(&call, &state, scratch, per_thread, n_threads, progress,
+                                     ranges[0], ranges[1], ranges[2], ranges[3])
         finally:
             free(views)
             free(consts)
@@ -328,6 +338,87 @@ cdef class Program:
                 views[k].data = cnp.PyArray_DATA(a)
         return 0
 
+    cdef tuple check_ranges(self, ranges, int64_t n_out, int64_t n_reduced):
+        """The three arrays, which stay inside of the output and of the reduced axis, and the number of pairs."""
+        cdef int64_t b, k, end = 0, last = 0, pairs = 0, reduced
+        cdef int64_t[:, ::1] rows, reds
+        cdef int64_t[::1] slices
+        if self.p.order != 0:
+            raise ValueError("ranges need a program of lane order 0")
+        rows, slices, reds = ranges
+        if rows.shape[1] != 2 or reds.shape[1] != 2 or slices.shape[0] != rows.shape[0]:
+            raise ValueError("ranges: expected shapes (B, 2), (B,) and (R, 2)")
+        for k in range(reds.shape[0]):
+            if not 0 <= reds[k, 0] <= reds[k, 1] <= n_reduced:
+                raise ValueError(f"ranges: [{reds[k, 0]}, {reds[k, 1]}) is not within [0, {n_reduced})")
+        for b in range(rows.shape[0]):
+            if not last <= rows[b, 0] <= rows[b, 1] <= n_out:
+                raise ValueError(f"ranges: rows [{rows[b, 0]}, {rows[b, 1]}) overlap, descend or exceed {n_out}")
+            if not end <= slices[b] <= reds.shape[0]:
+                raise ValueError(f"ranges: the slice up to {slices[b]} descends or exceeds {reds.shape[0]}")
+            reduced = 0
+            for k in range(end, slices[b]):
+                reduced += reds[k, 1] - reds[k, 0]
+            pairs += reduced * (rows[b, 1] - rows[b, 0])
+            last, end = rows[b, 1], slices[b]
+        return rows, slices, reds, pairs
+
+    cdef int schedule_ranges(self, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
+                             progress, int64_t[:, ::1] rows, int64_t[::1] slices, int64_t[:, ::1] reds,
+                             int64_t pairs) except -1:
+        """Blocks of pairs: a unit of work is a group of a block's rows with all its ranges, in their order."""
+        cdef int64_t n_units = 0, b, k, at, first, last, wave, done = 0, group = self.p.row_group
+        cdef int64_t (*units)[4]
+        cdef double start, seconds
+        for b in range(rows.shape[0]):
+            n_units += (rows[b, 1] - rows[b, 0] + group - 1) // group
+        units = <int64_t (*)[4]> malloc((n_units + 1) * sizeof(units[0]))  # row0, row1, first and last range
+        if units == NULL:
+            raise MemoryError("units")
+        try:
+            k = 0
+            for b in range(rows.shape[0]):
+                at = rows[b, 0]
+                while at < rows[b, 1]:
+                    units[k][0], units[k][1] = at, min(at + group, rows[b, 1])
+                    units[k][2], units[k][3] = (slices[b - 1] if b else 0), slices[b]
+                    k += 1
+                    at += group
+            first, wave = 0, 4 * n_threads
+            while first < n_units:
+                last = min(n_units, first + wave)
+                start = time.perf_counter()
+                if n_threads == 1:
+                    with nogil:
+                        for k in range(first, last):
+                            self.run_unit(call, state, units[k], reds, scratch)
+                else:
+                    for k in prange(first, last, nogil=True, num_threads=n_threads, schedule="dynamic", chunksize=1):
+                        self.run_unit(call, state, units[k], reds, <char *>scratch + threadid() * per_thread)
+                PyErr_CheckSignals()
+                if progress is not None:
+                    progress(<object>last * pairs // n_units, <object>pairs)
+                seconds = time.perf_counter() - start
+                if seconds < WAVE_SECONDS / 2:
+                    wave *= 4 if seconds < WAVE_SECONDS / 8 else 2
+                elif seconds > 2 * WAVE_SECONDS:
+                    wave = max(n_threads, wave // 2)
+                first = last
+        finally:
+            free(units)
+        return 0
+
+    cdef void run_unit(self, skk_call *call, skk_state *state, int64_t *unit, int64_t[:, ::1] reds,
+                       void *scratch) noexcept nogil:
+        cdef skk_task task
+        cdef int64_t k
+        task.row0, task.row1 = unit[0], unit[1]
+        self.at_row(state, &task.state, unit[0])
+        for k in range(unit[2], unit[3]):
+            task.red0, task.red1 = reds[k, 0], reds[k, 1]
+            if task.red0 < task.red1:
+                self.kept_level.task(&self.p, call, &task, scratch, self.is_double)
+
     cdef int schedule(self, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
                       progress) except -1:
         """Cut the work into tasks and run them in waves; signals and progress are looked after in between.
@@ -366,7 +457,8 @@ cdef class Program:
                 for k in range(n_groups):
                     tasks[k].row0 = k * group
                     tasks[k].row1 = min(n_out, (k + 1) * group)
-                    tasks[k].seg0, tasks[k].seg1 = seg, min(n_segments, seg + span)
+                    tasks[k].red0 = seg * self.p.segment
+                    tasks[k].red1 = min(n_red, (seg + span) * self.p.segment)
                     self.at_row(state, &tasks[k].state, tasks[k].row0)
                 first = 0
                 while first < n_groups:
@@ -374,7 +466,7 @@ cdef class Program:
                     start = time.perf_counter()
                     self.run_tasks(call, tasks, first, last, scratch, per_thread, n_threads)
                     PyErr_CheckSignals()
-                    done += (last - first) * (tasks[0].seg1 - seg)
+                    done += (last - first) * min(span, n_segments - seg)
                     if progress is not None:
                         progress(<object>min(done, total) * n_out * n_red // total, <object>n_out * n_red)
                     seconds = time.perf_counter() - start
@@ -414,7 +506,8 @@ cdef class Program:
                     n = min(wave, n_segments - seg)
                     for k in range(n):
                         tasks[k].row0, tasks[k].row1 = row, min(n_out, row + group)
-                        tasks[k].seg0, tasks[k].seg1 = seg + k, seg + k + 1
+                        tasks[k].red0 = (seg + k) * self.p.segment
+                        tasks[k].red1 = min(n_red, (seg + k + 1) * self.p.segment)
                         self.at_row(&parts, &tasks[k].state, k * group)
                     self.set_identity(&parts, wave * group)
                     self.run_tasks(call, tasks, 0, n, scratch, per_thread, n_threads)

@@ -100,9 +100,10 @@ typedef struct {
     const void *consts; /* const_planes x SKK_LANE_PAD, computed once a call */
 } skk_call;
 
-/* A piece of work that owns its outputs: output rows [row0, row1), canonical segments [seg0, seg1). */
+/* A piece of work that owns its outputs: output rows [row0, row1), reduced indices [red0, red1), taken in segments
+   from red0 on. */
 typedef struct {
-    int64_t row0, row1, seg0, seg1;
+    int64_t row0, row1, red0, red1;
     skk_state state; /* where row0's state is */
 } skk_task;
 

@@ -54,7 +54,7 @@ cdef extern from "tile_engine.h" nogil:
         const void *consts
 
     ctypedef struct skk_task:
-        int64_t row0, row1, seg0, seg1
+        int64_t row0, row1, red0, red1
         skk_state state
 
     ctypedef struct skk_level:

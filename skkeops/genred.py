@@ -18,6 +18,7 @@ from .declaration import declare
 from .derivatives import Derivatives, differentiate
 from .options import check_call_options, check_options, warn_deprecated
 from .outputs import Outputs, store
+from .ranges import Ranges, finalize
 
 
 class Genred:
@@ -166,7 +167,7 @@ class Genred:
         *args: Any,
         backend: str = "auto",
         device_id: int = -1,
-        ranges: None = None,
+        ranges: Any = None,
         out: Any = None,
         progress: Callable[[int, int], Any] | None = None,
     ) -> Any:
@@ -184,8 +185,10 @@ class Genred:
             dense NumPy, for checking.
         device_id : int, default=-1
             Accepted for compatibility.
-        ranges : None
-            Block-sparse ranges are not supported by this version.
+        ranges : sequence of six arrays of int, optional
+            Only some blocks of the pairs, as in KeOps: ``(ranges_i, slices_i, redranges_j, ranges_j, slices_j,
+            redranges_i)``; see `skkeops.cluster.from_matrix`. A row that meets no column gives what an empty axis would
+            (Sum: 0, LogSumExp: -inf); an index that no pair gave is -1.
         out : ndarray or tuple of ndarray, optional
             Where to write the result: of its shape and dtype; a tuple for a reduction that returns two
             arrays.
@@ -213,12 +216,17 @@ class Genred:
             program = self._programs[backend]
         except (KeyError, TypeError):
             program = self._program(backend)
-        if ranges is not None or progress is not None or device_id != -1:
-            check_call_options(ranges, progress, device_id)
+        if progress is not None or device_id != -1:
+            check_call_options(progress, device_id)
         arrays, m, n, dtype = self._check(args)
         rows, count = (m, n) if self.axis else (n, m)
         if count < self._smallest_axis:
             raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
+        if ranges is not None:
+            results = self._outputs.allocate(rows, dtype) if out is None else self._outputs.check_out(out, rows, dtype)
+            state = Ranges(ranges, m, n).bind(program, self.axis).run(arrays, progress)
+            store(results, slice(0, rows), finalize(self.reduction, state, dtype))
+            return self._outputs.unpack(results) if out is None else out
         if out is None and rows <= self._block_rows:
             return self._finalize(program.run(arrays, progress), dtype)
         return self._run_in_blocks(program, arrays, rows, count, dtype, out, progress)
@@ -230,6 +238,7 @@ class Genred:
         grad_output: Any = None,
         output: Any = None,
         backend: str = "auto",
+        ranges: Any = None,
     ) -> Any:
         """Return the gradient of ``(output * grad_output).sum()`` with respect to arguments.
 
@@ -247,6 +256,8 @@ class Genred:
             LogSumExp, and for reductions that return indices. Must be right; it is not checked beyond its
             shape. Its rounding enters the gradient of LogSumExp, as a relative error of ``abs(output) * eps``.
         backend : str, default="auto"
+            As for the call.
+        ranges : sequence of six arrays of int, optional
             As for the call.
 
         Returns
@@ -278,6 +289,8 @@ class Genred:
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
         checked, rows, count = self._checked(args, backend)
+        if ranges is not None:
+            derivatives = self._restricted(ranges, checked)
         e = self._outputs.check_gradient(grad_output, rows)
         states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count))
         gradients = derivatives.adjoint(variables, checked, e, states, backend)
@@ -289,12 +302,13 @@ class Genred:
         wrt: str | Variable | Sequence[str | Variable],
         grad_output: Any = None,
         backend: str = "auto",
+        ranges: Any = None,
     ) -> tuple[Any, Any]:
         """Return the result of the call and the gradient, sharing the forward pass.
 
         Parameters
         ----------
-        *args, wrt, grad_output, backend
+        *args, wrt, grad_output, backend, ranges
             As for `gradient`.
 
         Returns
@@ -307,6 +321,8 @@ class Genred:
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
         checked, rows, _ = self._checked(args, backend)
+        if ranges is not None:
+            derivatives = self._restricted(ranges, checked)
         e = self._outputs.check_gradient(grad_output, rows)
         results = self._outputs.allocate(rows, checked[3])
         states = derivatives.states(checked, backend, results=results)
@@ -314,7 +330,12 @@ class Genred:
         return self._outputs.unpack(results), _like_arguments(gradients, variables, args, wrt)
 
     def jvp(
-        self, *args: Any, tangents: Mapping[str, Any], output: Any = None, backend: str = "auto"
+        self,
+        *args: Any,
+        tangents: Mapping[str, Any],
+        output: Any = None,
+        backend: str = "auto",
+        ranges: Any = None,
     ) -> np.ndarray:
         """Return the derivative of the output along directions: the product of the Jacobian and the tangents.
 
@@ -327,6 +348,8 @@ class Genred:
         output : ndarray or tuple of ndarray, optional
             As for `gradient`.
         backend : str, default="auto"
+            As for the call.
+        ranges : sequence of six arrays of int, optional
             As for the call.
 
         Returns
@@ -352,6 +375,8 @@ class Genred:
         wrt = self._arguments.find(tuple(tangents))
         derivatives = self._get_derivatives()
         checked, rows, count = self._checked(args, backend)
+        if ranges is not None:
+            derivatives = self._restricted(ranges, checked)
         directions = {
             v: self._arguments.direction(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
         }
@@ -421,6 +446,11 @@ class Genred:
         if self._derivatives is None:
             self._derivatives = differentiate(self._problem, self._program)
         return self._derivatives
+
+    def _restricted(self, ranges: Any, checked: Checked) -> Derivatives:
+        """Return the derivatives of the reduction over some blocks of the pairs."""
+        _, m, n, _ = checked
+        return differentiate(self._problem, self._program, Ranges(ranges, m, n))
 
     def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""

@@ -67,10 +67,8 @@ def check_options(
             )
 
 
-def check_call_options(ranges: Any, progress: Any, device_id: Any) -> None:
+def check_call_options(progress: Any, device_id: Any) -> None:
     """Refuse options of a call that mean nothing here."""
-    if ranges is not None:
-        raise ValueError("ranges must be None: block-sparse ranges are not supported by this version")
     if progress is not None and not callable(progress):
         raise TypeError(
             f"progress must be a function of two numbers, done and total: found {progress!r} "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from skkeops.plan.problem import Problem
+from skkeops.ranges import Ranges
 
 from .base import Derivatives
 from .sums import SumDerivatives
@@ -16,7 +17,7 @@ __all__ = ["Derivatives", "differentiate"]
 _KINDS: dict[str, type[Derivatives]] = {"sum": SumDerivatives, "winners": WinnerDerivatives}
 
 
-def differentiate(problem: Problem, forward: Callable[[str], Any]) -> Derivatives:
+def differentiate(problem: Problem, forward: Callable[[str], Any], ranges: Ranges | None = None) -> Derivatives:
     """Return the derivatives of a problem.
 
     Parameters
@@ -25,6 +26,8 @@ def differentiate(problem: Problem, forward: Callable[[str], Any]) -> Derivative
         The forward problem.
     forward : callable
         Returns its prepared program, given the name of a backend.
+    ranges : Ranges, optional
+        The blocks of pairs that the reduction visits. Default: all pairs.
 
     Raises
     ------
@@ -32,4 +35,4 @@ def differentiate(problem: Problem, forward: Callable[[str], Any]) -> Derivative
         If the reduction has no derivative.
     """
     problem.reduction.check_differentiable()
-    return _KINDS[problem.reduction.derivative](problem, forward)
+    return _KINDS[problem.reduction.derivative](problem, forward, ranges)

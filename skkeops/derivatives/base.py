@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from skkeops.blocks import blocks
 from skkeops.formula.expression import Variable
 from skkeops.outputs import store
 from skkeops.plan.problem import Problem
+from skkeops.ranges import Ranges, finalize
 from skkeops.reductions.base import State
 
 #: The forward pass of a block: the rows of the output, the arguments restricted to them, and the state.
@@ -28,16 +30,29 @@ class Derivatives(ABC):
         The forward problem.
     forward : callable
         Returns its prepared program, given the name of a backend.
+    ranges : Ranges, optional
+        The blocks of pairs that the reduction visits. Default: all pairs.
     """
 
-    def __init__(self, problem: Problem, forward: Callable[[str], Any]):
+    def __init__(self, problem: Problem, forward: Callable[[str], Any], ranges: Ranges | None = None):
         self.problem = problem
         self.reduction = problem.reduction
-        self.forward = forward
+        self.ranges = ranges
+        self.forward = lambda backend: self.restrict(forward(backend), problem.axis)
         # The category of the output's rows: i (0) for axis=1, j (1) for axis=0.
         self.rows_category = 1 - problem.axis
         self.dims = tuple(v.dim for v in problem.values)
         self._cache: dict[Any, Any] = {}
+
+    def restrict(self, program: Any, axis: int) -> Any:
+        """Return a program that visits the pairs of the ranges alone, if there are any."""
+        return program if self.ranges is None else self.ranges.bind(program, axis)
+
+    def blocks(
+        self, problem: Problem, arrays: Sequence[np.ndarray], rows: int
+    ) -> Iterator[tuple[slice, tuple[np.ndarray, ...]]]:
+        """Yield the rows of each block of a problem with its arrays; ranges are blocks already."""
+        return blocks(problem, arrays, rows) if self.ranges is None else iter([(slice(0, rows), tuple(arrays))])
 
     def states(
         self,
@@ -60,14 +75,15 @@ class Derivatives(ABC):
         """
         arrays, m, n, dtype = checked
         idle = results is None and self.reduction.fold == "sum"  # the derivative of a sum needs nothing of it
-        for some, part in blocks(self.problem, arrays, (m, n)[self.rows_category]):
+        for some, part in self.blocks(self.problem, arrays, (m, n)[self.rows_category]):
             state: State = ()
             if output is not None and not idle:
                 state = self.restore(tuple(a[some] for a in output), part, backend)
             elif not idle:
                 state = self.forward(backend).run(part)
             if results is not None:
-                store(results, some, self.reduction.finalize(state, dtype))
+                finish = self.reduction.finalize if self.ranges is None else partial(finalize, self.reduction)
+                store(results, some, finish(state, dtype))
             yield some, part, state
 
     def restore(self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], backend: str) -> State:

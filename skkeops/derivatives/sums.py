@@ -14,7 +14,6 @@ import numpy as np
 
 from skkeops import backends
 from skkeops.arguments import to_native
-from skkeops.blocks import blocks
 from skkeops.formula.expression import Constant, Expression, Variable
 from skkeops.plan.problem import Problem
 from skkeops.reductions import LogSumExp, Sum
@@ -50,14 +49,13 @@ class SumDerivatives(Derivatives):
                     self._add_to(rows, v, problem, program, extended)
         return [total.astype(dtype, copy=False) for total in totals]
 
-    @staticmethod
-    def _add_to(total: np.ndarray, v: Variable, problem: Problem, program: Any, arrays: tuple) -> None:
+    def _add_to(self, total: np.ndarray, v: Variable, problem: Problem, program: Any, arrays: tuple) -> None:
         """Run a derived problem, and add its result to the gradient with respect to v."""
         if v.category == 2:  # a row for each row of e, which comes last
-            for _, part in blocks(problem, arrays, len(arrays[-1])):
+            for _, part in self.blocks(problem, arrays, len(arrays[-1])):
                 total += program.run(part)[0].sum(axis=0)
         else:
-            for some, part in blocks(problem, arrays, len(total)):
+            for some, part in self.blocks(problem, arrays, len(total)):
                 total[some] += program.run(part)[0]
 
     @np.errstate(all="ignore")
@@ -82,7 +80,10 @@ class SumDerivatives(Derivatives):
         """Return a derived problem and its prepared program, None for a derivative that is zero."""
         if key not in self._cache:
             problem = build(argument)
-            self._cache[key] = problem, None if problem is None else backends.get(backend).prepare(problem)
+            program = None
+            if problem is not None:
+                program = self.restrict(backends.get(backend).prepare(problem), problem.axis)
+            self._cache[key] = problem, program
         return self._cache[key]
 
     def _adjoint_problem(self, v: Variable) -> Problem | None:

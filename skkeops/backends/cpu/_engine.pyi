@@ -31,4 +31,5 @@ class Program:
         n_reduced: int,
         n_threads: int,
         progress: Callable[[int, int], object] | None = None,
+        ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     ) -> tuple[np.ndarray, ...]: ...

@@ -46,7 +46,12 @@ class CpuProgram:
             program = self._programs[key] = lower(self.plan, order, is_double)
         return program
 
-    def run(self, arrays: tuple[np.ndarray, ...], progress: Callable[[int, int], None] | None = None) -> Any:
+    def run(
+        self,
+        arrays: tuple[np.ndarray, ...],
+        progress: Callable[[int, int], None] | None = None,
+        ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    ) -> Any:
         """The state of the reduction, one row per output index.
 
         Parameters
@@ -55,14 +60,17 @@ class CpuProgram:
             Checked arrays of one native dtype, float32 or float64, in the order of the problem's variables.
         progress : callable, optional
             Called as ``progress(done, total)`` with numbers of pairs.
+        ranges : tuple of ndarray, optional
+            The blocks of pairs to visit, from `skkeops.ranges.Ranges.of_axis`. Default: all pairs.
         """
         n_out = len(arrays[self._output]) if self._output >= 0 else 1
         n_reduced = len(arrays[self._reduced]) if self._reduced >= 0 else 1
         is_double = arrays[0].dtype == _FLOAT64 if arrays else True
-        program = self._programs[2 * (n_reduced <= SHORT_AXIS) + is_double]
+        order = n_reduced <= SHORT_AXIS and ranges is None
+        program = self._programs[2 * order + is_double]
         if program is None:
-            program = self.program(int(n_reduced <= SHORT_AXIS), bool(is_double))
-        state = program.run(arrays, n_out, n_reduced, n_threads(), progress)
+            program = self.program(int(order), bool(is_double))
+        state = program.run(arrays, n_out, n_reduced, n_threads(), progress, ranges)
         if self._factor is not None:
             state = (self._times(self._factor, state[0], arrays, n_out),)
         return state

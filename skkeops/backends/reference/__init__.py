@@ -35,7 +35,10 @@ class Program:
         self.problem = problem
 
     def run(
-        self, arrays: tuple[np.ndarray, ...], progress: Callable[[int, int], Any] | None = None
+        self,
+        arrays: tuple[np.ndarray, ...],
+        progress: Callable[[int, int], Any] | None = None,
+        ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     ) -> tuple[np.ndarray, ...]:
         """Return the state of the reduction of the whole axis.
 
@@ -46,8 +49,10 @@ class Program:
             dim) for category j, (dim,) for a parameter.
         progress : callable, optional
             Called once, at the end, as ``progress(pairs, pairs)``.
+        ranges : tuple of ndarray, optional
+            The blocks of pairs to visit, from `skkeops.ranges.Ranges.of_axis`. Default: all pairs.
         """
-        state = run(self.problem, arrays)
+        state = run(self.problem, arrays, ranges)
         if progress is not None:
             pairs = math.prod(_sizes(self.problem, arrays))
             progress(pairs, pairs)
@@ -59,7 +64,11 @@ def prepare(problem: Problem) -> Program:
     return Program(problem)
 
 
-def run(problem: Problem, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+def run(
+    problem: Problem,
+    arrays: tuple[np.ndarray, ...],
+    ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> tuple[np.ndarray, ...]:
     """Compute the values of all pairs, then reduce them. See `Program.run`."""
     reduction: Reduction = problem.reduction
     sizes = _sizes(problem, arrays)
@@ -73,7 +82,26 @@ def run(problem: Problem, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, .
     if problem.axis == 0:
         values = [v.swapaxes(0, 1) for v in values]
     with np.errstate(all="ignore"):
+        if ranges is not None:
+            return _reduce_blocks(reduction, values, *ranges)
         return reduction.reduce(tuple(values))
+
+
+def _reduce_blocks(
+    reduction: Reduction, values: list[np.ndarray], rows: np.ndarray, slices: np.ndarray, reduced: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Reduce some blocks of the values: for each range of rows, its columns."""
+    state = reduction.identity(values[0].shape[0], tuple(v.shape[2] for v in values))
+    begin = 0
+    for (first, last), end in zip(rows, slices, strict=True):
+        some = slice(first, last)
+        for low, high in reduced[begin:end]:
+            part = reduction.reduce(tuple(v[some, low:high] for v in values), int(low))
+            block = reduction.combine(tuple(s[some] for s in state), part)
+            for total, new in zip(state, block, strict=True):
+                total[some] = new
+        begin = end
+    return state
 
 
 def _sizes(problem: Problem, arrays: tuple[np.ndarray, ...]) -> list[int]:

@@ -1,0 +1,288 @@
+"""Clusters of points, and the blocks of pairs that they make: what block-sparse reductions are given as ``ranges``.
+
+Names, arguments and results are those of ``pykeops.numpy.cluster``.
+
+>>> import numpy as np
+>>> from skkeops import Genred
+>>> from skkeops import cluster
+>>> x = np.random.default_rng(0).random((1000, 2))
+>>> labels = cluster.grid_cluster(x, 0.2)
+>>> (x,), labels = cluster.sort_clusters((x,), labels)
+>>> ranges, centroids, _ = cluster.cluster_ranges_centroids(x, labels)
+>>> near = ((centroids[:, None] - centroids) ** 2).sum(2) < 0.5**2
+>>> k = Genred("Exp(-SqDist(x, y) / 0.002)", ["x = Vi(2)", "y = Vj(2)"], axis=1)
+>>> bool(np.allclose(k(x, x, ranges=cluster.from_matrix(ranges, ranges, near)), k(x, x)))
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "cluster_centroids",
+    "cluster_ranges",
+    "cluster_ranges_centroids",
+    "from_matrix",
+    "grid_cluster",
+    "sort_clusters",
+    "swap_axes",
+]
+
+
+def grid_cluster(x: Any, size: Any) -> np.ndarray:
+    """Return the number of the grid cell that each point is in.
+
+    Parameters
+    ----------
+    x : array-like of shape (n, dim)
+        The points; any dimension.
+    size : float or array-like of shape (dim,)
+        The sides of a cell, positive.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Labels 0, 1, ..., in the order of the cells, without gaps.
+
+    Raises
+    ------
+    ValueError
+        If x has not two axes, or is not finite, or a side is not positive.
+
+    Examples
+    --------
+    >>> grid_cluster([[0.0], [0.1], [0.9], [0.05], [0.5]], 0.2)
+    array([0, 0, 2, 0, 1])
+    """
+    x = _points(x)
+    size = np.asarray(size, dtype=np.float64)
+    if size.shape not in ((), (x.shape[1],)) or not (np.isfinite(size) & (size > 0)).all():
+        raise ValueError(f"size must be a positive number, or one for each of the {x.shape[1]} columns: found {size}")
+    if not np.isfinite(x).all():
+        raise ValueError("x must be finite to be put on a grid: found NaN or infinity")
+    cells = np.floor(x / size)
+    if not len(cells):
+        return np.zeros(0, dtype=np.int64)
+    return np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def sort_clusters(x: Any, lab: Any) -> tuple[Any, np.ndarray]:
+    """Return points and labels, those of a cluster one behind the other.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, ...), or tuple or list of them
+        What is sorted. Within a cluster, the order stays.
+    lab : array-like of int, shape (n,)
+        The labels.
+
+    Returns
+    -------
+    x : ndarray, tuple or list
+        Sorted copies.
+    lab : ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sort_clusters(np.array([[0.0], [5.0], [0.4]]), [0, 2, 0])[0].ravel()
+    array([0. , 0.4, 5. ])
+    """
+    lab = _labels(lab)
+    order = np.argsort(lab, kind="stable")
+    arrays = x if isinstance(x, (tuple, list)) else [x]
+    for a in arrays:
+        if np.shape(a)[:1] != lab.shape:
+            raise ValueError(f"x must have a row for each of the {len(lab)} labels: found shape {np.shape(a)}")
+    found = [np.asarray(a)[order] for a in arrays]
+    return (type(x)(found) if isinstance(x, (tuple, list)) else found[0]), lab[order]
+
+
+def cluster_ranges(lab: Any, Nlab: Any = None) -> np.ndarray:  # noqa: N803 (KeOps' name)
+    """Return where each cluster begins and ends among points that are sorted by label.
+
+    Parameters
+    ----------
+    lab : array-like of int, shape (n,)
+        The labels 0, ..., C - 1.
+    Nlab : array-like of int, shape (C,), optional
+        The number of points of each cluster, if it is known.
+
+    Returns
+    -------
+    ndarray of int64, shape (C, 2)
+
+    Examples
+    --------
+    >>> cluster_ranges([0, 0, 0, 1, 2])
+    array([[0, 3],
+           [3, 4],
+           [4, 5]])
+    """
+    counts = np.bincount(_labels(lab)) if Nlab is None else np.asarray(Nlab)
+    ends = np.cumsum(counts).astype(np.int64)
+    return np.stack([ends - counts.astype(np.int64), ends], axis=1)
+
+
+def cluster_centroids(
+    x: Any,
+    lab: Any,
+    Nlab: Any = None,  # noqa: N803
+    weights: Any = None,
+    weights_c: Any = None,
+) -> np.ndarray:
+    """Return the weighted mean of each cluster.
+
+    Parameters
+    ----------
+    x : array-like of shape (n, dim)
+    lab : array-like of int, shape (n,)
+        The labels 0, ..., C - 1; not necessarily sorted.
+    Nlab : array-like of int, shape (C,), optional
+        The number of points of each cluster, if it is known.
+    weights : array-like of shape (n,), optional
+        The weight of each point.
+    weights_c : array-like of shape (C,), optional
+        The weight of each cluster, if it is known.
+
+    Returns
+    -------
+    ndarray of shape (C, dim)
+        NaN for a cluster without weight.
+
+    Examples
+    --------
+    >>> cluster_centroids([[0.0], [1.0], [4.0]], [0, 0, 1]).ravel()
+    array([0.5, 4. ])
+    """
+    x, lab = _points(x), _labels(lab)
+    if len(x) != len(lab):
+        raise ValueError(f"lab must have a label for each of the {len(x)} points: found {len(lab)}")
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64).reshape(-1)
+    if len(w) != len(x):
+        raise ValueError(f"weights must have a number for each of the {len(x)} points: found {len(w)}")
+    if weights is None:
+        total = np.bincount(lab) if Nlab is None else np.asarray(Nlab)
+    else:
+        total = np.bincount(lab, weights=w) if weights_c is None else np.asarray(weights_c)
+    sums = [np.bincount(lab, weights=x[:, d] * w, minlength=total.size) for d in range(x.shape[1])]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (np.stack(sums, axis=1) / total.reshape(-1, 1)).astype(x.dtype)
+
+
+def cluster_ranges_centroids(x: Any, lab: Any, weights: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ranges, the centroids and the weights of clusters.
+
+    Parameters
+    ----------
+    x : array-like of shape (n, dim)
+        The points, sorted by label.
+    lab : array-like of int, shape (n,)
+        The labels 0, ..., C - 1.
+    weights : array-like of shape (n,), optional
+        The weight of each point; 1 by default.
+
+    Returns
+    -------
+    ranges : ndarray of int64, shape (C, 2)
+    centroids : ndarray of shape (C, dim)
+    weights_c : ndarray of shape (C,)
+
+    Examples
+    --------
+    >>> ranges, centroids, counts = cluster_ranges_centroids([[0.0], [1.0], [4.0]], [0, 0, 1])
+    >>> counts
+    array([2., 1.])
+    """
+    lab = _labels(lab)
+    counts = np.bincount(lab)
+    if weights is None:
+        weights_c = counts.astype(np.float64)
+    else:
+        weights_c = np.bincount(lab, weights=np.asarray(weights, dtype=np.float64).reshape(-1))
+    return cluster_ranges(lab, counts), cluster_centroids(x, lab, counts, weights, weights_c), weights_c
+
+
+def from_matrix(ranges_i: Any, ranges_j: Any, keep: Any) -> tuple[np.ndarray, ...]:
+    """Return the ``ranges`` of a reduction that visits some pairs of clusters.
+
+    Parameters
+    ----------
+    ranges_i : array-like of int, shape (C_i, 2)
+        Where each cluster of rows begins and ends, as `cluster_ranges` returns it.
+    ranges_j : array-like of int, shape (C_j, 2)
+        Where each cluster of columns begins and ends.
+    keep : array-like of bool, shape (C_i, C_j)
+        Which pairs of clusters are visited.
+
+    Returns
+    -------
+    tuple of six ndarray of int64
+        ``(ranges_i, slices_i, redranges_j, ranges_j, slices_j, redranges_i)``, for `skkeops.Genred`.
+
+    Examples
+    --------
+    >>> ranges = from_matrix([[2, 5], [7, 12]], [[1, 4], [4, 9], [20, 30]], [[1, 1, 0], [0, 1, 0]])
+    >>> ranges[1]
+    array([2, 3])
+    >>> ranges[2]
+    array([[1, 4],
+           [4, 9],
+           [4, 9]])
+    """
+    ranges_i, ranges_j = (np.asarray(r, dtype=np.int64).reshape(-1, 2) for r in (ranges_i, ranges_j))
+    keep = np.asarray(keep, dtype=bool)
+    if keep.shape != (len(ranges_i), len(ranges_j)):
+        raise ValueError(
+            f"keep must have a row for each of the {len(ranges_i)} clusters of rows and a column for each of the "
+            f"{len(ranges_j)} clusters of columns: found shape {keep.shape}"
+        )
+    slices_i, slices_j = (np.cumsum(keep.sum(axis=axis, dtype=np.int64)) for axis in (1, 0))
+    return (
+        ranges_i,
+        slices_i,
+        ranges_j[np.nonzero(keep)[1]],
+        ranges_j,
+        slices_j,
+        ranges_i[np.nonzero(keep.T)[1]],
+    )
+
+
+def swap_axes(ranges: Sequence[Any] | None) -> tuple[Any, ...] | None:
+    """Return the ranges of the transposed problem: i and j change places.
+
+    Parameters
+    ----------
+    ranges : tuple of six arrays, or None
+
+    Returns
+    -------
+    tuple of six arrays, or None
+
+    Examples
+    --------
+    >>> swap_axes((1, 2, 3, 4, 5, 6))
+    (4, 5, 6, 1, 2, 3)
+    """
+    return None if ranges is None else (*ranges[3:6], *ranges[:3])
+
+
+def _points(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    if x.ndim != 2:
+        raise ValueError(f"x must have the shape (n, dim): found {x.shape}")
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _labels(lab: Any) -> np.ndarray:
+    lab = np.asarray(lab).reshape(-1)
+    if lab.dtype.kind not in "iu" and lab.size:
+        raise TypeError(f"lab must be integers: found dtype {lab.dtype}")
+    lab = lab.astype(np.int64)
+    if lab.size and lab.min() < 0:
+        raise ValueError(f"lab must be labels from 0 on: found {lab.min()}")
+    return lab

@@ -1,0 +1,158 @@
+"""Block-sparse reductions: only some blocks of the pairs (i, j), given as ranges of rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from skkeops.reductions import Reduction
+from skkeops.reductions.base import State
+
+__all__ = ["Ranges", "finalize"]
+
+#: For each axis that may be reduced, the names of its three arrays.
+_NAMES = {1: ("ranges_i", "slices_i", "redranges_j"), 0: ("ranges_j", "slices_j", "redranges_i")}
+
+
+class Ranges:
+    """Which blocks of pairs a reduction visits.
+
+    Parameters
+    ----------
+    arrays : sequence of six arrays of int
+        As in KeOps: ``(ranges_i, slices_i, redranges_j, ranges_j, slices_j, redranges_i)``. The rows i of
+        ``ranges_i[b, 0]`` to ``ranges_i[b, 1]`` meet the columns j of the ``redranges_j`` from ``slices_i[b - 1]`` (0 for
+        the first) to ``slices_i[b]``. The first three are used where j is reduced, the last three, the same blocks seen
+        from the columns, where i is; a gradient may need both. See `skkeops.cluster.from_matrix`.
+    m, n : int
+        The numbers of rows and of columns.
+
+    Raises
+    ------
+    TypeError
+        If it is not six arrays of integers.
+    ValueError
+        If a shape is wrong, ranges leave the data, or those of rows overlap.
+    """
+
+    def __init__(self, arrays: Any, m: int, n: int):
+        if not isinstance(arrays, Sequence) or len(arrays) != 6:
+            found = f"{len(arrays)} of them" if isinstance(arrays, Sequence) else repr(arrays)[:80]
+            raise TypeError(
+                "ranges must be six arrays of integers, (ranges_i, slices_i, redranges_j, ranges_j, slices_j, "
+                f"redranges_i): found {found}"
+            )
+        self._arrays = {1: arrays[:3], 0: arrays[3:]}
+        self._sizes = {1: (m, n), 0: (n, m)}
+        self._checked: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def of_axis(self, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the blocks of a reduction over an axis.
+
+        Parameters
+        ----------
+        axis : {0, 1}
+            The axis that is reduced.
+
+        Returns
+        -------
+        rows : ndarray of int64, shape (B, 2)
+            Ranges of rows of the output, ascending.
+        slices : ndarray of int64, shape (B,)
+            Where the columns of each end in `reduced`.
+        reduced : ndarray of int64, shape (R, 2)
+            Ranges of columns; neighbours are joined.
+        """
+        if axis not in self._checked:
+            self._checked[axis] = _check(self._arrays[axis], _NAMES[axis], *self._sizes[axis])
+        return self._checked[axis]
+
+    def bind(self, program: Any, axis: int) -> RangedProgram:
+        """Return a backend's program that visits only these blocks."""
+        return RangedProgram(program, self.of_axis(axis))
+
+
+def finalize(reduction: Reduction, state: State, dtype: np.dtype) -> Any:
+    """Return the result of a reduction over ranges: where no pair gave an index, it is -1."""
+    result = reduction.finalize(state, dtype)
+    if reduction.returns_index:
+        index = result[-1] if isinstance(result, tuple) else result
+        index[(state[-1] < 0).reshape(index.shape)] = -1
+    return result
+
+
+class RangedProgram:
+    """A program with the blocks that it visits."""
+
+    def __init__(self, program: Any, blocks: tuple[np.ndarray, np.ndarray, np.ndarray]):
+        self._program = program
+        self._blocks = blocks
+
+    def run(self, arrays: tuple[np.ndarray, ...], progress: Callable[[int, int], Any] | None = None) -> Any:
+        """Return the state of every row; that of no value at all, with the index -1, for rows that meet no column."""
+        state = self._program.run(arrays, progress, self._blocks)
+        index = state[-1]
+        if index.dtype.kind == "i":
+            rows, slices, _ = self._blocks
+            met = np.zeros(len(index), dtype=bool)
+            for first, last in rows[np.diff(slices, prepend=0) > 0]:
+                met[first:last] = True
+            index[~met] = -1
+        return state
+
+
+def _check(arrays: Sequence[Any], names: tuple[str, str, str], rows: int, columns: int) -> tuple[np.ndarray, ...]:
+    ranges, slices, reduced = (
+        _integers(a, name, ndim) for a, name, ndim in zip(arrays, names, (2, 1, 2), strict=True)
+    )
+    if len(slices) != len(ranges):
+        raise ValueError(f"{names[1]} must have an end for each of the {len(ranges)} ranges: found {len(slices)}")
+    for array, name, size in ((ranges, names[0], rows), (reduced, names[2], columns)):
+        bad = (array[:, 0] < 0) | (array[:, 0] > array[:, 1]) | (array[:, 1] > size)
+        if bad.any():
+            raise ValueError(f"{name} must be ranges within 0 and {size}: found {array[bad.argmax()].tolist()}")
+    starts = np.concatenate([[0], slices[:-1]]) if len(slices) else slices
+    if (slices < starts).any() or (len(slices) and slices[-1] > len(reduced)):
+        raise ValueError(f"{names[1]} must ascend up to {len(reduced)}, the number of {names[2]}: found {slices.tolist()}")
+    order = np.argsort(ranges[:, 0], kind="stable")
+    ranges, ends, starts = ranges[order], slices[order], starts[order]
+    kept = ranges[:, 0] < ranges[:, 1]
+    ranges, ends, starts = ranges[kept], ends[kept], starts[kept]
+    overlap = ranges[1:, 0] < ranges[:-1, 1]
+    if overlap.any():
+        at = int(overlap.argmax())
+        raise ValueError(f"{names[0]} must not overlap: found {ranges[at].tolist()} and {ranges[at + 1].tolist()}")
+    return _join(ranges, starts, ends, reduced)
+
+
+def _join(
+    ranges: np.ndarray, starts: np.ndarray, ends: np.ndarray, reduced: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the blocks one behind the other, columns that follow each other in one range."""
+    counts = ends - starts
+    owner = np.repeat(np.arange(len(ranges)), counts)
+    taken = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(starts, counts)
+    columns = reduced[taken]
+    nonempty = columns[:, 0] < columns[:, 1]
+    columns, owner = columns[nonempty], owner[nonempty]
+    first = np.ones(len(columns), dtype=bool)
+    first[1:] = (owner[1:] != owner[:-1]) | (columns[1:, 0] != columns[:-1, 1])
+    last = np.append(first[1:], True) if len(first) else first
+    joined = np.stack([columns[first, 0], columns[last, 1]], axis=1)
+    slices = np.cumsum(np.bincount(owner[first], minlength=len(ranges)))
+    return tuple(np.ascontiguousarray(a, dtype=np.int64) for a in (ranges, slices, joined))
+
+
+def _integers(array: Any, name: str, ndim: int) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.kind not in "iu":
+        if array.size:
+            raise TypeError(f"{name} must be integers: found dtype {array.dtype}")
+        array = array.astype(np.int64)
+    if ndim == 2 and array.size == 0:
+        array = array.reshape(0, 2)
+    if array.ndim != ndim or (ndim == 2 and array.shape[1] != 2):
+        raise ValueError(f"{name} must have the shape {'(n, 2)' if ndim == 2 else '(n,)'}: found {array.shape}")
+    return array.astype(np.int64)
