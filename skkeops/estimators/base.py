@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_array, check_is
 
 from skkeops import backends
 from skkeops.formula.expression import Variable
-from skkeops.kernels import Formula, Kernel, as_kernel
+from skkeops.kernels import Kernel, as_kernel
 from skkeops.kernels.binding import BoundKernel
 
 from .namespaces import check_namespace, floats, like, to_numpy
@@ -108,7 +108,7 @@ class KernelEstimator(BaseEstimator):
         """Return queries, checked, in their own namespace."""
         check_is_fitted(self)
         X = _named_columns(self.kernel_, X, 0)
-        if isinstance(self.kernel_, Formula) and self.kernel_.variables is not None:
+        if self.kernel_.columns(0) is not None:
             # The queries have columns of their own.
             X = check_array(X, dtype=floats(X), input_name="X", estimator=self)
             self.kernel_.check_columns(X.shape[1], self.n_features_in_)
@@ -206,7 +206,7 @@ class ReductionEstimator(KernelEstimator):
 
 def _named_columns(kernel: Any, X: Any, category: int) -> Any:  # noqa: N803
     """Return the columns of a data frame that are called like the variables of a formula, in their order."""
-    if not isinstance(kernel, Formula) or not hasattr(X, "columns"):
+    if not isinstance(kernel, Kernel) or not hasattr(X, "columns"):
         return X
     wanted = kernel.columns(category)
     if not wanted or any(dim != 1 for _, dim in wanted):

@@ -88,6 +88,11 @@ class Kernel(_SklearnKernel):
                 "in the reference samples"
             )
 
+    def columns(self, category: int) -> list[tuple[str, int]] | None:
+        """Return the names and dimensions of the variables that are columns of the queries (0) or of the reference
+        samples (1); None if there is one variable with all columns, the same in both."""
+        return None
+
     def query_columns(self, n_y: int) -> int:
         """Return the number of columns of queries, when the reference samples have `n_y`."""
         return n_y

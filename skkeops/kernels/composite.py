@@ -71,6 +71,10 @@ class _Composite(Kernel):
         for child in self._children().values():
             child.check_columns(n_x, n_y)
 
+    def columns(self, category: int) -> list[tuple[str, int]] | None:
+        found = (child.columns(category) for child in self._children().values())
+        return next((columns for columns in found if columns is not None), None)
+
     def query_columns(self, n_y: int) -> int:
         # Some kernels take whatever there is.
         found = (child.query_columns(n_y) for child in self._children().values())

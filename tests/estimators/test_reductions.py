@@ -105,6 +105,15 @@ def test_columns_by_name():
     assert list(estimator.feature_names_in_) == ["y", "a"]
 
 
+def test_kernels_made_of_formulas_with_columns_of_their_own():
+    f = Formula("Exp(x*y)*a", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)"])
+    x, y, a = RNG.random((5, 1)), RNG.random((8, 1)), RNG.random((8, 1))
+    result = KernelSum(2.0 * f).fit(np.hstack([y, a])).transform(x)
+    np.testing.assert_allclose(result, 2 * np.exp(x * y.T) @ a, rtol=1e-13)
+    frame = pd.DataFrame({"a": a[:, 0], "y": y[:, 0]})
+    np.testing.assert_array_equal(KernelSum(2.0 * f).fit(frame).transform(pd.DataFrame({"x": x[:, 0]})), result)
+
+
 def test_smoother_is_the_weighted_mean():
     k = np.exp(-cdist(X, Y, "cityblock") / 2)
     expected = (k * W) @ B / (k @ W)[:, None]
