@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from sklearn.base import DensityMixin, _fit_context
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
@@ -22,6 +21,7 @@ from .base import KernelEstimator
 from .namespaces import check_namespace, floats, like, to_numpy
 from .reduction import PairReduction, compiled
 from .rows import over_rows
+from .scaling import Space, measure_scaling
 from .windows import WINDOWS, TailedWindow, Window, get_window
 
 __all__ = ["KernelDensity"]
@@ -234,11 +234,11 @@ class KernelDensity(DensityMixin, KernelEstimator):
         weights = self._fit_weights(sample_weight, X, non_negative=True)
         bandwidth = self._given_bandwidth(X.shape[1])
         samples, w = to_numpy(X), None if weights is None else to_numpy(weights).astype(np.float64)
-        scaling = _scaling(self.scaling, samples, w)
+        scaling = measure_scaling(self.scaling, samples, w)
         search = None
         if bandwidth is None and self.bandwidth in ("cv", "cv_ard"):
             center = np.average(samples, axis=0, weights=w, keepdims=True).astype(np.float64)
-            points = _Space(center, scaling).enter(samples.astype(np.float64))
+            points = Space(center, scaling).enter(samples.astype(np.float64))
             likelihood = LeaveOneOut(points, w, self.kernel, self.backend)
             search = best_bandwidth(likelihood, per_feature=self.bandwidth == "cv_ard")
             bandwidth = search.bandwidth if search.bandwidth.ndim else float(search.bandwidth)
@@ -375,9 +375,10 @@ class KernelDensity(DensityMixin, KernelEstimator):
             return None
         words = f"The 'bandwidth' parameter of {type(self).__name__} must be"
         if np.ndim(self.bandwidth) == 0:
-            if not math.isfinite(self.bandwidth):
-                raise InvalidParameterError(f"{words} finite. Got {self.bandwidth!r} instead.")
-            return float(self.bandwidth)
+            h = float(self.bandwidth)
+            if not 0 < h < math.inf:
+                raise InvalidParameterError(f"{words} a float in the range (0.0, inf). Got {h!r} instead.")
+            return h
         try:
             h = np.array(to_numpy(self.bandwidth) if hasattr(self.bandwidth, "shape") else self.bandwidth, dtype=float)
         except (TypeError, ValueError):
@@ -402,16 +403,16 @@ class KernelDensity(DensityMixin, KernelEstimator):
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
-    def _space(self, dtype: Any) -> _Space:
+    def _space(self, dtype: Any) -> Space:
         """Return the coordinates in which distances are measured."""
         window, h = get_window(self.kernel), self.bandwidth_
         scaling = getattr(self, "scale_", None)
         scaling = getattr(self, "covariance_", None) if scaling is None else scaling
         if scaling is None and not np.ndim(h) and not isinstance(window, TailedWindow):
             # Whether a sample is within the bandwidth is decided by the numbers as they are.
-            return _Space(None, None)
+            return Space(None, None)
         center = to_numpy(self.X_fit_).mean(axis=0, keepdims=True, dtype=np.float64).astype(dtype)
-        return _Space(center, None if scaling is None else to_numpy(scaling))
+        return Space(center, None if scaling is None else to_numpy(scaling))
 
     def _pairs(self, dtype: np.dtype) -> _Pairs:
         """Return the sums over the reference samples as a function of the queries."""
@@ -532,64 +533,11 @@ def _terms(window: Window, n_features: int, per_feature: bool, with_weights: boo
     return _Terms(unweighted, plain, *((weighted, (*plain, weight)) if with_weights else (unweighted, plain)))
 
 
-class _Space:
-    """Coordinates ``z = L^-1 (x - m)`` in which the windows are round.
-
-    Parameters
-    ----------
-    center : ndarray of shape (1, n_features) or None
-        The point m. Coordinates about it are small: they round less when they are scaled.
-    scaling : ndarray of shape (n_features,), or (n_features, n_features), or None
-        The diagonal of L; or the covariance ``L L^T``.
-    """
-
-    def __init__(self, center: np.ndarray | None, scaling: np.ndarray | None):
-        self.center = center
-        self.diagonal = self.lower = None
-        if scaling is not None and scaling.ndim == 1:
-            self.diagonal = scaling
-        elif scaling is not None:
-            self.lower = np.linalg.cholesky(scaling.astype(np.float64))
-
-    def enter(self, x: np.ndarray) -> np.ndarray:
-        """Return the coordinates of points."""
-        if self.center is None:
-            return x
-        # In the dtype of the center: the same one for queries and reference samples.
-        z = x.astype(self.center.dtype) - self.center
-        if self.diagonal is not None:
-            return z / self.diagonal.astype(z.dtype)
-        if self.lower is not None:
-            return np.ascontiguousarray(solve_triangular(self.lower, z.T, lower=True).T, dtype=z.dtype)
-        return z
-
-    def spread(self, z: np.ndarray) -> np.ndarray:
-        """Return differences of points from those of coordinates."""
-        if self.diagonal is not None:
-            return z * self.diagonal
-        return z if self.lower is None else z @ self.lower.T
-
-    def pull(self, gradient: np.ndarray) -> np.ndarray:
-        """Return a gradient by points from one by coordinates."""
-        if self.diagonal is not None:
-            return gradient / self.diagonal.astype(gradient.dtype)
-        if self.lower is not None:
-            return solve_triangular(self.lower, gradient.T, lower=True, trans="T").T.astype(gradient.dtype)
-        return gradient
-
-    @property
-    def log_volume(self) -> float:
-        """The logarithm of the volume of the unit cube of coordinates."""
-        if self.diagonal is not None:
-            return float(np.log(self.diagonal.astype(np.float64)).sum())
-        return 0.0 if self.lower is None else float(np.log(np.diag(self.lower)).sum())
-
-
 class _Pairs(NamedTuple):
     """The sums over the reference samples, and what makes densities of them."""
 
     window: Window
-    space: _Space
+    space: Space
     terms: _Terms
     reduction: PairReduction
     weights: np.ndarray | None  # the largest is 1
@@ -606,31 +554,3 @@ class _Pairs(NamedTuple):
             return sums.astype(np.float64)
         with np.errstate(divide="ignore"):
             return np.log(sums, dtype=np.float64)
-
-
-def _scaling(name: str | None, samples: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
-    """Return the standard deviations of the features, or their covariance, in float64."""
-    if name is None:
-        return None
-    if len(samples) < 2:
-        raise ValueError(f"scaling={name!r} measures the spread of the samples: found n_samples={len(samples)}")
-    covariance = np.cov(samples.astype(np.float64), rowvar=False, aweights=weights).reshape(2 * samples.shape[1:])
-    # A constant feature has the variance of its rounding, or none.
-    constant = (samples == samples[0] if weights is None else samples[weights > 0] == samples[weights > 0][0]).all(axis=0)
-    if constant.any() or not (np.diag(covariance) > 0).all():
-        raise ValueError(
-            f"scaling={name!r} divides by the standard deviation of each feature, which is zero for the features "
-            f"{np.flatnonzero(constant | ~(np.diag(covariance) > 0)).tolist()}: remove them, or choose scaling=None"
-        )
-    deviations = np.sqrt(np.diag(covariance))
-    if name == "std":
-        return deviations
-    correlation = covariance / np.outer(deviations, deviations)
-    smallest = np.linalg.eigvalsh(correlation)[0]
-    if not smallest > 4 * len(covariance) * np.finfo(samples.dtype).eps:
-        raise ValueError(
-            "scaling='covariance' inverts the covariance of the features, which is singular: features depend linearly on "
-            f"each other, or there are too few samples ({len(samples)} for {len(covariance)} features); project them "
-            "first, as PCA does, or choose scaling='std'"
-        )
-    return covariance

@@ -1,0 +1,95 @@
+"""What the bandwidth of a density estimate multiplies: the spread of the samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+__all__ = ["Space", "measure_scaling"]
+
+
+class Space:
+    """Coordinates ``z = L^-1 (x - m)`` in which the windows are round.
+
+    Parameters
+    ----------
+    center : ndarray of shape (1, n_features) or None
+        The point m. Coordinates about it are small: they round less when they are scaled.
+    scaling : ndarray of shape (n_features,), or (n_features, n_features), or None
+        The diagonal of L; or the covariance ``L L^T``.
+    """
+
+    def __init__(self, center: np.ndarray | None, scaling: np.ndarray | None):
+        self.center = center
+        self.diagonal = self.lower = None
+        if scaling is not None and scaling.ndim == 1:
+            self.diagonal = scaling
+        elif scaling is not None:
+            self.lower = np.linalg.cholesky(scaling.astype(np.float64))
+
+    def enter(self, x: np.ndarray) -> np.ndarray:
+        """Return the coordinates of points."""
+        if self.center is None:
+            return x
+        # In the dtype of the center: the same one for queries and reference samples.
+        z = x.astype(self.center.dtype) - self.center
+        if self.diagonal is not None:
+            return z / self.diagonal.astype(z.dtype)
+        if self.lower is not None:
+            return np.ascontiguousarray(solve_triangular(self.lower, z.T, lower=True).T, dtype=z.dtype)
+        return z
+
+    def spread(self, z: np.ndarray) -> np.ndarray:
+        """Return differences of points from those of coordinates."""
+        if self.diagonal is not None:
+            return z * self.diagonal
+        return z if self.lower is None else z @ self.lower.T
+
+    def pull(self, gradient: np.ndarray) -> np.ndarray:
+        """Return a gradient by points from one by coordinates."""
+        if self.diagonal is not None:
+            return gradient / self.diagonal.astype(gradient.dtype)
+        if self.lower is not None:
+            return solve_triangular(self.lower, gradient.T, lower=True, trans="T").T.astype(gradient.dtype)
+        return gradient
+
+    @property
+    def log_volume(self) -> float:
+        """The logarithm of the volume of the unit cube of coordinates."""
+        if self.diagonal is not None:
+            return float(np.log(self.diagonal.astype(np.float64)).sum())
+        return 0.0 if self.lower is None else float(np.log(np.diag(self.lower)).sum())
+
+
+def measure_scaling(name: str | None, samples: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+    """Return the standard deviations of the features, or their covariance, in float64; as `numpy.cov`, that is unbiased.
+
+    Raises
+    ------
+    ValueError
+        If a feature is constant, or, for the covariance, features depend linearly on each other.
+    """
+    if name is None:
+        return None
+    if len(samples) < 2:
+        raise ValueError(f"scaling={name!r} measures the spread of the samples: found n_samples={len(samples)}")
+    kept = samples if weights is None else samples[weights > 0]
+    # Compared as they are: rounding gives the mean of equal numbers another value, and the feature a variance.
+    constant = (kept == kept[0]).all(axis=0)
+    if constant.any():
+        raise ValueError(
+            f"scaling={name!r} divides by the standard deviation of each feature, which is zero for the features "
+            f"{np.flatnonzero(constant).tolist()}: remove them, or choose scaling=None"
+        )
+    covariance = np.cov(samples.astype(np.float64), rowvar=False, aweights=weights).reshape(2 * samples.shape[1:])
+    deviations = np.sqrt(np.diag(covariance))
+    if name == "std":
+        return deviations
+    smallest = np.linalg.eigvalsh(covariance / np.outer(deviations, deviations))[0]
+    if not smallest > 4 * len(covariance) * np.finfo(samples.dtype).eps:
+        raise ValueError(
+            "scaling='covariance' inverts the covariance of the features, which is singular: features depend linearly on "
+            f"each other, or there are too few samples ({len(samples)} for {len(covariance)} features); project them "
+            "first, as PCA does, or choose scaling='std'"
+        )
+    return covariance
