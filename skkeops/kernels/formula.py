@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -197,7 +198,7 @@ class Formula(Kernel):
         return self._expression(scope)
 
     def log_expression(self, scope: Scope) -> Expression:
-        return ops.Log.build(self._expression(scope))
+        return _logarithm(self._expression(scope))
 
     def exponent_expression(self, scope: Scope) -> Expression:
         return self._expression(scope)
@@ -225,3 +226,22 @@ class Formula(Kernel):
         if self._params["bounds"] is not None:
             text += f", bounds={self._params['bounds']!r}"
         return f"Formula({text}{''.join(f', {name}={_plain(value)!r}' for name, value in self._values.items())})"
+
+
+def _logarithm(value: Expression) -> Expression:
+    """Return the logarithm of an expression; exponentials that are factors of it leave it, and cannot underflow."""
+    exponents: list[Expression] = []
+    rest: list[Expression] = []
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ops.Mult):
+            stack.extend(reversed(node.args))
+        elif isinstance(node, ops.Exp) and node.dim == value.dim:
+            exponents.append(node.args[0])
+        else:
+            rest.append(node)
+    if not exponents:
+        return ops.Log.build(value)
+    total = sum(exponents[1:], exponents[0])
+    return total + ops.Log.build(math.prod(rest[1:], start=rest[0])) if rest else total

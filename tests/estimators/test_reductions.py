@@ -120,6 +120,10 @@ def test_smoother_is_the_weighted_mean():
     smoother = KernelSmoother(kernels.Laplacian(2.0)).fit(Y, B, W)
     np.testing.assert_allclose(smoother.predict(X), expected, rtol=1e-12)
     np.testing.assert_allclose(smoother.fit(Y, B[:, 0], W).predict(X), expected[:, 0], rtol=1e-12)
+    # The same kernel as text, and with a factor: the exponential leaves the logarithm.
+    for text in ("Exp(-Sum(Abs(x-y))/2)", "3*Exp(-Sum(Abs(x-y))/4)*Exp(-Sum(Abs(x-y))/4)"):
+        np.testing.assert_allclose(KernelSmoother(text).fit(Y, B, W).predict(X), expected, rtol=1e-12)
+        assert np.isfinite(KernelSmoother(text).fit(Y, B, W).predict(X + 1e4)).all()
     # Far away the nearest sample decides, though every kernel value underflows.
     far = np.array([[1e4, 0.0, 0.0]])
     nearest = np.argmin(np.where(W > 0, cdist(far, Y, "sqeuclidean")[0], np.inf))
