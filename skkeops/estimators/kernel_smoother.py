@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.utils.validation import validate_data
@@ -123,7 +125,7 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
         Returns
         -------
         ndarray of shape (n_queries,) or (n_queries, n_targets)
-            As many axes as the targets had.
+            As many axes as the targets had. NaN, with a warning, for queries whose kernel is zero everywhere.
         """
         y = getattr(self, "y_fit_", None)
         lazy = self._lazy(X, "predict", None if y is None or y.ndim == 1 else y.shape[1])
@@ -134,7 +136,7 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
         self._check_kernel_samples(x, "the queries")
         reduction, _ = self._reduction(x.dtype)
         result = over_rows(reduction, x, self.backend, self.n_jobs, self.verbose, "KernelSmoother")
-        self._refuse_negative_kernel(result)
+        self._check_undefined(result, x, reduction)
         return like(result[:, 0] if self.y_fit_.ndim == 1 else result, X)
 
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
@@ -156,6 +158,20 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
             In the shape of what the name stands for.
         """
         return self._gradient(X, grad_output, wrt, "gradient")
+
+    def _check_undefined(self, result: np.ndarray, x: np.ndarray, reduction: PairReduction) -> None:
+        """Tell queries without a mean apart: none of their weights is positive, or a kernel has no logarithm."""
+        undefined = np.isnan(result).any(axis=1)
+        if undefined.any():
+            expression, variables, *_ = reduction.definition
+            log_sum = compiled(expression, variables, "LogSumExp")(x[undefined], *reduction.arrays, backend=self.backend)
+            self._refuse_negative_kernel(log_sum)
+            warnings.warn(
+                f"{undefined.sum()} of {len(x)} queries have no mean, as the kernel between them and every weighted "
+                "sample is zero: they get NaN",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     @property
     def _n_outputs(self) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -239,6 +239,8 @@ def _logarithm(value: Expression) -> Expression:
             stack.extend(reversed(node.args))
         elif isinstance(node, ops.Exp) and node.dim == value.dim:
             exponents.append(node.args[0])
+        elif isinstance(node, ops.Square) and isinstance(node.args[0], ops.Exp) and node.dim == value.dim:
+            exponents.append(2 * node.args[0].args[0])
         else:
             rest.append(node)
     if not exponents:

@@ -320,6 +320,13 @@ def test_bad_weights_queries_and_names():
         KernelSum(f).fit(Y).transform(X)
 
 
+def test_queries_without_neighbours_have_no_mean():
+    smoother = KernelSmoother("SqDist(x, y) < 1").fit([[0.0], [0.5], [9.0]], [1.0, 2.0, 5.0])
+    with pytest.warns(RuntimeWarning, match="1 of 3 queries have no mean"):
+        result = smoother.predict([[0.1], [9.5], [100.0]])
+    np.testing.assert_array_equal(result, [1.5, 5.0, np.nan])
+
+
 def test_a_negative_kernel_has_no_logarithm():
     with pytest.raises(ValueError, match="takes the logarithm of the kernel, which is negative"):
         KernelLogSumExp("linear").fit(Y).transform(X)
