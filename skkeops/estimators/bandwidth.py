@@ -11,10 +11,10 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from skkeops.formula import operations as ops
-from skkeops.formula.expression import Expression, I, J, P, Variable
+from skkeops.formula.expression import Constant, I, J, P, Variable
 
 from .reduction import compiled
-from .windows import TailedWindow, Window, get_window
+from .windows import TailedWindow, get_window
 
 __all__ = ["LeaveOneOut", "Search", "best_bandwidth", "effective_size", "scott", "silverman"]
 
@@ -136,25 +136,27 @@ class LeaveOneOut:
         place, log_weight = self._place[:, None].astype(np.float64), np.log(self.weights)[:, None]
         scale = np.atleast_1d(self._window.factor / h)
         n_features = samples.shape[1]
-        expression, variables = _exponent(self._window, n_features, len(scale))
-        value, slope = compiled(expression, variables, "LogSumExp").value_and_gradient(
-            samples, samples, scale, place, place, log_weight,
-            wrt=variables[2], grad_output=self.weights[:, None], backend=self._backend,
-        )  # fmt: skip
+        sums = compiled(*_leave_one_out(self._window, n_features, len(scale)))(
+            samples, samples, scale, place, place, log_weight, backend=self._backend
+        )
         total = self.weights.sum()
         axes = n_features if h.ndim == 0 else 1  # features that each bandwidth scales
         log_mass = self._window.log_mass(n_features) + axes * np.log(h).sum()
-        likelihood = self.weights @ (value[:, 0] - np.log(self._others)) - total * log_mass
-        return float(likelihood), (-slope.reshape(h.shape) * self._window.factor / h - total * axes) / h
+        likelihood = self.weights @ (sums[:, 0] - np.log(self._others)) - total * log_mass
+        slope = self.weights @ np.exp(sums[:, 1:] - sums[:, :1])
+        return float(likelihood), (slope.reshape(h.shape) - total * axes) / h
 
 
-def _exponent(window: Window, n_features: int, n_scales: int) -> tuple[Expression, tuple[Variable, ...]]:
-    """Return the logarithm of a term of the leave-one-out sum, and its variables."""
+def _leave_one_out(window: TailedWindow, n_features: int, n_scales: int) -> tuple:
+    """Return the definition of a reduction: the logarithms of the leave-one-out sum and of those of its terms times their
+    slopes, so that one exponential gives the value and the derivative."""
     x, y, scale = Variable(0, n_features, I), Variable(1, n_features, J), Variable(2, n_scales, P)
     place_x, place_y, log_weight = Variable(3, 1, I), Variable(4, 1, J), Variable(5, 1, J)
     left_out = ops.Equal.build(place_x, place_y)
-    expression = window.exponent(x * scale, y * scale) + (log_weight - _FAR * left_out)
-    return expression, (x, y, scale, place_x, place_y, log_weight)
+    exponent = window.exponent(x * scale, y * scale) + (log_weight - _FAR * left_out)
+    slope = window.slope(x * scale, y * scale, n_scales > 1)
+    variables = (x, y, scale, place_x, place_y, log_weight)
+    return exponent, variables, "LogSumExp", 1, ops.Concat.build(Constant(1), slope)
 
 
 class Search(NamedTuple):

@@ -64,6 +64,11 @@ class TailedWindow(Window):
         multiplied by `factor`."""
         raise NotImplementedError
 
+    def slope(self, x: Expression, y: Expression, per_feature: bool) -> Expression:
+        """Return the derivative of the exponent by the logarithm of the bandwidth, or of each feature's bandwidth; it is
+        not negative."""
+        raise NotImplementedError
+
     def deviation(self, dim: int) -> float:
         """Return the standard deviation of each coordinate, for the bandwidth 1."""
         raise NotImplementedError
@@ -95,6 +100,9 @@ class Gaussian(TailedWindow):
     def exponent(self, x, y):
         return -ops.SqDist(x, y)
 
+    def slope(self, x, y, per_feature):
+        return 2 * (ops.Square.build(x - y) if per_feature else ops.SqDist(x, y))
+
     def deviation(self, dim):
         return 1.0
 
@@ -112,6 +120,10 @@ class Exponential(TailedWindow):
 
     def exponent(self, x, y):
         return -ops.Norm2(x - y)
+
+    def slope(self, x, y, per_feature):
+        # Rsqrt is 0 at 0, where the derivative is 0 too.
+        return ops.Square.build(x - y) * ops.Rsqrt.build(ops.SqDist(x, y)) if per_feature else ops.Norm2(x - y)
 
     def deviation(self, dim):
         return math.sqrt(dim + 1)

@@ -151,7 +151,7 @@ def test_scikit_learn(name, dim, rng):
         ours = KernelDensity(kernel=name, bandwidth=bandwidth, leaf_size=1000)
         for w in (None, weights):
             expected = theirs.fit(samples, sample_weight=w).score_samples(queries)
-            assert np.isfinite(expected).all()
+            assert np.isfinite(expected).mean() > 0.8
             np.testing.assert_allclose(ours.fit(samples, sample_weight=w).score_samples(queries), expected, atol=1e-11)
             assert ours.bandwidth_ == pytest.approx(theirs.bandwidth_, rel=1e-15)
             assert isinstance(ours.score(queries), float)
