@@ -71,10 +71,10 @@ def by_gradient():
         h = spread * np.exp(theta)
         value, derivative = likelihood(h)
         path.append(np.exp(theta))
-        return -value, -derivative * h
+        return -value / len(samples), -derivative * h / len(samples)
 
     found = minimize(loss, np.log([1.0, 1.0]), jac=True, method="L-BFGS-B", bounds=[(-7, 3)] * 2)
-    return np.exp(found.x), -found.fun, np.array(path)
+    return np.exp(found.x), -found.fun * len(samples), np.array(path)
 
 
 def compare():

@@ -111,6 +111,8 @@ def plot(results, h):
     right.plot(list(results), means[:, 2], "o-", color="tab:orange", ms=4, label="scikit-learn")
     right.plot(list(results), means[:, 1], "o-", color="tab:blue", ms=3, label="skkeops")
     right.set_xscale("log")
+    right.set_xticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"], minor=False)
+    right.minorticks_off()
     right.set_title("mean log density")
     right.set_xlabel("bandwidth")
     right.legend()

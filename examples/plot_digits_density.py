@@ -84,8 +84,8 @@ def plot(density):
     figure, axes = plt.subplots(1, 3, figsize=(11, 6))
     titles = ("digits of the data set", "drawn from the density", "the least likely of the unseen")
     for axis, title, images in zip(axes, titles, (known, new, strange), strict=True):
-        rows = images.reshape(8, 5, 8, 8).swapaxes(1, 2).reshape(64, 40)
-        axis.imshow(rows, cmap="gray_r", vmin=0, vmax=16)
+        framed = np.pad(images.reshape(8, 5, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))  # a white edge around each
+        axis.imshow(framed.swapaxes(1, 2).reshape(80, 50), cmap="gray_r", vmin=0, vmax=16)
         axis.set_title(title)
         axis.set_axis_off()
     figure.tight_layout()
