@@ -2,7 +2,8 @@
 
 from .kernel_density import KernelDensity
 from .kernel_log_sum_exp import KernelLogSumExp
+from .kernel_ridge import KernelRidge
 from .kernel_smoother import KernelSmoother
 from .kernel_sum import KernelSum
 
-__all__ = ["KernelDensity", "KernelLogSumExp", "KernelSmoother", "KernelSum"]
+__all__ = ["KernelDensity", "KernelLogSumExp", "KernelRidge", "KernelSmoother", "KernelSum"]

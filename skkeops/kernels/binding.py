@@ -103,16 +103,6 @@ class BoundKernel:
         """Return the kernel of a sample with itself, as an expression of x."""
         return self._kernel.expression(self._scope(self.x, self.x, on_diagonal=True))
 
-    def rows(self) -> tuple[Expression, Variable, Variable]:
-        """Return the kernel between one sample, a parameter, and many: the expression, the one and the many."""
-        one, many = Variable(0, self.x.dim, P), Variable(1, self.y.dim, I)
-        return self._kernel.expression(self._scope(one, many)), one, many
-
-    def columns(self) -> tuple[Expression, Variable, Variable]:
-        """Return the kernel between many samples and one, a parameter: the expression, the one and the many."""
-        many, one = Variable(0, self.x.dim, I), Variable(1, self.y.dim, P)
-        return self._kernel.expression(self._scope(many, one)), one, many
-
     @property
     def variables(self) -> tuple[Variable, ...]:
         """x, y and the parameters."""
