@@ -1,0 +1,267 @@
+"""KernelRidge against scikit-learn's and against dense linear algebra."""
+
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import kernels as gp
+from sklearn.kernel_ridge import KernelRidge as Dense
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skkeops import Formula, KernelRidge, kernels
+from skkeops.solvers import LowRankPreconditioner, pivoted_cholesky, solve
+
+RNG = np.random.default_rng(11)
+X, Q = RNG.normal(size=(157, 4)), RNG.normal(size=(23, 4))
+Y = np.stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2] + 1], axis=1)
+W = RNG.random(157)
+W[[3, 50]] = 0.0
+
+
+def close(found, expected, tol=1e-6):
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tol * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("n_components", ["auto", 0, 7])
+@pytest.mark.parametrize("weights", [None, W])
+@pytest.mark.parametrize("alpha", [1.0, [0.1, 10.0]])
+@pytest.mark.parametrize("name", ["linear", "rbf", "poly", "laplacian", "cosine", "chi2"])
+def test_predictions_are_those_of_scikit_learn(name, alpha, weights, n_components):
+    x, q = (np.abs(X), np.abs(Q)) if name == "chi2" else (X, Q)
+    # scikit-learn's KernelRidge has no default gamma for chi2: it fails.
+    expected = Dense(kernel=name, alpha=alpha, gamma=1.0 if name == "chi2" else None)
+    expected.fit(x, Y, sample_weight=weights)
+    model = KernelRidge(kernel=name, alpha=alpha, n_components=n_components).fit(x, Y, sample_weight=weights)
+    close(model.predict(q), expected.predict(q))
+    assert model.dual_coef_.shape == expected.dual_coef_.shape
+    assert model.residual_ <= 1e-8
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        gp.RBF([1.0, 2.0, 3.0, 4.0]),
+        2.0 * gp.Matern(2.0, nu=2.5) + gp.WhiteKernel(0.3),
+        gp.RationalQuadratic(1.5, 0.7),
+    ],
+)
+def test_kernels_of_gaussian_processes(kernel):
+    """White noise is zero between training samples that are compared as two sets, as in scikit-learn."""
+    expected = Dense(kernel=kernel, alpha=0.5).fit(X, Y[:, 0])
+    model = KernelRidge(kernel=kernel, alpha=0.5).fit(X, Y[:, 0])
+    close(model.predict(Q), expected.predict(Q))
+    close(model.dual_coef_, expected.dual_coef_)
+    assert model.dual_coef_.shape == (157,)
+
+
+def test_a_formula():
+    k = np.exp(-0.3 * cdist(X, X, "sqeuclidean"))
+    model = KernelRidge(kernel=Formula("Exp(-g*SqDist(x,y))", g=0.3)).fit(X, Y)
+    close(model.dual_coef_, np.linalg.solve(k + np.eye(157), Y))
+
+
+def test_precomputed():
+    k, q = pairwise_kernels(X, metric="rbf"), pairwise_kernels(Q, X, metric="rbf")
+    model = KernelRidge(kernel="precomputed", alpha=0.2).fit(k, Y)
+    close(model.predict(q), Dense(kernel="precomputed", alpha=0.2).fit(k, Y).predict(q))
+    with pytest.raises(ValueError, match="should be a square|must be a square matrix"):
+        KernelRidge(kernel="precomputed").fit(k[:, :5], Y)
+    with pytest.raises(ValueError, match="a precomputed kernel has no gradient"):
+        model.gradient(q)
+
+
+@pytest.mark.parametrize("kernel", ["sigmoid", kernels.Energy()])
+def test_kernels_that_are_not_positive_are_reported(kernel):
+    model = KernelRidge(kernel=kernel, alpha=0.1)
+    with pytest.warns(RuntimeWarning, match="is not positive definite"):
+        model.fit(X, Y)
+    K = kernels.as_kernel(kernel, n_features=4)(X, X)
+    close(model.dual_coef_, np.linalg.solve(K + 0.1 * np.eye(157), Y))
+
+
+def test_an_indefinite_kernel_with_enough_ridge_is_solved_without_a_word():
+    K = kernels.Sigmoid(0.25)(X, X)
+    alpha = 0.1 - min(0, np.linalg.eigvalsh(K)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = KernelRidge(kernel="sigmoid", alpha=alpha).fit(X, Y)
+    close(model.dual_coef_, np.linalg.solve(K + alpha * np.eye(157), Y))
+
+
+def test_float32_is_solved_in_float64():
+    model = KernelRidge(kernel="rbf", alpha=0.01).fit(X.astype(np.float32), Y.astype(np.float32))
+    assert model.dual_coef_.dtype == model.predict(Q.astype(np.float32)).dtype == np.float32
+    expected = Dense(kernel="rbf", alpha=0.01).fit(X.astype(np.float32).astype(float), Y.astype(np.float32))
+    close(model.dual_coef_, expected.dual_coef_, 1e-6)
+
+
+def test_duplicates_and_constant_targets():
+    """Rank-deficient kernels, and a right-hand side that is zero."""
+    x = np.repeat(X[:20], 5, axis=0)
+    y = np.stack([np.repeat(Y[:20, 0], 5), np.zeros(100)], axis=1)
+    model = KernelRidge(kernel="rbf", alpha=1e-3).fit(x, y)
+    close(model.predict(Q), Dense(kernel="rbf", alpha=1e-3).fit(x, y).predict(Q))
+    assert (model.dual_coef_[:, 1] == 0).all()
+
+
+def test_no_regularisation():
+    x = np.linspace(0, 1, 12)[:, None]
+    y = np.sin(3 * x[:, 0])
+    model = KernelRidge(kernel=kernels.Matern(0.5), alpha=0).fit(x, y)
+    close(model.predict(x), y)
+
+
+def test_not_converged():
+    with pytest.warns(ConvergenceWarning, match=r"the relative residual is .* after 2 iterations, tol=1e-08"):
+        model = KernelRidge(kernel="rbf", alpha=1e-6, n_components=0, max_iter=2).fit(X, Y)
+    assert model.n_iter_ == 2
+    K = pairwise_kernels(X, metric="rbf") + 1e-6 * np.eye(157)
+    residual = np.linalg.norm(Y - K @ model.dual_coef_, axis=0) / np.linalg.norm(Y, axis=0)
+    assert model.residual_ == pytest.approx(residual.max(), rel=1e-6)
+
+
+def test_a_preconditioner_saves_iterations():
+    plain = KernelRidge(kernel="rbf", alpha=1e-3, n_components=0).fit(X, Y)
+    better = KernelRidge(kernel="rbf", alpha=1e-3, n_components=60).fit(X, Y)
+    assert better.n_iter_ < plain.n_iter_ / 2
+    again = KernelRidge(kernel="rbf", alpha=1e-3, n_components=60).fit(X, Y)
+    np.testing.assert_array_equal(again.dual_coef_, better.dual_coef_)
+
+
+@pytest.mark.parametrize("name", ["X", "X_fit", "dual_coef", "kernel__length_scale"])
+def test_gradient(name):
+    model = KernelRidge(kernel=kernels.Gaussian(1.5)).fit(X[:9], Y[:9])
+    e = RNG.normal(size=(23, 2))
+    base = {"X": Q, "X_fit": X[:9], "dual_coef": model.dual_coef_, "kernel__length_scale": np.array(1.5)}
+
+    def total(value):
+        given = {**base, name: value}
+        k = np.exp(-cdist(given["X"], given["X_fit"], "sqeuclidean") / (2 * given["kernel__length_scale"] ** 2))
+        return (k @ given["dual_coef"] * e).sum()
+
+    gradient = np.asarray(model.gradient(Q, e, wrt=name))
+    assert gradient.shape == base[name].shape
+    direction = RNG.normal(size=gradient.shape)
+    difference = (total(base[name] + 1e-6 * direction) - total(base[name] - 1e-6 * direction)) / 2e-6
+    assert (gradient * direction).sum() == pytest.approx(difference, rel=1e-6)
+
+
+def test_pipeline_grid_search_and_pickle():
+    pipeline = make_pipeline(StandardScaler(), KernelRidge(kernel=kernels.Gaussian()))
+    grid = {"kernelridge__alpha": [0.01, 1.0], "kernelridge__kernel__length_scale": [1.0, 3.0]}
+    search = GridSearchCV(pipeline, grid, cv=3).fit(X, Y)
+    dense = GridSearchCV(
+        make_pipeline(StandardScaler(), Dense(kernel=gp.RBF())), grid, cv=3
+    ).fit(X, Y)
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], dense.cv_results_["mean_test_score"], rtol=1e-6, atol=1e-6
+    )
+    copy = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(copy.predict(Q), search.predict(Q))
+
+
+def test_callbacks():
+    """Where scikit-learn has them they see every iteration, and may end the fit."""
+    callback = pytest.importorskip("sklearn.callback")
+    seen = []
+
+    class Recorder:
+        def setup(self, estimator, context):
+            seen.append("setup")
+
+        def on_fit_task_begin(self, estimator, context, **kwargs):
+            seen.append(("begin", context.task_name))
+
+        def on_fit_task_end(self, estimator, context, **kwargs):
+            seen.append(("end", context.task_name))
+            return context.task_name == "iteration" and seen.count(("end", "iteration")) == 3
+
+        def teardown(self, estimator, context):
+            seen.append("teardown")
+
+    assert isinstance(Recorder(), callback.FitCallback)
+    model = KernelRidge(kernel="rbf", alpha=1e-6, n_components=0).set_callbacks(Recorder())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a fit that was asked to stop has nothing to warn of
+        model.fit(X, Y)
+    assert model.n_iter_ == 3
+    assert model.predict(Q).shape == (23, 2)
+    assert (seen[0], seen[-1]) == ("setup", "teardown")
+    assert seen.count(("begin", "iteration")) == seen.count(("end", "iteration")) == 3
+    assert seen.count(("begin", "fit")) == seen.count(("end", "fit")) == 1
+
+
+def test_memory_is_not_that_of_the_matrix():
+    n = 4000
+    x = RNG.normal(size=(n, 3))
+    model = KernelRidge(kernel="rbf", n_components=50)
+    model.fit(x[:100], x[:100, 0])
+    tracemalloc.start()
+    model.fit(x, np.sin(x[:, 0])).predict(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * n * 8 / 10
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"alpha": -1.0}, ValueError, r"The 'alpha' parameter of KernelRidge must be .* Got -1.0 instead"),
+        ({"alpha": [1.0, -1.0]}, ValueError, r"The 'alpha' parameter of KernelRidge must be in the range \[0.0, inf\)"),
+        ({"alpha": [1.0, 1.0, 1.0]}, ValueError, r"one for each target. Got an array of shape \(3,\) for 2 targets"),
+        ({"tol": 0.0}, ValueError, r"The 'tol' parameter of KernelRidge must be .* Got 0.0 instead"),
+        ({"max_iter": 0}, ValueError, r"The 'max_iter' parameter of KernelRidge must be .* Got 0 instead"),
+        ({"n_components": -3}, ValueError, r"The 'n_components' parameter of KernelRidge must be .* Got -3 instead"),
+        ({"kernel_params": {"a": 1}}, ValueError, r"The 'kernel_params' parameter of KernelRidge must be None"),
+        ({"kernel": "x * y"}, ValueError, "the kernel must be a number .* found one with 4 components"),
+        ({"kernel": Formula("x*y*a", ["x = Vi(1)", "y = Vj(3)", "a = Vj(1)"])}, ValueError, "the same columns"),
+    ],
+)
+def test_bad_parameters(params, error, message):
+    with pytest.raises(error, match=message):
+        KernelRidge(**params).fit(X, Y)
+
+
+# The solvers
+
+
+def test_pivoted_cholesky_of_a_matrix_of_low_rank():
+    a = RNG.normal(size=(60, 6))
+    k = a @ a.T
+    factor, is_semidefinite = pivoted_cholesky(
+        lambda which: k[:, which], np.diagonal(k), 50, np.random.RandomState(0)
+    )
+    assert is_semidefinite
+    assert factor.shape == (60, 6)
+    close(factor @ factor.T, k, 1e-10)
+    v = RNG.normal(size=(60, 2))
+    shift = np.array([0.1, 3.0])
+    expected = np.stack([np.linalg.solve(k + s * np.eye(60), v[:, c]) for c, s in enumerate(shift)], axis=1)
+    close(LowRankPreconditioner(factor, shift)(v), expected, 1e-9)
+
+
+def test_pivoted_cholesky_sees_that_a_matrix_is_indefinite():
+    k = np.diag([1.0, 1.0]) + np.array([[0, 5.0], [5.0, 0]])
+    assert not pivoted_cholesky(lambda which: k[:, which], np.diagonal(k), 1, np.random.RandomState(0))[1]
+    assert not pivoted_cholesky(lambda which: -k[:, which], -np.diagonal(k), 1, np.random.RandomState(0))[1]
+
+
+def test_solve_many_right_hand_sides_of_different_sizes():
+    a = RNG.normal(size=(40, 40))
+    k = a @ a.T
+    b = RNG.normal(size=(40, 3)) * [1e-8, 1.0, 1e8]
+    shift = np.array([0.5, 1.0, 2.0])
+    solution = solve(lambda v: k @ v, shift, b, tol=1e-10)
+    for c in range(3):
+        close(solution.x[:, c], np.linalg.solve(k + shift[c] * np.eye(40), b[:, c]), 1e-8)
+    assert solution.is_definite
+    assert solution.residual <= 1e-10
