@@ -262,13 +262,16 @@ def test_nothing_at_the_bandwidth(name):
                 continue  # rounds
             assert np.isfinite(found[0]) == inside
             assert np.isfinite(found[0]) or found[0] == -np.inf
-    lattice = np.arange(-10.0, 11)[:, None] * 0.1
-    for h in (0.1, 0.2, 0.3, 0.5, 0.7):
-        theirs = neighbors.KernelDensity(kernel=name, bandwidth=h).fit(np.zeros((1, 1)))
-        with np.errstate(divide="ignore"):
-            expected = np.isfinite(theirs.score_samples(lattice))
-        found = KernelDensity(kernel=name, bandwidth=h).fit(np.zeros((1, 1))).score_samples(lattice)
-        np.testing.assert_array_equal(np.isfinite(found), expected)
+    # The squares of the diagonals of this lattice round, to both sides of the square of the bandwidth.
+    axis = np.arange(10) * 0.1
+    lattice = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    for h in (0.1, 0.2, 0.3, math.sqrt(0.02), math.sqrt(0.5)):
+        for sample in lattice[::7]:
+            theirs = neighbors.KernelDensity(kernel=name, bandwidth=h).fit(sample[None])
+            with np.errstate(divide="ignore"):
+                expected = np.isfinite(theirs.score_samples(lattice))
+            found = KernelDensity(kernel=name, bandwidth=h).fit(sample[None]).score_samples(lattice)
+            np.testing.assert_array_equal(np.isfinite(found), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -330,6 +333,13 @@ def test_cv_beats_a_grid(name, rng):
         assert density.leave_one_out_score_ == pytest.approx(likelihood(density.bandwidth_)[0], rel=1e-12)
         assert isinstance(density.bandwidth_, float)
         assert 1 <= density.n_iter_ <= density.n_evaluations_ <= 20
+
+
+def test_cv_finds_the_higher_of_two_maxima(rng):
+    # Close pairs, far from each other: one maximum at the width of the pairs, another at that of all.
+    centers = rng.standard_normal((50, 2))
+    samples = np.concatenate([centers, centers + 1e-3 * rng.standard_normal((50, 2))])
+    assert KernelDensity(bandwidth="cv").fit(samples).bandwidth_ < 0.01
 
 
 def test_cv_ard(rng):
@@ -406,6 +416,18 @@ def test_sample_chooses_by_weight(rng):
         counts = np.bincount(np.rint(drawn[:, 0] / 100).astype(int), minlength=4)
         assert counts[[0, 3]].sum() == 0
         assert stats.binomtest(int(counts[2]), 4000, 0.75).pvalue > 1e-3
+
+
+def test_sample_at_the_ends_of_the_random_numbers():
+    class Ends(np.random.RandomState):
+        def uniform(self, size):
+            return np.linspace(0, np.nextafter(1, 0), size)
+
+    # The sum of the first weights rounds to that of all.
+    for weights in ([0.0, 1.0, 1e-17, 0.0], [0.0, 0.1, 0.2, 0.0]):
+        density = KernelDensity(bandwidth=1e-9).fit(np.arange(4.0)[:, None], sample_weight=weights)
+        drawn = np.rint(density.sample(101, random_state=Ends(0))[:, 0])
+        assert set(drawn) <= {1, 2} and drawn[0] == 1
 
 
 @pytest.mark.parametrize("scaling", ["std", "covariance"])
