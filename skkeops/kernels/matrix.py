@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_array
@@ -77,34 +78,49 @@ def _dense(bound: BoundKernel, name: str | None, X: np.ndarray, Y: np.ndarray) -
     """
     expression = _differentiated(bound, bound.expression, name)
     parameters = bound.parameter_arrays(X.dtype)
-    sides = {I: _terms(expression, I), J: _terms(expression, J)}
+    one, many = (I, J) if len(X) <= len(Y) else (J, I)
+    taken = _take_apart(expression, tuple(bound.parameters.values()), one)
     values = {}
     for category, samples, sample in ((I, X, bound.x), (J, Y, bound.y)):
         variables = (sample, *bound.parameters.values())
-        values[category] = evaluate(sides[category], variables, (samples, *parameters), len(samples))
+        values[category] = evaluate(taken.terms[category], variables, (samples, *parameters), len(samples))
 
-    one, many = (I, J) if len(X) <= len(Y) else (J, I)
-    # Several copies of the pair's formula, one for each sample of a block, that share the others' terms.
+    result = np.empty((len(X), len(Y), expression.dim), dtype=X.dtype)
+    by_single = result if one == I else result.swapaxes(0, 1)
+    for start in range(0, len(by_single), _BLOCK):
+        block = [min(start + k, len(by_single) - 1) for k in range(_BLOCK)]
+        singles = [value[k] for k in block for value in values[one]]
+        rows = evaluate(taken.copies, taken.variables, (*values[many], *parameters, *singles), by_single.shape[1])
+        for k, row in zip(block, rows, strict=True):
+            by_single[k] = row
+    return result
+
+
+class _Apart(NamedTuple):
+    """A formula of pairs, taken apart: the terms of one sample alone, by category, and several copies of the rest, one
+    for each sample of a block, that share the other side's terms."""
+
+    terms: dict[int, list[Expression]]
+    copies: tuple[Expression, ...]
+    variables: tuple[Variable, ...]
+
+
+@lru_cache(maxsize=128)
+def _take_apart(expression: Expression, parameters: tuple[Variable, ...], one: int) -> _Apart:
+    """Take a formula apart for blocks of the samples of category `one`."""
+    sides = {I: _terms(expression, I), J: _terms(expression, J)}
     variables: list[Variable] = []
 
     def new(like: Expression, category: int) -> Variable:
         variables.append(Variable(len(variables), like.dim, category))
         return variables[-1]
 
-    shared = {term: new(term, I) for term in sides[many]}
-    shared.update({v: new(v, P) for v in bound.parameters.values()})
+    shared = {term: new(term, I) for term in sides[J if one == I else I]}
+    shared.update({v: new(v, P) for v in parameters})
     copies = tuple(
         substitute(expression, {**shared, **{term: new(term, P) for term in sides[one]}}) for _ in range(_BLOCK)
     )
-    result = np.empty((len(X), len(Y), expression.dim), dtype=X.dtype)
-    by_single = result if one == I else result.swapaxes(0, 1)
-    for start in range(0, len(by_single), _BLOCK):
-        block = [min(start + k, len(by_single) - 1) for k in range(_BLOCK)]
-        singles = [value[k] for k in block for value in values[one]]
-        rows = evaluate(copies, tuple(variables), (*values[many], *parameters, *singles), by_single.shape[1])
-        for k, row in zip(block, rows, strict=True):
-            by_single[k] = row
-    return result
+    return _Apart(sides, copies, tuple(variables))
 
 
 def _terms(expression: Expression, category: int) -> list[Expression]:
