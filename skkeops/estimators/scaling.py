@@ -32,7 +32,7 @@ class Space:
         if self.center is None:
             return x
         # In the dtype of the center: the same one for queries and reference samples.
-        z = x.astype(self.center.dtype) - self.center
+        z = x.astype(self.center.dtype, copy=False) - self.center
         if self.diagonal is not None:
             return z / self.diagonal.astype(z.dtype)
         if self.lower is not None:
