@@ -12,12 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, validate_data
+from threadpoolctl import threadpool_limits
 
 from skkeops import backends
 from skkeops.backends.cpu.program import evaluate
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import J, Variable
-from skkeops.solvers import LowRankPreconditioner, pivoted_cholesky, solve
+from skkeops.kernels.matrix import dense
+from skkeops.solvers import LowRankPreconditioner, Solution, pivoted_cholesky, solve
 
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
@@ -225,22 +227,10 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
             return {"dual_coef_": self._coefficients(a, root, targets.ndim, X), "X_fit_": X, "kernel_": self.kernel_}
 
         iterations = Iterations(self, X, y, self.max_iter, attributes)
-        factor, definite = self._factor(matrix)
-        # Without any shift the preconditioner has no inverse; what rounding would add is the least that is meaningful.
-        shift = np.maximum(alpha, 1e-14 * matrix.diagonal.max(initial=0.0) * len(x))
-        preconditioner = None
-        if factor is not None and (shift > 0).all():
-            preconditioner = LowRankPreconditioner(factor, shift)
-        solution = solve(
-            matrix.product,
-            alpha,
-            b if root is None else b * root,
-            preconditioner=preconditioner,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            definite=definite,
-            callback=iterations,
-        )
+        # The threads of the BLAS wait for work by spinning, and take the cores that the products with the kernel need;
+        # what is left for them, some hundred columns, one thread does as fast.
+        with threadpool_limits(1, user_api="blas"):
+            solution = self._solve(matrix, alpha, b if root is None else b * root, iterations)
         for name, value in attributes(solution.x).items():
             setattr(self, name, value)
         self.n_iter_, self.residual_ = solution.n_iter, solution.residual
@@ -322,16 +312,28 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
             )
         return np.broadcast_to(alpha, (n_targets,)).copy()
 
-    def _factor(self, matrix: _Matrix) -> tuple[np.ndarray | None, bool]:
+    def _solve(self, matrix: _Matrix, alpha: np.ndarray, b: np.ndarray, iterations: Iterations) -> Solution:
         n = matrix.size
         rank = min(_RANK, max(1, _MEMORY // (8 * n))) if self.n_components == "auto" else self.n_components
-        if rank == 0:
-            return None, True
-        factor, is_semidefinite = pivoted_cholesky(
-            matrix.columns, matrix.diagonal, min(rank, n), check_random_state(self.random_state)
+        preconditioner = None
+        if rank > 0:
+            factor, is_semidefinite = pivoted_cholesky(
+                matrix.columns, matrix.diagonal, min(rank, n), check_random_state(self.random_state)
+            )
+            # Without any shift the preconditioner has no inverse; rounding errors are the least one that is meaningful.
+            shift = np.maximum(alpha, 1e-14 * n * matrix.diagonal.max(initial=0.0))
+            # An indefinite kernel may still make a definite system, with the ridge: conjugate gradients will tell.
+            if is_semidefinite and (shift > 0).all():
+                preconditioner = LowRankPreconditioner(factor, shift)
+        return solve(
+            matrix.product,
+            alpha,
+            b,
+            preconditioner=preconditioner,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            callback=iterations,
         )
-        # An indefinite kernel may still make a definite system, with the ridge: conjugate gradients will tell.
-        return (factor if is_semidefinite else None), True
 
     def _coefficients(self, a: np.ndarray, root: np.ndarray | None, ndim: int, X: Any) -> Any:  # noqa: N803
         a = a if root is None else a * root
@@ -349,7 +351,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
             found["dual_coef"] = found["dual_coef"].reshape(self.dual_coef_.shape)
         return found
 
-    def _warn(self, solution: Any) -> None:
+    def _warn(self, solution: Solution) -> None:
         if not solution.is_definite:
             warnings.warn(
                 "The kernel matrix plus alpha is not positive definite: the kernel is no Mercer kernel, or alpha is too small "
@@ -374,8 +376,7 @@ class _Matrix:
         self._x = x
         self._root = root
         self._backend = estimator.backend
-        self._kernel = estimator.kernel_
-        self._bound = None if self._kernel is None else estimator._bind(x.shape[1])
+        self._bound = None if estimator.kernel_ is None else estimator._bind(x.shape[1])
         self.size = len(x)
         self.diagonal = self._diagonal()
 
@@ -402,7 +403,7 @@ class _Matrix:
 
     def columns(self, which: np.ndarray) -> np.ndarray:
         """Return some columns of K."""
-        found = self._x[:, which] if self._bound is None else self._kernel(self._x, self._x[which])
+        found = self._x[:, which] if self._bound is None else dense(self._bound, None, self._x, self._x[which])[:, :, 0]
         return found if self._root is None else found * self._root * self._root[which, 0]
 
 

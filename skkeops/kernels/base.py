@@ -10,9 +10,8 @@ from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as _SklearnKernel
 
 from skkeops.formula.expression import Expression, Variable
-from skkeops.formula.parser import parse
 
-from .binding import BoundKernel, Scope
+from .binding import BoundKernel, Scope, parsed
 from .parameter import Parameter
 
 __all__ = ["Kernel"]
@@ -57,11 +56,11 @@ class Kernel(_SklearnKernel):
 
     def expression(self, scope: Scope) -> Expression:
         """Return the kernel in a scope."""
-        return parse(self.formula_text(), self._names(scope))
+        return parsed(self.formula_text(), self._names(scope))
 
     def log_expression(self, scope: Scope) -> Expression:
         """Return its logarithm in a scope."""
-        return parse(self.log_formula_text(), self._names(scope))
+        return parsed(self.log_formula_text(), self._names(scope))
 
     def exponent_expression(self, scope: Scope) -> Expression:
         """Return what a log-sum-exp adds up the exponentials of."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skkeops.formula.expression import Expression, I, J, P, Variable
+from skkeops.formula.parser import parse
 
 if TYPE_CHECKING:
     from .base import Kernel
 
-__all__ = ["BoundKernel", "Scope"]
+__all__ = ["BoundKernel", "Scope", "parsed"]
+
+
+def parsed(text: str, names: Mapping[str, Variable]) -> Expression:
+    """Return the expression of a formula; a text that is met again, with the same variables, is not read again."""
+    return _parsed(text, tuple(names.items()))
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str, names: tuple[tuple[str, Variable], ...]) -> Expression:
+    return parse(text, dict(names))
 
 
 class Scope:

@@ -12,10 +12,9 @@ from skkeops.formula.aliases import Signature, parse_aliases
 from skkeops.formula.derivative import substitute
 from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Expression, I, J, P, Variable
-from skkeops.formula.parser import parse
 
 from .base import Kernel, _plain, hyperparameter
-from .binding import Scope
+from .binding import Scope, parsed
 from .parameter import Parameter
 
 __all__ = ["Formula"]
@@ -192,7 +191,7 @@ class Formula(Kernel):
                     start += dim
         for name, value in self._arrays().items():
             names[name] = scope.parameter(name, value)
-        return substitute(parse(self._params["formula"], names), columns)
+        return substitute(parsed(self._params["formula"], names), columns)
 
     def expression(self, scope: Scope) -> Expression:
         return self._expression(scope)

@@ -17,7 +17,7 @@ from .binding import BoundKernel
 if TYPE_CHECKING:
     from .base import Kernel
 
-__all__ = ["check_samples", "diagonal", "matrix"]
+__all__ = ["check_samples", "dense", "diagonal", "matrix"]
 
 _BLOCK = 8  # samples taken together; more would gain little
 
@@ -36,7 +36,7 @@ def matrix(kernel: Kernel, X: Any, Y: Any, eval_gradient: bool) -> Any:  # noqa:
     if bound.expression.dim != 1:
         raise ValueError(f"a kernel must be a number: found a formula with {bound.expression.dim} components")
 
-    K = _dense(bound, None, X, Y)[:, :, 0]
+    K = dense(bound, None, X, Y)[:, :, 0]
     if same:
         np.fill_diagonal(K, _on_diagonal(bound, None, X)[:, 0])
     if not eval_gradient:
@@ -44,7 +44,7 @@ def matrix(kernel: Kernel, X: Any, Y: Any, eval_gradient: bool) -> Any:  # noqa:
     tuned = [h.name for h in kernel.hyperparameters if not h.fixed]
     parts = []
     for name in tuned:
-        part = _dense(bound, name, X, X)
+        part = dense(bound, name, X, X)
         index = np.arange(len(X))
         part[index, index] = _on_diagonal(bound, name, X)
         parts.append(part * bound.values[name].astype(dtype))
@@ -70,7 +70,7 @@ def _differentiated(bound: BoundKernel, expression: Expression, name: str | None
     return expression if name is None else gradient(expression, bound.parameters[name], 1)
 
 
-def _dense(bound: BoundKernel, name: str | None, X: np.ndarray, Y: np.ndarray) -> np.ndarray:  # noqa: N803
+def dense(bound: BoundKernel, name: str | None, X: np.ndarray, Y: np.ndarray) -> np.ndarray:  # noqa: N803
     """Return the matrix of the kernel, or of its derivative by a parameter: (n_X, n_Y, dim).
 
     What depends on one sample alone is computed first. Then a few samples at a time are parameters of the formula, and

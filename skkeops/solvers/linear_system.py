@@ -53,7 +53,6 @@ def solve(
     preconditioner: Callable[[np.ndarray], np.ndarray] | None = None,
     tol: float = 1e-8,
     max_iter: int = 1000,
-    definite: bool = True,
     callback: Callable[[np.ndarray], bool] | None = None,
 ) -> Solution:
     """Solve a system for several right-hand sides, each with a shift of its own, by conjugate gradients.
@@ -74,8 +73,6 @@ def solve(
         The norm of a residual, relative to that of its right-hand side.
     max_iter : int, default=1000
         The largest number of iterations.
-    definite : bool, default=True
-        False if the matrix is known not to be positive definite.
     callback : callable, optional
         Called after every iteration with the solution so far, shape (n, n_targets); a true result ends the iterations.
 
@@ -102,7 +99,7 @@ def solve(
     scaled = b / np.where(norms > 0, norms, 1)
     shape, size = b.shape, b.size
     x = np.zeros_like(scaled)
-    n_iter, stopped = 0, False
+    n_iter, stopped, definite = 0, False, True
 
     def full(v: np.ndarray) -> np.ndarray:
         return product(v) + v * shift

@@ -16,7 +16,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import eigh, solve_triangular
 from scipy.linalg.lapack import dpstrf
-from threadpoolctl import threadpool_limits
 
 __all__ = ["LowRankPreconditioner", "pivoted_cholesky"]
 
@@ -94,10 +93,7 @@ class LowRankPreconditioner:
     def __init__(self, factor: np.ndarray, shift: np.ndarray):
         values, vectors = np.zeros(0), np.zeros((0, 0))
         if factor.shape[1]:
-            gram = factor.T @ factor
-            # Some hundred columns are nothing to share between threads, which wait for each other on busy machines.
-            with threadpool_limits(1, user_api="blas"):
-                values, vectors = eigh(gram, driver="evd")
+            values, vectors = eigh(factor.T @ factor, driver="evd")
         kept = values > values.max(initial=0.0) * 1e-12
         values, turn = values[kept], vectors[:, kept] / np.sqrt(values[kept])
         for start in range(0, len(factor), 1024):  # in place: F may take all the memory there is
