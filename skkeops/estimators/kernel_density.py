@@ -22,7 +22,7 @@ from .namespaces import check_namespace, floats, like, to_numpy
 from .reduction import PairReduction, compiled
 from .rows import over_rows
 from .scaling import Space, measure_scaling
-from .windows import WINDOWS, TailedWindow, Window, get_window
+from .windows import WINDOWS, AnyWindow, TailedWindow, get_window
 
 __all__ = ["KernelDensity"]
 
@@ -380,10 +380,11 @@ class KernelDensity(DensityMixin, KernelEstimator):
                 raise InvalidParameterError(f"{words} a float in the range (0.0, inf). Got {h!r} instead.")
             return h
         try:
-            h = np.array(to_numpy(self.bandwidth) if hasattr(self.bandwidth, "shape") else self.bandwidth, dtype=float)
+            given = to_numpy(self.bandwidth) if hasattr(self.bandwidth, "shape") else self.bandwidth
+            each = np.array(given, dtype=np.float64)
         except (TypeError, ValueError):
-            h = np.empty(())
-        if h.shape != (n_features,) or not ((h > 0) & (h < np.inf)).all():
+            each = np.empty(0)
+        if each.shape != (n_features,) or not ((each > 0) & (each < np.inf)).all():
             raise InvalidParameterError(
                 f"{words} a float in the range (0.0, inf), or an array of {n_features} of them, one per feature. Got "
                 f"{self.bandwidth!r} instead."
@@ -393,7 +394,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
                 "bandwidths per feature and scaling='covariance', which mixes the features, exclude each other: "
                 "expected one bandwidth, or another scaling"
             )
-        return h
+        return each
 
     # Pairs
 
@@ -427,18 +428,19 @@ class KernelDensity(DensityMixin, KernelEstimator):
             weights /= weights.max()
         tailed = isinstance(window, TailedWindow)
         terms = _terms(window, n_features, np.ndim(h) > 0, weights is not None)
-        if tailed or np.ndim(h):
-            parameter = (window.factor if tailed else 1.0) / np.atleast_1d(h)
+        degree = 0
+        if isinstance(window, TailedWindow):
+            parameter = window.factor / np.atleast_1d(h)
+        elif np.ndim(h):
+            parameter = 1 / h
         else:
-            parameter = np.atleast_1d(window.limit(h, dtype))
+            parameter, degree = np.atleast_1d(window.limit(h, dtype)), window.degree
         arrays = [space.enter(samples), parameter.astype(dtype)]
         if weights is not None:
             with np.errstate(divide="ignore"):
                 arrays.append((np.log(weights) if tailed else weights).astype(dtype)[:, None])
         log_mass = math.log(n_samples if weights is None else weights.sum()) + window.log_mass(n_features)
-        log_mass += space.log_volume + (np.log(h).sum() if np.ndim(h) else n_features * math.log(h))
-        if not tailed and not np.ndim(h):
-            log_mass += window.degree * math.log(h)
+        log_mass += space.log_volume + (np.log(h).sum() if np.ndim(h) else (n_features + degree) * math.log(h))
         reduction = PairReduction(terms.weighted, terms.variables, arrays, "LogSumExp" if tailed else "Sum")
         return _Pairs(window, space, terms, reduction, weights, float(log_mass))
 
@@ -479,11 +481,11 @@ class KernelDensity(DensityMixin, KernelEstimator):
         """Return the gradient by the bandwidth, from that of the sums by the parameter of the formula."""
         window, n_features = pairs.window, self.n_features_in_
         h = to_numpy(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
-        if np.ndim(h):
-            factor = window.factor if pairs.tailed else 1.0
-            return (-by_parameter * factor / h - total) / h
-        if pairs.tailed:
-            return (-float(by_parameter[0]) * window.factor / h - total * n_features) / h
+        if isinstance(window, TailedWindow) or np.ndim(h):
+            factor = window.factor if isinstance(window, TailedWindow) else 1.0
+            axes = 1 if np.ndim(h) else n_features  # that each bandwidth scales
+            gradient = (-by_parameter * factor / h - total * axes) / h
+            return gradient if np.ndim(h) else float(gradient[0])
         slope = float(by_parameter[0]) * (2 * h if window.squared else 1.0)
         return slope - total * (n_features + window.degree) / h
 
@@ -517,7 +519,7 @@ class _Terms(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _terms(window: Window, n_features: int, per_feature: bool, with_weights: bool) -> _Terms:
+def _terms(window: AnyWindow, n_features: int, per_feature: bool, with_weights: bool) -> _Terms:
     """Return the formula of a pair; bandwidths are a variable of it."""
     x, y = Variable(0, n_features, I), Variable(1, n_features, J)
     parameter, weight = Variable(2, n_features if per_feature else 1, P), Variable(3, 1, J)
@@ -536,7 +538,7 @@ def _terms(window: Window, n_features: int, per_feature: bool, with_weights: boo
 class _Pairs(NamedTuple):
     """The sums over the reference samples, and what makes densities of them."""
 
-    window: Window
+    window: AnyWindow
     space: Space
     terms: _Terms
     reduction: PairReduction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from scipy.special import gammainc, gammaln
@@ -11,7 +11,7 @@ from scipy.special import gammainc, gammaln
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Expression
 
-__all__ = ["WINDOWS", "CompactWindow", "TailedWindow", "Window", "get_window"]
+__all__ = ["WINDOWS", "AnyWindow", "CompactWindow", "TailedWindow", "Window", "get_window"]
 
 
 def log_ball(dim: int) -> float:
@@ -216,11 +216,13 @@ class Cosine(CompactWindow):
         return kept[:size]
 
 
-WINDOWS: dict[str, Window] = {
+AnyWindow: TypeAlias = TailedWindow | CompactWindow
+
+WINDOWS: dict[str, AnyWindow] = {
     window.name: window for window in (Gaussian(), Tophat(), Epanechnikov(), Exponential(), Linear(), Cosine())
 }
 
 
-def get_window(name: str) -> Window:
+def get_window(name: str) -> AnyWindow:
     """Return a window by its name in scikit-learn."""
     return WINDOWS[name]
