@@ -1,0 +1,82 @@
+"""The arrays that lazy tensors are made of, each with a variable of its own."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+
+from skkeops.formula.expression import Variable
+
+__all__ = ["Symbol", "symbol"]
+
+_lock = threading.RLock()
+_free: list[int] = []  # positions that were used and are free again
+_next = 0
+
+
+def _take() -> int:
+    global _next
+    with _lock:
+        if _free:
+            return heapq.heappop(_free)
+        _next += 1
+        return _next - 1
+
+
+def _give(position: int) -> None:
+    with _lock:
+        heapq.heappush(_free, position)
+
+
+class Symbol:
+    """An array and the variable that stands for it in expressions.
+
+    Positions of variables are taken from a pool, the smallest first, and given back when the symbol is gone: a loop that
+    builds the same tensors again meets the same interned expressions, and what is compiled for them.
+
+    Attributes
+    ----------
+    array : ndarray or None
+        (..., M, dim) of category 0, (..., N, dim) of category 1, (..., dim) of category 2; None for a variable that is given
+        at the call.
+    variable : Variable
+    """
+
+    __slots__ = ("__weakref__", "array", "variable")
+
+    def __init__(self, array: np.ndarray | None, dim: int, category: int):
+        position = _take()
+        weakref.finalize(self, _give, position).atexit = False
+        self.array = array
+        self.variable = Variable(position, dim, category)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, 1 for a parameter."""
+        return 1 if self.variable.category == 2 or self.array is None else self.array.shape[-2]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The batch dimensions."""
+        if self.array is None:
+            return ()
+        return self.array.shape[: -1 if self.variable.category == 2 else -2]
+
+    def __reduce__(self) -> Any:
+        return Symbol, (self.array, self.variable.dim, self.variable.category)
+
+
+_known: weakref.WeakValueDictionary[tuple, Symbol] = weakref.WeakValueDictionary()
+
+
+def symbol(array: np.ndarray, category: int) -> Symbol:
+    """Return the symbol of an array: the same one for the same memory, seen in the same way."""
+    key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, category)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = Symbol(array, array.shape[-1], category)
+    return found

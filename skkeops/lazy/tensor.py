@@ -1,0 +1,501 @@
+"""LazyTensor: an array indexed by pairs (i, j) that is a formula, until it is reduced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from skkeops.formula.errors import FormulaError
+from skkeops.formula.expression import Constant, Expression, I, J, P, Variable
+
+from .methods import Methods
+from .reduction import batch_shape, gradient, reduce
+from .symbols import Symbol, symbol
+
+__all__ = ["LazyTensor", "Pm", "Vi", "Vj"]
+
+_DENSE_LIMIT = 10**8  # numbers that np.asarray may make without being asked twice
+
+
+class LazyTensor(Methods):
+    """An array of shape (M, N, D), or (..., M, N, D), that is a formula of points x_i, y_j and parameters.
+
+    It takes the place of KeOps' ``pykeops.numpy.LazyTensor``: written like a NumPy array with broadcasting, evaluated
+    when it is reduced over i or j, without ever being stored.
+
+    Parameters
+    ----------
+    x : array-like, number, tuple of int, or LazyTensor
+        An array of shape (..., M, 1, D) holds points x_i, (..., 1, N, D) points y_j, (..., 1, 1, D) parameters; with
+        `axis`, (..., M, D) will do. One of shape (D,), a list or a number is a parameter. A tuple ``(position, dim, category)``
+        is a variable that is given at the call of the reduction.
+    axis : {0, 1, 2}, optional
+        For arrays of shape (..., n, D): 0 for points x_i, 1 for y_j, 2 for parameters.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (..., M, N), or (..., M, N, D) if D is not 1; None for a size that is not known, 1 for one that broadcasts.
+    ndim : int
+        The number of components D.
+    expression : Expression
+        The formula.
+
+    Raises
+    ------
+    ValueError
+        If a shape makes no sense, or those of two operands do not fit.
+    TypeError
+        If something is not an array of real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkeops import LazyTensor
+    >>> x, y = np.zeros((4, 2)), np.ones((3, 2))
+    >>> x_i, y_j = LazyTensor(x[:, None, :]), LazyTensor(y[None, :, :])
+    >>> K = (-((x_i - y_j) ** 2).sum(-1)).exp()
+    >>> K.shape
+    (4, 3)
+    >>> (K @ np.ones(3)).round(4)
+    array([0.406, 0.406, 0.406, 0.406])
+    >>> K.sum(axis=1).shape
+    (4, 1)
+    """
+
+    __array_priority__ = 1000
+    __slots__ = ("_rows", "expression", "symbols")
+    __iter__ = None
+    __hash__ = object.__hash__
+
+    def __new__(cls, x: Any = None, axis: int | None = None) -> LazyTensor:
+        if isinstance(x, LazyTensor):
+            return x
+        found = _leaf(x, axis)
+        return cls._of(*found)
+
+    @classmethod
+    def _of(cls, expression: Expression, symbols: dict[Variable, Symbol], rows: tuple[int | None, int | None]):
+        tensor = object.__new__(cls)
+        tensor.expression = expression
+        tensor.symbols = symbols
+        tensor._rows = rows
+        return tensor
+
+    # Shapes
+
+    @property
+    def ndim(self) -> int:
+        """The number of components D of a value."""
+        return self.expression.dim
+
+    def dim(self) -> int:
+        """Return the number of axes, the components counted, as KeOps does."""
+        return len(self._shape)
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The batch dimensions."""
+        return batch_shape(list(self.symbols.values()))
+
+    @property
+    def _shape(self) -> tuple[int | None, ...]:
+        return (*self.batch, *(1 if n is None else n for n in self._rows), self.ndim)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(..., M, N), or (..., M, N, D) if D is not 1."""
+        shape = self._shape
+        return shape[:-1] if shape[-1] == 1 else shape
+
+    @property
+    def dtype(self) -> np.dtype | None:
+        """That of the result of a reduction, None if there is no array."""
+        kinds = [s.array.dtype for s in self.symbols.values() if s.array is not None]
+        return np.result_type(*kinds) if kinds else None
+
+    @property
+    def T(self) -> LazyTensor:  # noqa: N802 (NumPy's name)
+        """The tensor with i and j exchanged."""
+        return self.t()
+
+    def t(self) -> LazyTensor:
+        """Return the tensor with i and j exchanged."""
+        from skkeops.formula.derivative import substitute
+
+        symbols: dict[Variable, Symbol] = {}
+        renamed: dict[Expression, Expression] = {}
+        for v, s in self.symbols.items():
+            other = s
+            if v.category != P:
+                if s.array is None:
+                    raise ValueError("a tensor of variables without arrays cannot be transposed: declare them the other way")
+                other = symbol(s.array, 1 - v.category)
+            renamed[v] = other.variable
+            symbols[other.variable] = other
+        return self._of(substitute(self.expression, renamed), symbols, self._rows[::-1])
+
+    # What other libraries ask of it
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"a LazyTensor of shape {self.shape} has no truth value: reduce it, or compare reduced values; conditions "
+            "inside of a formula are .ifelse(a, b)"
+        )
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        size = int(np.prod([n or 1 for n in self.shape]))
+        if size > _DENSE_LIMIT:
+            raise ValueError(
+                f"a LazyTensor of shape {self.shape} would be an array of {size:,} numbers: reduce it, or call .dense()"
+            )
+        found = self.dense()
+        return found if dtype is None else found.astype(dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = _UFUNCS.get(ufunc.__name__)
+        if method != "__call__" or kwargs or name is None:
+            return NotImplemented
+        if ufunc.__name__ == "matmul":
+            left, right = inputs
+            return left @ right if isinstance(left, LazyTensor) else right.__rmatmul__(left)
+        first, *others = inputs
+        return getattr(as_tensor(first), name)(*others)
+
+    def __repr__(self) -> str:
+        names = {}
+        for v in self.symbols:
+            names[v] = f"{'xyp'[v.category]}{sum(w.category == v.category for w in names)}"
+        try:
+            text = self.expression.to_text(names)
+        except FormulaError:
+            text = self.expression.name
+        return f"LazyTensor(shape={self.shape}, formula={text if len(text) < 300 else text[:297] + '...'})"
+
+    def __getstate__(self) -> Any:
+        return self.expression, list(self.symbols.items()), self._rows
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (self.expression, tuple((v, s.array) for v, s in self.symbols.items()), self._rows)
+
+    # Building
+
+    def _apply(self, build: Callable[..., Expression], *others: Any, params: Sequence[Any] = ()) -> LazyTensor:
+        """Return the tensor of an operation on this one and others."""
+        symbols, rows = self.symbols, self._rows
+        arguments = [self.expression]
+        for other in others:
+            other = as_tensor(other)
+            if other.symbols is not symbols and other.symbols:
+                symbols = {**symbols, **other.symbols}
+            rows = (_common(rows[0], other._rows[0], 0, self, other), _common(rows[1], other._rows[1], 1, self, other))
+            arguments.append(other.expression)
+        tensor = self._of(build(*arguments, *params), symbols, rows)
+        if others and any(s.array is not None and s.array.ndim > 2 for s in symbols.values()):
+            tensor.batch  # noqa: B018  raises if the batch dimensions do not fit
+        return tensor
+
+    def _reduce(
+        self,
+        op: str,
+        axis: int | None,
+        *,
+        weight: Any = None,
+        opt_arg: int | None = None,
+        call: bool = True,
+        **options: Any,
+    ) -> Any:
+        """Return a reduction over i (axis 0) or j (axis 1)."""
+        axis = self._reduced_axis(axis)
+        symbols, rows, g = self.symbols, self._rows, None
+        if weight is not None:
+            weight = as_tensor(weight)
+            symbols = {**symbols, **weight.symbols}
+            rows = tuple(_common(a, b, k, self, weight) for k, (a, b) in enumerate(zip(rows, weight._rows, strict=True)))
+            g = weight.expression
+        ordered = sorted(symbols.values(), key=lambda s: s.variable.position)
+        options = {name: value for name, value in options.items() if value is not None}
+        known = tuple(1 if n is None else n for n in rows)
+        if all(s.array is not None for s in ordered):
+
+            def run() -> Any:
+                return reduce(ordered, known, self.expression, g, op, axis, opt_arg, options)
+
+            return run() if call else run
+        return _symbolic(ordered, self.expression, g, op, axis, opt_arg, options)
+
+    def _reduced_axis(self, axis: Any) -> int:
+        first = len(self.batch)
+        if axis not in (first, first + 1):
+            raise ValueError(
+                f"a LazyTensor of shape {self.shape} is reduced over i (axis={first}) or j (axis={first + 1}): "
+                f"found axis={axis!r}"
+            )
+        return axis - first
+
+    def gradient(
+        self, wrt: Any, *, grad_output: Any = None, axis: int = 1, reduction: str = "Sum", backend: str | None = None
+    ) -> np.ndarray:
+        """Return the gradient of a reduction of the tensor by one of the arrays that it is made of.
+
+        Parameters
+        ----------
+        wrt : ndarray or LazyTensor
+            The array, or the tensor that was made from it.
+        grad_output : array-like, optional
+            The gradient by the result of the reduction, of its shape; ones by default.
+        axis : {0, 1}, default=1
+            The axis that is reduced.
+        reduction : str, default="Sum"
+            As for `Genred`.
+        backend : str, optional
+            As for `Genred`.
+
+        Returns
+        -------
+        ndarray
+            (M, D), (N, D) or (D,).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> x = np.array([[1.0], [2.0]])
+        >>> (Vi(x) * Vj(np.ones((5, 1)))).gradient(x)
+        array([[5.],
+               [5.]])
+        """
+        ordered = sorted(self.symbols.values(), key=lambda s: s.variable.position)
+        if isinstance(wrt, LazyTensor):
+            found = [s for s in ordered if s.variable is wrt.expression]
+        else:
+            found = [s for s in ordered if s.array is not None and _same_memory(s.array, np.asarray(wrt))]
+        if len(found) != 1:
+            raise ValueError("wrt must be one of the arrays that the tensor is made of, or the LazyTensor of one of them")
+        options = {} if backend is None else {"backend": backend}
+        known = tuple(1 if n is None else n for n in self._rows)
+        axis = self._reduced_axis(axis)
+        return gradient(ordered, known, self.expression, reduction, axis, found[0], grad_output, options)
+
+    def dense(self) -> np.ndarray:
+        """Return the tensor as an array of `shape`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> (Vi(np.array([[1.0], [2.0]])) + Vj(np.array([[10.0]]))).dense()
+        array([[11.],
+               [12.]])
+        """
+        from .dense import dense
+
+        return dense(self)
+
+    def __getitem__(self, key: Any) -> LazyTensor:
+        """Components ``K[k]`` and ``K[a:b]``, as in KeOps, or rows and columns ``K[rows, columns]``."""
+        if isinstance(key, tuple) and len(key) == 2:
+            from .dense import restrict
+
+            return restrict(self, key)
+        if isinstance(key, tuple):
+            if not key or any(k != slice(None) and k is not Ellipsis for k in key[:-1]):
+                raise ValueError("K[..., k] selects components, K[rows, columns] pairs: found another index")
+            key = key[-1]
+        if isinstance(key, slice):
+            start, stop, step = key.indices(self.ndim)
+            if step != 1 or stop <= start:
+                raise ValueError(f"components are selected by ranges with step 1: found {key}")
+            return self.extract(start, stop - start)
+        k = int(key)
+        if not -self.ndim <= k < self.ndim:
+            raise IndexError(f"component {k} of a tensor with {self.ndim} components")
+        return self.elem(k % self.ndim)
+
+
+def Vi(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802 (KeOps' name)
+    """Return a tensor of points x_i.
+
+    Parameters
+    ----------
+    x : array-like of shape (..., M, D), or int
+        The points; or the position of an argument that is given at the call of the reduction.
+    dim : int, optional
+        For a position: the number of components.
+
+    Returns
+    -------
+    LazyTensor
+    """
+    return LazyTensor((x, dim, I)) if dim is not None else LazyTensor(x, axis=0)
+
+
+def Vj(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802
+    """Return a tensor of points y_j.
+
+    Parameters
+    ----------
+    x : array-like of shape (..., N, D), or int
+        As for `Vi`.
+    dim : int, optional
+        As for `Vi`.
+
+    Returns
+    -------
+    LazyTensor
+    """
+    return LazyTensor((x, dim, J)) if dim is not None else LazyTensor(x, axis=1)
+
+
+def Pm(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802
+    """Return a tensor of a parameter.
+
+    Parameters
+    ----------
+    x : array-like of shape (D,) or (..., 1, D), number, or int
+        The parameter; or, with `dim`, the position of an argument that is given at the call of the reduction.
+    dim : int, optional
+        As for `Vi`.
+
+    Returns
+    -------
+    LazyTensor
+    """
+    return LazyTensor((x, dim, P)) if dim is not None else LazyTensor(x, axis=2)
+
+
+def as_tensor(x: Any) -> LazyTensor:
+    """Return an operand as a tensor."""
+    return x if isinstance(x, LazyTensor) else LazyTensor(x)
+
+
+class _Given(Symbol):
+    """A variable that is given at the call: its position is that of the argument."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int, dim: int, category: int):
+        super().__init__(None, dim, category)
+        self.position = position
+
+
+_given: dict[tuple[int, int, int], _Given] = {}
+
+
+def _leaf(x: Any, axis: int | None) -> tuple[Expression, dict[Variable, Symbol], tuple[int | None, int | None]]:
+    if isinstance(x, tuple) and len(x) == 3 and all(isinstance(k, (int, np.integer)) for k in x):
+        if x not in _given:
+            _given[x] = _Given(*x)
+        s: Symbol = _given[x]
+        return s.variable, {s.variable: s}, (None, None)
+    if isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating)) and axis is None:
+        return Constant(x.item() if isinstance(x, np.generic) else x), {}, (None, None)
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"a LazyTensor is made of real numbers: found {type(x).__name__} (dtype {array.dtype})")
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    if array.ndim == 0 and axis is None:
+        return Constant(float(array)), {}, (None, None)
+    if axis is None:
+        axis, array = _guess(array)
+    elif axis not in (0, 1, 2):
+        raise ValueError(f"axis must be 0 (points x_i), 1 (points y_j) or 2 (parameters): found {axis!r}")
+    elif axis == 2:
+        array = array.reshape(1) if array.ndim == 0 else array
+        if array.ndim > 1:
+            if array.shape[-2] != 1:
+                raise ValueError(f"a parameter has the shape (D,) or (..., 1, D): found {array.shape}")
+            array = array[..., 0, :]
+    elif array.ndim < 2:
+        raise ValueError(f"points have the shape (..., n, D): found {array.shape}")
+    s = symbol(array, axis)
+    rows = (s.rows if axis == 0 else None, s.rows if axis == 1 else None)
+    return s.variable, {s.variable: s}, rows
+
+
+def _guess(array: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return the category that a shape means, and the array without the axes that broadcast."""
+    shape = array.shape
+    if array.ndim == 1:
+        return P, array
+    if array.ndim >= 3:
+        if shape[-3] == shape[-2] == 1:
+            return P, array[..., 0, 0, :]
+        if shape[-2] == 1:
+            return I, array[..., 0, :]
+        if shape[-3] == 1:
+            return J, array[..., 0, :, :]
+    raise ValueError(
+        "an array has the shape (..., M, 1, D) for points x_i, (..., 1, N, D) for points y_j or (..., 1, 1, D) for "
+        f"parameters, or needs axis=: found {shape}"
+    )
+
+
+def _common(a: int | None, b: int | None, axis: int, left: LazyTensor, right: LazyTensor) -> int | None:
+    if a is None or b is None or a == b:
+        return b if a is None else a
+    raise ValueError(
+        f"operands have different numbers of {'rows' if axis == 0 else 'columns'}: found shapes {left.shape} and {right.shape}"
+    )
+
+
+def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.size == b.size and a.dtype == b.dtype and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+
+
+def _symbolic(
+    symbols: list[Symbol],
+    expression: Expression,
+    weight: Expression | None,
+    op: str,
+    axis: int,
+    opt_arg: int | None,
+    options: dict[str, Any],
+) -> Callable[..., Any]:
+    """Return a function of the arrays of the variables without any, in the order of their positions."""
+    from skkeops.genred import Genred
+
+    from .reduction import reducer
+
+    given = sorted((s for s in symbols if isinstance(s, _Given)), key=lambda s: s.position)
+    if [s.position for s in given] != list(range(len(given))):
+        raise ValueError(f"positions of variables must be 0, 1, 2, ...: found {[s.position for s in given]}")
+    held = [s for s in symbols if not isinstance(s, _Given)]
+    ordered = [*given, *held]
+    r = reducer(expression, weight, tuple(s.variable for s in ordered), (False,) * len(ordered), op, axis, opt_arg)
+
+    def function(*args: Any, **more: Any) -> Any:
+        return r.function(*args, *(s.array for s in held), **{**options, **more})
+
+    function.genred = r.function  # type: ignore[attr-defined]
+    assert isinstance(r.function, Genred)
+    return function
+
+
+def _rebuild(expression: Expression, leaves: tuple, rows: tuple) -> LazyTensor:
+    from skkeops.formula.derivative import substitute
+
+    renamed, symbols = {}, {}
+    for v, array in leaves:
+        if array is None:
+            raise ValueError("a LazyTensor of variables without arrays cannot be pickled")
+        s = symbol(array, v.category)
+        renamed[v] = s.variable
+        symbols[s.variable] = s
+    return LazyTensor._of(substitute(expression, renamed), symbols, rows)
+
+
+_UFUNCS = {
+    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "true_divide": "__truediv__", "divide": "__truediv__",
+    "power": "__pow__", "negative": "__neg__", "absolute": "abs", "exp": "exp", "log": "log", "sqrt": "sqrt", "square": "square",
+    "reciprocal": "inv", "sin": "sin", "cos": "cos", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "sign": "sign", "floor": "floor", "less": "__lt__", "less_equal": "__le__", "greater": "__gt__", "greater_equal": "__ge__",
+    "equal": "__eq__", "not_equal": "__ne__", "maximum": "maximum", "minimum": "minimum", "matmul": "__matmul__",
+}  # fmt: skip
+
