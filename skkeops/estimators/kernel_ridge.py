@@ -119,7 +119,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
     >>> X = np.linspace(0, 3, 20)[:, None]
     >>> model = KernelRidge(alpha=1e-3, kernel=kernels.Gaussian(1.0)).fit(X, np.sin(X[:, 0]))
     >>> model.predict([[1.0], [2.0]]).round(3)
-    array([0.841, 0.91 ])
+    array([0.843, 0.911])
     """
 
     _parameter_constraints: ClassVar[dict] = {
