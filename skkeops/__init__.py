@@ -26,6 +26,7 @@ _HOMES = {
     "KernelLogSumExp": "skkeops.estimators",
     "KernelRidge": "skkeops.estimators",
     "KernelSmoother": "skkeops.estimators",
+    "KernelSolve": "skkeops.kernel_solve",
     "KernelSum": "skkeops.estimators",
     "LazyTensor": "skkeops.lazy",
     "Pm": "skkeops.lazy",

@@ -15,7 +15,7 @@ from .symbols import symbol
 if TYPE_CHECKING:
     from .tensor import LazyTensor
 
-__all__ = ["dense", "restrict"]
+__all__ = ["dense", "diagonal", "restrict"]
 
 
 def dense(tensor: LazyTensor) -> np.ndarray:
@@ -43,6 +43,24 @@ def dense(tensor: LazyTensor) -> np.ndarray:
             for a, s in zip(arrays, symbols, strict=True)
         )
         result[index] = evaluate((expression,), variables, given, rows[1])[0]
+    return result[..., 0] if expression.dim == 1 else result
+
+
+def diagonal(tensor: LazyTensor) -> np.ndarray:
+    """Return the values of pairs (i, i)."""
+    batch, rows = tensor.batch, [1 if n is None else n for n in tensor._rows]
+    if rows[0] != rows[1]:
+        raise ValueError(f"a diagonal is that of a square tensor: found shape {tensor.shape}")
+    symbols = list(tensor.symbols.values())
+    renamed = {s.variable: Variable(k, s.variable.dim, P if s.variable.category == P else I) for k, s in enumerate(symbols)}
+    expression = substitute(tensor.expression, renamed)
+    result = np.empty((*batch, rows[0], expression.dim), dtype=tensor.dtype or np.float64)
+    for index in np.ndindex(*batch):
+        given = []
+        for s in symbols:
+            shape = (*batch, *s.array.shape[len(s.batch) :])
+            given.append(np.broadcast_to(s.array, shape)[index].astype(result.dtype, copy=False))
+        result[index] = evaluate((expression,), tuple(renamed.values()), tuple(given), rows[0])[0]
     return result[..., 0] if expression.dim == 1 else result
 
 

@@ -282,6 +282,77 @@ class LazyTensor(Methods):
         axis = self._reduced_axis(axis)
         return gradient(ordered, known, self.expression, reduction, axis, found[0], grad_output, options)
 
+    def diagonal(self) -> np.ndarray:
+        """Return the values with i = j of a square tensor, without the others: (..., M) or (..., M, D).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> x = np.array([[1.0], [2.0]])
+        >>> (Vi(x) * Vj(x)).diagonal()
+        array([1., 4.])
+        """
+        from .dense import diagonal
+
+        return diagonal(self)
+
+    def solve(
+        self,
+        b: Any,
+        alpha: float = 1e-10,
+        eps: float = 1e-6,
+        maxiter: int | None = None,
+        n_components: int = 0,
+        random_state: int = 0,
+        backend: str = "auto",
+    ) -> np.ndarray:
+        """Return the solution a of ``(K + alpha I) a = b`` for a symmetric tensor K of one component.
+
+        Parameters
+        ----------
+        b : array-like of shape (M,) or (M, k), or LazyTensor
+            The right-hand sides; a LazyTensor has to be one of points y_j or x_i.
+        alpha : float, default=1e-10
+            The number added to the diagonal, not negative.
+        eps : float, default=1e-6
+            The norm of the residual, relative to that of b.
+        maxiter : int, optional
+            The largest number of iterations. Default: 10 M, at least 100.
+        n_components : int, default=0
+            The rank of a preconditioner from columns of K; it takes ``8 M n_components`` bytes.
+        random_state : int, default=0
+            For the columns that are drawn.
+        backend : str, default="auto"
+            As for `Genred`.
+
+        Returns
+        -------
+        ndarray of the shape of b
+
+        Warns
+        -----
+        RuntimeWarning
+            If the residual is above `eps`, or the matrix is not positive definite.
+
+        See Also
+        --------
+        skkeops.KernelSolve : The same for a formula, with gradients.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> x = np.array([[0.0], [1.0]])
+        >>> K = (-((Vi(x) - Vj(x)) ** 2).sum(-1)).exp()
+        >>> a = K.solve(np.array([1.0, 0.0]), alpha=0.5)
+        >>> np.round(K @ a + 0.5 * a, 6) + 0.0
+        array([1., 0.])
+        """
+        from .linear import solve
+
+        return solve(self, b, alpha, eps, maxiter, n_components, random_state, backend)
+
     def dense(self) -> np.ndarray:
         """Return the tensor as an array of `shape`.
 

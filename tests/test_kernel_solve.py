@@ -1,0 +1,151 @@
+"""KernelSolve, LazyTensor.solve and SciPy's solvers on lazy tensors, against dense linear algebra."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import aslinearoperator, cg, eigsh, gmres, minres, svds
+from scipy.spatial.distance import cdist
+
+from skkeops import FormulaError, KernelSolve, Vi, Vj, cluster
+
+RNG = np.random.default_rng(13)
+N = 90
+X, B = RNG.normal(size=(N, 3)), RNG.normal(size=(N, 2))
+FORMULA, ALIASES = "Exp(-g*SqDist(x,y))*a", ["x = Vi(3)", "y = Vj(3)", "a = Vj(2)", "g = Pm(1)"]
+G = np.array([0.5])
+K = np.exp(-0.5 * cdist(X, X, "sqeuclidean"))
+TRUTH = np.linalg.solve(K + 0.1 * np.eye(N), B)
+
+
+def lazy(x=X):
+    return (-0.5 * ((Vi(x) - Vj(x)) ** 2).sum(-1)).exp()
+
+
+def test_solution():
+    found = KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X, B, G, alpha=0.1, eps=1e-12)
+    np.testing.assert_allclose(found, TRUTH, rtol=1e-9, atol=1e-9)
+
+
+def test_the_other_axis():
+    aliases = ["x = Vj(3)", "y = Vi(3)", "a = Vi(2)", "g = Pm(1)"]
+    found = KernelSolve(FORMULA, aliases, "a")(X, X, B, G, alpha=0.1, eps=1e-12)
+    np.testing.assert_allclose(found, TRUTH, rtol=1e-9, atol=1e-9)
+
+
+def test_float32():
+    args = [a.astype(np.float32) for a in (X, X, B, G)]
+    found = KernelSolve(FORMULA, ALIASES, "a", axis=1)(*args, alpha=0.1, eps=1e-5)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, TRUTH, rtol=1e-3, atol=1e-3)
+
+
+def test_against_keops():
+    keops = pytest.importorskip("pykeops.numpy")
+    try:
+        theirs = keops.KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X, B, G, alpha=0.1, eps=1e-10)
+    except Exception as error:  # it has to compile
+        pytest.skip(f"KeOps does not run here: {error}")
+    found = KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X, B, G, alpha=0.1, eps=1e-10)
+    np.testing.assert_allclose(found, theirs, rtol=1e-7, atol=1e-7)
+
+
+def test_ranges():
+    """A block-diagonal matrix."""
+    half = [[0, N // 2], [N // 2, N]]
+    ranges = cluster.from_matrix(half, half, np.eye(2))
+    found = KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X, B, G, alpha=0.1, eps=1e-12, ranges=ranges)
+    mask = np.kron(np.eye(2), np.ones((N // 2, N // 2)))
+    np.testing.assert_allclose(found, np.linalg.solve(K * mask + 0.1 * np.eye(N), B), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["x", "y", "a", "g"])
+def test_gradient(name):
+    """Against differences of dense solves."""
+    e = RNG.normal(size=B.shape)
+    k = ("x", "y", "a", "g").index(name)
+    args = [X, X, B, G]
+
+    def total(x, y, b, g):
+        return (np.linalg.solve(np.exp(-g * cdist(x, y, "sqeuclidean")) + 0.1 * np.eye(N), b) * e).sum()
+
+    invert = KernelSolve(FORMULA, ALIASES, "a", axis=1)
+    gradient = invert.gradient(*args, wrt=name, grad_output=e, alpha=0.1, eps=1e-13)
+    direction = RNG.normal(size=gradient.shape)
+    moved = [[a + s * 1e-6 * direction if n == k else a for n, a in enumerate(args)] for s in (1, -1)]
+    difference = (total(*moved[0]) - total(*moved[1])) / 2e-6
+    assert (gradient * direction).sum() == pytest.approx(difference, rel=1e-6)
+    both = invert.gradient(*args, wrt=("a", name), grad_output=e, alpha=0.1, eps=1e-13, output=TRUTH)
+    np.testing.assert_allclose(both[1], gradient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_components", [0, 30])
+@pytest.mark.parametrize("b", [B, B[:, 0]])
+def test_lazy_tensors(b, n_components):
+    found = lazy().solve(b, alpha=0.1, eps=1e-12, n_components=n_components)
+    np.testing.assert_allclose(found, np.linalg.solve(K + 0.1 * np.eye(N), b), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(lazy().solve(Vj(B), alpha=0.1, eps=1e-12), TRUTH, rtol=1e-9, atol=1e-9)
+
+
+def test_operators_of_scipy():
+    operator = aslinearoperator(lazy())
+    assert operator.shape == (N, N)
+    assert operator.dtype == np.float64
+    np.testing.assert_allclose(operator @ B, K @ B, rtol=1e-12)
+    np.testing.assert_allclose(operator.rmatvec(B[:, 0]), K.T @ B[:, 0], rtol=1e-12)
+    values = eigsh(operator, k=4, return_eigenvectors=False)
+    np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(K)[-4:], rtol=1e-9)
+    y = RNG.normal(size=(40, 3))
+    rectangular = (-((Vi(X) - Vj(y)) ** 2).sum(-1)).exp()
+    found = np.sort(svds(aslinearoperator(rectangular), k=3, return_singular_vectors=False))
+    expected = np.linalg.svd(np.exp(-cdist(X, y, "sqeuclidean")), compute_uv=False)
+    np.testing.assert_allclose(found, expected[:3][::-1], rtol=1e-9)
+    ridge = operator + 0.5 * aslinearoperator(np.eye(N))
+    for method in (cg, minres, gmres):
+        x, info = method(ridge, B[:, 0], rtol=1e-10)
+        assert info == 0
+        np.testing.assert_allclose(x, np.linalg.solve(K + 0.5 * np.eye(N), B[:, 0]), atol=1e-6)
+
+
+def test_diagonal():
+    np.testing.assert_allclose(lazy().diagonal(), np.ones(N), rtol=1e-14)
+    np.testing.assert_allclose((Vi(X) * Vj(X + 1)).diagonal(), X * (X + 1), rtol=1e-14)
+    with pytest.raises(ValueError, match=r"of a square tensor: found shape \(90, 5\)"):
+        (Vi(X) | Vj(X[:5])).diagonal()
+
+
+def test_warnings():
+    invert = KernelSolve(FORMULA, ALIASES, "a", axis=1)
+    with pytest.warns(RuntimeWarning, match="the relative residual is .* after 2 iterations, eps=1e-12"):
+        invert(X, X, B, G, alpha=1e-6, eps=1e-12, maxiter=2)
+    negative = KernelSolve("-Norm2(x-y)*a", ["x = Vi(3)", "y = Vj(3)", "a = Vj(2)"], "a", axis=1)
+    with pytest.warns(RuntimeWarning, match="not positive definite"):
+        found = negative(X, X, B, alpha=0.1, eps=1e-10)
+    expected = np.linalg.solve(-cdist(X, X) + 0.1 * np.eye(N), B)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stopped = invert(X, X, B, G, alpha=1e-6, callback=lambda a: True)
+    assert np.isfinite(stopped).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: KernelSolve(FORMULA, ALIASES, "z"), ValueError, "varinvalias must be one of x, y, a, g: found 'z'"),
+        (lambda: KernelSolve(FORMULA, ALIASES, "a", axis=0), ValueError, "must be indexed by the reduced axis, i"),
+        (lambda: KernelSolve(FORMULA, ALIASES, "y", axis=1), ValueError, "must be indexed by the reduced axis"),
+        (lambda: KernelSolve("Square(a)", ["a = Vj(2)"], "a", axis=1), ValueError, "must be linear in 'a'"),
+        (lambda: KernelSolve("Exp(", ["a = Vj(2)"], "a", axis=1), FormulaError, "never closed"),
+        (lambda: KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X[:5], B[:5], G), ValueError, "must be square: found 90"),
+        (lambda: KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X, B, G, alpha=-1), ValueError, "alpha must not be negative"),
+        (lambda: lazy().solve(B, eps=0), ValueError, "eps positive"),
+        (lambda: lazy().solve(B[:5]), ValueError, r"b must have 90 rows: found shape \(5, 2\)"),
+        (lambda: (Vi(X) | Vj(X[:5])).solve(B), ValueError, r"needs a square tensor .* found shape \(90, 5\)"),
+    ],
+)
+def test_bad_input(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
