@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import pairwise_kernels
@@ -250,6 +251,37 @@ def test_pipeline_and_grid_search():
     assert pipeline.named_steps["kernelsum"].kernel.length_scale == 1.0  # a clone was tuned
     jobs = GridSearchCV(pipeline, search.param_grid, cv=2, n_jobs=2).fit(X, y)
     np.testing.assert_array_equal(jobs.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"])
+
+
+def test_weights_are_routed_through_a_pipeline():
+    expected = KernelSum().fit(Y, sample_weight=W).transform(X)
+    pipeline = make_pipeline(KernelSum()).fit(Y, None, kernelsum__sample_weight=W)
+    np.testing.assert_array_equal(pipeline.transform(X), expected)
+    with config_context(enable_metadata_routing=True):
+        pipeline = make_pipeline(KernelSum().set_fit_request(sample_weight=True)).fit(Y, None, sample_weight=W)
+        np.testing.assert_array_equal(pipeline.transform(X), expected)
+        with pytest.raises(TypeError, match="sample_weight"):  # nobody asked for it
+            make_pipeline(KernelSum().set_fit_request(sample_weight=False)).fit(Y, None, sample_weight=W)
+
+
+def test_assume_finite():
+    bad = X.copy()
+    bad[3, 1] = np.nan
+    estimator = KernelSum().fit(Y)
+    with pytest.raises(ValueError, match="contains NaN"):
+        estimator.transform(bad)
+    with config_context(assume_finite=True):
+        result = estimator.transform(bad)
+    np.testing.assert_array_equal(np.isnan(result[:, 0]), np.isnan(bad).any(axis=1))
+
+
+def test_properties_cost_nothing():
+    """A notebook evaluates every property of a fitted estimator when it shows it."""
+    for cls in ALL:
+        estimator = fit(cls())
+        for name in dir(type(estimator)):
+            if isinstance(getattr(type(estimator), name), property):
+                assert np.size(getattr(estimator, name)) <= Y.size
 
 
 @pytest.mark.parametrize("cls", ALL)
