@@ -70,6 +70,8 @@ def reducer(
 def batch_shape(symbols: Sequence[Symbol]) -> tuple[int, ...]:
     """Return the common batch dimensions of symbols."""
     shapes = [s.batch for s in symbols]
+    if not any(shapes):
+        return ()
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

@@ -49,10 +49,13 @@ class Symbol:
     __slots__ = ("__weakref__", "array", "variable")
 
     def __init__(self, array: np.ndarray | None, dim: int, category: int):
-        position = _take()
-        weakref.finalize(self, _give, position).atexit = False
         self.array = array
-        self.variable = Variable(position, dim, category)
+        self.variable = Variable(_take(), dim, category)
+
+    def __del__(self) -> None:
+        variable = getattr(self, "variable", None)
+        if variable is not None and _give is not None:  # None when the interpreter ends
+            _give(variable.position)
 
     @property
     def rows(self) -> int:
