@@ -34,10 +34,18 @@ class Solution:
     stopped: bool
 
 
+# Rounds of a method whose own estimate of the residual drifts from the true one, and how far a round with the rough
+# product goes: what its rounding errors let it reach in any case.
 _ROUNDS = 5
+_ROUGH_REDUCTION = 1e-4
+_ROUGH_ERROR = 0.1
 
 
 class _NegativeCurvature(Exception):
+    pass
+
+
+class _Useless(Exception):
     pass
 
 
@@ -50,6 +58,7 @@ def solve(
     shift: np.ndarray,
     b: np.ndarray,
     *,
+    rough: Callable[[np.ndarray], np.ndarray] | None = None,
     preconditioner: Callable[[np.ndarray], np.ndarray] | None = None,
     tol: float = 1e-8,
     max_iter: int = 1000,
@@ -67,6 +76,10 @@ def solve(
     shift : ndarray of shape (n_targets,)
     b : ndarray of shape (n, n_targets)
         Right-hand sides, in float64.
+    rough : callable, optional
+        A product that is cheaper and less accurate, such as one in float32. The iterations use it if its error, measured on
+        b, is small beside the shift, and as long as it brings them nearer to the solution; residuals are always taken with
+        `product` (iterative refinement).
     preconditioner : callable, optional
         Returns about ``(K + shift I)^-1 v``; positive definite.
     tol : float, default=1e-8
@@ -85,7 +98,7 @@ def solve(
     ----------
     C. C. Paige, M. A. Saunders, "Solution of sparse indefinite systems of linear equations", SIAM Journal on Numerical
     Analysis 12, 1975. For conjugate gradients and preconditioners: Y. Saad, "Iterative Methods for Sparse Linear Systems",
-    SIAM, 2003.
+    SIAM, 2003. For refinement: N. J. Higham, "Accuracy and Stability of Numerical Algorithms", chapter 12, SIAM, 2002.
 
     Examples
     --------
@@ -106,7 +119,9 @@ def solve(
 
     def watched(flat: np.ndarray) -> np.ndarray:
         v = flat.reshape(shape)
-        image = full(v)
+        image = full(v) if rough is None else rough(v) + v * shift
+        if rough is not None and not np.isfinite(image).all():
+            raise _Useless
         if definite and (np.einsum("ij,ij->j", v, image) < 0).any():
             raise _NegativeCurvature
         return image.reshape(-1)
@@ -123,25 +138,39 @@ def solve(
         inverse = LinearOperator(
             (size, size), matvec=lambda flat: preconditioner(flat.reshape(shape)).reshape(-1), dtype=np.float64
         )
+    if rough is not None:
+        # A step is a good one only if the errors are small beside the smallest eigenvalue, of which the shift is a bound.
+        error = np.linalg.norm(rough(scaled) - product(scaled), axis=0).max(initial=0.0)
+        if not error <= _ROUGH_ERROR * shift.min(initial=np.inf):
+            rough = None
     rest = scaled
     residual = float(np.linalg.norm(rest, axis=0).max(initial=0.0))
-    # Both methods estimate their residual, which may drift from the true one: a second round starts from that.
-    for _ in range(_ROUNDS):
-        if residual <= tol or n_iter >= max_iter or stopped:
-            break
+    # Both methods estimate their residual, which may drift from the true one: the next round starts from that.
+    rounds = 0
+    while residual > tol and n_iter < max_iter and not stopped and rounds < _ROUNDS:
         flat, options = rest.reshape(-1), {"maxiter": max_iter - n_iter, "callback": count}
+        aim = 0.9 * tol if rough is None else max(0.9 * tol, _ROUGH_REDUCTION * residual)
         try:
             if definite:
-                step, _ = cg(operator, flat, rtol=0.0, atol=0.9 * tol, M=inverse, **options)
+                step, _ = cg(operator, flat, rtol=0.0, atol=aim, M=inverse, **options)
             else:
                 # Its preconditioner would change the norm that it measures the residual in: it has none.
                 step, _ = minres(operator, flat, rtol=0.1 * tol, **options)
+        except _Useless:
+            rough = None
+            continue
         except _NegativeCurvature:
-            definite = False
+            definite, rough = rough is not None, None  # a rough product's may be its rounding errors'
             continue
         except _Stopped as stop:
             stopped, step = True, stop.args[0]
-        x = x + step.reshape(shape)
-        rest = scaled - full(x)
-        residual = float(np.linalg.norm(rest, axis=0).max(initial=0.0))
+        found = x + step.reshape(shape)
+        left = scaled - full(found)
+        reached = float(np.linalg.norm(left, axis=0).max(initial=0.0))
+        if rough is not None and not stopped and not reached < 0.1 * residual:
+            rough = None
+            if not reached < residual:
+                continue
+        rounds += rough is None
+        x, rest, residual = found, left, reached
     return Solution(x * norms, residual, n_iter, definite, stopped)

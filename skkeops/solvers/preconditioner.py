@@ -27,6 +27,7 @@ def pivoted_cholesky(
     diagonal: np.ndarray,
     rank: int,
     random_state: np.random.RandomState,
+    smallest: float = 0.0,
 ) -> tuple[np.ndarray, bool]:
     """Return F with ``F @ F.T`` close to a positive semi-definite matrix, from some of its columns.
 
@@ -41,6 +42,9 @@ def pivoted_cholesky(
     rank : int
         The largest number of columns of F.
     random_state : RandomState
+    smallest : float, default=0.0
+        The size of eigenvalue from which on more columns are not worth their time: the columns end when the squared norms
+        of the last of them, which are about the eigenvalues in their order, fall below it on average.
 
     Returns
     -------
@@ -76,6 +80,8 @@ def pivoted_cholesky(
         np.maximum(left, 0, out=left)
         left[pivots] = 0
         k += kept
+        if np.einsum("ij,ij->", new, new) < smallest * kept:
+            break
     return factor[:, :k], True
 
 
