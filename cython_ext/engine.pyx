@@ -24,6 +24,7 @@ FOLDS = {
     "shift_exp": SKK_FOLD_SHIFT_EXP,
     "extremum": SKK_FOLD_EXTREMUM,
     "kmin": SKK_FOLD_KMIN,
+    "store": SKK_FOLD_STORE,
 }
 OPCODES = {skk_opcode_name(k).decode(): (k, skk_opcode_arity(k)) for k in range(SKK_N_OPCODES)}
 LANE_PAD = SKK_LANE_PAD
@@ -116,7 +117,8 @@ cdef class Program:
 
     Built by :func:`skkeops.backends.cpu.lowering.lower`; the keyword arguments are the fields of ``skk_program``
     in ``tile_engine.h``. ``variables`` lists ``(role, dim)`` of every argument of :meth:`run`, with role "out" (one
-    point per output row), "reduced" (one per index that is reduced over), "parameter", or "unused".
+    point per output row), "reduced" (one per index that is reduced over), "parameter", "pair" (one per output row and
+    reduced index), "turned pair" (the same, with the reduced index first), or "unused".
     """
 
     cdef skk_program p
@@ -140,7 +142,7 @@ cdef class Program:
 
     def __init__(self, *, bint is_double, variables, order, fold, largest, k, width, terms, value, pair_code, lane_code,
                  row_code, const_code, lane_planes, row_planes, const_planes, n_temps, lane_loads, row_loads,
-                 const_loads, literals, tables, tile_rows, tile_lanes, segment, row_group):
+                 const_loads, pair_loads, literals, tables, tile_rows, tile_lanes, segment, row_group):
         cdef skk_term *c_terms
         cdef int32_t *c_tables
         cdef int i
@@ -167,7 +169,7 @@ cdef class Program:
         if self.roles == NULL or self.dims == NULL or c_terms == NULL or c_tables == NULL:
             raise MemoryError("program")
         for i, (role, dim) in enumerate(variables):
-            self.roles[i] = ("unused", "out", "reduced", "parameter").index(role)
+            self.roles[i] = ("unused", "out", "reduced", "parameter", "pair", "turned pair").index(role)
             self.dims[i] = dim
         for i, (scale, vector, minus, column, dim) in enumerate(terms):
             as_operand(&c_terms[i].scale, scale)
@@ -188,6 +190,7 @@ cdef class Program:
         self.p.lane_loads, self.p.n_lane_loads = as_loads(lane_loads), len(lane_loads)
         self.p.row_loads, self.p.n_row_loads = as_loads(row_loads), len(row_loads)
         self.p.const_loads, self.p.n_const_loads = as_loads(const_loads), len(const_loads)
+        self.p.pair_loads, self.p.n_pair_loads = as_loads(pair_loads), len(pair_loads)
         self.p.tile_rows, self.p.tile_lanes, self.p.segment, self.p.row_group = tile_rows, tile_lanes, segment, row_group
         dtype = np.float64 if is_double else np.float32
         pool = np.zeros((const_planes, SKK_LANE_PAD), dtype=dtype)
@@ -205,6 +208,7 @@ cdef class Program:
         free(<void *>self.p.lane_loads)
         free(<void *>self.p.row_loads)
         free(<void *>self.p.const_loads)
+        free(<void *>self.p.pair_loads)
         free(self.roles)
         free(self.dims)
         free(self.scratch)
@@ -220,7 +224,7 @@ cdef class Program:
         ----------
         arrays : tuple of ndarray
             One per variable: ``(n_out, dim)``, ``(n_reduced, dim)`` or ``(dim,)``, native, aligned, of the program's
-            dtype. Anything else is refused.
+            dtype; ``(n_out, n_reduced, dim)`` for pairs, which may be booleans. Anything else is refused.
         n_threads : int
         progress : callable, optional
             Called as ``progress(done, total)`` with numbers of pairs, between pieces of work.
@@ -232,7 +236,8 @@ cdef class Program:
         Returns
         -------
         tuple of ndarray
-            As docs/design/architecture.md lists them, float64 and int64.
+            As docs/design/architecture.md lists them, float64 and int64. The fold "store" gives the values
+            themselves, ``(n_out, n_reduced, width)``, in the program's dtype; 0 outside of the ranges.
         """
         cdef skk_call call
         cdef skk_state state
@@ -240,6 +245,8 @@ cdef class Program:
         cdef void *consts
         cdef void *scratch
         cdef int64_t per_thread, size, w = self.p.width, const_bytes
+        memset(&state, 0, sizeof(skk_state))
+        memset(&call, 0, sizeof(skk_call))
         if n_out < 0 or n_reduced < 0:
             raise ValueError("sizes must not be negative")
         if ranges is not None:
@@ -254,6 +261,10 @@ cdef class Program:
             cnp.PyArray_FillWithScalar(result[0], -np.inf)
             state.first = <double *>cnp.PyArray_DATA(result[0])
             state.second = <double *>cnp.PyArray_DATA(result[1])
+        elif self.p.fold == SKK_FOLD_STORE:
+            allocate = np.empty if ranges is None else np.zeros
+            result = (allocate((n_out, n_reduced, w), dtype=np.float64 if self.is_double else np.float32),)
+            call.out = cnp.PyArray_DATA(result[0])
         else:
             if self.p.fold == SKK_FOLD_EXTREMUM:
                 shape = [n_out, w]
@@ -316,6 +327,9 @@ cdef class Program:
             a = arrays[k]
             if self.roles[k] == 0:
                 continue
+            if self.roles[k] >= 4:
+                self.check_pairs(a, k, n_out, n_reduced, type_number, views)
+                continue
             if not isinstance(a, np.ndarray) or cnp.PyArray_TYPE(a) != type_number:
                 raise TypeError(f"array {k}: expected an ndarray of {'float64' if self.is_double else 'float32'}")
             if not cnp.PyArray_ISBEHAVED_RO(a):
@@ -336,6 +350,27 @@ cdef class Program:
                     views[k].s0, views[k].s1 = strides[0] // itemsize, strides[1] // itemsize
             if views != NULL:
                 views[k].data = cnp.PyArray_DATA(a)
+        return 0
+
+    cdef int check_pairs(self, a, int k, int64_t n_out, int64_t n_reduced, int type_number, skk_array *views) except -1:
+        """The same for an array of pairs."""
+        cdef int out = 0 if self.roles[k] == 4 else 1
+        cdef int64_t itemsize
+        cdef cnp.npy_intp *strides
+        if not isinstance(a, np.ndarray) or cnp.PyArray_TYPE(a) not in (type_number, cnp.NPY_BOOL, cnp.NPY_UINT8):
+            raise TypeError(f"array {k}: expected an ndarray of {'float64' if self.is_double else 'float32'} or bool")
+        if not cnp.PyArray_ISBEHAVED_RO(a):
+            raise ValueError(f"array {k} is not aligned or not in native byte order")
+        shape = (n_reduced, n_out, self.dims[k]) if out else (n_out, n_reduced, self.dims[k])
+        if a.shape != shape:
+            raise ValueError(f"array {k}: expected shape {shape}")
+        if views != NULL:
+            itemsize = cnp.PyArray_ITEMSIZE(a)
+            strides = cnp.PyArray_STRIDES(a)
+            views[k].is_bytes = itemsize == 1
+            views[k].s0, views[k].s2 = strides[out] // itemsize, strides[1 - out] // itemsize
+            views[k].s1 = strides[2] // itemsize
+            views[k].data = cnp.PyArray_DATA(a)
         return 0
 
     cdef tuple check_ranges(self, ranges, int64_t n_out, int64_t n_reduced):
@@ -443,7 +478,7 @@ cdef class Program:
             n_segments = (n_red + self.p.segment - 1) // self.p.segment
         n_groups = (n_out + group - 1) // group
         total = n_groups * n_segments
-        if n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads:
+        if n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads and self.p.fold != SKK_FOLD_STORE:
             return self.schedule_split(call, state, scratch, per_thread, n_threads, progress)
         # a task is a group of rows and a run of segments, of at most some ten milliseconds
         span = max(1, min(n_segments, TASK_WORK // (group * self.p.segment * self.cost)))

@@ -24,7 +24,7 @@ enum skk_opcode {
 };
 
 enum skk_place { SKK_NONE = 0, SKK_TILE = 1, SKK_LANE = 2, SKK_ROW = 3, SKK_CONST = 4 };
-enum skk_fold { SKK_FOLD_SUM = 0, SKK_FOLD_SHIFT_EXP = 1, SKK_FOLD_EXTREMUM = 2, SKK_FOLD_KMIN = 3 };
+enum skk_fold { SKK_FOLD_SUM = 0, SKK_FOLD_SHIFT_EXP = 1, SKK_FOLD_EXTREMUM = 2, SKK_FOLD_KMIN = 3, SKK_FOLD_STORE = 4 };
 
 #define SKK_LANE_PAD 64 /* lanes are padded to a multiple of this: no remainder loops anywhere */
 
@@ -71,11 +71,13 @@ typedef struct {
     int32_t n_terms;
     skk_code pair_code, lane_code, row_code, const_code;
     const skk_term *terms;
-    skk_operand value; /* what shift_exp, extremum and kmin consume */
+    skk_operand value; /* what shift_exp, extremum and kmin consume, and store writes */
     int32_t lane_planes, row_planes, const_planes;
     int32_t n_temps;   /* planes of temporaries, over all codes */
     int32_t n_lane_loads, n_row_loads, n_const_loads;
     const skk_load *lane_loads, *row_loads, *const_loads;
+    int32_t n_pair_loads;
+    const skk_load *pair_loads; /* of arrays of pairs, into temporaries of the tile, before the pair code */
     const int32_t *tables;
     int32_t tile_rows, tile_lanes;
     int64_t segment;   /* lanes (order 0) of one canonical partial state */
@@ -85,6 +87,8 @@ typedef struct {
 typedef struct {
     const void *data;
     int64_t s0, s1; /* strides, in elements, of the point and of the component */
+    int64_t s2;     /* arrays of pairs: s0 is the stride of the output's index, s2 that of the reduced one */
+    int32_t is_bytes; /* arrays of pairs may be of bytes, booleans, instead of numbers */
 } skk_array;
 
 /* States: see docs/design/architecture.md. `first` holds s | m | value | values, `second` s; indices apart. */
@@ -98,6 +102,7 @@ typedef struct {
     const skk_array *arrays;
     int64_t n_out, n_red;
     const void *consts; /* const_planes x SKK_LANE_PAD, computed once a call */
+    void *out;          /* store: n_out x n_red x width numbers of the program's type */
 } skk_call;
 
 /* A piece of work that owns its outputs: output rows [row0, row1), reduced indices [red0, red1), taken in segments

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 cdef extern from "tile_engine.h" nogil:
     const int SKK_N_OPCODES
     const int SKK_LANE_PAD
-    const int SKK_FOLD_SUM, SKK_FOLD_SHIFT_EXP, SKK_FOLD_EXTREMUM, SKK_FOLD_KMIN
+    const int SKK_FOLD_SUM, SKK_FOLD_SHIFT_EXP, SKK_FOLD_EXTREMUM, SKK_FOLD_KMIN, SKK_FOLD_STORE
 
     ctypedef struct skk_operand:
         int32_t place, offset, dim, step
@@ -35,13 +35,16 @@ cdef extern from "tile_engine.h" nogil:
         const skk_load *lane_loads
         const skk_load *row_loads
         const skk_load *const_loads
+        int32_t n_pair_loads
+        const skk_load *pair_loads
         const int32_t *tables
         int32_t tile_rows, tile_lanes
         int64_t segment, row_group
 
     ctypedef struct skk_array:
         const void *data
-        int64_t s0, s1
+        int64_t s0, s1, s2
+        int32_t is_bytes
 
     ctypedef struct skk_state:
         double *first
@@ -52,6 +55,7 @@ cdef extern from "tile_engine.h" nogil:
         const skk_array *arrays
         int64_t n_out, n_red
         const void *consts
+        void *out
 
     ctypedef struct skk_task:
         int64_t row0, row1, red0, red1

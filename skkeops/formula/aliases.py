@@ -12,8 +12,8 @@ from .expression import Expression, Variable, variables_of
 
 __all__ = ["Signature", "parse_aliases"]
 
-_CATEGORIES = {"Vi": 0, "Vj": 1, "Pm": 2}
-_FORM = "expected 'name = Vi(dim)', with Vi, Vj or Pm"
+_CATEGORIES = {"Vi": 0, "Vj": 1, "Pm": 2, "Vij": 3}
+_FORM = "expected 'name = Vi(dim)', with Vi, Vj, Pm or Vij"
 _PATTERN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z_0-9]*)\s*=\s*)?(?P<kind>[A-Za-z_][A-Za-z_0-9]*)\s*"
     r"\(\s*(?P<numbers>[0-9]{1,9}(?:\s*,\s*[0-9]{1,9})*)\s*,?\s*\)\s*",
@@ -76,7 +76,8 @@ def parse_aliases(aliases: Sequence[str]) -> Signature:
     Parameters
     ----------
     aliases : sequence of str
-        ``"x = Vi(3)"`` (i-variable of dim 3), ``"y = Vj(3)"`` (j-variable), ``"p = Pm(1)"`` (parameter). The
+        ``"x = Vi(3)"`` (i-variable of dim 3), ``"y = Vj(3)"`` (j-variable), ``"p = Pm(1)"`` (parameter), ``"w =
+        Vij(1)"`` (a value per pair). The
         position in a call is that in the list, or the first of two numbers, as in ``"x = Vi(0,3)"``. Also
         ``"Vi(3)"``, without a name, and ``"x = Var(0,3,0)"``.
 

@@ -19,11 +19,11 @@ from typing import Any, ClassVar, Self
 from .errors import FormulaError
 from .limits import MAX_DIM, MAX_POSITION, MAX_TEXT
 
-__all__ = ["Constant", "Expression", "I", "J", "P", "Variable", "as_expression", "postorder", "variables_of"]
+__all__ = ["IJ", "Constant", "Expression", "I", "J", "P", "Variable", "as_expression", "postorder", "variables_of"]
 
-I, J, P = 0, 1, 2  # noqa: E741  the categories of variables: indexed by i, by j, parameters
+I, J, P, IJ = 0, 1, 2, 3  # noqa: E741  the categories of variables: indexed by i, by j, parameters, by both
 
-_CATEGORY_SETS = tuple(frozenset(category for category in (I, J, P) if mask >> category & 1) for mask in range(8))
+_CATEGORY_SETS = tuple(frozenset(category for category in (I, J, P, IJ) if mask >> category & 1) for mask in range(16))
 _MAX_BITS = 2200  # longer numerators and denominators are rounded to the nearest double
 
 _interned: weakref.WeakValueDictionary[tuple, Any] = weakref.WeakValueDictionary()
@@ -52,7 +52,7 @@ class Expression:
     dim : int
         The number of components of the value.
     categories : frozenset of int
-        The categories of the variables below: 0 (i), 1 (j), 2 (parameter).
+        The categories of the variables below: 0 (i), 1 (j), 2 (parameter), 3 (pairs).
     """
 
     __slots__ = ("__weakref__", "_mask", "args", "dim", "params")
@@ -246,8 +246,8 @@ class Variable(Expression):
         Which of the arrays of a call.
     dim : int
         The number of components.
-    category : {0, 1, 2}
-        0: one row per i; 1: one row per j; 2: a parameter.
+    category : {0, 1, 2, 3}
+        0: one row per i; 1: one row per j; 2: a parameter; 3: one value per pair (i, j).
 
     Examples
     --------
@@ -265,9 +265,9 @@ class Variable(Expression):
             raise FormulaError(f"the position of a variable must be in 0..{MAX_POSITION - 1}, got {_short(position)}")
         if not 1 <= dim <= MAX_DIM:
             raise FormulaError(f"the dim of a variable must be in 1..{MAX_DIM}, got {_short(dim)}")
-        if category not in (I, J, P):
+        if category not in (I, J, P, IJ):
             raise FormulaError(
-                f"the category of a variable must be 0 (i), 1 (j) or 2 (parameter), got {_short(category)}"
+                f"the category of a variable must be 0 (i), 1 (j), 2 (parameter) or 3 (pairs), got {_short(category)}"
             )
         return cls._new((), (position, dim, category))
 
@@ -286,7 +286,7 @@ class Variable(Expression):
 
     @property
     def category(self) -> int:
-        """0: indexed by i; 1: indexed by j; 2: parameter."""
+        """0: indexed by i; 1: indexed by j; 2: parameter; 3: indexed by both."""
         return self.params[2]
 
 

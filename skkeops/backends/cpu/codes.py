@@ -76,14 +76,18 @@ class Code:
         a, b, c = (*args, None, None, None)[:3]
         self.instructions.append(Instruction(code, dim, table, n_table, d, a, b, c, tuple(map(float, imm))))
 
-    def temporary(self, dim: int) -> Operand:
-        free = self._free.get(dim)
-        if free:
-            return Operand(TILE, free.pop(), dim, 1)
+    def lasting(self, dim: int) -> Operand:
+        """A temporary that was never used before, and is not given back."""
         first = self.n_temps
         check_planes(first + dim)
         self.n_temps += dim
         return Operand(TILE, first, dim, 1)
+
+    def temporary(self, dim: int) -> Operand:
+        free = self._free.get(dim)
+        if free:
+            return Operand(TILE, free.pop(), dim, 1)
+        return self.lasting(dim)
 
     def release(self, operand: Operand) -> None:
         self._free.setdefault(operand.dim, []).append(operand.offset)
@@ -108,11 +112,13 @@ class Lowering:
         self.codes = {home: Code() for home in (TILE, LANE, ROW, CONST)}
         self.literals: list[tuple[int, float]] = []
         self.tables: list[int] = []
+        self.pairs: dict[Variable, Operand] = {}
+        self.pair_loads: list[tuple[int, int, int]] = []
 
     # -- homes ------------------------------------------------------------------------------------------------
     def home(self, node: Expression) -> int:
         """Where a node is computed."""
-        homes = {self.homes[category] for category in node.categories if category != P}
+        homes = {self.homes.get(category, TILE) for category in node.categories if category != P}
         if not homes:
             return CONST
         return homes.pop() if len(homes) == 1 else TILE
@@ -257,7 +263,7 @@ class Lowering:
                 raise AssertionError(f"{node!r} was not asked for")
             operand = side.operands[node]
         # a code that runs along one index sees its own planes as lanes
-        return operand._replace(place=LANE if own == home else own)
+        return operand._replace(place=LANE if own == home != TILE else own)
 
     def _literal(self, node: Constant) -> Operand:
         side = self.sides[CONST]
@@ -269,6 +275,11 @@ class Lowering:
         return Operand(CONST, side.operands[scalar].offset, node.dim, 0 if node.dim > 1 else 1)
 
     def _variable(self, node: Variable, home: int) -> Operand:
+        if home == TILE:  # of pairs: read before the tile's code, into temporaries that nothing else uses
+            if node not in self.pairs:
+                self.pairs[node] = operand = self.codes[TILE].lasting(node.dim)
+                self.pair_loads.append((self.index[node], operand.offset, node.dim))
+            return self.pairs[node]
         side = self.sides[home]
         if node not in side.operands:
             plane = side.allocate(node.dim)

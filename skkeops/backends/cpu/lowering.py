@@ -7,13 +7,13 @@ groups of rows get their sizes.
 
 from __future__ import annotations
 
-from skkeops.formula.expression import Constant, Expression, P, Variable
+from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
 from skkeops.plan.plan import Plan, SumTerm
 
 from ._engine import LANE_PAD, Program
 from .codes import CONST, LANE, ROW, TILE, Lowering, Operand, check_work
 
-__all__ = ["SHORT_AXIS", "lower", "lower_map"]
+__all__ = ["SHORT_AXIS", "lower", "lower_map", "lower_pairs"]
 
 #: Reduced axes up to this length are folded with the lanes along the output axis.
 SHORT_AXIS = 64
@@ -36,7 +36,7 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
     """
     reduction = plan.problem.reduction
     lane, row = (plan.reduced, plan.output) if order == 0 else (plan.output, plan.reduced)
-    roles = {plan.output: "out", plan.reduced: "reduced", P: "parameter"}
+    roles = {plan.output: "out", plan.reduced: "reduced", P: "parameter", IJ: "pair" if plan.output == I else "turned pair"}
     fold = reduction.fold
     width = sum(_columns(term, plan) for term in plan.terms)
     k = 0
@@ -63,8 +63,8 @@ def lower_map(expressions: tuple[Expression, ...], variables: tuple[Variable, ..
     terms = tuple(SumTerm(None, None, e) for e in expressions)
     return _assemble(
         variables,
-        {0: "out", 1: "out", P: "parameter"},
-        {0: LANE, 1: LANE},
+        {I: "out", J: "out", IJ: "out", P: "parameter"},
+        {I: LANE, J: LANE, IJ: LANE},
         None,
         terms,
         order=1,
@@ -73,6 +73,23 @@ def lower_map(expressions: tuple[Expression, ...], variables: tuple[Variable, ..
         largest=0,
         k=0,
         width=sum(e.dim for e in expressions),
+    )
+
+
+def lower_pairs(expression: Expression, variables: tuple[Variable, ...], is_double: bool) -> Program:
+    """A program that evaluates an expression for all pairs (i, j)."""
+    return _assemble(
+        variables,
+        {I: "out", J: "reduced", IJ: "pair", P: "parameter"},
+        {J: LANE, I: ROW},
+        expression,
+        (),
+        order=0,
+        is_double=is_double,
+        fold="store",
+        largest=0,
+        k=0,
+        width=expression.dim,
     )
 
 
@@ -166,6 +183,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
         lane_loads=lane_side.loads,
         row_loads=row_side.loads,
         const_loads=const_side.loads,
+        pair_loads=low.pair_loads,
         literals=low.literals,
         tables=low.tables,
         tile_rows=tile_rows,
@@ -182,7 +200,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
 
 
 def _used(variable: Variable, low: Lowering) -> bool:
-    return any(variable in side.operands for side in low.sides.values())
+    return variable in low.pairs or any(variable in side.operands for side in low.sides.values())
 
 
 def _tile_shape(order: int, n_temps: int, lane_planes: int, itemsize: int) -> tuple[int, int]:

@@ -41,7 +41,7 @@ def Zero(dim):
 
 @composite("Var", "", "position dim category")
 def Var(position, dim, category):
-    """``Var(position, dim, category)``: a variable; category 0 is i, 1 is j, 2 a parameter."""
+    """``Var(position, dim, category)``: a variable; category 0 is i, 1 is j, 2 a parameter, 3 both."""
     return Variable(position, dim, category)
 
 

@@ -15,8 +15,9 @@ def fresh_variable(f: Expression, v: Variable, n_declared: int = 0) -> Variable:
     """A variable for the direction of ``Grad(f, v)``: the next position, of the other category than ``v``."""
     if not isinstance(v, Variable):
         raise FormulaError(f"Grad: expected a variable to differentiate by, got {v!r}")
-    if v.category == 2:
-        raise FormulaError("Grad: the gradient by a parameter needs a third argument, with the dim of the formula")
+    if v.category > 1:
+        kind = "a parameter" if v.category == 2 else "a variable of pairs"
+        raise FormulaError(f"Grad: the gradient by {kind} needs a third argument, with the dim of the formula")
     position = max([n_declared, *(variable.position + 1 for variable in variables_of(f))])
     return Variable(position, f.dim, 1 - v.category)
 
