@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.formula.expression import Variable
+from skkeops.formula.expression import IJ, Variable
+from skkeops.pairs import check_pairs, is_stored
 from skkeops.reductions import Reduction
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
-_KINDS = ("Vi", "Vj", "Pm")
+_KINDS = ("Vi", "Vj", "Pm", "Vij")
 _ROWS = ("M", "N")
 
 #: What `Arguments.check` returns: the arrays, M, N and their common dtype.
@@ -45,7 +46,7 @@ class Arguments:
         ----------
         args : tuple of array-like
             (M, dim) for a variable indexed by i, (N, dim) for one indexed by j; for a parameter (dim,), (1,
-            dim), or a scalar if dim is 1. Real dtypes: float32 and float64 are promoted together, float16
+            dim), or a scalar if dim is 1; for one of pairs (M, N, dim), or (M, N), dense or sparse, if dim is 1. Real dtypes: float32 and float64 are promoted together, float16
             becomes float32, integers, booleans and Python numbers follow the others (float64 if there are
             none).
 
@@ -53,7 +54,8 @@ class Arguments:
         -------
         arrays : tuple of ndarray
             Native, aligned, of one dtype, (n, dim) or (dim,); strided or read-only as they came. Not copied
-            unless the dtype or the byte order has to change.
+            unless the dtype or the byte order has to change. Those of pairs are (M, N, dim), and stay booleans, or a
+            csr_array.
         M, N : int
             The numbers of rows of the variables indexed by i and by j, 1 if there are none.
         dtype : dtype
@@ -79,6 +81,8 @@ class Arguments:
                     if category == 2:
                         if found != shape:
                             break
+                    elif category == IJ:
+                        break
                     elif len(found) != 2 or found[1] != dim:
                         break
                     elif category == 0:
@@ -119,10 +123,18 @@ class Arguments:
     def direction(self, tangent: Any, v: Variable, checked: Checked) -> np.ndarray:
         """Return a direction along which an argument moves: of its shape, in the common dtype."""
         what = f"tangents[{self.names[v.position]!r}]"
-        found = to_real_array(tangent, what)
+        array = checked[0][v.position]
+        if v.category == IJ:
+            found = check_pairs(tangent if is_stored(tangent) else to_real_array(tangent, what), v.dim, what)
+            if is_stored(found) and not is_stored(array):
+                found = found.toarray()[:, :, None]
+            elif is_stored(array) and not is_stored(found):
+                raise ValueError(f"{what}: the direction of a sparse array is a sparse array: found a dense one")
+        else:
+            found = to_real_array(tangent, what)
         if v.category == 2 and found.size == v.dim and found.ndim <= 2:
             found = found.reshape(-1)
-        expected = checked[0][v.position].shape
+        expected = array.shape
         if found.shape != expected:
             raise ValueError(f"{what}: found shape {found.shape}, expected {expected}")
         return to_native(found, checked[3])
@@ -144,12 +156,24 @@ class Arguments:
     def _check_slowly(self, args: tuple) -> Checked:
         if len(args) != self._count:
             raise ValueError(self._wrong_count(len(args)))
-        arrays = [to_real_array(argument, self.describe(k)) for k, argument in enumerate(args)]
+        arrays = [self._as_array(argument, k) for k, argument in enumerate(args)]
         for k, variable in enumerate(self.variables):
-            arrays[k] = _check_shape(arrays[k], variable, self.describe(k))
+            if variable.category == IJ:
+                arrays[k] = check_pairs(arrays[k], variable.dim, self.describe(k))
+            else:
+                arrays[k] = _check_shape(arrays[k], variable, self.describe(k))
         sizes = [self._common_rows(arrays, category) for category in (0, 1)]
         dtype = common_dtype([(a, is_weak(argument)) for a, argument in zip(arrays, args, strict=True)])
-        return tuple(to_native(a, dtype) for a in arrays), sizes[0], sizes[1], dtype
+        native = (
+            a if v.category == IJ and a.dtype.kind == "b" and not is_stored(a) else to_native(a, dtype)
+            for a, v in zip(arrays, self.variables, strict=True)
+        )
+        return tuple(native), sizes[0], sizes[1], dtype
+
+    def _as_array(self, argument: Any, k: int) -> Any:
+        if self.variables[k].category == IJ and is_stored(argument):
+            return argument
+        return to_real_array(argument, self.describe(k))
 
     def _wrong_count(self, found: int) -> str:
         message = f"wrong number of arguments: found {found}, expected {self._count}"
@@ -160,20 +184,21 @@ class Arguments:
         return message
 
     def _common_rows(self, arrays: list[np.ndarray], category: int) -> int:
-        first = None
+        first, rows = None, 1
         for k, variable in enumerate(self.variables):
-            if variable.category != category:
+            if variable.category not in (category, IJ):
                 continue
+            here = arrays[k].shape[category if variable.category == IJ else 0]
             if first is None:
-                first = k
-            elif arrays[k].shape[0] != arrays[first].shape[0]:
+                first, rows = k, here
+            elif here != rows:
                 a, b = self.names[first], self.names[k]
-                rows_a, rows_b = arrays[first].shape[0], arrays[k].shape[0]
+                what = "columns" if category == 1 and variable.category == IJ else "rows"
                 raise ValueError(
                     f"arguments {a!r} and {b!r} are both indexed by {'ij'[category]} and must have the same "
-                    f"number of rows: found {rows_a} for {a!r} and {rows_b} for {b!r}"
+                    f"number of {what}: found {rows} for {a!r} and {here} for {b!r}"
                 )
-        return 1 if first is None else arrays[first].shape[0]
+        return rows
 
 
 def to_real_array(argument: Any, what: str) -> np.ndarray:
@@ -227,7 +252,7 @@ def common_dtype(arrays: Sequence[tuple[np.ndarray, bool]]) -> np.dtype:
 def to_native(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return the array in a native dtype and aligned, itself if it already is."""
     array = array.astype(dtype, copy=False)
-    return array if array.flags.aligned else array.copy()
+    return array if is_stored(array) or array.flags.aligned else array.copy()
 
 
 def _check_shape(array: np.ndarray, variable: Variable, what: str) -> np.ndarray:

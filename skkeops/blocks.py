@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.formula.expression import IJ, I
 from skkeops.plan.problem import Problem
 
 #: How many numbers the state of one block may hold, unless its rows would become fewer than SMALLEST_BLOCK.
@@ -52,7 +53,11 @@ def blocks(
 def take_rows(problem: Problem, arrays: Sequence[np.ndarray], some: slice) -> tuple[np.ndarray, ...]:
     """Return the arrays with only some rows of those that are indexed like the output."""
     category = 1 - problem.axis
-    return tuple(a[some] if v.category == category else a for v, a in zip(problem.variables, arrays, strict=True))
+    pairs = (some,) if category == I else (slice(None), some)
+    return tuple(
+        a[some] if v.category == category else a[pairs] if v.category == IJ else a
+        for v, a in zip(problem.variables, arrays, strict=True)
+    )
 
 
 def part_of(progress: Progress | None, before: int, total: int) -> Progress | None:

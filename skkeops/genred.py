@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.formula.expression import Expression, Variable
+from skkeops.formula.expression import Expression, P, Variable
 from skkeops.plan.problem import Problem
 from skkeops.reductions import get_reduction
 
@@ -37,7 +37,7 @@ class Genred:
         The formula F, in the language of KeOps: ``"Exp(-g * SqDist(x, y)) * b"``.
     aliases : sequence of str
         The arguments, in the order of the call: ``"x = Vi(3)"`` is indexed by i and has 3 components, ``"y =
-        Vj(3)"`` is indexed by j, ``"g = Pm(1)"`` is a parameter. Variables written ``Var(position, dim,
+        Vj(3)"`` is indexed by j, ``"g = Pm(1)"`` is a parameter, ``"w = Vij(1)"`` has a value for each pair. Variables written ``Var(position, dim,
         category)`` in the formula need no alias.
     reduction_op : str, default="Sum"
         The reduction: ``"Sum"``, ``"LogSumExp"``, ``"SumSoftMaxWeight"``, ``"Max"``, ``"ArgKMin"``, ... See
@@ -177,7 +177,8 @@ class Genred:
         ----------
         *args : array-like
             One per variable, in the order of the aliases: (M, dim) for ``Vi(dim)``, (N, dim) for ``Vj(dim)``,
-            (dim,) for ``Pm(dim)`` (a number will do for ``Pm(1)``). float32 and float64 are promoted
+            (dim,) for ``Pm(dim)`` (a number will do for ``Pm(1)``), (M, N, dim) for ``Vij(dim)`` ((M, N), dense or one of
+            SciPy's sparse arrays, will do for ``Vij(1)``; see `skkeops.Vij`). float32 and float64 are promoted
             together, float16 becomes float32, integers follow the others. Strided, read-only and
             memory-mapped arrays are read in place.
         backend : {"auto", "CPU", "reference"}, default="auto"
@@ -493,7 +494,7 @@ def _like_arguments(gradients: list[np.ndarray], variables: Sequence[Variable], 
     """Return gradients as `wrt` asked for them, one or a tuple, in the shapes of the arguments: a parameter may have
     come as a number or as a row."""
     shaped = tuple(
-        g.reshape(np.shape(args[v.position])) if v.category == 2 else g
+        g.reshape(np.shape(args[v.position])) if v.category >= P and isinstance(g, np.ndarray) else g
         for v, g in zip(variables, gradients, strict=True)
     )
     return shaped[0] if isinstance(wrt, (str, Variable)) else shaped

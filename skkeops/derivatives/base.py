@@ -11,7 +11,7 @@ import numpy as np
 
 from skkeops.arguments import Checked
 from skkeops.blocks import blocks
-from skkeops.formula.expression import Variable
+from skkeops.formula.expression import IJ, I, Variable
 from skkeops.outputs import store
 from skkeops.plan.problem import Problem
 from skkeops.ranges import Ranges, finalize
@@ -147,7 +147,11 @@ class Derivatives(ABC):
 
     def _rows_of(self, directions: Mapping[Variable, np.ndarray], some: slice) -> tuple[np.ndarray, ...]:
         """Return the directions, of those that are indexed like the output only some of the rows."""
-        return tuple(a[some] if v.category == self.rows_category else a for v, a in directions.items())
+        pairs = (some,) if self.rows_category == I else (slice(None), some)
+        return tuple(
+            a[some] if v.category == self.rows_category else a[pairs] if v.category == IJ else a
+            for v, a in directions.items()
+        )
 
     def _empty_output(self, checked: Checked) -> np.ndarray:
         _, m, n, dtype = checked
@@ -156,4 +160,6 @@ class Derivatives(ABC):
 
 def shape_of(v: Variable, m: int, n: int) -> tuple[int, ...]:
     """Return the shape of the array of a variable."""
+    if v.category == IJ:
+        return (m, n, v.dim)
     return (v.dim,) if v.category == 2 else ((m, n)[v.category], v.dim)

@@ -14,12 +14,14 @@ import numpy as np
 
 from skkeops import backends
 from skkeops.arguments import to_native
-from skkeops.formula.expression import Constant, Expression, Variable
+from skkeops.formula.expression import IJ, Constant, Expression, I, Variable
+from skkeops.pairs import is_stored
 from skkeops.plan.problem import Problem
 from skkeops.reductions import LogSumExp, Sum
 from skkeops.reductions.base import State
 
 from .base import Derivatives, shape_of
+from .stored import StoredGradient
 
 
 class SumDerivatives(Derivatives):
@@ -34,20 +36,43 @@ class SumDerivatives(Derivatives):
     @np.errstate(all="ignore")
     def adjoint(self, wrt, checked, grad_output, states, backend):
         arrays, m, n, dtype = checked
-        problems = [self._program(("adjoint", v, backend), self._adjoint_problem, v, backend) for v in wrt]
+        problems = [
+            self._program(("adjoint", v, backend), self._adjoint_problem, v, backend) if v.category != IJ else (None, None)
+            for v in wrt
+        ]
         # A row of the output is of one block: what is indexed like it is final, other sums go on.
         totals = [
-            np.zeros(shape_of(v, m, n), dtype=dtype if v.category == self.rows_category else np.float64) for v in wrt
+            StoredGradient(arrays[v.position], dtype)
+            if v.category == IJ and is_stored(arrays[v.position])
+            else np.zeros(shape_of(v, m, n), dtype=dtype if v.category in (self.rows_category, IJ) else np.float64)
+            for v in wrt
         ]
         for some, part, state in states:
             saved, scale = self.reduction.save(state, dtype)
             e = grad_output[some] if scale is None else grad_output[some] * scale
             extended = (*part, *(a.astype(dtype, copy=False) for a in saved), to_native(e, dtype))
             for v, total, (problem, program) in zip(wrt, totals, problems, strict=True):
-                if program is not None:
+                if v.category == IJ:
+                    self._write_pairs(total, v, some, extended, backend)
+                elif program is not None:
                     rows = total[some] if v.category == self.rows_category else total
                     self._add_to(rows, v, problem, program, extended)
-        return [total.astype(dtype, copy=False) for total in totals]
+        return [t.result() if isinstance(t, StoredGradient) else t.astype(dtype, copy=False) for t in totals]
+
+    def _write_pairs(self, total: Any, v: Variable, some: slice, arrays: tuple, backend: str) -> None:
+        """Write the gradient by a variable of pairs, which no sum ends, for some rows of the output."""
+        formula, variables = self._adjoint_formula(v)
+        module = backends.get(backend)
+        by_rows = self.rows_category == I
+        if isinstance(total, StoredGradient):
+            if self.ranges is not None:
+                raise ValueError("ranges and sparse arrays of pairs exclude each other: found both")
+            like = arrays[v.position]
+            total.write(module.evaluate_at(formula, variables, arrays, like), some, by_rows)
+            return
+        part = total[some] if by_rows else total[:, some]
+        blocks = None if self.ranges is None else self.ranges.of_axis(1)
+        part[...] = module.evaluate_pairs(formula, variables, arrays, part.shape[0], part.shape[1], blocks)
 
     def _add_to(self, total: np.ndarray, v: Variable, problem: Problem, program: Any, arrays: tuple) -> None:
         """Run a derived problem, and add its result to the gradient with respect to v."""
@@ -87,14 +112,17 @@ class SumDerivatives(Derivatives):
         return self._cache[key]
 
     def _adjoint_problem(self, v: Variable) -> Problem | None:
-        variables = self.problem.variables
-        saved = self._saved_variables(len(variables))
-        e = self._row_variable(len(variables) + len(saved), self.reduction.output_dim(self.dims)[-1])
-        formula = self.reduction.adjoint(self.problem.values, v, e, saved)
+        formula, variables = self._adjoint_formula(v)
         if _is_zero(formula):
             return None
         axis = self.problem.axis if v.category == 2 else 1 - v.category
-        return Problem(Sum(), (formula,), axis, (*variables, *saved, e))
+        return Problem(Sum(), (formula,), axis, variables)
+
+    def _adjoint_formula(self, v: Variable) -> tuple[Expression, tuple[Variable, ...]]:
+        variables = self.problem.variables
+        saved = self._saved_variables(len(variables))
+        e = self._row_variable(len(variables) + len(saved), self.reduction.output_dim(self.dims)[-1])
+        return self.reduction.adjoint(self.problem.values, v, e, saved), (*variables, *saved, e)
 
     def _tangent_problem(self, wrt: tuple[Variable, ...]) -> Problem | None:
         variables = (*self.problem.variables, *self._direction_variables(wrt))

@@ -7,17 +7,19 @@ scattered back.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from skkeops import backends
 from skkeops.formula.derivative import gradient, tangent
-from skkeops.formula.expression import Variable
+from skkeops.formula.expression import IJ
+from skkeops.pairs import gather, is_stored
 from skkeops.reductions.base import State
 
 from .base import Derivatives, shape_of
+from .stored import StoredGradient
 
 #: How many numbers the gathered operands of one block of winning pairs may hold.
 PAIR_NUMBERS = 1 << 20
@@ -50,20 +52,29 @@ class WinnerDerivatives(Derivatives):
             self._cache["adjoint", wrt] = tuple(gradient(formula, v, e) for v in wrt)
         expressions = self._cache["adjoint", wrt]
         variables = (*self.problem.variables, e)
-        totals = [np.zeros(shape_of(v, m, n)) for v in wrt]
+        totals = [
+            StoredGradient(arrays[v.position], dtype)
+            if v.category == IJ and is_stored(arrays[v.position])
+            else np.zeros(shape_of(v, m, n))
+            for v in wrt
+        ]
         for some, _, state in states:
             upstream = grad_output[some].reshape(-1)
             for pairs in self._winning_pairs(state, some.start) if wrt else ():
                 direction = np.zeros((len(pairs.entries), formula.dim), dtype=dtype)
                 direction[np.arange(len(direction)), pairs.components] = upstream[pairs.entries]
-                operands = (*_gather(self.problem.variables, arrays, pairs.where), direction)
+                operands = (*gather(self.problem.variables, arrays, pairs.where, dtype), direction)
                 found = backends.get(backend).evaluate(expressions, variables, operands, len(direction))
                 for v, total, part in zip(wrt, totals, found, strict=True):
                     if v.category == 2:
                         total += part.sum(axis=0, dtype=np.float64)
+                    elif isinstance(total, StoredGradient):
+                        total.add_at(pairs.where, part[:, 0])
+                    elif v.category == IJ:
+                        _scatter(total, pairs.where[0] * n + pairs.where[1], part)
                     else:
                         _scatter(total, pairs.where[v.category], part)
-        return [total.astype(dtype, copy=False) for total in totals]
+        return [t.result() if isinstance(t, StoredGradient) else t.astype(dtype, copy=False) for t in totals]
 
     @np.errstate(all="ignore")
     def tangent(self, directions, checked, states, backend):
@@ -79,7 +90,7 @@ class WinnerDerivatives(Derivatives):
         for some, _, state in states:
             flat = result[some].reshape(-1)
             for pairs in self._winning_pairs(state, some.start):
-                operands = _gather(variables, arrays, pairs.where)
+                operands = gather(variables, arrays, pairs.where, checked[3])
                 (part,) = backends.get(backend).evaluate((expression,), variables, operands, len(pairs.entries))
                 flat[pairs.entries] = part[np.arange(len(part)), pairs.components]
         return result
@@ -96,12 +107,6 @@ class WinnerDerivatives(Derivatives):
             rows = first_row + some // per_row
             where = (rows, winners[some]) if self.rows_category == 0 else (winners[some], rows)
             yield Pairs(some, some % dim, where)
-
-
-def _gather(
-    variables: Sequence[Variable], arrays: Sequence[np.ndarray], where: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, ...]:
-    return tuple(a if v.category == 2 else a[where[v.category]] for v, a in zip(variables, arrays, strict=True))
 
 
 def _scatter(total: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.formula.expression import Constant, Expression, Variable
+from skkeops.formula.expression import IJ, Constant, Expression, Variable
+from skkeops.pairs import is_stored, sizes
 from skkeops.plan.plan import Plan, make_plan
 from skkeops.plan.problem import Problem
 
 from . import _engine
-from .lowering import SHORT_AXIS, lower, lower_map
+from .lowering import SHORT_AXIS, lower, lower_map, lower_pairs
+from .stored import StoredProgram, evaluate_stored, has_stored
 from .threads import n_threads
 
-__all__ = ["CpuProgram", "engine_info", "evaluate", "prepare"]
+__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_at", "evaluate_pairs", "prepare"]
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -37,6 +39,8 @@ class CpuProgram:
         self._output = categories.index(self.plan.output) if self.plan.output in categories else -1
         self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
         self._factor = self.plan.terms[0].factor if problem.reduction.fold == "sum" else None
+        self._has_pairs = IJ in categories
+        self._stored: StoredProgram | None = None
 
     def program(self, order: int, is_double: bool) -> _engine.Program:
         """The engine's program for one lane order and dtype."""
@@ -66,6 +70,13 @@ class CpuProgram:
         n_out = len(arrays[self._output]) if self._output >= 0 else 1
         n_reduced = len(arrays[self._reduced]) if self._reduced >= 0 else 1
         is_double = arrays[0].dtype == _FLOAT64 if arrays else True
+        if self._has_pairs:
+            if has_stored(arrays):
+                if self._stored is None:
+                    self._stored = StoredProgram(self.problem, evaluate)
+                return self._stored.run(arrays, progress, ranges)
+            n_out, n_reduced = sizes(self.problem.variables, arrays)[:: 1 if self.problem.axis else -1]
+            is_double = _dtype_of(arrays) == _FLOAT64
         order = n_reduced <= SHORT_AXIS and ranges is None
         program = self._programs[2 * order + is_double]
         if program is None:
@@ -82,7 +93,8 @@ class CpuProgram:
                 s *= float(factor)
                 return s
             wide = max(factor.dim, s.shape[1])
-            scale = evaluate((factor,), self.problem.variables, arrays, n_out)[0]
+            kept = [(v, a) for v, a in zip(self.problem.variables, arrays, strict=True) if v.category != IJ]
+            scale = evaluate((factor,), tuple(v for v, _ in kept), tuple(a for _, a in kept), n_out)[0]
             if wide == s.shape[1]:
                 s *= scale
                 return s
@@ -128,6 +140,54 @@ def evaluate(
     (values,) = program.run(tuple(arrays), n, 1, n_threads())
     ends = np.cumsum([e.dim for e in expressions])
     return [values[:, end - e.dim : end].astype(dtype) for e, end in zip(expressions, ends, strict=True)]
+
+
+@lru_cache(maxsize=256)
+def _pairs_program(expression: Expression, variables: tuple[Variable, ...], is_double: bool):
+    return lower_pairs(expression, variables, is_double)
+
+
+def evaluate_pairs(
+    expression: Expression,
+    variables: tuple[Variable, ...],
+    arrays: tuple[Any, ...],
+    m: int,
+    n: int,
+    ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """The values of an expression for all pairs.
+
+    Parameters
+    ----------
+    expression : Expression
+    variables : tuple of Variable
+        In the order of the arrays.
+    arrays : tuple of ndarray
+        As for `CpuProgram.run`.
+    m, n : int
+        The numbers of rows and columns.
+    ranges : tuple of ndarray, optional
+        The blocks of pairs to visit, of the axis 1; 0 elsewhere.
+
+    Returns
+    -------
+    ndarray of shape (m, n, dim)
+        In the dtype of the arrays.
+    """
+    arrays = tuple(a.toarray()[:, :, None] if is_stored(a) else a for a in arrays)
+    program = _pairs_program(expression, tuple(variables), _dtype_of(arrays) == _FLOAT64)
+    (values,) = program.run(arrays, m, n, n_threads(), None, ranges)
+    return values
+
+
+def evaluate_at(expression: Expression, variables: tuple[Variable, ...], arrays: tuple[Any, ...], like: Any) -> Any:
+    """The values of an expression at the entries of a sparse array of pairs, as another one."""
+    return evaluate_stored(expression, variables, arrays, like, evaluate)
+
+
+def _dtype_of(arrays: Sequence[Any]) -> np.dtype:
+    """The dtype of the numbers among arrays, which may be booleans too."""
+    return next((a.dtype for a in arrays if a.dtype.kind == "f"), _FLOAT64)
 
 
 def engine_info() -> dict[str, Any]:

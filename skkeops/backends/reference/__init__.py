@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from skkeops.formula.expression import Expression, Variable
+from skkeops.pairs import is_stored, sizes
 from skkeops.plan.problem import Problem
 from skkeops.reductions import Reduction
 
 from . import dense
 
-__all__ = ["Program", "evaluate", "prepare", "run"]
+__all__ = ["Program", "evaluate", "evaluate_at", "evaluate_pairs", "prepare", "run"]
 
 # Where the rows of an (n, dim) array go among the axes (M, N, dim); a parameter has none.
-_LAYOUT = {0: (slice(None), None), 1: (None, slice(None)), 2: (None, None)}
+_LAYOUT = {0: (slice(None), None), 1: (None, slice(None)), 2: (None, None), 3: (slice(None), slice(None))}
 
 
 class Program:
@@ -46,7 +47,7 @@ class Program:
         ----------
         arrays : tuple of ndarray
             One array per variable of the problem, in order, all of one dtype: (M, dim) for category i, (N,
-            dim) for category j, (dim,) for a parameter.
+            dim) for category j, (dim,) for a parameter, (M, N, dim) for pairs.
         progress : callable, optional
             Called once, at the end, as ``progress(pairs, pairs)``.
         ranges : tuple of ndarray, optional
@@ -54,7 +55,7 @@ class Program:
         """
         state = run(self.problem, arrays, ranges)
         if progress is not None:
-            pairs = math.prod(_sizes(self.problem, arrays))
+            pairs = math.prod(sizes(self.problem.variables, arrays))
             progress(pairs, pairs)
         return state
 
@@ -71,20 +72,53 @@ def run(
 ) -> tuple[np.ndarray, ...]:
     """Compute the values of all pairs, then reduce them. See `Program.run`."""
     reduction: Reduction = problem.reduction
-    sizes = _sizes(problem, arrays)
-    placed = {
-        variable.position: array[_LAYOUT[variable.category]]
-        for variable, array in zip(problem.variables, arrays, strict=True)
-    }
-    dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
-    values = dense.evaluate(problem.values, placed, dtype)
-    values = [np.broadcast_to(v, (*sizes, e.dim)) for v, e in zip(values, problem.values, strict=True)]
+    values = _all_pairs(problem.values, problem.variables, arrays, *sizes(problem.variables, arrays))
     if problem.axis == 0:
         values = [v.swapaxes(0, 1) for v in values]
     with np.errstate(all="ignore"):
         if ranges is not None:
             return _reduce_blocks(reduction, values, *ranges)
         return reduction.reduce(tuple(values))
+
+
+def _all_pairs(
+    expressions: Sequence[Expression], variables: Sequence[Variable], arrays: Sequence[Any], m: int, n: int
+) -> list[np.ndarray]:
+    """Return the values of expressions for all pairs: (m, n, dim)."""
+    dtype = next((a.dtype for a in arrays if a.dtype.kind == "f"), np.dtype(np.float64))
+    placed = {}
+    for variable, array in zip(variables, arrays, strict=True):
+        whole = array.toarray()[:, :, None] if is_stored(array) else array
+        placed[variable.position] = whole.astype(dtype, copy=False)[_LAYOUT[variable.category]]
+    values = dense.evaluate(expressions, placed, dtype)
+    return [np.broadcast_to(v, (m, n, e.dim)) for v, e in zip(values, expressions, strict=True)]
+
+
+def evaluate_pairs(
+    expression: Expression,
+    variables: Sequence[Variable],
+    arrays: Sequence[Any],
+    m: int,
+    n: int,
+    ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Evaluate an expression for all pairs, (m, n, dim); 0 outside of the ranges, if there are any."""
+    (values,) = _all_pairs((expression,), variables, arrays, m, n)
+    if ranges is None:
+        return values
+    result, begin = np.zeros_like(values), 0
+    for (first, last), end in zip(ranges[0], ranges[1], strict=True):
+        for low, high in ranges[2][begin:end]:
+            result[first:last, low:high] = values[first:last, low:high]
+        begin = end
+    return result
+
+
+def evaluate_at(expression: Expression, variables: Sequence[Variable], arrays: Sequence[Any], like: Any) -> Any:
+    """Evaluate an expression at the entries of a sparse array of pairs, as another one."""
+    values = evaluate_pairs(expression, variables, arrays, *like.shape)[:, :, 0]
+    rows = np.repeat(np.arange(like.shape[0]), np.diff(like.indptr))
+    return type(like)((values[rows, like.indices], like.indices.copy(), like.indptr.copy()), shape=like.shape)
 
 
 def _reduce_blocks(
@@ -102,15 +136,6 @@ def _reduce_blocks(
                 total[some] = new
         begin = end
     return state
-
-
-def _sizes(problem: Problem, arrays: tuple[np.ndarray, ...]) -> list[int]:
-    """Return M and N: 1 where no variable has the index."""
-    sizes = [1, 1]
-    for variable, array in zip(problem.variables, arrays, strict=True):
-        if variable.category < 2:
-            sizes[variable.category] = array.shape[0]
-    return sizes
 
 
 def evaluate(

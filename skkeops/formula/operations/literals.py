@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..errors import FormulaError
-from ..expression import Constant, I, J, P, Variable
+from ..expression import IJ, Constant, I, J, P, Variable
 from .base import composite
 
-__all__ = ["AutoFactorize", "Factorize", "IntCst", "IntInv", "Pm", "RatCst", "Var", "Vi", "Vj", "Zero"]
+__all__ = ["AutoFactorize", "Factorize", "IntCst", "IntInv", "Pm", "RatCst", "Var", "Vi", "Vij", "Vj", "Zero"]
 
 
 @composite("IntCst", "", "n")
@@ -55,6 +55,12 @@ def Vi(position, dim):
 def Vj(position, dim):
     """``Vj(position, dim)``: a variable indexed by j."""
     return Variable(position, dim, J)
+
+
+@composite("Vij", "", "position dim")
+def Vij(position, dim):
+    """``Vij(position, dim)``: a variable with a value for each pair (i, j)."""
+    return Variable(position, dim, IJ)
 
 
 @composite("Pm", "", "position dim")

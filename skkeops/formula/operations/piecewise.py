@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ..errors import FormulaError
@@ -245,6 +249,12 @@ class IfElse(Elementwise):
 class _Comparison(Elementwise):
     arguments = ("f", "g")
     domain = _TWO
+    _holds: Callable[[Any, Any], bool]
+
+    @classmethod
+    def simplify(cls, args, params):
+        f, g = args
+        return Constant._of(int(cls._holds(f.value, g.value))) if type(f) is type(g) is Constant else None
 
 
 @register
@@ -252,6 +262,7 @@ class Equal(_Comparison):
     """``Equal(f, g)``, also written ``f == g``: 1 or 0."""
 
     name = "Equal"
+    _holds = operator.eq
     opcode = "eq"
     cuda = "({0} == {1} ? ({real})1 : ({real})0)"
 
@@ -264,6 +275,7 @@ class NotEqual(_Comparison):
     """``NotEqual(f, g)``, also written ``f != g``: 1 or 0."""
 
     name = "NotEqual"
+    _holds = operator.ne
     opcode = "ne"
     cuda = "({0} != {1} ? ({real})1 : ({real})0)"
 
@@ -276,6 +288,7 @@ class LessThan(_Comparison):
     """``LessThan(f, g)``, also written ``f < g``: 1 or 0."""
 
     name = "LessThan"
+    _holds = operator.lt
     opcode = "lt"
     cuda = "({0} < {1} ? ({real})1 : ({real})0)"
 
@@ -288,6 +301,7 @@ class LessOrEqual(_Comparison):
     """``LessOrEqual(f, g)``, also written ``f <= g``: 1 or 0."""
 
     name = "LessOrEqual"
+    _holds = operator.le
     opcode = "le"
     cuda = "({0} <= {1} ? ({real})1 : ({real})0)"
 

@@ -1,0 +1,117 @@
+"""Arrays with a value for each pair (i, j): dense ones of shape (M, N, dim), and SciPy's sparse ones, (M, N)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skkeops.formula.expression import IJ, P, Variable
+
+__all__ = ["check_pairs", "gather", "is_stored", "sizes", "stored_positions"]
+
+
+def is_stored(array: Any) -> bool:
+    """Return whether an array is one of SciPy's sparse ones, whose pairs are stored one by one."""
+    return not isinstance(array, np.ndarray) and hasattr(array, "tocsr")
+
+
+def check_pairs(argument: Any, dim: int, what: str) -> Any:
+    """Return an array of pairs in the form that backends read.
+
+    Parameters
+    ----------
+    argument : ndarray or SciPy sparse array
+        (M, N) for a single component, or (M, N, dim).
+    dim : int
+    what : str
+        How messages begin.
+
+    Returns
+    -------
+    ndarray of shape (M, N, dim), or csr_array of shape (M, N)
+        A csr_array has sorted indices without duplicates.
+
+    Raises
+    ------
+    TypeError
+        If it does not hold real numbers.
+    ValueError
+        If the shape is wrong.
+    """
+    if is_stored(argument):
+        from scipy.sparse import csr_array
+
+        if dim != 1 or argument.ndim != 2:
+            raise ValueError(f"{what}: a sparse array has two axes and a single component: found shape {argument.shape}")
+        if argument.dtype.kind not in "fiub" or argument.dtype.itemsize > 8:
+            raise TypeError(f"{what}: found dtype {argument.dtype}, expected real numbers")
+        stored = csr_array(argument)
+        if stored.dtype.kind == "b":
+            stored = stored.astype(np.float32)
+        if not (stored.has_sorted_indices and stored.has_canonical_format):
+            stored = stored.copy()
+            stored.sum_duplicates()
+        return stored
+    if argument.ndim == 2 and dim == 1:
+        argument = argument[:, :, None]
+    if argument.ndim != 3 or argument.shape[2] != dim:
+        expected = "(M, N) or (M, N, 1)" if dim == 1 else f"(M, N, {dim})"
+        raise ValueError(f"{what}: found shape {argument.shape}, expected {expected}")
+    return argument
+
+
+def sizes(variables: Sequence[Variable], arrays: Sequence[Any]) -> tuple[int, int]:
+    """Return M and N: 1 where no variable has the index."""
+    found = [1, 1]
+    for v, a in zip(variables, arrays, strict=True):
+        if v.category == IJ:
+            return int(a.shape[0]), int(a.shape[1])
+        if v.category != P:
+            found[v.category] = a.shape[0]
+    return found[0], found[1]
+
+
+def gather(
+    variables: Sequence[Variable], arrays: Sequence[Any], where: tuple[np.ndarray, np.ndarray], dtype: np.dtype
+) -> tuple[np.ndarray, ...]:
+    """Return the values of variables at some pairs: (n, dim), parameters as they are.
+
+    Parameters
+    ----------
+    variables : sequence of Variable
+    arrays : sequence of ndarray or csr_array
+    where : tuple of two ndarray of int, shape (n,)
+        The pairs' i and j.
+    dtype : dtype
+    """
+    found = []
+    for v, a in zip(variables, arrays, strict=True):
+        if v.category == P:
+            found.append(a)
+        elif v.category != IJ:
+            found.append(a[where[v.category]])
+        elif is_stored(a):
+            at = stored_positions(a, *where)
+            values = np.append(a.data, 0)[at]  # the position -1 is that of the 0
+            found.append(values.astype(dtype)[:, None])
+        else:
+            found.append(a[where].astype(dtype, copy=False))
+    return tuple(found)
+
+
+def stored_positions(array: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Return where pairs are among the entries of a csr_array, -1 for those that it does not store."""
+    keys = stored_keys(array)
+    wanted = i.astype(np.int64) * array.shape[1] + j
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, at, -1)
+
+
+def stored_keys(array: Any) -> np.ndarray:
+    """Return ``i * N + j`` of every entry of a csr_array, ascending."""
+    rows = np.repeat(np.arange(array.shape[0], dtype=np.int64), np.diff(array.indptr))
+    return rows * array.shape[1] + array.indices
