@@ -31,12 +31,14 @@ _HOMES = {
     "LazyTensor": "skkeops.lazy",
     "Pm": "skkeops.lazy",
     "Vi": "skkeops.lazy",
+    "Vij": "skkeops.lazy",
     "Vj": "skkeops.lazy",
     "generic_argkmin": "skkeops.generic",
     "generic_argmin": "skkeops.generic",
     "generic_logsumexp": "skkeops.generic",
     "generic_sum": "skkeops.generic",
     "show_versions": "skkeops._show_versions",
+    "where": "skkeops.lazy",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

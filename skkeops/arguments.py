@@ -46,9 +46,10 @@ class Arguments:
         ----------
         args : tuple of array-like
             (M, dim) for a variable indexed by i, (N, dim) for one indexed by j; for a parameter (dim,), (1,
-            dim), or a scalar if dim is 1; for one of pairs (M, N, dim), or (M, N), dense or sparse, if dim is 1. Real dtypes: float32 and float64 are promoted together, float16
-            becomes float32, integers, booleans and Python numbers follow the others (float64 if there are
-            none).
+            dim), or a scalar if dim is 1; for one of pairs (M, N, dim), or
+            (M, N), dense or sparse, if dim is 1. Real dtypes: float32 and float64 are promoted together,
+            float16 becomes float32, integers, booleans and Python numbers follow the others (float64 if there
+            are none).
 
         Returns
         -------
@@ -81,9 +82,7 @@ class Arguments:
                     if category == 2:
                         if found != shape:
                             break
-                    elif category == IJ:
-                        break
-                    elif len(found) != 2 or found[1] != dim:
+                    elif category == IJ or len(found) != 2 or found[1] != dim:
                         break
                     elif category == 0:
                         if m != found[0] and m >= 0:
@@ -212,6 +211,8 @@ def to_real_array(argument: Any, what: str) -> np.ndarray:
             f"{what}: found an array on a GPU ({_type_name(argument)}), expected a NumPy array: "
             "this version of skkeops has no GPU backend"
         )
+    if hasattr(argument, "_would_be"):
+        raise TypeError(f"{what}: {argument._would_be()}")
     if hasattr(argument, "tocsr"):
         raise TypeError(
             f"{what}: found a sparse matrix ({_type_name(argument)}), expected a dense array (see .toarray())"

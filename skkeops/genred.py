@@ -37,8 +37,8 @@ class Genred:
         The formula F, in the language of KeOps: ``"Exp(-g * SqDist(x, y)) * b"``.
     aliases : sequence of str
         The arguments, in the order of the call: ``"x = Vi(3)"`` is indexed by i and has 3 components, ``"y =
-        Vj(3)"`` is indexed by j, ``"g = Pm(1)"`` is a parameter, ``"w = Vij(1)"`` has a value for each pair. Variables written ``Var(position, dim,
-        category)`` in the formula need no alias.
+        Vj(3)"`` is indexed by j, ``"g = Pm(1)"`` is a parameter, ``"w = Vij(1)"`` has a value for
+        each pair. Variables written ``Var(position, dim, category)`` in the formula need no alias.
     reduction_op : str, default="Sum"
         The reduction: ``"Sum"``, ``"LogSumExp"``, ``"SumSoftMaxWeight"``, ``"Max"``, ``"ArgKMin"``, ... See
         `skkeops.reductions`.

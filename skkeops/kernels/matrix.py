@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array
 
-from skkeops.backends.cpu.program import evaluate
-from skkeops.formula.derivative import gradient, substitute
-from skkeops.formula.expression import Expression, I, J, P, Variable
+from skkeops.backends.cpu.program import evaluate, evaluate_pairs
+from skkeops.formula.derivative import gradient
+from skkeops.formula.expression import Expression
 
 from .binding import BoundKernel
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from .base import Kernel
 
 __all__ = ["check_samples", "dense", "diagonal", "matrix"]
-
-_BLOCK = 8  # samples taken together; more would gain little
 
 
 def matrix(kernel: Kernel, X: Any, Y: Any, eval_gradient: bool) -> Any:  # noqa: N803
@@ -71,73 +68,10 @@ def _differentiated(bound: BoundKernel, expression: Expression, name: str | None
 
 
 def dense(bound: BoundKernel, name: str | None, X: np.ndarray, Y: np.ndarray) -> np.ndarray:  # noqa: N803
-    """Return the matrix of the kernel, or of its derivative by a parameter: (n_X, n_Y, dim).
-
-    What depends on one sample alone is computed first. Then a few samples at a time are parameters of the formula, and
-    the others its rows: no more than the result is stored.
-    """
+    """Return the matrix of the kernel, or of its derivative by a parameter: (n_X, n_Y, dim)."""
     expression = _differentiated(bound, bound.expression, name)
-    parameters = bound.parameter_arrays(X.dtype)
-    one, many = (I, J) if len(X) <= len(Y) else (J, I)
-    taken = _take_apart(expression, tuple(bound.parameters.values()), one)
-    values = {}
-    for category, samples, sample in ((I, X, bound.x), (J, Y, bound.y)):
-        variables = (sample, *bound.parameters.values())
-        values[category] = evaluate(taken.terms[category], variables, (samples, *parameters), len(samples))
-
-    result = np.empty((len(X), len(Y), expression.dim), dtype=X.dtype)
-    by_single = result if one == I else result.swapaxes(0, 1)
-    for start in range(0, len(by_single), _BLOCK):
-        block = [min(start + k, len(by_single) - 1) for k in range(_BLOCK)]
-        singles = [value[k] for k in block for value in values[one]]
-        rows = evaluate(taken.copies, taken.variables, (*values[many], *parameters, *singles), by_single.shape[1])
-        for k, row in zip(block, rows, strict=True):
-            by_single[k] = row
-    return result
-
-
-class _Apart(NamedTuple):
-    """A formula of pairs, taken apart: the terms of one sample alone, by category, and several copies of the rest, one
-    for each sample of a block, that share the other side's terms."""
-
-    terms: dict[int, list[Expression]]
-    copies: tuple[Expression, ...]
-    variables: tuple[Variable, ...]
-
-
-@lru_cache(maxsize=128)
-def _take_apart(expression: Expression, parameters: tuple[Variable, ...], one: int) -> _Apart:
-    """Take a formula apart for blocks of the samples of category `one`."""
-    sides = {I: _terms(expression, I), J: _terms(expression, J)}
-    variables: list[Variable] = []
-
-    def new(like: Expression, category: int) -> Variable:
-        variables.append(Variable(len(variables), like.dim, category))
-        return variables[-1]
-
-    shared = {term: new(term, I) for term in sides[J if one == I else I]}
-    shared.update({v: new(v, P) for v in parameters})
-    copies = tuple(
-        substitute(expression, {**shared, **{term: new(term, P) for term in sides[one]}}) for _ in range(_BLOCK)
-    )
-    return _Apart(sides, copies, tuple(variables))
-
-
-def _terms(expression: Expression, category: int) -> list[Expression]:
-    """Return the largest sub-expressions that depend on one sample and on parameters alone."""
-    found: dict[Expression, None] = {}
-    seen: set[Expression] = set()
-    stack = [expression]
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if category in node.categories and node.categories <= {category, P}:
-            found[node] = None
-        else:
-            stack.extend(node.args)
-    return list(found)
+    variables = (bound.x, bound.y, *bound.parameters.values())
+    return evaluate_pairs(expression, variables, (X, Y, *bound.parameter_arrays(X.dtype)), len(X), len(Y))
 
 
 def _on_diagonal(bound: BoundKernel, name: str | None, X: np.ndarray) -> np.ndarray:  # noqa: N803

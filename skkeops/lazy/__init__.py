@@ -1,5 +1,7 @@
 """LazyTensor: formulas of pairs, written like NumPy arrays."""
 
-from .tensor import LazyTensor, Pm, Vi, Vj
+from .masks import where
+from .tensor import LazyTensor
+from .variables import Pm, Vi, Vij, Vj
 
-__all__ = ["LazyTensor", "Pm", "Vi", "Vj"]
+__all__ = ["LazyTensor", "Pm", "Vi", "Vij", "Vj", "where"]

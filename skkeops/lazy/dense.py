@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.backends.cpu.program import evaluate
+from skkeops.arguments import common_dtype
+from skkeops.backends.cpu.program import evaluate, evaluate_pairs
 from skkeops.formula.derivative import substitute
-from skkeops.formula.expression import Expression, I, P, Variable
+from skkeops.formula.expression import IJ, Expression, I, P, Variable
+from skkeops.pairs import is_stored
 
-from .symbols import symbol
+from .symbols import Symbol, symbol
 
 if TYPE_CHECKING:
     from .tensor import LazyTensor
@@ -19,63 +21,86 @@ __all__ = ["dense", "diagonal", "restrict"]
 
 
 def dense(tensor: LazyTensor) -> np.ndarray:
-    """Return all values of a tensor, row by row: one point x_i is a parameter, the y_j are the points of a map."""
-    batch, rows = tensor.batch, [1 if n is None else n for n in tensor._rows]
-    symbols = list(tensor.symbols.values())
-    for s in symbols:
-        if s.array is None:
-            raise ValueError("a tensor of variables without arrays has no values: give them in LazyTensor(array)")
+    """Return all values of a tensor."""
+    batch, rows = tensor.batch, _known_rows(tensor)
+    symbols = _with_arrays(tensor)
+    dtype = common_dtype([(s.array, False) for s in symbols])
     renamed: dict[Expression, Expression] = {}
     arrays = []
-    dtype = np.result_type(np.float32, *(s.array.dtype for s in symbols)) if symbols else np.dtype(np.float64)
     for k, s in enumerate(symbols):
         v = s.variable
-        renamed[v] = Variable(k, v.dim, P if v.category != 1 else I)
-        shape = (*batch, v.dim) if v.category == P else (*batch, rows[v.category], v.dim)
-        arrays.append(np.broadcast_to(s.array, shape).astype(dtype, copy=False))
+        renamed[v] = Variable(k, v.dim, v.category)
+        inner = {P: (v.dim,), IJ: (*rows, v.dim)}.get(v.category) or (rows[v.category], v.dim)
+        array = s.array if s.array.dtype.kind == "b" and not is_stored(s.array) else s.array.astype(dtype, copy=False)
+        arrays.append(array if is_stored(array) else np.broadcast_to(array, (*batch, *inner)))
     expression = substitute(tensor.expression, renamed)
-    result = np.empty((*batch, *rows, expression.dim), dtype=dtype)
     variables = tuple(renamed.values())
-    for index in np.ndindex(*batch, rows[0]):
-        *problem, i = index
-        given = tuple(
-            a[tuple(problem)][i] if s.variable.category == 0 else a[tuple(problem)]
-            for a, s in zip(arrays, symbols, strict=True)
-        )
-        result[index] = evaluate((expression,), variables, given, rows[1])[0]
+    if not batch:
+        result = evaluate_pairs(expression, variables, tuple(arrays), *rows)
+    else:
+        result = np.empty((*batch, *rows, expression.dim), dtype=dtype)
+        for problem in np.ndindex(*batch):
+            given = tuple(a[problem] for a in arrays)
+            result[problem] = evaluate_pairs(expression, variables, given, *rows)
     return result[..., 0] if expression.dim == 1 else result
 
 
 def diagonal(tensor: LazyTensor) -> np.ndarray:
     """Return the values of pairs (i, i)."""
-    batch, rows = tensor.batch, [1 if n is None else n for n in tensor._rows]
+    batch, rows = tensor.batch, _known_rows(tensor)
     if rows[0] != rows[1]:
         raise ValueError(f"a diagonal is that of a square tensor: found shape {tensor.shape}")
-    symbols = list(tensor.symbols.values())
+    symbols = _with_arrays(tensor)
     renamed = {s.variable: Variable(k, s.variable.dim, P if s.variable.category == P else I) for k, s in enumerate(symbols)}
     expression = substitute(tensor.expression, renamed)
-    result = np.empty((*batch, rows[0], expression.dim), dtype=tensor.dtype or np.float64)
-    for index in np.ndindex(*batch):
-        given = []
-        for s in symbols:
-            shape = (*batch, *s.array.shape[len(s.batch) :])
-            given.append(np.broadcast_to(s.array, shape)[index].astype(result.dtype, copy=False))
-        result[index] = evaluate((expression,), tuple(renamed.values()), tuple(given), rows[0])[0]
+    dtype = common_dtype([(s.array, False) for s in symbols])
+    arrays = []
+    for s in symbols:
+        array = s.array
+        if is_stored(array):
+            array = array.diagonal()[:, None]
+        elif s.variable.category == IJ:
+            array = np.moveaxis(np.diagonal(array, axis1=-3, axis2=-2), -1, -2)
+        inner = array.shape[len(s.batch) :]
+        arrays.append(np.broadcast_to(array, (*batch, *inner)).astype(dtype, copy=False))
+    result = np.empty((*batch, rows[0], expression.dim), dtype=dtype)
+    for problem in np.ndindex(*batch):
+        given = tuple(a[problem] for a in arrays)
+        result[problem] = evaluate((expression,), tuple(renamed.values()), given, rows[0])[0]
     return result[..., 0] if expression.dim == 1 else result
 
 
 def restrict(tensor: LazyTensor, key: tuple[Any, Any]) -> LazyTensor:
     """Return the tensor of some rows and columns."""
+    if tensor.ranges is not None:
+        raise ValueError("rows and columns of a tensor with ranges: select first, and set ranges of the result")
+    rows = _known_rows(tensor)
+    chosen = [np.atleast_1d(np.arange(n)[some]) for n, some in zip(rows, key, strict=True)]
+    for axis, some in enumerate(chosen):
+        if some.ndim != 1:
+            raise IndexError(f"{('rows', 'columns')[axis]} are selected by a slice, a list or a mask: found {key[axis]!r}")
     renamed: dict[Expression, Expression] = {}
     symbols = {}
-    rows = list(tensor._rows)
     for v, s in tensor.symbols.items():
         kept = s
-        if v.category != P:
-            some = key[v.category]
-            some = np.atleast_1d(np.arange(s.rows)[some])
-            kept = symbol(np.ascontiguousarray(s.array[..., some, :]), v.category)
-            rows[v.category] = len(some)
+        if v.category == IJ:
+            part = s.array[chosen[0]][:, chosen[1]] if is_stored(s.array) else s.array[..., chosen[0], :, :][..., chosen[1], :]
+            kept = symbol(part, IJ)
+        elif v.category != P:
+            kept = symbol(np.ascontiguousarray(s.array[..., chosen[v.category], :]), v.category)
         renamed[v] = kept.variable
         symbols[kept.variable] = kept
-    return tensor._of(substitute(tensor.expression, renamed), symbols, tuple(rows))
+    sizes = tuple(n if n is None else len(some) for n, some in zip(tensor._rows, chosen, strict=True))
+    return tensor._of(substitute(tensor.expression, renamed), symbols, sizes, None, tensor.backend)
+
+
+def _known_rows(tensor: LazyTensor) -> tuple[int, int]:
+    m, n = tensor._rows
+    return (1 if m is None else m), (1 if n is None else n)
+
+
+def _with_arrays(tensor: LazyTensor) -> list[Symbol]:
+    symbols = list(tensor.symbols.values())
+    if any(s.array is None for s in symbols):
+        raise ValueError("a tensor of variables without arrays has no values: give them in LazyTensor(array)")
+    return symbols

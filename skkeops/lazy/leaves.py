@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from skkeops.formula.expression import Constant, Expression, I, J, P, Variable
+from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
+from skkeops.pairs import check_pairs, is_stored
 
 from .symbols import Symbol, symbol
 
-__all__ = ["Given", "leaf"]
+__all__ = ["Given", "leaf", "operand"]
+
+Leaf = tuple[Expression, dict[Variable, Symbol], tuple[int | None, int | None]]
 
 
 class Given(Symbol):
@@ -26,9 +30,7 @@ class Given(Symbol):
 _given: dict[tuple[int, int, int], Given] = {}
 
 
-def leaf(
-    x: Any, axis: int | None
-) -> tuple[Expression, dict[Variable, Symbol], tuple[int | None, int | None]]:
+def leaf(x: Any, axis: Any) -> Leaf:
     """Return the expression, the symbols and the numbers of rows and columns of one; see `LazyTensor`."""
     if isinstance(x, tuple) and len(x) == 3 and all(isinstance(k, (int, np.integer)) for k in x):
         if x not in _given:
@@ -36,18 +38,28 @@ def leaf(
         s: Symbol = _given[x]
         return s.variable, {s.variable: s}, (None, None)
     if isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating)) and axis is None:
-        return Constant(x.item() if isinstance(x, np.generic) else x), {}, (None, None)
+        return _number(x.item() if isinstance(x, np.generic) else x)
+    if is_stored(x):
+        if axis not in (None, (0, 1)):
+            raise ValueError(f"a sparse array has a value for each pair, axis=(0, 1): found axis={axis!r}")
+        return _of(check_pairs(x, 1, "a sparse array"), IJ)
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a LazyTensor is made of real numbers: found {type(x).__name__} (dtype {array.dtype})")
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" and not (array.dtype.kind == "b" and axis == (0, 1)):
         array = array.astype(np.float64)
     if array.ndim == 0 and axis is None:
-        return Constant(float(array)), {}, (None, None)
+        return _number(float(array))
     if axis is None:
         axis, array = _guess(array)
-    elif axis not in (0, 1, 2):
-        raise ValueError(f"axis must be 0 (points x_i), 1 (points y_j) or 2 (parameters): found {axis!r}")
+    elif axis == (0, 1):
+        if array.ndim < 2:
+            raise ValueError(f"values of pairs have the shape (M, N) or (..., M, N, D): found {array.shape}")
+        axis, array = IJ, array[:, :, None] if array.ndim == 2 else array
+    elif isinstance(axis, (tuple, list)) or axis not in (0, 1, 2):
+        raise ValueError(
+            f"axis must be 0 (points x_i), 1 (points y_j), 2 (parameters) or (0, 1) (values of pairs): found {axis!r}"
+        )
     elif axis == 2:
         array = array.reshape(1) if array.ndim == 0 else array
         if array.ndim > 1:
@@ -56,9 +68,34 @@ def leaf(
             array = array[..., 0, :]
     elif array.ndim < 2:
         raise ValueError(f"points have the shape (..., n, D): found {array.shape}")
-    s = symbol(array, axis)
-    rows = (s.rows if axis == 0 else None, s.rows if axis == 1 else None)
-    return s.variable, {s.variable: s}, rows
+    return _of(array, axis)
+
+
+def operand(x: Any, ndim: int) -> Leaf:
+    """Return the same for an operand beside a tensor of `ndim` components: an array (M, N) broadcasts as in NumPy."""
+    if isinstance(x, (np.ndarray, np.matrix)) and x.ndim == 2:
+        if ndim != 1:
+            raise ValueError(
+                f"an array of shape {x.shape} beside a tensor of {ndim} components can mean several things: write Vij(a) for "
+                "values of pairs, Vi(a) or Vj(a) for points"
+            )
+        if x.shape == (1, 1):
+            return leaf(x, 2)
+        if x.shape[1] == 1:
+            return leaf(x, 0)
+        return leaf(np.asarray(x).T, 1) if x.shape[0] == 1 else leaf(x, (0, 1))
+    return leaf(x, None)
+
+
+def _of(array: Any, category: int) -> Leaf:
+    s = symbol(array, category)
+    return s.variable, {s.variable: s}, s.sizes
+
+
+def _number(x: float) -> Leaf:
+    if math.isfinite(x):
+        return Constant(x), {}, (None, None)
+    return _of(np.array([x], dtype=np.float32), P)  # a constant is a fraction, which infinity is not
 
 
 def _guess(array: np.ndarray) -> tuple[int, np.ndarray]:
@@ -73,7 +110,8 @@ def _guess(array: np.ndarray) -> tuple[int, np.ndarray]:
             return I, array[..., 0, :]
         if shape[-3] == 1:
             return J, array[..., 0, :, :]
+        return IJ, array
     raise ValueError(
-        "an array has the shape (..., M, 1, D) for points x_i, (..., 1, N, D) for points y_j or (..., 1, 1, D) for "
-        f"parameters, or needs axis=: found {shape}"
+        "an array has the shape (..., M, 1, D) for points x_i, (..., 1, N, D) for points y_j, (..., 1, 1, D) for parameters "
+        f"or (..., M, N, D) for values of pairs, or needs axis=: found {shape}"
     )

@@ -42,40 +42,44 @@ class Methods:
         return self._apply(ops.Abs.build)
 
     def __add__(self, other):
+        if _is_operator(other):
+            return NotImplemented
         return self._apply(ops.Add.build, other)
 
     def __radd__(self, other):
-        return _tensor(other)._apply(ops.Add.build, self)
+        return _tensor(other, self)._apply(ops.Add.build, self)
 
     def __sub__(self, other):
+        if _is_operator(other):
+            return NotImplemented
         return self._apply(ops.Subtract.build, other)
 
     def __rsub__(self, other):
-        return _tensor(other)._apply(ops.Subtract.build, self)
+        return _tensor(other, self)._apply(ops.Subtract.build, self)
 
     def __mul__(self, other):
         return self._apply(ops.Mult.build, other)
 
     def __rmul__(self, other):
-        return _tensor(other)._apply(ops.Mult.build, self)
+        return _tensor(other, self)._apply(ops.Mult.build, self)
 
     def __truediv__(self, other):
         return self._apply(ops.Divide.build, other)
 
     def __rtruediv__(self, other):
-        return _tensor(other)._apply(ops.Divide.build, self)
+        return _tensor(other, self)._apply(ops.Divide.build, self)
 
     def __pow__(self, other):
         return self._apply(lambda a, b: a**b, other)
 
     def __rpow__(self, other):
-        return _tensor(other)._apply(lambda a, b: a**b, self)
+        return _tensor(other, self)._apply(lambda a, b: a**b, self)
 
     def __or__(self, other):
         return self._apply(ops.Scalprod.build, other)
 
     def __ror__(self, other):
-        return _tensor(other)._apply(ops.Scalprod.build, self)
+        return _tensor(other, self)._apply(ops.Scalprod.build, self)
 
     def __lt__(self, other):
         return self._apply(ops.LessThan.build, other)
@@ -84,10 +88,10 @@ class Methods:
         return self._apply(ops.LessOrEqual.build, other)
 
     def __gt__(self, other):
-        return _tensor(other)._apply(ops.LessThan.build, self)
+        return _tensor(other, self)._apply(ops.LessThan.build, self)
 
     def __ge__(self, other):
-        return _tensor(other)._apply(ops.LessOrEqual.build, self)
+        return _tensor(other, self)._apply(ops.LessOrEqual.build, self)
 
     def __eq__(self, other):
         return self._apply(ops.Equal.build, other)
@@ -290,6 +294,44 @@ class Methods:
         """Return the Kronecker product of two tensors of the given shapes."""
         return self._apply(ops.Kron.build, other, params=(dimfa, dimfb))
 
+    # Choices of pairs
+
+    def where(self, a, b):
+        """Return a where the tensor is not 0, else b; see `skkeops.where`."""
+        return _masks().where(self, a, b)
+
+    def tril(self, k=0, fill=0):
+        """Return the tensor where j <= i + k, `fill` elsewhere. Nothing is stored for a pair.
+
+        Every pair is still visited; reductions that skip those of the fill take
+        ``ranges=skkeops.cluster.band_ranges(M, N, None, k)``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> (Vi(np.ones((2, 1))) * Vj(np.ones((3, 1)))).tril().dense()
+        array([[1., 0., 0.],
+               [1., 1., 0.]])
+        """
+        return _masks().tril(self, k, fill)
+
+    def triu(self, k=0, fill=0):
+        """Return the tensor where j >= i + k, `fill` elsewhere; see `tril`."""
+        return _masks().triu(self, k, fill)
+
+    def band(self, lower, upper, fill=0):
+        """Return the tensor where i - lower <= j <= i + upper, `fill` elsewhere; see `tril`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> (Vi(np.ones((3, 1))) * Vj(np.ones((3, 1)))).band(0, 1, fill=-np.inf).max(axis=0).ravel()
+        array([1., 1., 1.])
+        """
+        return _masks().band(self, lower, upper, fill)
+
     # Reductions: over the components (axis=-1), i or j
 
     def sum(self, axis=-1, dim=None, **options):
@@ -300,6 +342,13 @@ class Methods:
     def sum_reduction(self, axis=None, dim=None, **options):
         """Return the sum over i or j."""
         return self._reduce("Sum", _axis(axis, dim), **options)
+
+    def mean(self, axis=-1, dim=None, **options):
+        """Return the mean over the components (axis=-1, lazily), i or j."""
+        axis = _axis(axis, dim)
+        if _is_last(self, axis):
+            return self.sum(-1) / self.ndim
+        return self.sum(axis, **options) / (self._shape[axis] or 1)
 
     def logsumexp(self, axis=None, dim=None, weight=None, **options):
         """Return the logarithm of the sum of exponentials over i or j, weighted if there is a weight."""
@@ -379,18 +428,30 @@ class Methods:
 
     Kmin_argKmin_reduction = Kmin_argKmin
 
-    def __matmul__(self, v: Any) -> Any:
-        """Return the sums over j of the tensor, of one component, times rows of v: (N,), (N, k) or (..., N, k)."""
+    def __matmul__(self, v: Any, **options: Any) -> Any:
+        """Return the sums over j of the tensor, of one component, times rows of v: (N,), (N, k) or (..., N, k).
+
+        With a tensor of points i and j, or one of SciPy's operators, it is their product as a `LazyOperator`.
+        """
         if isinstance(v, type(self)):
-            return (self * v).sum(axis=len(self.batch) + 1)
-        v = np.asarray(v)
+            if v._rows[0] is None:
+                return (self * v).sum(axis=len((self * v).batch) + 1, **options)
+            return self.operator @ v
+        if _is_operator(v):
+            return self.operator @ v
+        v = v.toarray() if hasattr(v, "toarray") else np.asarray(v)
         if self.ndim != 1:
             raise ValueError(f"K @ v is for tensors of one component: found {self.ndim}; see .sum() and (K * v).sum()")
         columns = v[:, None] if v.ndim == 1 else v
-        result = (self * type(self)(columns, axis=1)).sum(axis=len(self.batch) + 1)
+        product = self * type(self)(columns, axis=1)
+        result = product.sum(axis=len(product.batch) + 1, **options)
         return result[..., 0] if v.ndim == 1 else result
 
     def __rmatmul__(self, v: Any) -> Any:
+        if _is_operator(v) or hasattr(v, "tocsr"):
+            from .operator import as_operator
+
+            return as_operator(v) @ self
         v = np.asarray(v)
         return self.t() @ v if v.ndim == 1 else np.swapaxes(self.t() @ np.swapaxes(v, -1, -2), -1, -2)
 
@@ -398,15 +459,34 @@ class Methods:
         """Return K @ v."""
         return self @ v
 
+    def matmat(self, v):
+        """Return K @ v."""
+        return self @ v
+
+    def rmatmat(self, v):
+        """Return K.T @ v."""
+        return self.t() @ v
+
     def rmatvec(self, v):
         """Return K.T @ v."""
         return self.t() @ v
 
 
-def _tensor(x: Any) -> LazyTensor:
+def _tensor(x: Any, beside: Any = None) -> LazyTensor:
     from .tensor import as_tensor
 
-    return as_tensor(x)
+    return as_tensor(x, 1 if beside is None else beside.ndim)
+
+
+def _masks() -> Any:
+    from . import masks
+
+    return masks
+
+
+def _is_operator(x: Any) -> bool:
+    """Return whether it is one of SciPy's linear operators, without importing them."""
+    return hasattr(x, "rmatmat") and not hasattr(x, "symbols")
 
 
 def _axis(axis: Any, dim: Any) -> Any:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from skkeops.arguments import common_dtype
 from skkeops.formula.derivative import substitute
-from skkeops.formula.expression import Expression, I, P, Variable
+from skkeops.formula.expression import IJ, Expression, I, P, Variable
 from skkeops.genred import Genred
+from skkeops.pairs import is_stored
 
+from .leaves import Given
 from .symbols import Symbol
 
-__all__ = ["Reducer", "gradient", "reduce"]
+__all__ = ["Reducer", "gradient", "reduce", "symbolic"]
 
 
 class Reducer:
@@ -86,28 +89,65 @@ class Call:
     symbols : sequence of Symbol
     rows : tuple of int
         M and N.
+    ranges : sequence of six arrays, optional
+        The blocks of pairs that are visited, in every problem of a batch.
     """
 
-    def __init__(self, symbols: Sequence[Symbol], rows: tuple[int, int]):
+    def __init__(self, symbols: Sequence[Symbol], rows: tuple[int, int], ranges: Any = None):
         self.batch = batch_shape(symbols)
         self.size = int(np.prod(self.batch))
         self.rows = rows
+        self.dtype = common_dtype([(s.array, False) for s in symbols])
         self.per_row = tuple(bool(self.batch) and s.variable.category == P and s.batch != () for s in symbols)
         self.arrays = [self._flat(s, of_rows) for s, of_rows in zip(symbols, self.per_row, strict=True)]
-        self.ranges = self._blocks() if self.batch else None
+        self.ranges = self._blocks(ranges) if self.batch else ranges
 
     def _flat(self, s: Symbol, of_rows: bool) -> np.ndarray:
         if not self.batch or (s.variable.category == P and not of_rows):
             return s.array
+        if s.variable.category == IJ:
+            return self._flat_pairs(s.array)
         array = s.array[..., None, :] if of_rows else s.array
         n = self.rows[0 if of_rows else s.variable.category]
         return np.broadcast_to(array, (*self.batch, n, array.shape[-1])).reshape(-1, array.shape[-1])
 
-    def _blocks(self) -> tuple[np.ndarray, ...]:
-        """Return the ranges of a block-diagonal matrix: problem by problem."""
+    def _flat_pairs(self, array: Any) -> np.ndarray:
+        """Return values of pairs as a view of shape (B M, B N, D) whose diagonal blocks are the problems.
+
+        A copy with one row more for each problem has the problems M N + N numbers apart, which is M rows and N columns of
+        a view with the strides of a row and of a column: pair (b M + i, b N + j) of the view is pair (i, j) of problem b.
+        What the view shows elsewhere is of no use, but within the copy.
+        """
+        if is_stored(array):
+            raise ValueError("sparse arrays are for tensors without batch dimensions")
+        m, n, dim = *self.rows, array.shape[-1]
+        copy = np.empty((self.size, m + 1, n, dim), dtype=array.dtype if array.dtype.kind == "b" else self.dtype)
+        copy[:, :m] = np.broadcast_to(array, (*self.batch, m, n, dim)).reshape(self.size, m, n, dim)
+        copy[:, m] = 0
+        strides = copy.strides[1:]
+        return np.lib.stride_tricks.as_strided(copy, (self.size * m, self.size * n, dim), strides, writeable=False)
+
+    def _blocks(self, inner: Any) -> tuple[np.ndarray, ...]:
+        """Return the ranges of a block-diagonal matrix, problem by problem, or of blocks of each problem."""
+        if inner is not None:
+            from skkeops.ranges import Ranges
+
+            checked = Ranges(inner, *self.rows)
+            m, n = self.rows
+            return (*self._repeat(checked.of_axis(1), m, n), *self._repeat(checked.of_axis(0), n, m))
         ranges = [np.stack([np.arange(self.size), np.arange(1, self.size + 1)], axis=1) * n for n in self.rows]
         slices = np.arange(1, self.size + 1)
         return ranges[0], slices, ranges[1], ranges[1], slices, ranges[0]
+
+    def _repeat(self, blocks: tuple[np.ndarray, ...], m: int, n: int) -> tuple[np.ndarray, ...]:
+        """Return blocks of one problem of size (m, n) as those of all problems, one behind the other."""
+        rows, slices, reduced = blocks
+        b = np.arange(self.size)[:, None, None]
+        return (
+            (rows + b * m).reshape(-1, 2),
+            (slices + b[:, 0] * len(reduced)).reshape(-1),
+            (reduced + b * n).reshape(-1, 2),
+        )
 
     def unflatten(self, result: np.ndarray, axis: int) -> np.ndarray:
         """Return a result with its batch dimensions, indices counted within each problem."""
@@ -132,12 +172,10 @@ def reduce(
     options: dict[str, Any],
 ) -> Any:
     """Return a reduction of an expression of symbols that have arrays."""
-    call = Call(symbols, rows)
+    call = Call(symbols, rows, options.get("ranges"))
     r = reducer(expression, weight, tuple(s.variable for s in symbols), call.per_row, op, axis, opt_arg)
     if call.ranges is not None:
-        if options.get("ranges") is not None:
-            raise ValueError("ranges and batch dimensions exclude each other: found both")
-        if options.get("out") is not None:
+        if call.batch and options.get("out") is not None:
             raise ValueError("out= is for tensors without batch dimensions")
         options = {**options, "ranges": call.ranges}
     result = r.function(*call.arrays, **options)
@@ -152,14 +190,59 @@ def gradient(
     expression: Expression,
     op: str,
     axis: int,
+    opt_arg: int | None,
     wrt: Symbol,
     grad_output: Any,
     options: dict[str, Any],
 ) -> np.ndarray:
-    """Return the gradient of a reduction by the array of a symbol; without batch dimensions."""
-    call = Call(symbols, rows)
-    if call.batch:
-        raise ValueError(f"gradients are for tensors without batch dimensions: found {call.batch}")
-    r = reducer(expression, None, tuple(s.variable for s in symbols), call.per_row, op, axis, None)
-    which = r.function.variables[[s is wrt for s in symbols].index(True)]
-    return r.function.gradient(*call.arrays, wrt=which, grad_output=grad_output, **options)
+    """Return the gradient of a reduction by the array of a symbol, in its shape."""
+    call = Call(symbols, rows, options.get("ranges"))
+    if call.batch and wrt.variable.category == IJ:
+        raise ValueError("the gradient by values of pairs is for tensors without batch dimensions")
+    r = reducer(expression, None, tuple(s.variable for s in symbols), call.per_row, op, axis, opt_arg)
+    place = [s is wrt for s in symbols].index(True)
+    which = r.function.variables[place]
+    if call.batch and grad_output is not None:
+        e = np.asarray(grad_output)
+        inner = e.shape[len(call.batch) :]
+        if e.shape[: len(call.batch)] != call.batch or inner[:1] != (rows[1 - axis],):
+            raise ValueError(f"grad_output must begin with the shape {(*call.batch, rows[1 - axis])}: found {e.shape}")
+        grad_output = e.reshape(-1, *inner[1:])
+    found = r.function.gradient(*call.arrays, wrt=which, grad_output=grad_output, **{**options, "ranges": call.ranges})
+    if not call.batch or which.category == P:
+        return found
+    found = found.reshape(*call.batch, -1, found.shape[-1])
+    if call.per_row[place]:
+        found = found.sum(axis=-2)
+    return _sum_to(found, wrt.array.shape)
+
+
+def _sum_to(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array summed over the axes along which an array of that shape broadcasts."""
+    array = array.sum(axis=tuple(range(array.ndim - len(shape))))
+    repeated = tuple(k for k, (a, b) in enumerate(zip(array.shape, shape, strict=True)) if a != b)
+    return array.sum(axis=repeated, keepdims=True)
+
+
+def symbolic(
+    symbols: list[Symbol],
+    expression: Expression,
+    weight: Expression | None,
+    op: str,
+    axis: int,
+    opt_arg: int | None,
+    options: dict[str, Any],
+) -> Callable[..., Any]:
+    """Return a function of the arrays of the variables without any, in the order of their positions."""
+    given = sorted((s for s in symbols if isinstance(s, Given)), key=lambda s: s.position)
+    if [s.position for s in given] != list(range(len(given))):
+        raise ValueError(f"positions of variables must be 0, 1, 2, ...: found {[s.position for s in given]}")
+    held = [s for s in symbols if not isinstance(s, Given)]
+    ordered = [*given, *held]
+    r = reducer(expression, weight, tuple(s.variable for s in ordered), (False,) * len(ordered), op, axis, opt_arg)
+
+    def function(*args: Any, **more: Any) -> Any:
+        return r.function(*args, *(s.array for s in held), **{**options, **more})
+
+    function.genred = r.function  # type: ignore[attr-defined]
+    return function

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.formula.expression import Variable
+from skkeops.formula.expression import IJ, Variable
+from skkeops.pairs import is_stored
 
 __all__ = ["Symbol", "symbol"]
 
@@ -41,8 +42,8 @@ class Symbol:
     Attributes
     ----------
     array : ndarray or None
-        (..., M, dim) of category 0, (..., N, dim) of category 1, (..., dim) of category 2; None for a variable that is given
-        at the call.
+        (..., M, dim) of category 0, (..., N, dim) of category 1, (..., dim) of category 2, (..., M, N, dim) or a csr_array of
+        category 3; None for a variable that is given at the call.
     variable : Variable
     """
 
@@ -58,16 +59,25 @@ class Symbol:
             _give(variable.position)
 
     @property
-    def rows(self) -> int:
-        """The number of rows, 1 for a parameter."""
-        return 1 if self.variable.category == 2 or self.array is None else self.array.shape[-2]
+    def sizes(self) -> tuple[int | None, int | None]:
+        """The numbers of rows i and columns j, None for what it does not depend on, or does not know."""
+        category = self.variable.category
+        if category == 2 or self.array is None:
+            return (None, None)
+        if category == IJ:
+            m, n = self.array.shape if is_stored(self.array) else self.array.shape[-3:-1]
+            return (m, n)
+        n = self.array.shape[-2]
+        return (n, None) if category == 0 else (None, n)
 
     @property
     def batch(self) -> tuple[int, ...]:
         """The batch dimensions."""
         if self.array is None:
             return ()
-        return self.array.shape[: -1 if self.variable.category == 2 else -2]
+        if is_stored(self.array):
+            return ()
+        return self.array.shape[: _INNER_AXES[self.variable.category]]
 
     def __reduce__(self) -> Any:
         return Symbol, (self.array, self.variable.dim, self.variable.category)
@@ -76,10 +86,18 @@ class Symbol:
 _known: weakref.WeakValueDictionary[tuple, Symbol] = weakref.WeakValueDictionary()
 
 
-def symbol(array: np.ndarray, category: int) -> Symbol:
+#: How many axes of an array of each category are not of a batch, as the end of a slice.
+_INNER_AXES = (-2, -2, -1, -3)
+
+
+def symbol(array: Any, category: int) -> Symbol:
     """Return the symbol of an array: the same one for the same memory, seen in the same way."""
-    key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, category)
+    if is_stored(array):
+        parts = (array.data, array.indices, array.indptr)
+        key: tuple = (*(a.__array_interface__["data"][0] for a in parts), array.shape, array.dtype.str, category)
+    else:
+        key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, category)
     found = _known.get(key)
     if found is None:
-        found = _known[key] = Symbol(array, array.shape[-1], category)
+        found = _known[key] = Symbol(array, 1 if is_stored(array) else array.shape[-1], category)
     return found

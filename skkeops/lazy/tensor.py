@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.arguments import common_dtype
+from skkeops.formula.derivative import substitute
 from skkeops.formula.errors import FormulaError
-from skkeops.formula.expression import Expression, I, J, P, Variable
+from skkeops.formula.expression import IJ, Expression, P, Variable
+from skkeops.pairs import is_stored
 
-from .leaves import Given, leaf
+from .leaves import leaf, operand
 from .methods import Methods
-from .reduction import batch_shape, gradient, reduce
+from .numpy_api import FUNCTIONS, call_ufunc
+from .reduction import batch_shape, gradient, reduce, symbolic
 from .symbols import Symbol, symbol
 
-__all__ = ["LazyTensor", "Pm", "Vi", "Vj"]
+__all__ = ["LazyTensor", "as_tensor"]
 
 _DENSE_LIMIT = 10**8  # numbers that np.asarray may make without being asked twice
 
@@ -29,11 +33,12 @@ class LazyTensor(Methods):
     Parameters
     ----------
     x : array-like, number, tuple of int, or LazyTensor
-        An array of shape (..., M, 1, D) holds points x_i, (..., 1, N, D) points y_j, (..., 1, 1, D) parameters; with
-        `axis`, (..., M, D) will do. One of shape (D,), a list or a number is a parameter. A tuple ``(position, dim, category)``
-        is a variable that is given at the call of the reduction.
-    axis : {0, 1, 2}, optional
-        For arrays of shape (..., n, D): 0 for points x_i, 1 for y_j, 2 for parameters.
+        An array of shape (..., M, 1, D) holds points x_i, (..., 1, N, D) points y_j, (..., 1, 1, D) parameters, (..., M, N, D)
+        values of pairs; with `axis`, (..., M, D) will do. One of shape (D,), a list or a number is a parameter. A tuple
+        ``(position, dim, category)`` is a variable that is given at the call of the reduction.
+    axis : {0, 1, 2, (0, 1)}, optional
+        For arrays of shape (..., n, D): 0 for points x_i, 1 for y_j, 2 for parameters. (0, 1) for values of pairs, of shape
+        (M, N) or (..., M, N, D), see `Vij`.
 
     Attributes
     ----------
@@ -43,6 +48,10 @@ class LazyTensor(Methods):
         The number of components D.
     expression : Expression
         The formula.
+    ranges : sequence of six arrays, or None
+        The blocks of pairs that reductions visit, as for `Genred`; those of every problem of a batch. To be set.
+    backend : str or None
+        The backend of reductions, as for `Genred`. To be set.
 
     Raises
     ------
@@ -67,19 +76,28 @@ class LazyTensor(Methods):
     """
 
     __array_priority__ = 1000
-    __slots__ = ("_rows", "expression", "symbols")
+    __slots__ = ("_rows", "backend", "expression", "ranges", "symbols")
     __iter__ = None
     __hash__ = object.__hash__
 
-    def __new__(cls, x: Any = None, axis: int | None = None) -> LazyTensor:
+    def __new__(cls, x: Any = None, axis: Any = None) -> LazyTensor:
         if isinstance(x, LazyTensor):
             return x
         found = leaf(x, axis)
         return cls._of(*found)
 
     @classmethod
-    def _of(cls, expression: Expression, symbols: dict[Variable, Symbol], rows: tuple[int | None, int | None]):
+    def _of(
+        cls,
+        expression: Expression,
+        symbols: dict[Variable, Symbol],
+        rows: tuple[int | None, int | None],
+        ranges: Any = None,
+        backend: str | None = None,
+    ):
         tensor = object.__new__(cls)
+        tensor.ranges = ranges
+        tensor.backend = backend
         tensor.expression = expression
         tensor.symbols = symbols
         tensor._rows = rows
@@ -114,8 +132,24 @@ class LazyTensor(Methods):
     @property
     def dtype(self) -> np.dtype | None:
         """That of the result of a reduction, None if there is no array."""
-        kinds = [s.array.dtype for s in self.symbols.values() if s.array is not None]
-        return np.result_type(*kinds) if kinds else None
+        known = [(s.array, False) for s in self.symbols.values() if s.array is not None]
+        return common_dtype(known) if known else None
+
+    @property
+    def variables(self) -> tuple[Any, ...]:
+        """The arrays that it is made of; None for those that are given at the call."""
+        return tuple(s.array for s in self.symbols.values())
+
+    @property
+    def formula(self) -> str:
+        """The formula as text, x0, x1, ... for points i, y0, ... for points j, p0, ... for parameters, w0, ... for pairs."""
+        names: dict[Variable, str] = {}
+        for v in self.symbols:
+            names[v] = f"{'xypw'[v.category]}{sum(w.category == v.category for w in names)}"
+        try:
+            return self.expression.to_text(names)
+        except FormulaError:
+            return self.expression.name
 
     @property
     def T(self) -> LazyTensor:  # noqa: N802 (NumPy's name)
@@ -124,7 +158,7 @@ class LazyTensor(Methods):
 
     def t(self) -> LazyTensor:
         """Return the tensor with i and j exchanged."""
-        from skkeops.formula.derivative import substitute
+        from skkeops.cluster import swap_axes
 
         symbols: dict[Variable, Symbol] = {}
         renamed: dict[Expression, Expression] = {}
@@ -133,10 +167,32 @@ class LazyTensor(Methods):
             if v.category != P:
                 if s.array is None:
                     raise ValueError("a tensor of variables without arrays cannot be transposed: declare them the other way")
-                other = symbol(s.array, 1 - v.category)
+                if v.category != IJ:
+                    other = symbol(s.array, 1 - v.category)
+                else:
+                    other = symbol(s.array.T.tocsr() if is_stored(s.array) else np.swapaxes(s.array, -3, -2), IJ)
             renamed[v] = other.variable
             symbols[other.variable] = other
-        return self._of(substitute(self.expression, renamed), symbols, self._rows[::-1])
+        ranges = swap_axes(self.ranges)
+        return self._of(substitute(self.expression, renamed), symbols, self._rows[::-1], ranges, self.backend)
+
+    @property
+    def operator(self) -> Any:
+        """The tensor as one of SciPy's linear operators, a `LazyOperator`: for ``scipy.sparse.linalg``, and for products,
+        sums and multiples that stay lazy.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> x = np.linspace(0, 1, 5)[:, None]
+        >>> K = (-((Vi(x) - Vj(x)) ** 2).sum(-1)).exp()
+        >>> 0.5 * K.operator
+        LazyOperator(shape=(5, 5), dtype=float64, 0.5 * (Exp(-Square(x0-y0))))
+        """
+        from .operator import as_operator
+
+        return as_operator(self)
 
     # What other libraries ask of it
 
@@ -150,53 +206,59 @@ class LazyTensor(Methods):
         return self.shape[0]
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        size = int(np.prod([n or 1 for n in self.shape]))
-        if size > _DENSE_LIMIT:
-            raise ValueError(
-                f"a LazyTensor of shape {self.shape} would be an array of {size:,} numbers: reduce it, or call .dense()"
-            )
+        if copy is False:
+            raise ValueError("a LazyTensor holds no array that could be used without a copy")
+        if int(np.prod(self.shape)) > _DENSE_LIMIT:
+            raise ValueError(self._would_be())
         found = self.dense()
         return found if dtype is None else found.astype(dtype)
 
+    def _would_be(self) -> str:
+        """Return what to say where an array is needed."""
+        size = int(np.prod(self.shape))
+        bytes_ = size * (8 if self.dtype is None else self.dtype.itemsize)
+        return (
+            f"a LazyTensor of shape {self.shape} would be an array of {size:,} numbers ({bytes_ / 1e9:,.3g} GB): reduce it "
+            "(.sum(axis=1), K @ v, ...), select K[rows, columns], or call .dense()"
+        )
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = _UFUNCS.get(ufunc.__name__)
-        if method != "__call__" or kwargs or name is None:
-            return NotImplemented
-        if ufunc.__name__ == "matmul":
-            left, right = inputs
-            return left @ right if isinstance(left, LazyTensor) else right.__rmatmul__(left)
-        first, *others = inputs
-        return getattr(as_tensor(first), name)(*others)
+        return call_ufunc(LazyTensor, as_tensor, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        ours = FUNCTIONS.get(function)
+        if ours is None:
+            raise TypeError(f"np.{function.__name__} is not defined for lazy tensors: {self._would_be()}")
+        return ours(*args, **kwargs)
 
     def __repr__(self) -> str:
-        names = {}
-        for v in self.symbols:
-            names[v] = f"{'xyp'[v.category]}{sum(w.category == v.category for w in names)}"
-        try:
-            text = self.expression.to_text(names)
-        except FormulaError:
-            text = self.expression.name
+        text = self.formula
         return f"LazyTensor(shape={self.shape}, formula={text if len(text) < 300 else text[:297] + '...'})"
 
     def __getstate__(self) -> Any:
-        return self.expression, list(self.symbols.items()), self._rows
+        return self.expression, list(self.symbols.items()), self._rows, self.ranges, self.backend
 
     def __reduce__(self) -> Any:
-        return _rebuild, (self.expression, tuple((v, s.array) for v, s in self.symbols.items()), self._rows)
+        leaves = tuple((v, s.array) for v, s in self.symbols.items())
+        return _rebuild, (self.expression, leaves, self._rows, self.ranges, self.backend)
 
     # Building
 
     def _apply(self, build: Callable[..., Expression], *others: Any, params: Sequence[Any] = ()) -> LazyTensor:
         """Return the tensor of an operation on this one and others."""
-        symbols, rows = self.symbols, self._rows
+        symbols, rows, ranges, backend = self.symbols, self._rows, self.ranges, self.backend
         arguments = [self.expression]
         for other in others:
-            other = as_tensor(other)
+            other = as_tensor(other, self.ndim)
             if other.symbols is not symbols and other.symbols:
                 symbols = {**symbols, **other.symbols}
             rows = (_common(rows[0], other._rows[0], 0, self, other), _common(rows[1], other._rows[1], 1, self, other))
+            if other.ranges is not None:
+                ranges = _same("ranges", ranges, other.ranges)
+            if other.backend is not None:
+                backend = _same("backend", backend, other.backend)
             arguments.append(other.expression)
-        tensor = self._of(build(*arguments, *params), symbols, rows)
+        tensor = self._of(build(*arguments, *params), symbols, rows, ranges, backend)
         if others and any(s.array is not None and s.array.ndim > 2 for s in symbols.values()):
             tensor.batch  # noqa: B018  raises if the batch dimensions do not fit
         return tensor
@@ -219,6 +281,10 @@ class LazyTensor(Methods):
             symbols = {**symbols, **weight.symbols}
             rows = tuple(_common(a, b, k, self, weight) for k, (a, b) in enumerate(zip(rows, weight._rows, strict=True)))
             g = weight.expression
+        if self.ranges is not None:
+            options["ranges"] = _same("ranges", options.get("ranges"), self.ranges)
+        if self.backend is not None and options.get("backend") is None:
+            options["backend"] = self.backend
         ordered = sorted(symbols.values(), key=lambda s: s.variable.position)
         options = {name: value for name, value in options.items() if value is not None}
         known = tuple(1 if n is None else n for n in rows)
@@ -228,7 +294,7 @@ class LazyTensor(Methods):
                 return reduce(ordered, known, self.expression, g, op, axis, opt_arg, options)
 
             return run() if call else run
-        return _symbolic(ordered, self.expression, g, op, axis, opt_arg, options)
+        return symbolic(ordered, self.expression, g, op, axis, opt_arg, options)
 
     def _reduced_axis(self, axis: Any) -> int:
         first = len(self.batch)
@@ -240,8 +306,16 @@ class LazyTensor(Methods):
         return axis - first
 
     def gradient(
-        self, wrt: Any, *, grad_output: Any = None, axis: int = 1, reduction: str = "Sum", backend: str | None = None
-    ) -> np.ndarray:
+        self,
+        wrt: Any,
+        *,
+        grad_output: Any = None,
+        axis: int | None = None,
+        reduction: str = "Sum",
+        opt_arg: int | None = None,
+        ranges: Any = None,
+        backend: str | None = None,
+    ) -> Any:
         """Return the gradient of a reduction of the tensor by one of the arrays that it is made of.
 
         Parameters
@@ -250,17 +324,21 @@ class LazyTensor(Methods):
             The array, or the tensor that was made from it.
         grad_output : array-like, optional
             The gradient by the result of the reduction, of its shape; ones by default.
-        axis : {0, 1}, default=1
-            The axis that is reduced.
+        axis : int, optional
+            The axis that is reduced, as for the reductions; by default that of j.
         reduction : str, default="Sum"
+            As for `Genred`.
+        opt_arg : int, optional
+            The number K, for ``"KMin"``.
+        ranges : sequence of six arrays, optional
             As for `Genred`.
         backend : str, optional
             As for `Genred`.
 
         Returns
         -------
-        ndarray
-            (M, D), (N, D) or (D,).
+        ndarray, or csr_array by sparse values of pairs
+            The shape of the array: (M, D), (N, D), (D,), or (M, N) for values of pairs.
 
         Examples
         --------
@@ -275,13 +353,18 @@ class LazyTensor(Methods):
         if isinstance(wrt, LazyTensor):
             found = [s for s in ordered if s.variable is wrt.expression]
         else:
-            found = [s for s in ordered if s.array is not None and _same_memory(s.array, np.asarray(wrt))]
+            found = [s for s in ordered if s.array is not None and _same_memory(s.array, wrt)]
         if len(found) != 1:
             raise ValueError("wrt must be one of the arrays that the tensor is made of, or the LazyTensor of one of them")
-        options = {} if backend is None else {"backend": backend}
+        options = {"backend": backend or self.backend or "auto", "ranges": self.ranges}
+        if ranges is not None:
+            options["ranges"] = _same("ranges", ranges, self.ranges)
         known = tuple(1 if n is None else n for n in self._rows)
-        axis = self._reduced_axis(axis)
-        return gradient(ordered, known, self.expression, reduction, axis, found[0], grad_output, options)
+        axis = self._reduced_axis(len(self.batch) + 1 if axis is None else axis)
+        result = gradient(ordered, known, self.expression, reduction, axis, opt_arg, found[0], grad_output, options)
+        if found[0].variable.category == IJ and not is_stored(result) and np.ndim(wrt) == 2:
+            return result[:, :, 0]
+        return result
 
     def diagonal(self) -> np.ndarray:
         """Return the values with i = j of a square tensor, without the others: (..., M) or (..., M, D).
@@ -390,60 +473,18 @@ class LazyTensor(Methods):
         return self.elem(k % self.ndim)
 
 
-def Vi(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802 (KeOps' name)
-    """Return a tensor of points x_i.
-
-    Parameters
-    ----------
-    x : array-like of shape (..., M, D), or int
-        The points; or the position of an argument that is given at the call of the reduction.
-    dim : int, optional
-        For a position: the number of components.
-
-    Returns
-    -------
-    LazyTensor
-    """
-    return LazyTensor((x, dim, I)) if dim is not None else LazyTensor(x, axis=0)
+def as_tensor(x: Any, ndim: int = 1) -> LazyTensor:
+    """Return an operand, beside a tensor of `ndim` components, as a tensor."""
+    return x if isinstance(x, LazyTensor) else LazyTensor._of(*operand(x, ndim))
 
 
-def Vj(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802
-    """Return a tensor of points y_j.
-
-    Parameters
-    ----------
-    x : array-like of shape (..., N, D), or int
-        As for `Vi`.
-    dim : int, optional
-        As for `Vi`.
-
-    Returns
-    -------
-    LazyTensor
-    """
-    return LazyTensor((x, dim, J)) if dim is not None else LazyTensor(x, axis=1)
-
-
-def Pm(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802
-    """Return a tensor of a parameter.
-
-    Parameters
-    ----------
-    x : array-like of shape (D,) or (..., 1, D), number, or int
-        The parameter; or, with `dim`, the position of an argument that is given at the call of the reduction.
-    dim : int, optional
-        As for `Vi`.
-
-    Returns
-    -------
-    LazyTensor
-    """
-    return LazyTensor((x, dim, P)) if dim is not None else LazyTensor(x, axis=2)
-
-
-def as_tensor(x: Any) -> LazyTensor:
-    """Return an operand as a tensor."""
-    return x if isinstance(x, LazyTensor) else LazyTensor(x)
+def _same(name: str, a: Any, b: Any) -> Any:
+    if a is None or b is None or a is b:
+        return b if a is None else a
+    equal = a == b if isinstance(a, str) else len(a) == len(b) and all(map(np.array_equal, a, b))
+    if not equal:
+        raise ValueError(f"operands have different {name}")
+    return a
 
 
 def _common(a: int | None, b: int | None, axis: int, left: LazyTensor, right: LazyTensor) -> int | None:
@@ -454,42 +495,16 @@ def _common(a: int | None, b: int | None, axis: int, left: LazyTensor, right: La
     )
 
 
-def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:
+def _same_memory(a: Any, b: Any) -> bool:
+    if is_stored(a) or is_stored(b):
+        if not (is_stored(a) and is_stored(b)) or a.shape != b.shape:
+            return False
+        a, b = a.data, b.data
+    b = np.asarray(b)
     return a.size == b.size and a.dtype == b.dtype and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
 
 
-def _symbolic(
-    symbols: list[Symbol],
-    expression: Expression,
-    weight: Expression | None,
-    op: str,
-    axis: int,
-    opt_arg: int | None,
-    options: dict[str, Any],
-) -> Callable[..., Any]:
-    """Return a function of the arrays of the variables without any, in the order of their positions."""
-    from skkeops.genred import Genred
-
-    from .reduction import reducer
-
-    given = sorted((s for s in symbols if isinstance(s, Given)), key=lambda s: s.position)
-    if [s.position for s in given] != list(range(len(given))):
-        raise ValueError(f"positions of variables must be 0, 1, 2, ...: found {[s.position for s in given]}")
-    held = [s for s in symbols if not isinstance(s, Given)]
-    ordered = [*given, *held]
-    r = reducer(expression, weight, tuple(s.variable for s in ordered), (False,) * len(ordered), op, axis, opt_arg)
-
-    def function(*args: Any, **more: Any) -> Any:
-        return r.function(*args, *(s.array for s in held), **{**options, **more})
-
-    function.genred = r.function  # type: ignore[attr-defined]
-    assert isinstance(r.function, Genred)
-    return function
-
-
-def _rebuild(expression: Expression, leaves: tuple, rows: tuple) -> LazyTensor:
-    from skkeops.formula.derivative import substitute
-
+def _rebuild(expression: Expression, leaves: tuple, rows: tuple, ranges: Any = None, backend: Any = None) -> LazyTensor:
     renamed, symbols = {}, {}
     for v, array in leaves:
         if array is None:
@@ -497,14 +512,4 @@ def _rebuild(expression: Expression, leaves: tuple, rows: tuple) -> LazyTensor:
         s = symbol(array, v.category)
         renamed[v] = s.variable
         symbols[s.variable] = s
-    return LazyTensor._of(substitute(expression, renamed), symbols, rows)
-
-
-_UFUNCS = {
-    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "true_divide": "__truediv__", "divide": "__truediv__",
-    "power": "__pow__", "negative": "__neg__", "absolute": "abs", "exp": "exp", "log": "log", "sqrt": "sqrt", "square": "square",
-    "reciprocal": "inv", "sin": "sin", "cos": "cos", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
-    "sign": "sign", "floor": "floor", "less": "__lt__", "less_equal": "__le__", "greater": "__gt__", "greater_equal": "__ge__",
-    "equal": "__eq__", "not_equal": "__ne__", "maximum": "maximum", "minimum": "minimum", "matmul": "__matmul__",
-}  # fmt: skip
-
+    return LazyTensor._of(substitute(expression, renamed), symbols, rows, ranges, backend)

@@ -167,6 +167,6 @@ CASES = (
 )
 # names whose arguments are not arrays; test_literals.py and test_derivative.py are about them
 NOT_ARRAYS = {
-    *("IntCst", "RatCst", "IntInv", "Zero", "Var", "Vi", "Vj", "Pm"),
+    *("IntCst", "RatCst", "IntInv", "Zero", "Var", "Vi", "Vj", "Vij", "Pm"),
     *("Grad", "GradMatrix", "Diff", "Divergence", "Laplacian", "TraceOperator", "AdjointOperator"),
 }

@@ -166,7 +166,7 @@ def test_constants_are_exact(text, value):
         ("Var(0,100000000000000,0)", "in 1..16777216", "Var"),
         ("Var(0,3,1)", "cannot also be", "Var"),
         ("Var(8,0,1)", "in 1..", "Var"),
-        ("Var(8,1,3)", "category", "Var"),
+        ("Var(8,1,4)", "category", "Var"),
         ("RatCst(1,0)", "division by zero", "RatCst"),
         ("Grad(x,y+1,x)", "expected a variable", "Grad"),
         ("Grad(x,y,s)", "must have the dim of the formula, 3, got 1", "Grad"),

@@ -1,0 +1,102 @@
+"""Choices between pairs: by a condition, and by where they are, with nothing stored for a pair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skkeops.formula import operations as ops
+from skkeops.formula.expression import Constant, Expression, I, J
+
+from .symbols import symbol
+
+if TYPE_CHECKING:
+    from .tensor import LazyTensor
+
+__all__ = ["band", "tril", "triu", "where"]
+
+_COMPARISONS = (ops.Equal, ops.NotEqual, ops.LessThan, ops.LessOrEqual)
+_UNIT = 4096  # float32 holds the quotient and the rest of an index up to 2^36 exactly
+
+
+def where(condition: Any, a: Any, b: Any) -> LazyTensor:
+    """Return a where a condition holds, b elsewhere: ``numpy.where`` for lazy tensors.
+
+    Parameters
+    ----------
+    condition : LazyTensor or array-like
+        A comparison of lazy tensors; a mask of shape (M, N), booleans at best, that are read as bytes; or one of SciPy's
+        sparse arrays. It holds where it is not 0.
+    a, b : LazyTensor, array-like or number
+        What is chosen from. Infinities may be: ``where(mask, K, -numpy.inf).logsumexp(axis=1)``.
+
+    Returns
+    -------
+    LazyTensor
+        Its derivative goes to what was chosen alone.
+
+    See Also
+    --------
+    skkeops.Vij : Values of pairs, and how sparse ones are reduced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkeops import Vi, Vj, where
+    >>> K = Vi(np.array([[1.0], [2.0]])) * Vj(np.array([[10.0], [20.0]]))
+    >>> where(np.array([[True, False], [True, True]]), K, 0).sum(axis=1)
+    array([[10.],
+           [60.]])
+    """
+    from .tensor import as_tensor
+
+    c, a, b = as_tensor(condition), as_tensor(a), as_tensor(b)
+    return c._apply(_choose, a, b)
+
+
+def _choose(c: Expression, a: Expression, b: Expression) -> Expression:
+    truth = c if type(c) in _COMPARISONS else ops.NotEqual.build(c, 0)
+    return ops.IfElse.build(truth - Constant(0.5), a, b)
+
+
+def tril(tensor: LazyTensor, k: int = 0, fill: Any = 0) -> LazyTensor:
+    """Return the tensor where ``j <= i + k``, `fill` elsewhere; see `LazyTensor.tril`."""
+    return where(_behind(tensor, k, "tril") >= 0, tensor, fill)
+
+
+def triu(tensor: LazyTensor, k: int = 0, fill: Any = 0) -> LazyTensor:
+    """Return the tensor where ``j >= i + k``, `fill` elsewhere; see `LazyTensor.triu`."""
+    return where(_behind(tensor, k, "triu") <= 0, tensor, fill)
+
+
+def band(tensor: LazyTensor, lower: int, upper: int, fill: Any = 0) -> LazyTensor:
+    """Return the tensor where ``i - lower <= j <= i + upper``, `fill` elsewhere; see `LazyTensor.band`."""
+    inside = (_behind(tensor, upper, "band") >= 0) * (_behind(tensor, -_integer(lower, "lower"), "band") <= 0)
+    return where(inside, tensor, fill)
+
+
+def _behind(tensor: LazyTensor, k: int, name: str) -> LazyTensor:
+    """Return a tensor with the sign of ``i + k - j``.
+
+    An index is a quotient and a rest, each exact in float32; the difference of the quotients, times the unit, is exact
+    too, and larger than any difference of rests, so that the rounding of the sum leaves its sign.
+    """
+    m, n = tensor._rows
+    if m is None or n is None:
+        raise ValueError(f"{name} needs a tensor of points i and points j: found shape {tensor.shape}")
+    rows, columns = _index(m, _integer(k, "k"), I, type(tensor)), _index(n, 0, J, type(tensor))
+    difference = rows - columns
+    return difference[0] * _UNIT + difference[1]
+
+
+def _index(n: int, k: int, category: int, cls: Any) -> LazyTensor:
+    quotient, rest = np.divmod(np.arange(n, dtype=np.int64) + k, _UNIT)
+    s = symbol(np.stack([quotient, rest], axis=1).astype(np.float32), category)
+    return cls._of(s.variable, {s.variable: s}, s.sizes)
+
+
+def _integer(k: Any, name: str) -> int:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or abs(int(k)) >= 1 << 35:
+        raise ValueError(f"{name} must be an integer: found {k!r}")
+    return int(k)
