@@ -66,7 +66,7 @@ class StoredProgram:
         pattern = _pattern([a for a in arrays if is_stored(a)], problem.axis)
 
         outer = _outer(variables, arrays, 1 - problem.axis)
-        rest = self.evaluate(elsewhere, outer[0], outer[1], n_out)
+        rest = self._evaluate_elsewhere(elsewhere, outer, n_out)
         dims = tuple(v.dim for v in problem.values)
         state = problem.reduction.identity(n_out, dims)
         fold = _FOLDS[problem.reduction.fold]
@@ -98,17 +98,25 @@ class StoredProgram:
         """Return the values where nothing is stored."""
         if stored not in self._elsewhere:
             zeros = {v: Constant(0, v.dim) for v in stored}
-            found = tuple(substitute(value, zeros) for value in self.problem.values)
-            inner = {self.problem.axis, IJ}
-            for value in found:
-                if value.categories & inner:
-                    raise ValueError(
-                        "a sparse array of pairs needs a formula that is one number where it stores nothing, as K * S is 0 and "
-                        "where(S, K, 0) is 0: found one that has to be computed for every pair; reduce the parts one by one, "
-                        "or give the array as a dense one (.toarray())"
-                    )
-            self._elsewhere[stored] = found
+            self._elsewhere[stored] = tuple(substitute(value, zeros) for value in self.problem.values)
         return self._elsewhere[stored]
+
+    def _evaluate_elsewhere(self, elsewhere: tuple[Expression, ...], outer: tuple[tuple, tuple], n_out: int) -> list:
+        """Return the values where nothing is stored, of every row of the output."""
+        first, *weights = elsewhere
+        inner = {self.problem.axis, IJ}
+        if not first.categories & inner:
+            rest = self.evaluate((first,), *outer, n_out)
+            # exp(-inf) is 0, whatever its weight
+            masked = self.problem.reduction.fold == "shift_exp" and bool((rest[0] == -np.inf).all())
+            if masked or not any(w.categories & inner for w in weights):
+                known = [Constant(0, w.dim) if masked else w for w in weights]
+                return rest + (self.evaluate(known, *outer, n_out) if known else [])
+        raise ValueError(
+            "a sparse array of pairs needs a formula that is one number where it stores nothing, as K * S is 0 and "
+            "where(S, K, 0) is 0: found one that has to be computed for every pair; reduce the parts one by one, or give the "
+            "array as a dense one (.toarray())"
+        )
 
 
 def evaluate_stored(

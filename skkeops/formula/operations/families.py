@@ -50,6 +50,8 @@ class Elementwise(Operation):
         result = cls.simplify(args, params)
         if result is None:
             result = cls._new(args, params)
+            if all(type(arg) is Constant for arg in args):
+                result = _exact(result)
         return result if result.dim == dim else selections.SumT.build(result, dim)
 
     @classmethod
@@ -81,6 +83,16 @@ class Elementwise(Operation):
             partial = None if direction is None else self.partial(k)
             terms.append(None if partial is None else arithmetic.Mult.build(partial, direction))
         return add_up(terms, self.dim)
+
+
+def _exact(node: Elementwise) -> Expression:
+    """The value at 0 or 1, such as ``Sin(0) = 0``, if it is 0 or 1, without rounding; else the node itself."""
+    values = [arg.value for arg in node.args if isinstance(arg, Constant)]
+    if not all(value in (0, 1) for value in values):
+        return node
+    with np.errstate(all="ignore"):
+        found = float(node.numpy(*[np.float64(value) for value in values]))
+    return Constant._of(int(found)) if found in (0.0, 1.0) else node
 
 
 def _replicated(arg: Expression) -> Expression:
