@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "band_ranges",
     "cluster_centroids",
     "cluster_ranges",
     "cluster_ranges_centroids",
@@ -250,6 +251,57 @@ def from_matrix(ranges_i: Any, ranges_j: Any, keep: Any) -> tuple[np.ndarray, ..
         slices_j,
         ranges_i[np.nonzero(keep.T)[1]],
     )
+
+
+def band_ranges(m: int, n: int, lower: int | None, upper: int | None, block: int = 256) -> tuple[np.ndarray, ...]:
+    """Return the ``ranges`` of a reduction that visits a band of pairs, ``i - lower <= j <= i + upper``.
+
+    Parameters
+    ----------
+    m, n : int
+        The numbers of rows and of columns.
+    lower, upper : int or None
+        How far the band reaches to the left and to the right of the diagonal; None for all the way. ``(None, 0)`` is the
+        lower triangle.
+    block : int, default=256
+        The number of rows whose columns are one range. The range holds the band of all of them: what is outside of the band
+        is to be masked, see `skkeops.LazyTensor.band`.
+
+    Returns
+    -------
+    tuple of six ndarray of int64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkeops import Vi, Vj
+    >>> x = np.linspace(0, 1, 1000)[:, None]
+    >>> K = (Vi(x) - Vj(x)).abs().band(1, 1)
+    >>> sums = K.sum(axis=1, ranges=band_ranges(1000, 1000, 1, 1))
+    >>> bool(np.allclose(sums, K.sum(axis=1)))
+    True
+    """
+    sizes = (_count(m, "m"), _count(n, "n"))
+    bounds = [None if b is None else _count(b, name, signed=True) for b, name in ((lower, "lower"), (upper, "upper"))]
+    block = max(1, _count(block, "block"))
+    found: list[np.ndarray] = []
+    for (rows, columns), (left, right) in ((sizes, bounds), (sizes[::-1], bounds[::-1])):
+        first = np.arange(0, rows, block, dtype=np.int64)
+        last = np.minimum(first + block, rows)
+        low = np.zeros_like(first) if left is None else np.clip(first - left, 0, columns)
+        high = np.full_like(first, columns) if right is None else np.clip(last + right, 0, columns)
+        found += [
+            np.stack([first, last], axis=1),
+            np.arange(1, len(first) + 1, dtype=np.int64),
+            np.stack([low, np.maximum(low, high)], axis=1),
+        ]
+    return tuple(found)
+
+
+def _count(value: Any, name: str, signed: bool = False) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or (value < 0 and not signed):
+        raise ValueError(f"{name} must be an integer{'' if signed else ', not negative'}: found {value!r}")
+    return int(value)
 
 
 def swap_axes(ranges: Sequence[Any] | None) -> tuple[Any, ...] | None:

@@ -77,7 +77,7 @@ class LazyOperator(LinearOperator):
 
     def __matmul__(self, other: Any) -> Any:
         if isinstance(other, np.ndarray):
-            return super().__matmul__(other)
+            return self.dot(other)
         b = as_operator(other)
         if self.shape[1] != b.shape[0]:
             raise ValueError(f"the inner sizes of a product must be equal: found shapes {self.shape} and {b.shape}")

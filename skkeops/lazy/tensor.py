@@ -454,7 +454,7 @@ class LazyTensor(Methods):
 
     def __getitem__(self, key: Any) -> LazyTensor:
         """Components ``K[k]`` and ``K[a:b]``, as in KeOps, or rows and columns ``K[rows, columns]``."""
-        if isinstance(key, tuple) and len(key) == 2:
+        if isinstance(key, tuple) and len(key) == 2 and key[0] is not Ellipsis:
             from .dense import restrict
 
             return restrict(self, key)

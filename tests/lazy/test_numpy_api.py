@@ -1,0 +1,148 @@
+"""NumPy's functions and scalars with lazy tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skkeops import KernelSum, LazyTensor, Pm, Vi, Vj
+
+RNG = np.random.default_rng(9)
+M, N = 9, 13
+X, Y = RNG.uniform(0.2, 0.9, (M, 3)), RNG.uniform(0.2, 0.9, (N, 3))
+DX, DY = X[:, None], Y[None]
+K = (Vi(X) | Vj(Y)) / 3
+DENSE = (X @ Y.T) / 3
+
+UNARY = [
+    "negative", "positive", "absolute", "fabs", "exp", "log", "sqrt", "square", "reciprocal", "sin", "cos", "arcsin", "arccos",
+    "arctan", "sign", "floor", "sinc",
+]  # fmt: skip
+BINARY = [
+    "add", "subtract", "multiply", "true_divide", "power", "float_power", "arctan2", "less", "less_equal", "greater",
+    "greater_equal", "equal", "not_equal", "maximum", "minimum", "remainder",
+]  # fmt: skip
+SCALARS = {
+    "python": 2.5, "integer": 2, "float64": np.float64(2.5), "float32": np.float32(2.5), "int64": np.int64(2),
+    "0-d": np.array(2.5), "0-d integer": np.array(3), "bool": np.True_,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_unary(name):
+    function = getattr(np, name)
+    np.testing.assert_allclose(function(K).dense(), function(DENSE), rtol=1e-12)
+    np.testing.assert_allclose(function((Vi(X) - Vj(Y) + 2) / 3).dense(), function((DX - DY + 2) / 3), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_binary(name):
+    function = getattr(np, name)
+    for left, right, a, b in ((Vi(X), Vj(Y), DX, DY), (Vi(X), 0.5, DX, 0.5), (0.5, Vj(Y), 0.5, DY)):
+        expected = np.broadcast_to(function(a, b), np.broadcast_shapes(np.shape(a), np.shape(b)))
+        np.testing.assert_allclose(function(left, right).dense(), expected, rtol=1e-12)
+    np.testing.assert_allclose(function(X[:, None], Vj(Y)).dense(), function(DX, DY), rtol=1e-12)
+    np.testing.assert_allclose(function(K, DENSE + 0.1).dense(), function(DENSE, DENSE + 0.1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", SCALARS)
+def test_scalars_on_either_side(kind):
+    s = SCALARS[kind]
+    f = float(s)
+    for found, expected in (
+        (K + s, DENSE + f), (s + K, f + DENSE), (K - s, DENSE - f), (s - K, f - DENSE), (K * s, DENSE * f), (s * K, f * DENSE),
+        (K / s, DENSE / f), (s / K, f / DENSE), (K**s, DENSE**f), (s**K, f**DENSE), (s > K, f > DENSE), (s <= K, f <= DENSE),
+        (s == K, f == DENSE), (s != K, f != DENSE), (s < K, f < DENSE), (s >= K, f >= DENSE),
+    ):  # fmt: skip
+        assert isinstance(found, LazyTensor)
+        np.testing.assert_allclose(found.dense(), expected * 1.0, rtol=1e-12)
+
+
+def test_reductions():
+    for axis in (0, 1):
+        np.testing.assert_allclose(np.sum(K, axis=axis)[:, 0], DENSE.sum(axis), rtol=1e-12)
+        np.testing.assert_allclose(np.max(K, axis=axis)[:, 0], DENSE.max(axis), rtol=1e-12)
+        np.testing.assert_allclose(np.amin(K, axis)[:, 0], DENSE.min(axis), rtol=1e-12)
+        np.testing.assert_allclose(np.mean(K, axis=axis)[:, 0], DENSE.mean(axis), rtol=1e-12)
+        np.testing.assert_array_equal(np.argmax(K, axis=axis)[:, 0], DENSE.argmax(axis))
+        np.testing.assert_array_equal(np.argmin(K, axis=axis)[:, 0], DENSE.argmin(axis))
+        np.testing.assert_allclose(np.add.reduce(K, axis=axis)[:, 0], DENSE.sum(axis), rtol=1e-12)
+        np.testing.assert_allclose(np.maximum.reduce(K, axis=axis)[:, 0], DENSE.max(axis), rtol=1e-12)
+    np.testing.assert_allclose(np.sum(K), DENSE.sum(), rtol=1e-12)
+    np.testing.assert_allclose(np.max(K), DENSE.max(), rtol=1e-12)
+    np.testing.assert_allclose(np.mean(K), DENSE.mean(), rtol=1e-12)
+    difference = Vi(X) - Vj(Y)
+    np.testing.assert_allclose(np.sum(difference**2, axis=-1).dense(), ((DX - DY) ** 2).sum(-1), rtol=1e-12)
+    np.testing.assert_allclose(np.mean(difference, axis=-1).dense(), (DX - DY).mean(-1), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(np.linalg.norm(difference, axis=-1).dense(), np.linalg.norm(DX - DY, axis=-1), rtol=1e-12)
+    out = np.empty((M, 1))
+    assert np.sum(K, axis=1, out=out) is out
+
+
+def test_other_functions():
+    x, y = Vi(X), Vj(Y)
+    np.testing.assert_allclose(np.clip(K, 0.1, 0.3).dense(), np.clip(DENSE, 0.1, 0.3))
+    np.testing.assert_allclose(np.clip(K, None, 0.3).dense(), np.clip(DENSE, None, 0.3))
+    np.testing.assert_allclose(np.round(K, 1).dense(), np.round(DENSE, 1))
+    np.testing.assert_allclose(np.transpose(K).dense(), DENSE.T)
+    wide = np.concatenate([x, y, x * y], axis=-1)
+    expected = np.concatenate([np.broadcast_to(a, (M, N, 3)) for a in (DX, DY, DX * DY)], axis=-1)
+    np.testing.assert_allclose(wide.dense(), expected)
+    np.testing.assert_allclose(np.dot(K, Y), DENSE @ Y)
+    np.testing.assert_allclose(np.matmul(K, Y), DENSE @ Y)
+    np.testing.assert_allclose(np.ones(M) @ K, DENSE.sum(0))
+    np.testing.assert_allclose(np.ones((2, M)) @ K, np.ones((2, M)) @ DENSE)
+    assert np.shape(K) == (M, N)
+    assert np.size(K) == M * N
+    assert np.ndim(K) == 2
+    np.testing.assert_allclose((x + y)[-1].dense(), (DX + DY)[..., -1])
+    np.testing.assert_allclose((x + y)[..., 0:-1].dense(), (DX + DY)[..., 0:-1])
+
+
+def test_as_arrays():
+    np.testing.assert_allclose(np.asarray(K), DENSE)
+    assert np.asarray(K, dtype=np.float32).dtype == np.float32
+    np.testing.assert_allclose(np.array(K), DENSE)
+    assert (Vi(X.astype(np.float32)) | Vj(Y.astype(np.float32))).dense().dtype == np.float32
+    np.testing.assert_allclose(Vi(X).dense(), X[:, None])
+    np.testing.assert_allclose(Pm(2.0).dense(), [[2.0]])
+
+
+def test_half_precision_and_integers_are_promoted():
+    x, y = X.astype(np.float16), Y.astype(np.float16)
+    found = (Vi(x) | Vj(y)).sum(axis=1)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 0], (x.astype(np.float64) @ y.astype(np.float64).T).sum(1), rtol=1e-6)
+    i = np.arange(5)[:, None]
+    assert (Vi(i) * Vj(i)).sum(axis=1).dtype == np.float64
+    np.testing.assert_array_equal((Vi(i) * Vj(i)).sum(axis=1)[:, 0], 10 * np.arange(5))
+
+
+LARGE = Vi(np.zeros((200_000, 3))) | Vj(np.zeros((100_000, 3)))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: np.asarray(LARGE), ValueError, r"array of 20,000,000,000 numbers \(160 GB\): reduce it .* or call .dense\(\)"),
+        (lambda: np.asarray(K, copy=False), ValueError, "without a copy"),
+        (lambda: np.linalg.solve(LARGE, np.ones(3)), TypeError, r"np.solve is not defined for lazy tensors: .*160 GB"),
+        (lambda: np.linalg.cholesky(K), TypeError, "np.cholesky is not defined"),
+        (lambda: KernelSum().fit(LARGE), (TypeError, ValueError), "a LazyTensor of shape"),
+        (lambda: np.sum(K, axis=1, keepdims=True), TypeError, "takes axis= and out="),
+        (lambda: np.argmax(K), ValueError, "needs an axis"),
+        (lambda: np.linalg.norm(K), TypeError, "Euclidean one of the components"),
+        (lambda: np.where(K), TypeError, "a condition and two choices"),
+        (lambda: np.tanh(K), TypeError, "tanh"),
+        (lambda: np.add.accumulate(K), TypeError, "accumulate|not supported|returned NotImplemented"),
+        (lambda: np.exp(K, out=np.empty((M, N))), TypeError, "exp"),
+        (lambda: float(K), TypeError, "float"),
+        (lambda: bool(K), TypeError, "no truth value"),
+        (lambda: np.transpose(Vi(X) - Vj(Y)), ValueError, "np.transpose is for tensors of shape"),
+        (lambda: np.diagonal(K, 1), ValueError, "that of pairs"),
+        (lambda: np.diagonal(K), ValueError, "a diagonal is that of a square tensor"),
+    ],
+)
+def test_bad_input(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
