@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.formula.derivative import gradient
-from skkeops.formula.expression import Constant, Expression, variables_of
+from skkeops import backends
+from skkeops.formula.derivative import gradient, substitute
+from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable, variables_of
+from skkeops.plan.problem import Problem
+from skkeops.reductions import Sum
 
 from .genred import Genred
-from .solvers import Solution, solve
+from .solvers import Solution, low_rank_preconditioner, solve
 
 __all__ = ["KernelSolve", "check_solution"]
 
@@ -93,8 +96,9 @@ class KernelSolve:
         alpha: float = 1e-10,
         eps: float = 1e-6,
         maxiter: int | None = None,
-        preconditioner: Callable[[np.ndarray], np.ndarray] | None = None,
+        preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = None,
         backend: str = "auto",
+        device_id: int = -1,
         ranges: Any = None,
         callback: Callable[[np.ndarray], bool] | None = None,
     ) -> np.ndarray:
@@ -110,10 +114,13 @@ class KernelSolve:
             The norm of the residual, relative to that of b.
         maxiter : int, optional
             The largest number of iterations. Default: ten times the number of unknowns of a column, at least 100.
-        preconditioner : callable, optional
-            Returns about ``(K + alpha I)^-1 v``, such as a `skkeops.solvers.LowRankPreconditioner`.
+        preconditioner : callable or {"cholesky", "nystrom"}, optional
+            Returns about ``(K + alpha I)^-1 v``, such as a `skkeops.solvers.LowRankPreconditioner`. By name: what
+            `preconditioner` returns for the arguments, of rank 100.
         backend : str, default="auto"
             As for `Genred`.
+        device_id : int, default=-1
+            Accepted for compatibility.
         ranges : sequence of six arrays of int, optional
             As for `Genred`.
         callback : callable, optional
@@ -133,6 +140,86 @@ class KernelSolve:
         check_solution(solution, eps)
         return solution.x.astype(b.dtype)
 
+    def preconditioner(
+        self,
+        *args: Any,
+        kind: str = "cholesky",
+        n_components: int = 100,
+        alpha: float = 1e-10,
+        random_state: int = 0,
+        backend: str = "auto",
+    ) -> Any:
+        """Return a preconditioner of the system, for several calls with the same matrix.
+
+        Parameters
+        ----------
+        *args : array-like
+            As for the call.
+        kind : {"cholesky", "nystrom"}, default="cholesky"
+            From columns of the matrix, `skkeops.solvers.pivoted_cholesky`, or from products with random vectors,
+            `skkeops.solvers.nystrom`.
+        n_components : int, default=100
+            The rank; it takes ``8 n n_components`` bytes.
+        alpha : float, default=1e-10
+            As for the call.
+        random_state : int, default=0
+            For what is drawn.
+        backend : str, default="auto"
+            As for `Genred`.
+
+        Returns
+        -------
+        skkeops.solvers.LowRankPreconditioner, or None
+            None if the matrix is not positive semi-definite.
+
+        Raises
+        ------
+        ValueError
+            If the variable has more than one component: the matrix of the pairs is then not one of numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import KernelSolve
+        >>> invert = KernelSolve("Exp(-SqDist(x, y)) * a", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)"], "a", axis=1)
+        >>> x, b = np.linspace(0, 1, 50)[:, None], np.ones((50, 1))
+        >>> inverse = invert.preconditioner(x, x, b, n_components=20, alpha=0.1)
+        >>> invert(x, x, b, alpha=0.1, preconditioner=inverse).shape
+        (50, 1)
+        """
+        v, value = self._variable, self.function._problem.values[0]
+        if v.dim != 1:
+            raise ValueError(f"a preconditioner by name is for a variable of one component: found {v.dim}")
+        arrays, m, n, _ = self.function._check(args)
+        if m != n:
+            raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
+        kernel = gradient(value, v, 1)
+        variables = self.function.variables
+        module = backends.get(backend)
+        wide: dict[int, Any] = {}
+
+        def product(vectors: np.ndarray) -> np.ndarray:
+            k = vectors.shape[1]
+            if k not in wide:
+                w = Variable(len(variables), k, v.category)
+                wide[k] = module.prepare(Problem(Sum(), (kernel * w,), self.axis, (*variables, w)))
+            return wide[k].run((*arrays, np.ascontiguousarray(vectors, dtype=arrays[self._place].dtype)))[0]
+
+        def columns(which: np.ndarray) -> np.ndarray:  # rows: the matrix is symmetric
+            some = tuple(
+                a[which] if w.category in (I, IJ) else a for w, a in zip(variables, arrays, strict=True)
+            )
+            return module.evaluate_pairs(kernel, variables, some, len(which), n)[:, :, 0].T.astype(np.float64)
+
+        def diagonal() -> np.ndarray:
+            at = {w: w if w.category == P else Variable(w.position, w.dim, I) for w in variables}
+            some = tuple(_on_diagonal(a) if w.category == IJ else a for w, a in zip(variables, arrays, strict=True))
+            return module.evaluate((substitute(kernel, at),), tuple(at.values()), some, n)[0][:, 0].astype(np.float64)
+
+        return low_rank_preconditioner(
+            kind, product, columns, diagonal, n, n_components, np.full(1, float(alpha)), random_state
+        )
+
     def gradient(
         self,
         *args: Any,
@@ -142,7 +229,7 @@ class KernelSolve:
         alpha: float = 1e-10,
         eps: float = 1e-6,
         maxiter: int | None = None,
-        preconditioner: Callable[[np.ndarray], np.ndarray] | None = None,
+        preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = None,
         backend: str = "auto",
     ) -> Any:
         """Return the gradient of ``(solution * grad_output).sum()``, by one more solve.
@@ -195,6 +282,10 @@ class KernelSolve:
         alpha, eps = float(alpha), float(eps)
         if not alpha >= 0 or not eps > 0:
             raise ValueError(f"alpha must not be negative and eps positive: found alpha={alpha!r}, eps={eps!r}")
+        if isinstance(preconditioner, str):
+            preconditioner = self.preconditioner(*args, kind=preconditioner, alpha=alpha, backend=backend)
+        elif preconditioner is not None and not callable(preconditioner):
+            raise TypeError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {preconditioner!r}")
         arrays, m, n, dtype = self.function._check(args)
         if m != n:
             raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
@@ -215,6 +306,12 @@ class KernelSolve:
             callback=callback,
         )
         return solution, b
+
+
+def _on_diagonal(array: Any) -> np.ndarray:
+    if isinstance(array, np.ndarray):
+        return np.ascontiguousarray(np.diagonal(array).T)
+    return array.diagonal()[:, None]
 
 
 def check_solution(solution: Solution, eps: float) -> None:

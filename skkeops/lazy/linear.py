@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.kernel_solve import check_solution
-from skkeops.solvers import LowRankPreconditioner, pivoted_cholesky
+from skkeops.kernel_solve import KernelSolve, check_solution
+from skkeops.solvers import low_rank_preconditioner
 from skkeops.solvers import solve as solve_system
+
+from .reduction import split_options
 
 if TYPE_CHECKING:
     from .tensor import LazyTensor
@@ -19,46 +21,99 @@ __all__ = ["solve"]
 def solve(
     K: LazyTensor,  # noqa: N803
     b: Any,
+    var: Any,
     alpha: float,
     eps: float,
     maxiter: int | None,
+    preconditioner: Any,
     n_components: int,
     random_state: int,
-    backend: str,
+    ranges: Any,
+    backend: str | None,
+    options: dict[str, Any],
 ) -> np.ndarray:
     """Solve ``(K + alpha I) a = b``; see `LazyTensor.solve`."""
+    ranges = K.ranges if ranges is None else ranges
+    backend = backend or K.backend or "auto"
+    if var is not None:
+        return _solve_for(K, b, var, alpha, eps, maxiter, preconditioner, ranges, backend, options)
+    split_options(options)
     if K.batch or K.ndim != 1 or len(set(K.shape)) != 1:
         raise ValueError(f"a system needs a square tensor of one component, without batch: found shape {K.shape}")
     if not alpha >= 0 or not eps > 0:
         raise ValueError(f"alpha must not be negative and eps positive: found alpha={alpha!r}, eps={eps!r}")
     n = K.shape[0]
-    right = next(iter(b.symbols.values())).array if isinstance(b, type(K)) else np.asarray(b)
+    right = _right_hand_side(b, type(K))
     if right.ndim not in (1, 2) or len(right) != n:
         raise ValueError(f"b must have {n} rows: found shape {right.shape}")
-    dtype = np.result_type(right.dtype, K.dtype)
+    dtype = np.result_type(right.dtype if right.dtype.kind == "f" else np.float64, K.dtype)
     columns = right.reshape(n, -1).astype(np.float64)
-    preconditioner = None
-    if n_components > 0:
-        factor, is_semidefinite = pivoted_cholesky(
-            lambda which: K[which, :].dense().T.astype(np.float64),  # rows: the tensor is symmetric
-            K.diagonal().astype(np.float64),
-            min(n_components, n),
-            np.random.RandomState(random_state),
-        )
-        if is_semidefinite:
-            shift = max(alpha, 1e-14 * n * float(np.max(K.diagonal(), initial=0.0)))
-            preconditioner = LowRankPreconditioner(factor, np.full(columns.shape[1], shift))
+    cls = type(K)
 
     def product(v: np.ndarray) -> np.ndarray:
-        return (K * type(K)(v.astype(dtype, copy=False), axis=1)).sum(axis=1, backend=backend).astype(np.float64)
+        scaled = K * cls(v.astype(dtype, copy=False), axis=1)
+        return scaled.sum(axis=1, backend=backend, ranges=ranges).astype(np.float64)
 
+    inverse = preconditioner
+    if preconditioner is None and n_components > 0:
+        inverse = "cholesky"
+    if isinstance(inverse, str):
+        inverse = low_rank_preconditioner(
+            inverse,
+            product,
+            lambda which: K[which, :].dense().T.astype(np.float64),  # rows: the tensor is symmetric
+            lambda: K.diagonal().astype(np.float64),
+            n,
+            n_components or 100,
+            np.full(columns.shape[1], float(alpha)),
+            random_state,
+        )
+    elif inverse is not None and not callable(inverse):
+        raise TypeError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {inverse!r}")
     solution = solve_system(
         product,
         np.full(columns.shape[1], float(alpha)),
         columns,
-        preconditioner=preconditioner,
+        preconditioner=inverse,
         tol=eps,
         max_iter=max(100, 10 * n) if maxiter is None else maxiter,
     )
     check_solution(solution, eps)
     return solution.x.reshape(right.shape).astype(dtype)
+
+
+def _right_hand_side(b: Any, cls: Any) -> np.ndarray:
+    if isinstance(b, cls):
+        arrays = [a for a in b.variables if a is not None]
+        if len(arrays) != 1 or len(b.variables) != 1 or b.expression not in b.symbols:
+            raise ValueError("b must be an array, or the LazyTensor of one")
+        return arrays[0]
+    return np.asarray(b)
+
+
+def _solve_for(K: Any, b: Any, var: Any, alpha, eps, maxiter, preconditioner, ranges, backend, options) -> np.ndarray:  # noqa: N803
+    """Solve for a variable that the tensor is linear in."""
+    v = getattr(var, "expression", None)
+    if v not in K.symbols or K.symbols[v].array is not None:
+        raise ValueError("var must be a variable of the tensor that has no array, such as Vj(0, 1)")
+    others = [s for w, s in K.symbols.items() if w is not v]
+    if K.batch or any(s.array is None for s in others):
+        raise ValueError("a system needs a tensor without batch dimensions, with arrays for all variables but var")
+    from skkeops.formula.derivative import substitute
+    from skkeops.formula.expression import Variable
+
+    order = [K.symbols[v], *others]
+    renamed = {s.variable: Variable(k, s.variable.dim, s.variable.category) for k, s in enumerate(order)}
+    aliases = [str(w) for w in renamed.values()]
+    construction, options = split_options(options)
+    invert = KernelSolve(substitute(K.expression, renamed), aliases, aliases[0], axis=v.category, **dict(construction))
+    return invert(
+        _right_hand_side(b, type(K)),
+        *(s.array for s in others),
+        alpha=alpha,
+        eps=eps,
+        maxiter=maxiter,
+        preconditioner=preconditioner,
+        ranges=ranges,
+        backend=backend,
+    )

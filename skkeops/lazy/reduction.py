@@ -46,6 +46,7 @@ def reducer(
     op: str,
     axis: int,
     opt_arg: int | None,
+    options: tuple[tuple[str, Any], ...] = (),
 ) -> Reducer:
     """Return a reduction of an expression of symbols' variables.
 
@@ -59,6 +60,8 @@ def reducer(
         Which of them are parameters that differ between the problems of a batch: they become variables indexed by i.
     op, axis, opt_arg
         As for `Genred`.
+    options : tuple of (str, object)
+        Further options of `Genred`.
     """
     renamed = {
         v: Variable(k, v.dim, I if of_rows else v.category)
@@ -66,7 +69,7 @@ def reducer(
     }
     f = substitute(expression, renamed)
     g = None if weight is None else substitute(weight, renamed)
-    function = Genred(f, [str(v) for v in renamed.values()], op, axis=axis, opt_arg=opt_arg, formula2=g)
+    function = Genred(f, [str(v) for v in renamed.values()], op, axis=axis, opt_arg=opt_arg, formula2=g, **dict(options))
     return Reducer(function, variables)
 
 
@@ -161,6 +164,25 @@ class Call:
         return result.reshape(*self.batch, *result.shape[1:])
 
 
+#: The options of a call of Genred; others are those of its construction.
+_CALL_OPTIONS = {"backend", "device_id", "ranges", "out", "progress"}
+
+
+def split_options(options: dict[str, Any]) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:
+    """Return the options of Genred's construction, and those of its call."""
+    construction = tuple(sorted((name, value) for name, value in options.items() if name not in _CALL_OPTIONS))
+    unknown = [name for name, _ in construction if name not in _CONSTRUCTION_OPTIONS]
+    if unknown:
+        known = sorted(_CALL_OPTIONS | _CONSTRUCTION_OPTIONS)
+        raise TypeError(f"unknown option {unknown[0]!r} of a reduction: expected one of {', '.join(known)}")
+    return construction, {name: value for name, value in options.items() if name in _CALL_OPTIONS}
+
+
+_CONSTRUCTION_OPTIONS = {
+    "dtype_acc", "use_double_acc", "sum_scheme", "enable_chunks", "rec_multVar_highdim", "use_fast_math",
+}  # fmt: skip
+
+
 def reduce(
     symbols: Sequence[Symbol],
     rows: tuple[int, int],
@@ -173,7 +195,10 @@ def reduce(
 ) -> Any:
     """Return a reduction of an expression of symbols that have arrays."""
     call = Call(symbols, rows, options.get("ranges"))
-    r = reducer(expression, weight, tuple(s.variable for s in symbols), call.per_row, op, axis, opt_arg)
+    construction: tuple = ()
+    if not options.keys() <= _CALL_OPTIONS:
+        construction, options = split_options(options)
+    r = reducer(expression, weight, tuple(s.variable for s in symbols), call.per_row, op, axis, opt_arg, construction)
     if call.ranges is not None:
         if call.batch and options.get("out") is not None:
             raise ValueError("out= is for tensors without batch dimensions")
@@ -239,7 +264,9 @@ def symbolic(
         raise ValueError(f"positions of variables must be 0, 1, 2, ...: found {[s.position for s in given]}")
     held = [s for s in symbols if not isinstance(s, Given)]
     ordered = [*given, *held]
-    r = reducer(expression, weight, tuple(s.variable for s in ordered), (False,) * len(ordered), op, axis, opt_arg)
+    construction, options = split_options(options)
+    per_row = (False,) * len(ordered)
+    r = reducer(expression, weight, tuple(s.variable for s in ordered), per_row, op, axis, opt_arg, construction)
 
     def function(*args: Any, **more: Any) -> Any:
         return r.function(*args, *(s.array for s in held), **{**options, **more})

@@ -13,6 +13,7 @@ from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import IJ, Expression, P, Variable
 from skkeops.pairs import is_stored
 
+from .calculus import Calculus
 from .leaves import leaf, operand
 from .methods import Methods
 from .numpy_api import FUNCTIONS, call_ufunc
@@ -24,7 +25,7 @@ __all__ = ["LazyTensor", "as_tensor"]
 _DENSE_LIMIT = 10**8  # numbers that np.asarray may make without being asked twice
 
 
-class LazyTensor(Methods):
+class LazyTensor(Methods, Calculus):
     """An array of shape (M, N, D), or (..., M, N, D), that is a formula of points x_i, y_j and parameters.
 
     It takes the place of KeOps' ``pykeops.numpy.LazyTensor``: written like a NumPy array with broadcasting, evaluated
@@ -384,31 +385,48 @@ class LazyTensor(Methods):
     def solve(
         self,
         b: Any,
+        var: Any = None,
+        call: bool = True,
+        *,
         alpha: float = 1e-10,
         eps: float = 1e-6,
         maxiter: int | None = None,
+        preconditioner: Any = None,
         n_components: int = 0,
         random_state: int = 0,
-        backend: str = "auto",
-    ) -> np.ndarray:
+        ranges: Any = None,
+        backend: str | None = None,
+        **options: Any,
+    ) -> Any:
         """Return the solution a of ``(K + alpha I) a = b`` for a symmetric tensor K of one component.
 
         Parameters
         ----------
         b : array-like of shape (M,) or (M, k), or LazyTensor
             The right-hand sides; a LazyTensor has to be one of points y_j or x_i.
+        var : LazyTensor, optional
+            A variable that the tensor is linear in, such as ``Vj(0, 1)``: the system is then ``sum_j K(a_j) = b``.
+        call : bool, default=True
+            If false, return a function without arguments that solves.
         alpha : float, default=1e-10
             The number added to the diagonal, not negative.
         eps : float, default=1e-6
             The norm of the residual, relative to that of b.
         maxiter : int, optional
             The largest number of iterations. Default: 10 M, at least 100.
+        preconditioner : {"cholesky", "nystrom"} or callable, optional
+            What stands for ``(K + alpha I)^-1``: from columns of K (a randomly pivoted Cholesky factor, the default where
+            `n_components` is not 0), from products with random vectors (Nyström), or a function of arrays (M, k).
         n_components : int, default=0
-            The rank of a preconditioner from columns of K; it takes ``8 M n_components`` bytes.
+            The rank of the preconditioner, 100 if one is asked for by name; it takes ``8 M n_components`` bytes.
         random_state : int, default=0
-            For the columns that are drawn.
-        backend : str, default="auto"
+            For the columns, or vectors, that are drawn.
+        ranges : sequence of six arrays of int, optional
             As for `Genred`.
+        backend : str, optional
+            As for `Genred`.
+        **options
+            Further options of `Genred`.
 
         Returns
         -------
@@ -435,7 +453,12 @@ class LazyTensor(Methods):
         """
         from .linear import solve
 
-        return solve(self, b, alpha, eps, maxiter, n_components, random_state, backend)
+        def run() -> np.ndarray:
+            return solve(
+                self, b, var, alpha, eps, maxiter, preconditioner, n_components, random_state, ranges, backend, options
+            )
+
+        return run() if call else run
 
     def dense(self) -> np.ndarray:
         """Return the tensor as an array of `shape`.

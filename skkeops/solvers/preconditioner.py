@@ -7,6 +7,9 @@ with few entry evaluations", Communications on Pure and Applied Mathematics 78, 
 
 M. Díaz, E. N. Epperly, Z. Frangella, J. A. Tropp, R. J. Webber, "Robust, randomized preconditioning for kernel ridge
 regression", arXiv:2304.12465, 2023.
+
+Z. Frangella, J. A. Tropp, M. Udell, "Randomized Nyström preconditioning", SIAM Journal on Matrix Analysis and Applications
+44, 2023.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import eigh, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular, svd
 from scipy.linalg.lapack import dpstrf
 
-__all__ = ["LowRankPreconditioner", "pivoted_cholesky"]
+__all__ = ["LowRankPreconditioner", "low_rank_preconditioner", "nystrom", "pivoted_cholesky"]
 
 _BLOCK = 40  # pivots drawn together
 
@@ -83,6 +86,105 @@ def pivoted_cholesky(
         if np.einsum("ij,ij->", new, new) < smallest * kept:
             break
     return factor[:, :k], True
+
+
+def nystrom(
+    product: Callable[[np.ndarray], np.ndarray], n: int, rank: int, random_state: np.random.RandomState
+) -> tuple[np.ndarray, bool]:
+    """Return F with ``F @ F.T`` close to a positive semi-definite matrix, from one product with random vectors.
+
+    Parameters
+    ----------
+    product : callable
+        Returns ``K @ v`` for v of shape (n, rank).
+    n : int
+        The number of rows.
+    rank : int
+        The number of vectors.
+    random_state : RandomState
+
+    Returns
+    -------
+    F : ndarray of shape (n, k)
+        With k at most `rank`.
+    is_semidefinite : bool
+        False if the matrix shows that it is not positive semi-definite.
+
+    Notes
+    -----
+    Algorithm 2.1 of Frangella, Tropp and Udell. Against `pivoted_cholesky` it needs no entries of the matrix, and is the
+    better approximation where the leading eigenvectors are spread over all rows; its product costs as much as `rank`
+    columns of a right-hand side.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u = np.array([[1.0], [2.0], [3.0]])
+    >>> F, _ = nystrom(lambda v: u @ (u.T @ v), 3, 1, np.random.RandomState(0))
+    >>> bool(np.allclose(F @ F.T, u @ u.T))
+    True
+    """
+    rank = min(rank, n)
+    if rank == 0:
+        return np.zeros((n, 0)), True
+    test = qr(random_state.standard_normal((n, rank)), mode="economic")[0]
+    image = np.asarray(product(test), dtype=np.float64)
+    shift = np.sqrt(n) * np.finfo(np.float64).eps * np.linalg.norm(image)
+    image += shift * test
+    core = test.T @ image
+    try:
+        triangle = cholesky((core + core.T) / 2, lower=False)
+    except (LinAlgError, ValueError):
+        values, vectors = eigh((core + core.T) / 2)
+        if values.min() < -1e-6 * max(values.max(), 0.0):
+            return np.zeros((n, 0)), False
+        kept = values > 1e-10 * values.max()
+        half = image @ (vectors[:, kept] / np.sqrt(values[kept]))
+    else:
+        half = solve_triangular(triangle, image.T, trans="T", lower=False).T
+    basis, scales, _ = svd(half, full_matrices=False)
+    return np.asfortranarray(basis * np.sqrt(np.maximum(scales**2 - shift, 0))), True
+
+
+def low_rank_preconditioner(
+    kind: str,
+    product: Callable[[np.ndarray], np.ndarray],
+    columns: Callable[[np.ndarray], np.ndarray],
+    diagonal: Callable[[], np.ndarray],
+    n: int,
+    rank: int,
+    shift: np.ndarray,
+    random_state: int,
+) -> LowRankPreconditioner | None:
+    """Return a preconditioner by name, None for a matrix that is not positive semi-definite.
+
+    Parameters
+    ----------
+    kind : {"cholesky", "nystrom"}
+        `pivoted_cholesky` or `nystrom`.
+    product, columns, diagonal : callable
+        Return ``K @ v``, columns of K, and its diagonal.
+    n, rank : int
+        The size of K, and the rank of what stands for it.
+    shift : ndarray of shape (n_targets,)
+        The shifts of the systems. At least the rounding errors of K are added, as without any there is no inverse.
+    random_state : int
+    """
+    if kind not in ("cholesky", "nystrom"):
+        raise ValueError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {kind!r}")
+    if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
+        raise ValueError(f"n_components must be an integer, at least 1: found {rank!r}")
+    random = np.random.RandomState(random_state)
+    if kind == "cholesky":
+        values = diagonal()
+        factor, is_semidefinite = pivoted_cholesky(columns, values, min(rank, n), random)
+        largest = float(np.max(values, initial=0.0))
+    else:
+        factor, is_semidefinite = nystrom(product, n, rank, random)
+        largest = float(np.einsum("ij,ij->i", factor, factor).max(initial=0.0))
+    if not is_semidefinite:
+        return None
+    return LowRankPreconditioner(factor, np.maximum(shift, max(1e-14 * n * largest, np.finfo(np.float64).tiny)))
 
 
 class LowRankPreconditioner:
