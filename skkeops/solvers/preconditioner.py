@@ -129,7 +129,10 @@ def nystrom(
         return np.zeros((n, 0)), True
     test = qr(random_state.standard_normal((n, rank)), mode="economic")[0]
     image = np.asarray(product(test), dtype=np.float64)
-    shift = np.sqrt(n) * np.finfo(np.float64).eps * np.linalg.norm(image)
+    core = test.T @ image
+    # rounding errors: of this arithmetic, and of the products, which show where the matrix is not symmetric
+    asymmetry = np.sqrt(rank) * float(np.abs(core - core.T).max())
+    shift = max(np.sqrt(n) * np.finfo(np.float64).eps * np.linalg.norm(image), asymmetry)
     image += shift * test
     core = test.T @ image
     try:
@@ -138,7 +141,7 @@ def nystrom(
         values, vectors = eigh((core + core.T) / 2)
         if values.min() < -1e-6 * max(values.max(), 0.0):
             return np.zeros((n, 0)), False
-        kept = values > 1e-10 * values.max()
+        kept = values > max(1e-10 * values.max(), shift)
         half = image @ (vectors[:, kept] / np.sqrt(values[kept]))
     else:
         half = solve_triangular(triangle, image.T, trans="T", lower=False).T

@@ -28,6 +28,22 @@ def _sinc_derivative(x, n):
     return np.array([float(mpmath.diff(mpmath.sinc, mpmath.mpf(float(t)), n)) for t in x])
 
 
+def soft_dtw(x, y, gamma):
+    """The soft minimum of the costs of all monotone paths, path by path."""
+    costs = []
+
+    def walk(i, j, cost):
+        cost += (x[i] - y[j]) ** 2
+        if (i, j) == (len(x) - 1, len(y) - 1):
+            costs.append(cost)
+        for k, m in ((i + 1, j), (i, j + 1), (i + 1, j + 1)):
+            if k < len(x) and m < len(y):
+                walk(k, m, cost)
+
+    walk(0, 0, 0.0)
+    return -gamma * np.log(np.exp(-np.array(costs) / gamma).sum())
+
+
 UNARY = {
     "Minus": lambda x: -x,
     "Inv": lambda x: 1 / x,
@@ -143,6 +159,7 @@ VECTORS = [
         ([2, 2], [2, 3], [], [], [2, 0, 1, 3]),
         lambda x, y: np.einsum("ab,cd->bcad", x.reshape(2, 2), y.reshape(2, 3)).ravel(),
     ),
+    *(Case("SoftDTW_SqDist", (n, m, 1), (), lambda x, y, g: soft_dtw(x, y, g[0])) for n, m in ((1, 1), (2, 3), (3, 2))),
     Case("Factorize", (3, 1), (), lambda x, y: x),
     Case(
         "BSpline",

@@ -174,7 +174,6 @@ def test_constants_are_exact(text, value):
         ("Divergence(s,x)", "dim of the variable, 3, got 1", "Divergence"),
         ("TraceOperator(x*x,x)", "linear", "TraceOperator"),
         ("ComplexMult(x,y)", "not supported", "ComplexMult"),
-        ("SoftDTW_SqDist(x,y,s)", "not supported", "SoftDTW_SqDist"),
         ("BSpline(x,s,2)", "at least 4 knots, got 3", "BSpline"),
         ("é", "unexpected character", "é"),
         ("x+'y'", "unexpected", "'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Constant, Expression, Variable
 from skkeops.plan.plan import Plan, SumTerm, make_plan
 from skkeops.plan.problem import Problem
@@ -78,7 +79,10 @@ class _Text:
         self.names = names
 
     def __call__(self, expression: Expression) -> str:
-        text = expression.to_text(self.names)
+        try:
+            text = expression.to_text(self.names)
+        except FormulaError:  # what it shares, a text repeats: it may be too long
+            text = expression.name
         return text if len(text) <= 100 else text[:97] + "..."
 
 

@@ -43,6 +43,7 @@ from .splines import BSpline
 from .symbolic import AdjointOperator, Diff, Divergence, Grad, GradMatrix, Laplacian, TraceOperator
 from .transcendental import Acos, Asin, Atan, Atan2, Cos, Exp, Log, Sin, SinXDivX, XLogX
 from .vectors import ArgMax, ArgMin, Max, Min, OneHot, Sum
+from .warping import SoftDTW_SqDist
 
 __all__ = [
     "Abs", "Acos", "Add", "AdjointOperator", "ArgMax", "ArgMin", "Asin", "Atan", "Atan2", "AutoFactorize", "BSpline",
@@ -50,7 +51,7 @@ __all__ = [
     "Divide", "Elem", "ElemT", "Elementwise", "Equal", "Exp", "Extract", "ExtractT", "Factorize", "Floor", "Grad",
     "GradMatrix", "IfElse", "IntCst", "IntInv", "Inv", "Kron", "Laplacian", "LessOrEqual", "LessThan", "Log",
     "MatVecMult", "Max", "Min", "Minus", "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow",
-    "Powf", "RatCst", "ReLU", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX", "SqDist",
+    "Powf", "RatCst", "ReLU", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX", "SoftDTW_SqDist", "SqDist",
     "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum", "SumT", "SymSqNorm",
     "TensorDot", "TensorProd", "TraceOperator", "Var", "VecMatMult", "WeightedSqDist", "WeightedSqNorm", "XLogX",
     "Zero", "composite", "lookup", "register", "registry",

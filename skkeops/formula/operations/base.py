@@ -24,7 +24,6 @@ _UNSUPPORTED = {
         ).split(),
         "complex operations are not supported by this version",
     ),
-    "SoftDTW_SqDist": "this operation is not supported by this version",
 }
 
 
