@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ _given: dict[tuple[int, int, int], Given] = {}
 
 def leaf(x: Any, axis: Any) -> Leaf:
     """Return the expression, the symbols and the numbers of rows and columns of one; see `LazyTensor`."""
+    if type(x) is np.ndarray and x.dtype.kind == "f" and axis is None and x.ndim >= 3:
+        axis, array = _guess(x)
+        return _of(array, axis)
     if isinstance(x, tuple) and len(x) == 3 and all(isinstance(k, (int, np.integer)) for k in x):
         if x not in _given:
             _given[x] = Given(*x)
@@ -73,6 +77,8 @@ def leaf(x: Any, axis: Any) -> Leaf:
 
 def operand(x: Any, ndim: int) -> Leaf:
     """Return the same for an operand beside a tensor of `ndim` components: an array (M, N) broadcasts as in NumPy."""
+    if type(x) is int or (type(x) is float and math.isfinite(x)):
+        return _constant(x), {}, (None, None)
     if isinstance(x, (np.ndarray, np.matrix)) and x.ndim == 2:
         if ndim != 1:
             raise ValueError(
@@ -85,6 +91,11 @@ def operand(x: Any, ndim: int) -> Leaf:
             return leaf(x, 0)
         return leaf(np.asarray(x).T, 1) if x.shape[0] == 1 else leaf(x, (0, 1))
     return leaf(x, None)
+
+
+@lru_cache(maxsize=256)
+def _constant(x: float) -> Constant:
+    return Constant(x)
 
 
 def _of(array: Any, category: int) -> Leaf:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +71,10 @@ class Methods:
         return _tensor(other, self)._apply(ops.Divide.build, self)
 
     def __pow__(self, other):
-        return self._apply(lambda a, b: a**b, other)
+        return self._apply(operator.pow, other)
 
     def __rpow__(self, other):
-        return _tensor(other, self)._apply(lambda a, b: a**b, self)
+        return _tensor(other, self)._apply(operator.pow, self)
 
     def __or__(self, other):
         return self._apply(ops.Scalprod.build, other)
@@ -195,11 +196,11 @@ class Methods:
 
     def maximum(self, other):
         """Return the larger of two operands."""
-        return self._apply(lambda a, b: ops.IfElse.build(a - b, a, b), other)
+        return self._apply(_maximum, other)
 
     def minimum(self, other):
         """Return the smaller of two operands."""
-        return self._apply(lambda a, b: ops.IfElse.build(b - a, a, b), other)
+        return self._apply(_minimum, other)
 
     def mod(self, modulus, offset=0):
         """Return x - modulus * floor((x - offset) / modulus)."""
@@ -478,6 +479,14 @@ def _tensor(x: Any, beside: Any = None) -> LazyTensor:
     return as_tensor(x, 1 if beside is None else beside.ndim)
 
 
+def _maximum(a, b):
+    return ops.IfElse.build(a - b, a, b)
+
+
+def _minimum(a, b):
+    return ops.IfElse.build(b - a, a, b)
+
+
 def _masks() -> Any:
     from . import masks
 
@@ -494,4 +503,4 @@ def _axis(axis: Any, dim: Any) -> Any:
 
 
 def _is_last(tensor: Any, axis: Any) -> bool:
-    return axis in (-1, len(tensor._shape) - 1)
+    return axis == -1 or axis == len(tensor.batch) + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -75,13 +76,14 @@ def reducer(
 
 def batch_shape(symbols: Sequence[Symbol]) -> tuple[int, ...]:
     """Return the common batch dimensions of symbols."""
-    shapes = [s.batch for s in symbols]
-    if not any(shapes):
-        return ()
+    shapes = {s.batch for s in symbols}
+    shapes.discard(())
+    if len(shapes) <= 1:
+        return shapes.pop() if shapes else ()
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
-        raise ValueError(f"batch dimensions must broadcast: found {' and '.join(map(str, dict.fromkeys(shapes)))}") from None
+        raise ValueError(f"batch dimensions must broadcast: found {' and '.join(map(str, sorted(shapes)))}") from None
 
 
 class Call:
@@ -98,15 +100,20 @@ class Call:
 
     def __init__(self, symbols: Sequence[Symbol], rows: tuple[int, int], ranges: Any = None):
         self.batch = batch_shape(symbols)
-        self.size = int(np.prod(self.batch))
         self.rows = rows
+        if not self.batch:
+            self.size, self.ranges = 1, ranges
+            self.per_row = (False,) * len(symbols)
+            self.arrays = [s.array for s in symbols]
+            return
+        self.size = math.prod(self.batch)
         self.dtype = common_dtype([(s.array, False) for s in symbols])
-        self.per_row = tuple(bool(self.batch) and s.variable.category == P and s.batch != () for s in symbols)
+        self.per_row = tuple(s.variable.category == P and s.batch != () for s in symbols)
         self.arrays = [self._flat(s, of_rows) for s, of_rows in zip(symbols, self.per_row, strict=True)]
-        self.ranges = self._blocks(ranges) if self.batch else ranges
+        self.ranges = self._blocks(ranges)
 
     def _flat(self, s: Symbol, of_rows: bool) -> np.ndarray:
-        if not self.batch or (s.variable.category == P and not of_rows):
+        if s.variable.category == P and not of_rows:
             return s.array
         if s.variable.category == IJ:
             return self._flat_pairs(s.array)
@@ -196,9 +203,10 @@ def reduce(
     """Return a reduction of an expression of symbols that have arrays."""
     call = Call(symbols, rows, options.get("ranges"))
     construction: tuple = ()
-    if not options.keys() <= _CALL_OPTIONS:
+    if options and not options.keys() <= _CALL_OPTIONS:
         construction, options = split_options(options)
-    r = reducer(expression, weight, tuple(s.variable for s in symbols), call.per_row, op, axis, opt_arg, construction)
+    variables = tuple([s.variable for s in symbols])
+    r = reducer(expression, weight, variables, call.per_row, op, axis, opt_arg, construction)
     if call.ranges is not None:
         if call.batch and options.get("out") is not None:
             raise ValueError("out= is for tensors without batch dimensions")

@@ -45,39 +45,23 @@ class Symbol:
         (..., M, dim) of category 0, (..., N, dim) of category 1, (..., dim) of category 2, (..., M, N, dim) or a csr_array of
         category 3; None for a variable that is given at the call.
     variable : Variable
+    sizes : tuple of (int or None)
+        The numbers of rows i and columns j, None for what it does not depend on, or does not know.
+    batch : tuple of int
+        The batch dimensions.
     """
 
-    __slots__ = ("__weakref__", "array", "variable")
+    __slots__ = ("__weakref__", "array", "batch", "sizes", "variable")
 
-    def __init__(self, array: np.ndarray | None, dim: int, category: int):
+    def __init__(self, array: Any, dim: int, category: int):
         self.array = array
         self.variable = Variable(_take(), dim, category)
+        self.sizes, self.batch = _sizes_and_batch(array, category)
 
     def __del__(self) -> None:
         variable = getattr(self, "variable", None)
         if variable is not None and _give is not None:  # None when the interpreter ends
             _give(variable.position)
-
-    @property
-    def sizes(self) -> tuple[int | None, int | None]:
-        """The numbers of rows i and columns j, None for what it does not depend on, or does not know."""
-        category = self.variable.category
-        if category == 2 or self.array is None:
-            return (None, None)
-        if category == IJ:
-            m, n = self.array.shape if is_stored(self.array) else self.array.shape[-3:-1]
-            return (m, n)
-        n = self.array.shape[-2]
-        return (n, None) if category == 0 else (None, n)
-
-    @property
-    def batch(self) -> tuple[int, ...]:
-        """The batch dimensions."""
-        if self.array is None:
-            return ()
-        if is_stored(self.array):
-            return ()
-        return self.array.shape[: _INNER_AXES[self.variable.category]]
 
     def __reduce__(self) -> Any:
         return Symbol, (self.array, self.variable.dim, self.variable.category)
@@ -86,13 +70,22 @@ class Symbol:
 _known: weakref.WeakValueDictionary[tuple, Symbol] = weakref.WeakValueDictionary()
 
 
-#: How many axes of an array of each category are not of a batch, as the end of a slice.
-_INNER_AXES = (-2, -2, -1, -3)
+def _sizes_and_batch(array: Any, category: int) -> tuple[tuple[int | None, int | None], tuple[int, ...]]:
+    if array is None:
+        return (None, None), ()
+    shape = array.shape
+    if category == 0:
+        return (shape[-2], None), shape[:-2]
+    if category == 1:
+        return (None, shape[-2]), shape[:-2]
+    if category == IJ:
+        return (shape, ()) if is_stored(array) else (shape[-3:-1], shape[:-3])
+    return (None, None), shape[:-1]
 
 
 def symbol(array: Any, category: int) -> Symbol:
     """Return the symbol of an array: the same one for the same memory, seen in the same way."""
-    if is_stored(array):
+    if type(array) is not np.ndarray and is_stored(array):
         parts = (array.data, array.indices, array.indptr)
         key: tuple = (*(a.__array_interface__["data"][0] for a in parts), array.shape, array.dtype.str, category)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,7 @@ class LazyTensor(Methods, Calculus):
     @property
     def batch(self) -> tuple[int, ...]:
         """The batch dimensions."""
-        return batch_shape(list(self.symbols.values()))
+        return batch_shape(self.symbols.values())
 
     @property
     def _shape(self) -> tuple[int | None, ...]:
@@ -248,21 +249,25 @@ class LazyTensor(Methods, Calculus):
     def _apply(self, build: Callable[..., Expression], *others: Any, params: Sequence[Any] = ()) -> LazyTensor:
         """Return the tensor of an operation on this one and others."""
         symbols, rows, ranges, backend = self.symbols, self._rows, self.ranges, self.backend
+        if not others:
+            return self._of(_built(build, self.expression, *params), symbols, rows, ranges, backend)
         arguments = [self.expression]
         for other in others:
-            other = as_tensor(other, self.ndim)
-            if other.symbols is not symbols and other.symbols:
+            other = as_tensor(other, self.expression.dim)
+            arguments.append(other.expression)
+            if not other.symbols:
+                continue
+            if other.symbols is not symbols:
                 symbols = {**symbols, **other.symbols}
-            rows = (_common(rows[0], other._rows[0], 0, self, other), _common(rows[1], other._rows[1], 1, self, other))
+            if rows != other._rows:
+                rows = (_common(rows[0], other._rows[0], 0, self, other), _common(rows[1], other._rows[1], 1, self, other))
             if other.ranges is not None:
                 ranges = _same("ranges", ranges, other.ranges)
             if other.backend is not None:
                 backend = _same("backend", backend, other.backend)
-            arguments.append(other.expression)
-        tensor = self._of(build(*arguments, *params), symbols, rows, ranges, backend)
-        if others and any(s.array is not None and s.array.ndim > 2 for s in symbols.values()):
-            tensor.batch  # noqa: B018  raises if the batch dimensions do not fit
-        return tensor
+        if symbols is not self.symbols:
+            batch_shape(symbols.values())  # raises if the batch dimensions do not fit
+        return self._of(_built(build, *arguments, *params), symbols, rows, ranges, backend)
 
     def _reduce(
         self,
@@ -286,9 +291,10 @@ class LazyTensor(Methods, Calculus):
             options["ranges"] = _same("ranges", options.get("ranges"), self.ranges)
         if self.backend is not None and options.get("backend") is None:
             options["backend"] = self.backend
-        ordered = sorted(symbols.values(), key=lambda s: s.variable.position)
-        options = {name: value for name, value in options.items() if value is not None}
-        known = tuple(1 if n is None else n for n in rows)
+        ordered = sorted(symbols.values(), key=_position)
+        if options:
+            options = {name: value for name, value in options.items() if value is not None}
+        known = (1 if rows[0] is None else rows[0], 1 if rows[1] is None else rows[1])
         if all(s.array is not None for s in ordered):
 
             def run() -> Any:
@@ -499,6 +505,23 @@ class LazyTensor(Methods, Calculus):
 def as_tensor(x: Any, ndim: int = 1) -> LazyTensor:
     """Return an operand, beside a tensor of `ndim` components, as a tensor."""
     return x if isinstance(x, LazyTensor) else LazyTensor._of(*operand(x, ndim))
+
+
+def _position(s: Symbol) -> int:
+    return s.variable.params[0]
+
+
+@lru_cache(maxsize=4096)
+def _remembered(build: Callable[..., Expression], *arguments: Any) -> Expression:
+    return build(*arguments)
+
+
+def _built(build: Callable[..., Expression], *arguments: Any) -> Expression:
+    """Return an operation on expressions, which are interned: what was built before need not be checked again."""
+    try:
+        return _remembered(build, *arguments)
+    except TypeError:  # a parameter that is a list
+        return build(*arguments)
 
 
 def _same(name: str, a: Any, b: Any) -> Any:
