@@ -225,7 +225,7 @@ class Genred:
             raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
         if ranges is not None:
             results = self._outputs.allocate(rows, dtype) if out is None else self._outputs.check_out(out, rows, dtype)
-            state = Ranges(ranges, m, n).bind(program, self.axis).run(arrays, progress)
+            state = Ranges.of(ranges, m, n).bind(program, self.axis).run(arrays, progress)
             store(results, slice(0, rows), finalize(self.reduction, state, dtype))
             return self._outputs.unpack(results) if out is None else out
         if out is None and rows <= self._block_rows:
@@ -451,7 +451,7 @@ class Genred:
     def _restricted(self, ranges: Any, checked: Checked) -> Derivatives:
         """Return the derivatives of the reduction over some blocks of the pairs."""
         _, m, n, _ = checked
-        return differentiate(self._problem, self._program, Ranges(ranges, m, n))
+        return differentiate(self._problem, self._program, Ranges.of(ranges, m, n))
 
     def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""

@@ -48,6 +48,15 @@ class Ranges:
         self._sizes = {1: (m, n), 0: (n, m)}
         self._checked: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
+    @classmethod
+    def of(cls, ranges: Any, m: int, n: int) -> Ranges:
+        """Return ranges that users gave, or ones that were checked before, for m rows and n columns."""
+        if isinstance(ranges, Ranges):
+            if ranges._sizes[1] != (m, n):
+                raise ValueError(f"ranges are for {ranges._sizes[1]} rows and columns: found {(m, n)}")
+            return ranges
+        return cls(ranges, m, n)
+
     def of_axis(self, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the blocks of a reduction over an axis.
 

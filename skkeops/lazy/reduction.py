@@ -14,6 +14,7 @@ from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
 from skkeops.genred import Genred
 from skkeops.pairs import is_stored
+from skkeops.ranges import Ranges
 
 from .leaves import Given
 from .symbols import Symbol
@@ -137,17 +138,13 @@ class Call:
         strides = copy.strides[1:]
         return np.lib.stride_tricks.as_strided(copy, (self.size * m, self.size * n, dim), strides, writeable=False)
 
-    def _blocks(self, inner: Any) -> tuple[np.ndarray, ...]:
+    def _blocks(self, inner: Any) -> Any:
         """Return the ranges of a block-diagonal matrix, problem by problem, or of blocks of each problem."""
         if inner is not None:
-            from skkeops.ranges import Ranges
-
             checked = Ranges(inner, *self.rows)
             m, n = self.rows
             return (*self._repeat(checked.of_axis(1), m, n), *self._repeat(checked.of_axis(0), n, m))
-        ranges = [np.stack([np.arange(self.size), np.arange(1, self.size + 1)], axis=1) * n for n in self.rows]
-        slices = np.arange(1, self.size + 1)
-        return ranges[0], slices, ranges[1], ranges[1], slices, ranges[0]
+        return _block_diagonal(self.size, *self.rows)
 
     def _repeat(self, blocks: tuple[np.ndarray, ...], m: int, n: int) -> tuple[np.ndarray, ...]:
         """Return blocks of one problem of size (m, n) as those of all problems, one behind the other."""
@@ -169,6 +166,14 @@ class Call:
             offsets = np.arange(self.size).reshape(-1, *(1,) * (result.ndim - 1)) * self.rows[axis]
             result = np.where(result < 0, result, result - offsets)
         return result.reshape(*self.batch, *result.shape[1:])
+
+
+@lru_cache(maxsize=64)
+def _block_diagonal(size: int, m: int, n: int) -> Ranges:
+    """Return the ranges of `size` problems of m rows and n columns each."""
+    rows, columns = (np.stack([np.arange(size), np.arange(1, size + 1)], axis=1) * k for k in (m, n))
+    slices = np.arange(1, size + 1)
+    return Ranges((rows, slices, columns, columns, slices, rows), size * m, size * n)
 
 
 #: The options of a call of Genred; others are those of its construction.
