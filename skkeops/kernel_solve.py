@@ -205,16 +205,20 @@ class KernelSolve:
                 wide[k] = module.prepare(Problem(Sum(), (kernel * w,), self.axis, (*variables, w)))
             return wide[k].run((*arrays, np.ascontiguousarray(vectors, dtype=arrays[self._place].dtype)))[0]
 
+        # A factor is made of differences of entries, which float32 would leave to rounding.
+        exact = tuple(a if a.dtype.kind == "b" else a.astype(np.float64, copy=False) for a in arrays)
+
         def columns(which: np.ndarray) -> np.ndarray:  # rows: the matrix is symmetric
-            some = tuple(
-                a[which] if w.category in (I, IJ) else a for w, a in zip(variables, arrays, strict=True)
-            )
-            return module.evaluate_pairs(kernel, variables, some, len(which), n)[:, :, 0].T.astype(np.float64)
+            some = tuple(a[which] if w.category in (I, IJ) else a for w, a in zip(variables, exact, strict=True))
+            return module.evaluate_pairs(kernel, variables, some, len(which), n)[:, :, 0].T
 
         def diagonal() -> np.ndarray:
             at = {w: w if w.category == P else Variable(w.position, w.dim, I) for w in variables}
-            some = tuple(_on_diagonal(a) if w.category == IJ else a for w, a in zip(variables, arrays, strict=True))
-            return module.evaluate((substitute(kernel, at),), tuple(at.values()), some, n)[0][:, 0].astype(np.float64)
+            some = tuple(
+                _on_diagonal(a).astype(np.float64) if w.category == IJ else a
+                for w, a in zip(variables, exact, strict=True)
+            )
+            return module.evaluate((substitute(kernel, at),), tuple(at.values()), some, n)[0][:, 0]
 
         return low_rank_preconditioner(
             kind, product, columns, diagonal, n, n_components, np.full(1, float(alpha)), random_state

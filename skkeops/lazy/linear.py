@@ -10,6 +10,7 @@ from skkeops.kernel_solve import KernelSolve, check_solution
 from skkeops.solvers import low_rank_preconditioner
 from skkeops.solvers import solve as solve_system
 
+from .dense import in_float64
 from .reduction import split_options
 
 if TYPE_CHECKING:
@@ -58,11 +59,13 @@ def solve(
     if preconditioner is None and n_components > 0:
         inverse = "cholesky"
     if isinstance(inverse, str):
+        # a factor is made of differences of entries, which float32 would leave to rounding
+        exact = in_float64(K)
         inverse = low_rank_preconditioner(
             inverse,
             product,
-            lambda which: K[which, :].dense().T.astype(np.float64),  # rows: the tensor is symmetric
-            lambda: K.diagonal().astype(np.float64),
+            lambda which: exact[which, :].dense().T,  # rows: the tensor is symmetric
+            exact.diagonal,
             n,
             n_components or 100,
             np.full(columns.shape[1], float(alpha)),

@@ -1,0 +1,140 @@
+"""Preconditioners by name of KernelSolve and LazyTensor.solve, and systems for a variable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
+
+from skkeops import KernelSolve, Vi, Vij, Vj
+from skkeops.solvers import LowRankPreconditioner, nystrom, solve
+
+RNG = np.random.default_rng(17)
+N = 400
+X, B = RNG.uniform(size=(N, 2)), RNG.normal(size=(N, 1))
+K = np.exp(-cdist(X, X, "sqeuclidean") / 0.3)
+ALIASES = ["x = Vi(2)", "y = Vj(2)", "a = Vj(1)"]
+INVERT = KernelSolve("Exp(-SqDist(x, y) / 0.3) * a", ALIASES, "a", axis=1)
+
+
+def lazy(x=X):
+    return (-((Vi(x) - Vj(x)) ** 2).sum(-1) / 0.3).exp()
+
+
+def steps(preconditioner, alpha):
+    """The number of iterations of a dense solve to 1e-8."""
+    return solve(lambda v: K @ v, np.array([alpha]), B, preconditioner=preconditioner, tol=1e-8).n_iter
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["cholesky", "nystrom"])
+def test_by_name(kind, dtype):
+    alpha = 1e-2
+    truth = np.linalg.solve(K + alpha * np.eye(N), B)
+    x, b = X.astype(dtype), B.astype(dtype)
+    eps, tolerance = (1e-3, 2e-2) if dtype == np.float32 else (1e-12, 1e-8)
+    found = INVERT(x, x, b, alpha=alpha, eps=eps, preconditioner=kind)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, truth, rtol=tolerance, atol=2 * tolerance)
+    for options in ({"preconditioner": kind}, {"preconditioner": kind, "n_components": 30}):
+        found = lazy(x).solve(b, alpha=alpha, eps=eps, **options)
+        np.testing.assert_allclose(found, truth, rtol=tolerance, atol=2 * tolerance)
+    inverse = INVERT.preconditioner(x, x, b, kind=kind, n_components=60, alpha=alpha)
+    assert isinstance(inverse, LowRankPreconditioner)
+    assert steps(inverse, alpha) < steps(None, alpha) / 3
+    found = INVERT(x, x, b, alpha=alpha, eps=eps, preconditioner=inverse)
+    np.testing.assert_allclose(found, truth, rtol=tolerance, atol=2 * tolerance)
+
+
+def test_nystrom_is_as_good_as_the_best_of_its_rank():
+    values = np.linalg.eigvalsh(K)[::-1]
+    for rank in (1, 10, 40):
+        F, definite = nystrom(lambda v: K @ v, N, rank, np.random.RandomState(0))
+        assert definite
+        assert F.shape == (N, rank)
+        error = np.linalg.norm(K - F @ F.T, 2)
+        assert values[rank] * 0.99 <= error <= 50 * max(values[rank // 2], 1e-12)
+        assert np.linalg.eigvalsh(K - F @ F.T).min() > -1e-8  # from below
+
+
+def test_nystrom_of_matrices_of_low_rank_of_zero_and_of_none():
+    U = RNG.normal(size=(50, 3))
+    F, definite = nystrom(lambda v: U @ (U.T @ v), 50, 10, np.random.RandomState(0))
+    assert definite
+    np.testing.assert_allclose(F @ F.T, U @ U.T, atol=1e-6)
+    F, definite = nystrom(lambda v: 0 * v, 50, 10, np.random.RandomState(0))
+    assert definite
+    np.testing.assert_allclose(F, 0)
+    F, definite = nystrom(lambda v: -v, 50, 10, np.random.RandomState(0))
+    assert not definite
+    assert nystrom(lambda v: v, 0, 10, np.random.RandomState(0))[0].shape == (0, 0)
+
+
+def test_of_a_matrix_that_is_not_definite():
+    negative = KernelSolve("-Exp(-SqDist(x, y)) * a", ALIASES, "a", axis=1)
+    for kind in ("cholesky", "nystrom"):
+        assert negative.preconditioner(X, X, B, kind=kind) is None
+        with pytest.warns(RuntimeWarning, match="not positive definite"):
+            negative(X, X, B, alpha=1e-3, eps=1e-3, preconditioner=kind)
+
+
+def test_the_other_axis_and_operands_of_pairs():
+    mask = (RNG.random((N, N)) < 0.1) | np.eye(N, dtype=bool)
+    mask &= mask.T
+    weights = np.where(mask, 1.0, 0.0) + N * np.eye(N)
+    truth = np.linalg.solve(K * weights + 0.1 * np.eye(N), B)
+    aliases = ["x = Vi(2)", "y = Vj(2)", "a = Vi(1)", "w = Vij(1)"]
+    invert = KernelSolve("Exp(-SqDist(x, y) / 0.3) * a * w", aliases, "a", axis=0)
+    for w in (weights, csr_array(weights)):
+        for kind in (None, "cholesky", "nystrom"):
+            found = invert(X, X, B, w, alpha=0.1, eps=1e-12, preconditioner=kind)
+            np.testing.assert_allclose(found, truth, rtol=1e-8, atol=1e-10)
+        found = (lazy() * Vij(w)).solve(B, alpha=0.1, eps=1e-12, n_components=20)
+        np.testing.assert_allclose(found, truth, rtol=1e-8, atol=1e-10)
+
+
+def test_for_a_variable():
+    a = Vj(0, 1)
+    system = lazy() * a
+    truth = np.linalg.solve(K + 0.1 * np.eye(N), B)
+    np.testing.assert_allclose(system.solve(B, var=a, alpha=0.1, eps=1e-12), truth, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(system.solve(Vi(B), var=a, alpha=0.1, eps=1e-12), truth, rtol=1e-8, atol=1e-9)
+    later = lazy().solve(B, call=False, alpha=0.1, eps=1e-12)
+    np.testing.assert_allclose(later(), truth, rtol=1e-8, atol=1e-9)
+    with pytest.raises(ValueError, match="var must be a variable of the tensor that has no array"):
+        system.solve(B, var=Vj(3, 1))
+    with pytest.raises(ValueError, match="var must be a variable of the tensor that has no array"):
+        system.solve(B, var=Vj(B))
+
+
+def test_several_right_hand_sides():
+    many = RNG.normal(size=(N, 5))
+    truth = np.linalg.solve(K + 0.1 * np.eye(N), many)
+    for options in ({}, {"preconditioner": "nystrom"}, {"n_components": 40}):
+        np.testing.assert_allclose(lazy().solve(many, alpha=0.1, eps=1e-12, **options), truth, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: INVERT(X, X, B, preconditioner="x"), ValueError, "must be 'cholesky', 'nystrom' or a function: found 'x'"),
+        (lambda: INVERT(X, X, B, preconditioner=3), TypeError, "must be 'cholesky', 'nystrom' or a function: found 3"),
+        (lambda: lazy().solve(B, preconditioner=3), TypeError, "must be 'cholesky', 'nystrom' or a function: found 3"),
+        (lambda: lazy().solve(B, preconditioner="nystrom", n_components=-1), ValueError, "n_components must be an integer"),
+        (lambda: INVERT.preconditioner(X, X, B, n_components=1.5), ValueError, "n_components must be an integer"),
+        (lambda: INVERT.preconditioner(X, X[:3], B[:3]), ValueError, "the matrix must be square"),
+        (
+            lambda: KernelSolve("Exp(-SqDist(x, y)) * a", [*ALIASES[:2], "a = Vj(2)"], "a", axis=1)(
+                X, X, np.ones((N, 2)), preconditioner="cholesky"
+            ),
+            ValueError,
+            "for a variable of one component: found 2",
+        ),
+        (lambda: lazy().solve(B, what=1), TypeError, "unknown option 'what' of a reduction"),
+        (lambda: lazy().solve(lazy()), ValueError, "b must be an array, or the LazyTensor of one"),
+    ],
+)  # fmt: skip
+def test_bad_input(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
