@@ -171,6 +171,63 @@ VECTORS = [
         ],
     ),
 ]
+
+
+def _c(x):
+    """Interleaved real and imaginary parts as complex numbers."""
+    return np.asarray(x[0::2] + 1j * x[1::2])
+
+
+def _r(z):
+    """Complex numbers as real and imaginary parts, interleaved."""
+    return np.stack([np.real(z), np.imag(z)], axis=-1).ravel()
+
+
+COMPLEX_UNARY = {
+    "Conj": np.conj,
+    "ComplexInv": lambda z: 1 / z,
+    "ComplexExp": np.exp,
+    "ComplexLog": np.log,
+    "ComplexSqrt": np.sqrt,
+}
+COMPLEX_BINARY = {
+    "ComplexAdd": lambda z, w: z + w,
+    "ComplexSubtract": lambda z, w: z - w,
+    "ComplexMult": lambda z, w: z * w,
+    "ComplexDivide": lambda z, w: z / w,
+    "ComplexPow": lambda z, w: z**w,
+}
+COMPLEX_TO_REAL = {
+    "ComplexReal": np.real,
+    "ComplexImag": np.imag,
+    "ComplexAbs": np.abs,
+    "ComplexSquareAbs": lambda z: np.abs(z) ** 2,
+    "ComplexAngle": np.angle,
+}
+REAL_TO_COMPLEX = {
+    "Real2Complex": lambda x: x + 0j,
+    "Imag2Complex": lambda x: 1j * x,
+    "ComplexExp1j": lambda x: np.exp(1j * x),
+}
+COMPLEX = [
+    *(Case(n, (d,), (), lambda x, f=f: _r(f(_c(x)))) for n, f in COMPLEX_UNARY.items() for d in (2, 6)),
+    *(Case(n, (d,), (), lambda x, f=f: f(_c(x))) for n, f in COMPLEX_TO_REAL.items() for d in (2, 6)),
+    *(Case(n, (d,), (), lambda x, f=f: _r(f(x))) for n, f in REAL_TO_COMPLEX.items() for d in (1, 3)),
+    *(
+        Case(n, dims, (), lambda x, y, f=f: _r(f(_c(x), _c(y))))
+        for n, f in COMPLEX_BINARY.items()
+        for dims in ((2, 2), (6, 6), (2, 6), (6, 2))
+    ),
+    *(Case("Complex", dims, (), lambda x, y: _r(x + 1j * y)) for dims in ((1, 1), (3, 3), (1, 3), (3, 1))),
+    *(Case("ComplexPow", (d, 1), (), lambda x, p: _r(_c(x) ** p)) for d in (2, 6)),
+    *(Case("ComplexScal", dims, (), lambda x, y: _r(_c(x) * _c(y))) for dims in ((2, 2), (2, 6), (6, 2))),
+    Case("ComplexRealScal", (1, 6), (), lambda s, x: s * x),
+    Case("ComplexRealScal", (6, 1), (), lambda x, s: s * x),
+    Case("ComplexSum", (2,), (), lambda x: x),
+    Case("ComplexSum", (6,), (), lambda x: _r(_c(x).sum())),
+    Case("ComplexSumT", (2,), (6,), lambda x: np.tile(x, 3)),
+    Case("ComplexSumT", (6,), (6,), lambda x: x),
+]
 CASES = (
     [Case(name, (d,), (), f) for name, f in UNARY.items() for d in (1, 3)]
     + [Case(name, dims, (), f) for name, f in BINARY.items() for dims in ((1, 1), (3, 3), (1, 3), (3, 1))]
@@ -181,6 +238,7 @@ CASES = (
     ]
     + WITH_PARAMS
     + VECTORS
+    + COMPLEX
 )
 # names whose arguments are not arrays; test_literals.py and test_derivative.py are about them
 NOT_ARRAYS = {

@@ -6,6 +6,29 @@
 from . import families  # noqa: F401, I001  first: the modules below import one another
 from .arithmetic import Add, Divide, Minus, Mult, Subtract
 from .base import Composite, Operation, composite, lookup, register, registry
+from .complex_numbers import (
+    ComplexAbs,
+    ComplexAdd,
+    ComplexAngle,
+    ComplexDivide,
+    ComplexExp,
+    ComplexExp1j,
+    ComplexInv,
+    ComplexLog,
+    ComplexMult,
+    ComplexPow,
+    ComplexRealScal,
+    ComplexScal,
+    ComplexSqrt,
+    ComplexSquareAbs,
+    ComplexSubtract,
+    ComplexSum,
+    ComplexSumT,
+    Conj,
+    Imag2Complex,
+    Real2Complex,
+)
+from .complex_parts import Complex, ComplexImag, ComplexReal
 from .families import Bilinear, Contraction, Elementwise, Selection
 from .literals import AutoFactorize, Factorize, IntCst, IntInv, RatCst, Var, Zero
 from .norms import (
@@ -47,12 +70,15 @@ from .warping import SoftDTW_SqDist
 
 __all__ = [
     "Abs", "Acos", "Add", "AdjointOperator", "ArgMax", "ArgMin", "Asin", "Atan", "Atan2", "AutoFactorize", "BSpline",
-    "Bilinear", "Clamp", "ClampInt", "Composite", "Concat", "Contraction", "Cos", "Diff", "DiffClampInt", "Divergence",
-    "Divide", "Elem", "ElemT", "Elementwise", "Equal", "Exp", "Extract", "ExtractT", "Factorize", "Floor", "Grad",
-    "GradMatrix", "IfElse", "IntCst", "IntInv", "Inv", "Kron", "Laplacian", "LessOrEqual", "LessThan", "Log",
-    "MatVecMult", "Max", "Min", "Minus", "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow",
-    "Powf", "RatCst", "ReLU", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX", "SoftDTW_SqDist", "SqDist",
-    "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum", "SumT", "SymSqNorm",
-    "TensorDot", "TensorProd", "TraceOperator", "Var", "VecMatMult", "WeightedSqDist", "WeightedSqNorm", "XLogX",
-    "Zero", "composite", "lookup", "register", "registry",
+    "Bilinear", "Clamp", "ClampInt", "Complex", "ComplexAbs", "ComplexAdd", "ComplexAngle", "ComplexDivide",
+    "ComplexExp", "ComplexExp1j", "ComplexImag", "ComplexInv", "ComplexLog", "ComplexMult", "ComplexPow", "ComplexReal",
+    "ComplexRealScal", "ComplexScal", "ComplexSqrt", "ComplexSquareAbs", "ComplexSubtract", "ComplexSum", "ComplexSumT",
+    "Composite", "Concat", "Conj", "Contraction", "Cos", "Diff", "DiffClampInt", "Divergence", "Divide", "Elem",
+    "ElemT", "Elementwise", "Equal", "Exp", "Extract", "ExtractT", "Factorize", "Floor", "Grad", "GradMatrix", "IfElse",
+    "Imag2Complex", "IntCst", "IntInv", "Inv", "Kron", "Laplacian", "LessOrEqual", "LessThan", "Log", "MatVecMult",
+    "Max", "Min", "Minus", "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow", "Powf",
+    "RatCst", "ReLU", "Real2Complex", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX", "SoftDTW_SqDist", "SqDist",
+    "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum", "SumT", "SymSqNorm", "TensorDot",
+    "TensorProd", "TraceOperator", "Var", "VecMatMult", "WeightedSqDist", "WeightedSqNorm", "XLogX", "Zero",
+    "composite", "lookup", "register", "registry",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..expression import Constant
-from . import algebra, powers, selections
+from . import algebra, complex_parts, powers, selections
 from .base import register
 from .families import Elementwise
 
@@ -67,7 +67,7 @@ class Add(Elementwise):
             return Subtract.build(f, g_rest)
         if cf == -1:
             return Subtract.build(g, f_rest)
-        return None
+        return _by_parts(cls, f, g)
 
     def numpy(self, f, g):
         return f + g
@@ -87,6 +87,13 @@ def _add_constant(c: Constant, g):
     if type(g) is Minus:
         return Subtract._new((c, g.args[0]))
     return Add._new((c, g))
+
+
+def _by_parts(cls, f, g):
+    """The sum or difference of complex vectors of which the parts are known."""
+    if type(f) is complex_parts.Complex and type(g) is complex_parts.Complex and f.dim == g.dim:
+        return complex_parts.Complex.build(*(cls.build(a, b) for a, b in zip(f.args, g.args, strict=True)))
+    return None
 
 
 @register
@@ -122,7 +129,7 @@ class Subtract(Elementwise):
             return Add.build(f, g_rest)
         if cf == -1:
             return Minus.build(Add.build(f_rest, g))
-        return None
+        return _by_parts(cls, f, g)
 
     def numpy(self, f, g):
         return f - g

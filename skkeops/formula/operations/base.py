@@ -15,17 +15,6 @@ registry: dict[str, type[Operation] | Composite] = {}
 
 _by_any_name: dict[str, type[Operation] | Composite] = {}
 
-_UNSUPPORTED = {
-    **dict.fromkeys(
-        (
-            "Real2Complex Imag2Complex ComplexReal ComplexImag Conj ComplexAbs ComplexSquareAbs ComplexAngle ComplexSum "
-            "ComplexSumT ComplexAdd ComplexSubtract ComplexMult ComplexDivide ComplexRealScal ComplexExp ComplexExp1j "
-            "ComplexScal ComplexMinus"
-        ).split(),
-        "complex operations are not supported by this version",
-    ),
-}
-
 
 def lookup(name: str) -> type[Operation] | Composite:
     """The operation called ``name`` (or with that alias).
@@ -37,8 +26,6 @@ def lookup(name: str) -> type[Operation] | Composite:
     """
     found = _by_any_name.get(name)
     if found is None:
-        if name in _UNSUPPORTED:
-            raise FormulaError(f"{name}: {_UNSUPPORTED[name]}")
         raise FormulaError(f"unknown operation {name[:60]!r}{suggestion(name, _by_any_name)}")
     return found
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
-from . import algebra, arithmetic, vectors
+from . import algebra, arithmetic, complex_parts, vectors
 from .base import register
 from .families import Selection
 
@@ -91,6 +91,9 @@ class Elem(Selection):
         if kind is Concat:
             left, right = f.args
             return cls.build(left, m) if m < left.dim else cls.build(right, m - left.dim)
+        if kind in (complex_parts.Complex, complex_parts.ComplexReal, complex_parts.ComplexImag):
+            argument, component = f.selection()[m]
+            return cls.build(f.args[argument], component)
         if kind in (arithmetic.Minus, arithmetic.Mult):
             c, rest = algebra.split(f)
             if algebra.is_scaled_vector(rest):
