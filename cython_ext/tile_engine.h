@@ -32,7 +32,7 @@ typedef struct {
     int32_t place;  /* enum skk_place */
     int32_t offset; /* first plane */
     int32_t dim;    /* number of components */
-    int32_t step;   /* 1, or 0 when one component stands for all */
+    int32_t step;   /* planes from a component to the next; 0 when one component stands for all */
 } skk_operand;
 
 typedef struct {

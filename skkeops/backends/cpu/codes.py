@@ -24,15 +24,21 @@ _WORK_LIMIT = 256 << 20  # bytes of working memory of a thread: more is refused
 
 
 class Operand(NamedTuple):
-    """Where a value is: ``dim`` planes from ``offset``, or one plane for all components (``step`` 0)."""
+    """Where a value is: ``dim`` planes from ``offset``, every ``step``-th, or one for all components (``step`` 0)."""
 
     place: int
     offset: int
     dim: int
     step: int
 
-    def part(self, first: int, dim: int) -> Operand:
-        return Operand(self.place, self.offset + first * self.step, dim, self.step)
+    def part(self, first: int, dim: int, every: int = 1) -> Operand:
+        """``dim`` of the components from ``first`` on: all, every second one, or (0) the same."""
+        return Operand(self.place, self.offset + first * self.step, dim, every * self.step)
+
+    @property
+    def end(self) -> int:
+        """The plane behind the last one."""
+        return self.offset + (self.dim - 1) * self.step + 1
 
 
 class Instruction(NamedTuple):
@@ -100,6 +106,57 @@ class Match(NamedTuple):
     operands: tuple[Expression, ...]
     dim: int
     imm: tuple[float, ...] = ()
+
+
+class Run(NamedTuple):
+    """Components of a selection that one instruction copies: ``dim`` of them, ``first``, ``first + apart``, ..., are the
+    components ``component``, ``component + every``, ... of argument ``source``, or zeros (None)."""
+
+    source: int | None
+    component: int
+    every: int
+    first: int
+    apart: int
+    dim: int
+
+
+def _runs(chosen: tuple[tuple[int, int] | None, ...]) -> tuple[Run, ...]:
+    """What a selection is made of, in as few copies as there are runs at equal distances.
+
+    Examples
+    --------
+    >>> _runs(((0, 0), (1, 0), (0, 1), (1, 1)))[1]  # real and imaginary parts in turn
+    Run(source=1, component=0, every=1, first=1, apart=2, dim=2)
+    """
+    places: dict[int | None, list[int]] = {}
+    for k, c in enumerate(chosen):
+        places.setdefault(None if c is None else c[0], []).append(k)
+    runs = []
+    for source, at in places.items():
+        components = [0 if c is None else c[1] for c in (chosen[k] for k in at)]
+        start = 0
+        while start < len(at):
+            end = start + 1
+            apart = at[end] - at[start] if end < len(at) else 1
+            every = components[end] - components[start] if end < len(at) else 1
+            while (
+                every >= 0
+                and end < len(at)
+                and (at[end] - at[end - 1], components[end] - components[end - 1]) == (apart, every)
+            ):
+                end += 1
+            every, apart = (every, apart) if end - start > 1 else (1, 1)
+            runs.append(Run(source, components[start], every, at[start], apart, end - start))
+            start = end
+    return tuple(runs)
+
+
+def _is_view(node: Expression) -> bool:
+    """Whether a node is a selection that needs no copy."""
+    if not isinstance(node, Selection):
+        return False
+    runs = _runs(node.selection())
+    return len(runs) == 1 and runs[0].source is not None
 
 
 class Lowering:
@@ -198,8 +255,28 @@ class Lowering:
         for root in roots:
             uses[root] = uses.get(root, 0) + 1
         where: dict[Expression, Operand] = {}
-        owner: dict[Expression, Expression] = {}  # of a view: the node whose temporary it shows
         targets = set() if home == TILE else set(roots)
+        parts = self._parts(order, targets)
+        # of a view or a part: the node in whose temporary it lies
+        owner: dict[Expression, Expression] = {}
+        for node in reversed(order):
+            if node in parts:
+                whole = parts[node][0]
+                owner[node] = owner.get(whole, whole)
+                uses[owner[node]] += uses[node]
+
+        def destination(node: Expression) -> Operand:
+            """Where a node is to be computed."""
+            if node not in where:
+                if node in parts:
+                    whole, run = parts[node]
+                    where[node] = destination(whole).part(run.first, run.dim, run.apart)
+                elif node in targets:
+                    where[node] = Operand(LANE, self.sides[home].allocate(node.dim), node.dim, 1)
+                else:
+                    where[node] = code.temporary(node.dim)
+            return where[node]
+
         for node in order:
             arguments = [where[a] if a in where else self.outside(a, home) for a in self.operands(node)]
             view = self._view(node, arguments)
@@ -209,13 +286,8 @@ class Lowering:
                 if source is not None and view.place == TILE:
                     owner[node] = owner.get(source, source)
                     uses[owner[node]] += uses[node]
-            elif node in targets:
-                side = self.sides[home]
-                where[node] = Operand(LANE, side.allocate(node.dim), node.dim, 1)
-                self._emit(code, node, where[node], arguments)
             else:
-                where[node] = code.temporary(node.dim)
-                self._emit(code, node, where[node], arguments)
+                self._emit(code, node, destination(node), arguments)
             for argument in self.operands(node):
                 held = owner.get(argument, argument)
                 if held not in where:
@@ -234,6 +306,20 @@ class Lowering:
                 operand = planes
             result[root] = operand
         return result
+
+    def _parts(self, order: list[Expression], targets: set[Expression]) -> dict[Expression, tuple[Expression, Run]]:
+        """The nodes that can be computed in their place within a selection, which then need not copy them."""
+        parts: dict[Expression, tuple[Expression, Run]] = {}
+        computed = set(order) - targets
+        for node in order:
+            if not isinstance(node, Selection) or _is_view(node):
+                continue
+            for run in _runs(node.selection()):
+                part = None if run.source is None else node.args[run.source]
+                is_all = part is not None and (run.component, run.every, run.dim) == (0, 1, part.dim)
+                if is_all and part in computed and part not in parts and not _is_view(part):
+                    parts[part] = (node, run)
+        return parts
 
     def _order(self, home: int, roots: list[Expression]) -> list[Expression]:
         """The nodes to compute at this home, arguments first."""
@@ -288,22 +374,11 @@ class Lowering:
         return side.operands[node]
 
     def _view(self, node: Expression, arguments: list[Operand]) -> Operand | None:
-        """A selection that needs no copy: consecutive components, or one component replicated."""
-        if not isinstance(node, Selection):
+        """A selection that needs no copy: components at equal distances, or one component replicated."""
+        if not isinstance(node, Selection) or not _is_view(node):
             return None
-        chosen = node.selection()
-        first = chosen[0]
-        if first is None:
-            return None
-        source, component = first
-        operand = arguments[source]
-        if len(chosen) == 1:
-            return operand.part(component, 1)
-        if all(c == first for c in chosen) or (operand.step == 0 and all(c and c[0] == source for c in chosen)):
-            return Operand(operand.place, operand.offset + component * operand.step, len(chosen), 0)
-        if chosen == tuple((source, component + k) for k in range(len(chosen))):
-            return operand.part(component, len(chosen))
-        return None
+        (run,) = _runs(node.selection())
+        return arguments[run.source].part(run.component, run.dim, run.every)
 
     def _emit(self, code: Code, node: Expression, target: Operand, arguments: list[Operand]) -> None:
         found = self.match(node)
@@ -325,21 +400,14 @@ class Lowering:
         )
 
     def _emit_selection(self, code: Code, node: Selection, target: Operand, arguments: list[Operand]) -> None:
-        chosen = node.selection()
-        k = 0
-        while k < len(chosen):
-            end = k + 1
-            start = chosen[k]
-            if start is None:
-                while end < len(chosen) and chosen[end] is None:
-                    end += 1
-                code.emit("fill", end - k, target.part(k, end - k), (), (0.0,))
-            else:
-                source, component = start
-                while end < len(chosen) and chosen[end] == (source, component + end - k):
-                    end += 1
-                code.emit("copy", end - k, target.part(k, end - k), (arguments[source].part(component, end - k),))
-            k = end
+        for run in _runs(node.selection()):
+            to = target.part(run.first, run.dim, run.apart)
+            if run.source is None:
+                code.emit("fill", run.dim, to, (), (0.0,))
+                continue
+            chosen = arguments[run.source].part(run.component, run.dim, run.every)
+            if chosen != to:  # else it was computed in its place
+                code.emit("copy", run.dim, to, (chosen,))
 
     def ask(self, roots: Iterable[Expression], home: int) -> None:
         """Note what the code of `home` needs from the codes before it."""

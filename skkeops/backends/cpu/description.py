@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Constant, Expression, Variable
+from skkeops.formula.operations import Selection
 from skkeops.plan.plan import Plan, SumTerm, make_plan
 from skkeops.plan.problem import Problem
 
 from ._engine import OPCODES
-from .codes import CONST, LANE, ROW, TILE
+from .codes import CONST, LANE, ROW, TILE, Operand
 from .lowering import SHORT_AXIS, lower
 
 __all__ = ["describe"]
@@ -97,27 +98,29 @@ def _sum_text(term: SumTerm, reduced: str, text: _Text) -> str:
     return f"{outside}sum over {reduced} of {' * '.join(inner) or '1'}"
 
 
-def _side(title: str, planes: list[tuple[Expression, int, int]], code: list, text: _Text) -> list[str]:
+def _side(title: str, planes: list[tuple[Expression, Operand]], code: list, text: _Text) -> list[str]:
     lines = [title] if planes else []
-    for expression, offset, dim in planes:
-        how = "computed"
+    for expression, operand in planes:
+        how = "view" if isinstance(expression, Selection) else "computed"
         if isinstance(expression, Variable):
             how = "read"
         elif isinstance(expression, Constant):
             how = "literal"
-        span = f"{offset}" if dim == 1 else f"{offset}..{offset + dim - 1}"
-        lines.append(f"  {span:>8}  {text(expression)}  ({how})")
+        lines.append(f"  {_span(operand):>8}  {text(expression)}  ({how})")
     if code:
         lines += ["  by"] + ["  " + line for line in _instructions(code)]
     return lines
 
 
-def _operand(operand) -> str:
-    if operand is None:
-        return ""
-    place, offset, dim, step = operand
-    span = f"{offset}" if dim == 1 or step == 0 else f"{offset}..{offset + dim - 1}"
-    return f"{_PREFIX[place]}[{span}]"
+def _span(operand: Operand) -> str:
+    _, offset, dim, step = operand
+    if dim == 1 or step == 0:
+        return f"{offset}"
+    return f"{offset}..{offset + (dim - 1) * step}" + (f":{step}" if step > 1 else "")
+
+
+def _operand(operand: Operand | None) -> str:
+    return "" if operand is None else f"{_PREFIX[operand.place]}[{_span(operand)}]"
 
 
 def _instructions(code: list) -> list[str]:

@@ -124,7 +124,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
     def own_tile(operand: Operand, taken: list[Operand]) -> Operand:
         """The operand as a tile of its own, which a fold may overwrite."""
         shared = operand.place != TILE or any(
-            o.place == TILE and o.offset < operand.offset + operand.dim and operand.offset < o.offset + o.dim
+            o.place == TILE and o.offset < operand.end and operand.offset < o.end
             for o in taken
         )
         if not shared and (operand.step or operand.dim == 1):
@@ -191,10 +191,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
         segment=segment,
         row_group=row_group,
     )
-    program.description["sides"] = {
-        home: [(node, operand.offset, operand.dim) for node, operand in side.operands.items()]
-        for home, side in low.sides.items()
-    }
+    program.description["sides"] = {home: list(side.operands.items()) for home, side in low.sides.items()}
     check_work(program.scratch_bytes())
     return program
 
