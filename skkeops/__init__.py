@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 # Where each public name lives. They are imported on first use: importing skkeops stays cheap, whatever it
 # offers.
 _HOMES = {
+    "ComplexLazyTensor": "skkeops.lazy",
     "Formula": "skkeops.kernels.formula",
     "FormulaError": "skkeops.formula.errors",
     "Genred": "skkeops.genred",

@@ -230,8 +230,14 @@ def to_real_array(argument: Any, what: str) -> np.ndarray:
             if isinstance(argument, np.ndarray)
             else f"{_type_name(argument)} (dtype {dtype})"
         )
+        hint = ""
+        if dtype.kind == "c":
+            hint = (
+                "; complex numbers are two components in formulas, real and imaginary parts in turn: give "
+                "a.view(a.real.dtype) to a variable of twice the dim, or use a LazyTensor"
+            )
         raise TypeError(
-            f"{what}: found {found}, expected real numbers: float32, float64, float16, integers or booleans"
+            f"{what}: found {found}, expected real numbers: float32, float64, float16, integers or booleans{hint}"
         )
     return array
 

@@ -13,7 +13,7 @@ from skkeops.pairs import check_pairs, is_stored
 
 from .symbols import Symbol, symbol
 
-__all__ = ["Given", "leaf", "operand"]
+__all__ = ["Given", "arrange", "beside", "leaf", "operand"]
 
 Leaf = tuple[Expression, dict[Variable, Symbol], tuple[int | None, int | None]]
 
@@ -54,17 +54,23 @@ def leaf(x: Any, axis: Any) -> Leaf:
         array = array.astype(np.float64)
     if array.ndim == 0 and axis is None:
         return _number(float(array))
+    category, array = arrange(array, axis)
+    return _of(array, category)
+
+
+def arrange(array: np.ndarray, axis: Any) -> tuple[int, np.ndarray]:
+    """Return the category of an array, and the array without the axes that broadcast."""
     if axis is None:
-        axis, array = _guess(array)
-    elif axis == (0, 1):
+        return _guess(array)
+    if axis == (0, 1):
         if array.ndim < 2:
             raise ValueError(f"values of pairs have the shape (M, N) or (..., M, N, D): found {array.shape}")
-        axis, array = IJ, array[:, :, None] if array.ndim == 2 else array
-    elif isinstance(axis, (tuple, list)) or axis not in (0, 1, 2):
+        return IJ, array[:, :, None] if array.ndim == 2 else array
+    if isinstance(axis, (tuple, list)) or axis not in (0, 1, 2):
         raise ValueError(
             f"axis must be 0 (points x_i), 1 (points y_j), 2 (parameters) or (0, 1) (values of pairs): found {axis!r}"
         )
-    elif axis == 2:
+    if axis == 2:
         array = array.reshape(1) if array.ndim == 0 else array
         if array.ndim > 1:
             if array.shape[-2] != 1:
@@ -72,13 +78,18 @@ def leaf(x: Any, axis: Any) -> Leaf:
             array = array[..., 0, :]
     elif array.ndim < 2:
         raise ValueError(f"points have the shape (..., n, D): found {array.shape}")
-    return _of(array, axis)
+    return axis, array
 
 
 def operand(x: Any, ndim: int) -> Leaf:
     """Return the same for an operand beside a tensor of `ndim` components: an array (M, N) broadcasts as in NumPy."""
     if type(x) is int or (type(x) is float and math.isfinite(x)):
         return _constant(x), {}, (None, None)
+    return leaf(*beside(x, ndim))
+
+
+def beside(x: Any, ndim: int) -> tuple[Any, Any]:
+    """Return an operand beside a tensor of `ndim` components, and the axis that it has there."""
     if isinstance(x, (np.ndarray, np.matrix)) and x.ndim == 2:
         if ndim != 1:
             raise ValueError(
@@ -86,11 +97,11 @@ def operand(x: Any, ndim: int) -> Leaf:
                 "values of pairs, Vi(a) or Vj(a) for points"
             )
         if x.shape == (1, 1):
-            return leaf(x, 2)
+            return x, 2
         if x.shape[1] == 1:
-            return leaf(x, 0)
-        return leaf(np.asarray(x).T, 1) if x.shape[0] == 1 else leaf(x, (0, 1))
-    return leaf(x, None)
+            return x, 0
+        return (np.asarray(x).T, 1) if x.shape[0] == 1 else (x, (0, 1))
+    return x, None
 
 
 @lru_cache(maxsize=256)

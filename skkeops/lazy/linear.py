@@ -10,6 +10,7 @@ from skkeops.kernel_solve import KernelSolve, check_solution
 from skkeops.solvers import low_rank_preconditioner
 from skkeops.solvers import solve as solve_system
 
+from .complex_methods import holds_complex, interleave, to_complex
 from .dense import in_float64
 from .reduction import split_options
 
@@ -44,6 +45,11 @@ def solve(
     if not alpha >= 0 or not eps > 0:
         raise ValueError(f"alpha must not be negative and eps positive: found alpha={alpha!r}, eps={eps!r}")
     n = K.shape[0]
+    if holds_complex(b):  # the real and the imaginary part are two right-hand sides
+        right = to_complex(_right_hand_side(b, type(K))) if isinstance(b, type(K)) else np.asarray(b)
+        parts = interleave(right.reshape(len(right), -1))
+        arguments = (None, alpha, eps, maxiter, preconditioner, n_components, random_state, ranges, backend, options)
+        return to_complex(solve(K, parts, *arguments)).reshape(right.shape)
     right = _right_hand_side(b, type(K))
     if right.ndim not in (1, 2) or len(right) != n:
         raise ValueError(f"b must have {n} rows: found shape {right.shape}")

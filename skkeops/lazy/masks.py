@@ -52,10 +52,11 @@ def where(condition: Any, a: Any, b: Any) -> LazyTensor:
     from .tensor import as_tensor
 
     c, a, b = as_tensor(condition), as_tensor(a), as_tensor(b)
-    return c._apply(_choose, a, b)
+    return c._apply(choose, a, b)
 
 
-def _choose(c: Expression, a: Expression, b: Expression) -> Expression:
+def choose(c: Expression, a: Expression, b: Expression) -> Expression:
+    """``a`` where ``c`` is not 0, else ``b``."""
     truth = c if type(c) in _COMPARISONS else ops.NotEqual.build(c, 0)
     return ops.IfElse.build(truth - Constant(0.5), a, b)
 
@@ -85,15 +86,17 @@ def _behind(tensor: LazyTensor, k: int, name: str) -> LazyTensor:
     m, n = tensor._rows
     if m is None or n is None:
         raise ValueError(f"{name} needs a tensor of points i and points j: found shape {tensor.shape}")
-    rows, columns = _index(m, _integer(k, "k"), I, type(tensor)), _index(n, 0, J, type(tensor))
+    rows, columns = _index(m, _integer(k, "k"), I), _index(n, 0, J)
     difference = rows - columns
     return difference[0] * _UNIT + difference[1]
 
 
-def _index(n: int, k: int, category: int, cls: Any) -> LazyTensor:
+def _index(n: int, k: int, category: int) -> LazyTensor:
+    from .tensor import LazyTensor
+
     quotient, rest = np.divmod(np.arange(n, dtype=np.int64) + k, _UNIT)
     s = symbol(np.stack([quotient, rest], axis=1).astype(np.float32), category)
-    return cls._of(s.variable, {s.variable: s}, s.sizes)
+    return LazyTensor._of(s.variable, {s.variable: s}, s.sizes)
 
 
 def _integer(k: Any, name: str) -> int:

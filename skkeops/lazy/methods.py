@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +70,10 @@ class Methods:
         return _tensor(other, self)._apply(ops.Divide.build, self)
 
     def __pow__(self, other):
-        return self._apply(operator.pow, other)
+        return self._apply(ops.Powf.build, other)
 
     def __rpow__(self, other):
-        return _tensor(other, self)._apply(operator.pow, self)
+        return _tensor(other, self)._apply(ops.Powf.build, self)
 
     def __or__(self, other):
         return self._apply(ops.Scalprod.build, other)
@@ -434,7 +433,7 @@ class Methods:
 
         With a tensor of points i and j, or one of SciPy's operators, it is their product as a `LazyOperator`.
         """
-        if isinstance(v, type(self)):
+        if isinstance(v, Methods):
             if v._rows[0] is None:
                 return (self * v).sum(axis=len((self * v).batch) + 1, **options)
             return self.operator @ v

@@ -17,6 +17,7 @@ UFUNCS = {
     "cos": "cos", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "sign": "sign", "floor": "floor",
     "less": "__lt__", "less_equal": "__le__", "greater": "__gt__", "greater_equal": "__ge__", "equal": "__eq__",
     "not_equal": "__ne__", "maximum": "maximum", "minimum": "minimum", "matmul": "__matmul__", "remainder": "mod",
+    "conjugate": "conj",
 }  # fmt: skip
 
 _REDUCTIONS = {"add": "sum", "maximum": "max", "minimum": "min"}
@@ -100,6 +101,10 @@ def _vdot(a: Any, b: Any, out: Any = None) -> Any:
     return a @ b
 
 
+def _angle(z: Any, deg: bool = False) -> Any:
+    return z.angle() * (180 / np.pi) if deg else z.angle()
+
+
 #: The function that takes the place of each of NumPy's.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: _reduce("sum", np.sum),
@@ -122,6 +127,11 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.tril: lambda m, k=0: m.tril(k),
     np.triu: lambda m, k=0: m.triu(k),
     np.sinc: lambda x: x.sinc(),
+    np.real: lambda val: val.real,
+    np.imag: lambda val: val.imag,
+    np.angle: _angle,
+    np.iscomplexobj: lambda x: x.is_complex,
+    np.isrealobj: lambda x: not x.is_complex,
     np.shape: lambda a: a.shape,
     np.ndim: lambda a: len(a.shape),
     np.size: lambda a: int(np.prod([n or 1 for n in a.shape])),

@@ -16,6 +16,7 @@ from skkeops.genred import Genred
 from skkeops.pairs import is_stored
 from skkeops.ranges import Ranges
 
+from .complex_methods import holds_complex, interleave
 from .leaves import Given
 from .symbols import Symbol
 
@@ -282,6 +283,7 @@ def symbolic(
     r = reducer(expression, weight, tuple(s.variable for s in ordered), per_row, op, axis, opt_arg, construction)
 
     def function(*args: Any, **more: Any) -> Any:
+        args = tuple(interleave(a) if holds_complex(a) else a for a in args)
         return r.function(*args, *(s.array for s in held), **{**options, **more})
 
     function.genred = r.function  # type: ignore[attr-defined]

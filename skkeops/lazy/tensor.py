@@ -15,7 +15,8 @@ from skkeops.formula.expression import IJ, Expression, P, Variable
 from skkeops.pairs import is_stored
 
 from .calculus import Calculus
-from .leaves import leaf, operand
+from .complex_methods import ComplexMethods, holds_complex, interleave, to_complex
+from .leaves import beside, leaf, operand
 from .methods import Methods
 from .numpy_api import FUNCTIONS, call_ufunc
 from .reduction import batch_shape, gradient, reduce, symbolic
@@ -26,7 +27,7 @@ __all__ = ["LazyTensor", "as_tensor"]
 _DENSE_LIMIT = 10**8  # numbers that np.asarray may make without being asked twice
 
 
-class LazyTensor(Methods, Calculus):
+class LazyTensor(Methods, Calculus, ComplexMethods):
     """An array of shape (M, N, D), or (..., M, N, D), that is a formula of points x_i, y_j and parameters.
 
     It takes the place of KeOps' ``pykeops.numpy.LazyTensor``: written like a NumPy array with broadcasting, evaluated
@@ -41,6 +42,8 @@ class LazyTensor(Methods, Calculus):
     axis : {0, 1, 2, (0, 1)}, optional
         For arrays of shape (..., n, D): 0 for points x_i, 1 for y_j, 2 for parameters. (0, 1) for values of pairs, of shape
         (M, N) or (..., M, N, D), see `Vij`.
+    is_complex : bool, default=False
+        Return a `ComplexLazyTensor`, as complex arrays do in any case.
 
     Attributes
     ----------
@@ -82,9 +85,13 @@ class LazyTensor(Methods, Calculus):
     __iter__ = None
     __hash__ = object.__hash__
 
-    def __new__(cls, x: Any = None, axis: Any = None) -> LazyTensor:
-        if isinstance(x, LazyTensor):
+    def __new__(cls, x: Any = None, axis: Any = None, is_complex: bool = False) -> LazyTensor:
+        if isinstance(x, LazyTensor) and not is_complex:
             return x
+        if is_complex or holds_complex(x):
+            from .complex_tensor import ComplexLazyTensor
+
+            return ComplexLazyTensor(x, axis)
         found = leaf(x, axis)
         return cls._of(*found)
 
@@ -235,7 +242,7 @@ class LazyTensor(Methods, Calculus):
 
     def __repr__(self) -> str:
         text = self.formula
-        return f"LazyTensor(shape={self.shape}, formula={text if len(text) < 300 else text[:297] + '...'})"
+        return f"{type(self).__name__}(shape={self.shape}, formula={text if len(text) < 300 else text[:297] + '...'})"
 
     def __getstate__(self) -> Any:
         return self.expression, list(self.symbols.items()), self._rows, self.ranges, self.backend
@@ -254,6 +261,8 @@ class LazyTensor(Methods, Calculus):
         arguments = [self.expression]
         for other in others:
             other = as_tensor(other, self.expression.dim)
+            if other.is_complex is not self.is_complex:
+                return self._as_complex()._apply(build, *others, params=params)
             arguments.append(other.expression)
             if not other.symbols:
                 continue
@@ -287,6 +296,13 @@ class LazyTensor(Methods, Calculus):
             symbols = {**symbols, **weight.symbols}
             rows = tuple(_common(a, b, k, self, weight) for k, (a, b) in enumerate(zip(rows, weight._rows, strict=True)))
             g = weight.expression
+            if weight.is_complex:
+                if op != "SumSoftMaxWeight":
+                    raise TypeError(f"the weight of {op} must be real: found a complex tensor")
+                from .complex_tensor import complex_result
+
+                weight, axis = weight._as_real(lambda f: f), axis + len(self.batch)
+                return complex_result(self._reduce(op, axis, weight=weight, opt_arg=opt_arg, call=call, **options))
         if self.ranges is not None:
             options["ranges"] = _same("ranges", options.get("ranges"), self.ranges)
         if self.backend is not None and options.get("backend") is None:
@@ -356,6 +372,12 @@ class LazyTensor(Methods, Calculus):
         array([[5.],
                [5.]])
         """
+        if holds_complex(wrt) or isinstance(wrt, LazyTensor) and wrt.is_complex:
+            is_tensor = isinstance(wrt, LazyTensor)
+            part = wrt._as_real(lambda f: f) if is_tensor else interleave(wrt)[None]
+            given = {"axis": axis, "reduction": reduction, "opt_arg": opt_arg, "ranges": ranges, "backend": backend}
+            found = to_complex(LazyTensor.gradient(self, part, grad_output=grad_output, **given))
+            return found if is_tensor else found.reshape(np.shape(wrt))
         ordered = sorted(self.symbols.values(), key=lambda s: s.variable.position)
         if isinstance(wrt, LazyTensor):
             found = [s for s in ordered if s.variable is wrt.expression]
@@ -504,7 +526,11 @@ class LazyTensor(Methods, Calculus):
 
 def as_tensor(x: Any, ndim: int = 1) -> LazyTensor:
     """Return an operand, beside a tensor of `ndim` components, as a tensor."""
-    return x if isinstance(x, LazyTensor) else LazyTensor._of(*operand(x, ndim))
+    if isinstance(x, LazyTensor):
+        return x
+    if holds_complex(x):
+        return LazyTensor(*beside(x, ndim))
+    return LazyTensor._of(*operand(x, ndim))
 
 
 def _position(s: Symbol) -> int:

@@ -1,0 +1,196 @@
+"""What real lazy tensors have to do with complex numbers, and what their operations mean for complex ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skkeops.formula import operations as ops
+from skkeops.formula.expression import Constant, Expression
+
+from .masks import choose
+
+if TYPE_CHECKING:
+    from .complex_tensor import ComplexLazyTensor
+    from .tensor import LazyTensor
+
+__all__ = ["MEANINGS", "ComplexMethods", "holds_complex", "interleave", "to_complex"]
+
+
+def holds_complex(x: Any) -> bool:
+    """Return whether something is a complex number, an array or a tensor of them, or a list with some."""
+    dtype = getattr(x, "dtype", None)
+    if dtype is not None:
+        return getattr(dtype, "kind", None) == "c"
+    if isinstance(x, (list, tuple)):
+        return any(map(holds_complex, x))
+    return isinstance(x, complex)
+
+
+def interleave(z: Any) -> np.ndarray:
+    """Return complex numbers as real ones, real and imaginary parts in turn along the last axis; a view if possible."""
+    if isinstance(z, np.ma.MaskedArray):
+        raise TypeError("found a masked array, whose mask would be lost; expected a plain array (see .filled())")
+    z = np.atleast_1d(np.asarray(z))
+    if z.dtype.kind != "c":
+        z = z.astype(np.result_type(z.dtype, np.complex64))
+    if z.dtype.itemsize > 16:
+        raise TypeError(f"complex numbers are complex64 or complex128: found dtype {z.dtype}")
+    if z.shape[-1] != 1 and z.strides[-1] == z.itemsize:
+        return z.view(z.real.dtype)
+    return np.ascontiguousarray(z).view(z.real.dtype)
+
+
+def to_complex(a: np.ndarray) -> np.ndarray:
+    """Return interleaved real and imaginary parts as complex numbers."""
+    a = np.ascontiguousarray(a)
+    return a.view(np.result_type(a.dtype, np.complex64))
+
+
+class ComplexMethods:
+    """Methods by which tensors become complex, and those of complex numbers that real numbers have, too."""
+
+    __slots__ = ()
+
+    is_complex = False
+
+    if TYPE_CHECKING:
+        expression: Expression
+        symbols: dict
+        _rows: tuple[int | None, int | None]
+        ranges: Any
+        backend: str | None
+
+    def _as_complex(self, build: Callable[[Expression], Expression] = ops.Real2Complex.build) -> ComplexLazyTensor:
+        from .complex_tensor import ComplexLazyTensor
+
+        return ComplexLazyTensor._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
+
+    def _as_real(self, build: Callable[[Expression], Expression]) -> LazyTensor:
+        from .tensor import LazyTensor
+
+        return LazyTensor._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
+
+    def real2complex(self):
+        """Return the tensor as complex numbers without imaginary parts."""
+        return self._as_complex()
+
+    def imag2complex(self):
+        """Return the tensor as the imaginary parts of complex numbers."""
+        return self._as_complex(ops.Imag2Complex.build)
+
+    def exp1j(self):
+        """Return exp(i x), that is cos x + i sin x."""
+        return self._as_complex(ops.ComplexExp1j.build)
+
+    @property
+    def real(self):
+        """The real parts."""
+        return self
+
+    @property
+    def imag(self):
+        """The imaginary parts."""
+        return self._as_real(lambda f: Constant(0, f.dim))
+
+    def conj(self):
+        """Return the complex conjugate."""
+        return self
+
+    conjugate = conj
+
+    def angle(self):
+        """Return the angle in [-pi, pi] of the complex number, 0 at 0."""
+        return self._as_complex().angle()
+
+    def adjoint(self):
+        """Return the tensor with i and j exchanged, conjugate."""
+        return self.conj().t()
+
+    @property
+    def H(self):  # noqa: N802 (SciPy's name)
+        """The tensor with i and j exchanged, conjugate."""
+        return self.adjoint()
+
+
+# The operations of complex tensors, by those of real ones ------------------------------------------------------------
+def _parts(f: Expression) -> tuple[Expression, Expression]:
+    return ops.ComplexReal(f), ops.ComplexImag(f)
+
+
+def _is_real(f: Expression) -> bool:
+    imag = ops.ComplexImag(f)
+    return type(imag) is Constant and imag.value == 0
+
+
+def _power(f: Expression, g: Expression) -> Expression:
+    exponent = ops.ComplexReal(g)
+    return ops.ComplexPow(f, exponent if exponent.dim == 1 and _is_real(g) else g)
+
+
+def _square_norm(f: Expression) -> Expression:
+    return ops.Sum(ops.ComplexSquareAbs(f))
+
+
+def _equal(f: Expression, g: Expression) -> Expression:
+    (a, b), (c, d) = _parts(f), _parts(g)
+    return ops.Equal(a, c) * ops.Equal(b, d)
+
+
+def _choice(build: Callable[..., Expression]) -> Callable[..., Expression]:
+    """The rule of choices by a real condition."""
+
+    def chosen(f: Expression, g: Expression, h: Expression) -> Expression:
+        if not _is_real(f):
+            raise TypeError("the condition of a choice must be real: take .abs(), .real or .imag first, or compare")
+        condition, (a, b), (c, d) = ops.ComplexReal(f), _parts(g), _parts(h)
+        return ops.Complex(build(condition, a, c), build(condition, b, d))
+
+    return chosen
+
+
+def _bilinear(operation: Any) -> Callable[..., Expression]:
+    """The rule of all products."""
+
+    def build(f: Expression, g: Expression, *params: Any) -> Expression:
+        (a, b), (c, d) = _parts(f), _parts(g)
+        real = operation.build(a, c, *params) - operation.build(b, d, *params)
+        return ops.Complex(real, operation.build(a, d, *params) + operation.build(b, c, *params))
+
+    return build
+
+
+#: For operations of real tensors, or functions of expressions: what builds the same for complex ones, and whether its result is complex.
+MEANINGS: dict[Any, tuple[Callable[..., Expression], bool]] = {
+    ops.Minus: (ops.Minus, True),
+    ops.Add: (ops.ComplexAdd, True),
+    ops.Subtract: (ops.ComplexSubtract, True),
+    ops.Mult: (ops.ComplexMult, True),
+    ops.Divide: (ops.ComplexDivide, True),
+    ops.Powf: (_power, True),
+    ops.Inv: (ops.ComplexInv, True),
+    ops.Square: (lambda f: ops.ComplexMult(f, f), True),
+    ops.Sqrt: (ops.ComplexSqrt, True),
+    ops.Rsqrt: (lambda f: ops.ComplexInv(ops.ComplexSqrt(f)), True),
+    ops.Exp: (ops.ComplexExp, True),
+    ops.Log: (ops.ComplexLog, True),
+    ops.Sum: (ops.ComplexSum, True),
+    ops.Elem: (lambda f, k: ops.Extract(f, 2 * k, 2), True),
+    ops.Extract: (lambda f, start, dim: ops.Extract(f, 2 * start, 2 * dim), True),
+    ops.Concat: (ops.Concat, True),
+    ops.Normalize: (lambda f: ops.Rsqrt(_square_norm(f)) * f, True),
+    ops.IfElse: (_choice(ops.IfElse.build), True),
+    choose: (_choice(choose), True),
+    **{
+        operation: (_bilinear(operation), True)
+        for operation in (ops.Scalprod, ops.MatVecMult, ops.VecMatMult, ops.TensorProd, ops.TensorDot, ops.Kron)
+    },
+    ops.Abs: (ops.ComplexAbs, False),
+    ops.SqNorm2: (_square_norm, False),
+    ops.Norm2: (lambda f: ops.Sqrt(_square_norm(f)), False),
+    ops.SqDist: (lambda f, g: _square_norm(ops.ComplexSubtract(f, g)), False),
+    ops.Equal: (_equal, False),
+    ops.NotEqual: (lambda f, g: 1 - _equal(f, g), False),
+}
