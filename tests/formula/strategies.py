@@ -19,8 +19,9 @@ OTHER_UNARY += ["Log", "Sqrt", "Rsqrt", "Inv", "Asin", "Pow", "XLogX"]
 SMOOTH_BINARY = ["Add", "Subtract", "Mult", "Divide1", "Atan21"]
 OTHER_BINARY = ["Divide", "Equal", "NotEqual", "LessThan", "LessOrEqual", "Powf", "Atan2", "Clamp", "IfElse", "Mod"]
 SMOOTH_VECTOR = ["Sum", "Norm21", "Normalize1", "SqNorm2", "Elem", "Extract", "ElemT", "ExtractT", "SumT"]
+SMOOTH_VECTOR += ["ComplexReal", "ComplexImag", "Conj"]
 OTHER_VECTOR = ["Max", "Min", "ArgMax", "ArgMin", "OneHot"]
-PRODUCTS = ["Scalprod", "SqDist", "Concat", "TensorProd", "MatVecMult", "VecMatMult"]
+PRODUCTS = ["Scalprod", "SqDist", "Concat", "TensorProd", "MatVecMult", "VecMatMult", "Complex", "ComplexMult"]
 
 
 def evaluate(expression, arrays):
@@ -148,6 +149,8 @@ def _vector(draw, name, f):
         n = draw(st.integers(1, 4))
         more = (draw(st.integers(0, n - 1)),) if name == "ElemT" else ()
         return lookup(name)(lookup("Sum")(f), n, *more)
+    if name in ("ComplexReal", "ComplexImag", "Conj"):
+        return lookup("Complex")(f, lookup("Sin")(f)) if f.dim % 2 else lookup(name)(f)
     if name == "ExtractT":
         start = draw(st.integers(0, 2))
         return lookup(name)(f, start, f.dim + start + draw(st.integers(0, 2)))
@@ -161,6 +164,12 @@ def _product(name, f, g, max_dim):
         return lookup(name)(f, g) if f.dim % g.dim == 0 else lookup("Sum")(f)
     if name == "VecMatMult":
         return lookup(name)(f, g) if g.dim % f.dim == 0 else lookup("Sum")(g)
+    if name == "Complex":
+        return lookup(name)(f, _match(f, g))
+    if name == "ComplexMult":
+        if f.dim % 2 or g.dim not in (2, f.dim):
+            return lookup("Complex")(g, lookup("Cos")(g))
+        return lookup(name)(lookup("Sin")(f), lookup("Cos")(g))
     if f.dim * g.dim > max_dim or f.dim + g.dim > max_dim:
         return f
     return lookup(name)(lookup("Cos")(f), lookup("Sin")(g))

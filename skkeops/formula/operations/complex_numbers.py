@@ -103,7 +103,7 @@ def ComplexAbs(f):
 
 @composite("ComplexAngle", "f", domain=_AWAY)
 def ComplexAngle(f):
-    """``ComplexAngle(f) = Atan2(Im(f), Re(f))``, in [-pi, pi], of dim 2D to D; 0 at 0, where it has no gradient."""
+    """``ComplexAngle(f) = Atan2(Im(f), Re(f))``, in [-pi, pi], of dim 2D to D; it and its gradient are 0 at 0."""
     a, b = _parts(f)
     return Atan2.build(b, a)
 
@@ -210,7 +210,7 @@ def ComplexExp(f):
 @composite("ComplexLog", "f", domain=_AWAY)
 def ComplexLog(f):
     """``ComplexLog(f) = Log(ComplexAbs(f)) + i ComplexAngle(f)``: the principal branch, cut along the negative real
-    axis; ``-inf`` at 0."""
+    axis; its real part is ``-inf`` at 0, where it has no gradient."""
     return Complex.build(Divide.build(Log.build(ComplexSquareAbs.build(f)), 2), ComplexAngle.build(f))
 
 

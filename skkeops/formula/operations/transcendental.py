@@ -153,7 +153,7 @@ class Atan(Elementwise):
 
 @register
 class Atan2(Elementwise):
-    """``Atan2(f, g)``: the angle of the point with abscissa ``g`` and ordinate ``f``."""
+    """``Atan2(f, g)``: the angle of the point with abscissa ``g`` and ordinate ``f``; its gradient is 0 at the origin."""
 
     name = "Atan2"
     arguments = ("f", "g")
@@ -167,9 +167,8 @@ class Atan2(Elementwise):
     def partial(self, k):
         f, g = self.args
         radius2 = arithmetic.Add.build(powers.Square.build(f), powers.Square.build(g))
-        if k == 0:
-            return arithmetic.Divide.build(g, radius2)
-        return arithmetic.Minus.build(arithmetic.Divide.build(f, radius2))
+        factor = powers.Square.build(powers.Rsqrt.build(radius2))
+        return arithmetic.Mult.build(factor, arithmetic.Minus.build(f) if k else g)
 
 
 _MAX_ORDER = 16
