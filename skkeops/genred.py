@@ -180,7 +180,8 @@ class Genred:
             (dim,) for ``Pm(dim)`` (a number will do for ``Pm(1)``), (M, N, dim) for ``Vij(dim)`` ((M, N), dense or one of
             SciPy's sparse arrays, will do for ``Vij(1)``; see `skkeops.Vij`). float32 and float64 are promoted
             together, float16 becomes float32, integers follow the others. Strided, read-only and
-            memory-mapped arrays are read in place.
+            memory-mapped arrays are read in place. Complex arrays are refused, for formulas do not know which of
+            their vectors are complex: give ``z.view(z.real.dtype)`` to a variable of twice the dim.
         backend : {"auto", "CPU", "reference"}, default="auto"
             ``"CPU"`` is the compiled engine, and what ``"auto"`` means for NumPy arrays; ``"reference"`` is
             dense NumPy, for checking.

@@ -18,6 +18,7 @@ from .tensor import LazyTensor, _rebuild, as_tensor
 
 __all__ = ["ComplexLazyTensor"]
 
+_ORDER = (ops.LessThan, ops.LessOrEqual, ops.Max, ops.Min, ops.ArgMax, ops.ArgMin)
 _UNORDERED = "complex numbers have no order: take .abs(), .real or .imag first"
 
 
@@ -130,9 +131,10 @@ class ComplexLazyTensor(LazyTensor):
     def _apply(self, build: Callable[..., Expression], *others: Any, params: Sequence[Any] = ()) -> LazyTensor:
         operation = build if build in MEANINGS else getattr(build, "__self__", None)
         if operation not in MEANINGS:
-            if operation is None or operation in (ops.LessThan, ops.LessOrEqual, ops.Max, ops.Min, ops.ArgMax, ops.ArgMin):
+            if operation in _ORDER:
                 raise TypeError(_UNORDERED)
-            raise TypeError(f"{operation.name} is not defined for complex numbers: take .abs(), .real or .imag first")
+            name = getattr(operation, "name", "this operation")
+            raise TypeError(f"{name} is not defined for complex numbers: take .abs(), .real or .imag first")
         meaning, is_complex = MEANINGS[operation]
         result = super()._apply(meaning, *(ComplexLazyTensor(as_tensor(x, self.ndim)) for x in others), params=params)
         return result if is_complex else result._as_real(lambda f: f)
@@ -214,11 +216,11 @@ class ComplexLazyTensor(LazyTensor):
 
     def dense(self) -> np.ndarray:
         """Return the tensor as a complex array of `shape`."""
-        return self._squeeze(super().dense())
+        return self._squeeze(self._as_real(lambda f: f).dense())
 
     def diagonal(self) -> np.ndarray:
         """Return the values with i = j of a square tensor: a complex array of shape (..., M) or (..., M, D)."""
-        return self._squeeze(super().diagonal())
+        return self._squeeze(self._as_real(lambda f: f).diagonal())
 
     def _squeeze(self, a: np.ndarray) -> np.ndarray:
         z = to_complex(a)

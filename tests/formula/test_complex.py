@@ -109,7 +109,11 @@ def test_gradients_are_conjugate_derivatives():
     e = Variable(9, 2, 0)
     z, g = np.array([0.3 - 0.8j]), np.array([1.5 + 0.7j])
     arrays = {Z: floats(z)[None], e: floats(g)[None]}
-    for f, derivative in ((ops.ComplexExp, np.exp), (ops.ComplexLog, lambda z: 1 / z), (ops.ComplexSqrt, lambda z: z**-0.5 / 2)):
+    for f, derivative in (
+        (ops.ComplexExp, np.exp),
+        (ops.ComplexLog, lambda z: 1 / z),
+        (ops.ComplexSqrt, lambda z: z**-0.5 / 2),
+    ):
         found = evaluate(gradient(f(Z), Z, e), arrays).view(complex)
         np.testing.assert_allclose(found[0], g * np.conj(derivative(z)), rtol=1e-14)
 
@@ -150,7 +154,9 @@ def test_many_components_of_one():
 def test_complex_arrays_are_refused_with_advice():
     function = Genred("ComplexMult(z, w)", ["z = Vi(2)", "w = Vj(2)"], axis=1)
     z = np.array([[1 + 2j]])
-    with pytest.raises(TypeError, match=r"'z' = Vi\(2\): found dtype complex128.*a\.view\(a\.real\.dtype\).*LazyTensor"):
+    with pytest.raises(
+        TypeError, match=r"'z' = Vi\(2\): found dtype complex128.*a\.view\(a\.real\.dtype\).*LazyTensor"
+    ):
         function(z, z)
     np.testing.assert_array_equal(function(z.view(z.real.dtype), z.view(z.real.dtype)).view(complex), z * z)
 
