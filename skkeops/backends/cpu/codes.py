@@ -378,6 +378,7 @@ class Lowering:
         if not isinstance(node, Selection) or not _is_view(node):
             return None
         (run,) = _runs(node.selection())
+        assert run.source is not None
         return arguments[run.source].part(run.component, run.dim, run.every)
 
     def _emit(self, code: Code, node: Expression, target: Operand, arguments: list[Operand]) -> None:

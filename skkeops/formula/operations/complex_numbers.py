@@ -146,6 +146,10 @@ def ComplexMult(f, g):
     """``ComplexMult(f, g)``: the product of the components."""
     f, g = _alike(f, g)
     (a, b), (c, d) = _parts(f), _parts(g)
+    if _is_zero(d):
+        f, (a, b), g, (c, d) = g, (c, d), f, (a, b)
+    if _is_zero(b):  # a real factor
+        return Mult.build(a, g) if a.dim == 1 else Complex.build(Mult.build(a, c), Mult.build(a, d))
     if f is g:
         product = Mult.build(a, b)
         real = Mult.build(Subtract.build(a, b), Add.build(a, b))
@@ -210,7 +214,11 @@ def ComplexExp(f):
 @composite("ComplexLog", "f", domain=_AWAY)
 def ComplexLog(f):
     """``ComplexLog(f) = Log(ComplexAbs(f)) + i ComplexAngle(f)``: the principal branch, cut along the negative real
-    axis; its real part is ``-inf`` at 0, where it has no gradient."""
+    axis.
+
+    The real part is ``-inf`` at 0, where there is no gradient; near absolute values of 1, where it is small, its error
+    is about an eps, absolutely.
+    """
     return Complex.build(Divide.build(Log.build(ComplexSquareAbs.build(f)), 2), ComplexAngle.build(f))
 
 
