@@ -162,7 +162,8 @@ def _bilinear(operation: Any) -> Callable[..., Expression]:
     return build
 
 
-#: For operations of real tensors, or functions of expressions: what builds the same for complex ones, and whether its result is complex.
+#: For operations of real tensors, or functions of expressions: what builds the same for complex ones, and whether its result
+#: is complex.
 MEANINGS: dict[Any, tuple[Callable[..., Expression], bool]] = {
     ops.Minus: (ops.Minus, True),
     ops.Add: (ops.ComplexAdd, True),

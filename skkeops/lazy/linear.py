@@ -45,14 +45,14 @@ def solve(
     if not alpha >= 0 or not eps > 0:
         raise ValueError(f"alpha must not be negative and eps positive: found alpha={alpha!r}, eps={eps!r}")
     n = K.shape[0]
-    if holds_complex(b):  # the real and the imaginary part are two right-hand sides
-        right = to_complex(_right_hand_side(b, type(K))) if isinstance(b, type(K)) else np.asarray(b)
-        parts = interleave(right.reshape(len(right), -1))
-        arguments = (None, alpha, eps, maxiter, preconditioner, n_components, random_state, ranges, backend, options)
-        return to_complex(solve(K, parts, *arguments)).reshape(right.shape)
     right = _right_hand_side(b, type(K))
     if right.ndim not in (1, 2) or len(right) != n:
         raise ValueError(f"b must have {n} rows: found shape {right.shape}")
+    if holds_complex(b):  # the real and the imaginary part are two right-hand sides
+        parts = interleave(right.reshape(n, -1)) if right.dtype.kind == "c" else right
+        arguments = (None, alpha, eps, maxiter, preconditioner, n_components, random_state, ranges, backend, options)
+        found = to_complex(solve(K, parts, *arguments))
+        return found.reshape(right.shape) if right.dtype.kind == "c" else found
     dtype = np.result_type(right.dtype if right.dtype.kind == "f" else np.float64, K.dtype)
     columns = right.reshape(n, -1).astype(np.float64)
     cls = type(K)

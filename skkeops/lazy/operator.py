@@ -58,15 +58,19 @@ class LazyOperator(LinearOperator):
         return self._product(x.reshape(-1, 1))[:, 0]
 
     def _rmatmat(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
-        return self._reverse(X)
+        return _conjugate(self._reverse)(X)
 
     def _rmatvec(self, x: np.ndarray) -> np.ndarray:
-        return self._reverse(x.reshape(-1, 1))[:, 0]
+        return self._rmatmat(x.reshape(-1, 1))[:, 0]
 
     def _transpose(self) -> LazyOperator:
         return LazyOperator(self.shape[::-1], self.dtype, self._reverse, self._product, f"{self._in(2)}.T")
 
-    _adjoint = _transpose
+    def _adjoint(self) -> LazyOperator:
+        if self.dtype.kind != "c":
+            return self._transpose()
+        products = _conjugate(self._reverse), _conjugate(self._product)
+        return LazyOperator(self.shape[::-1], self.dtype, *products, f"{self._in(2)}.H")
 
     def dense(self) -> np.ndarray:
         """Return the matrix, by its product with the columns of the identity."""
@@ -122,12 +126,12 @@ class LazyOperator(LinearOperator):
         return -1 * self
 
     def __mul__(self, other: Any) -> LazyOperator:
-        if isinstance(other, bool) or not isinstance(other, (int, float, np.integer, np.floating)):
+        if isinstance(other, bool) or not isinstance(other, (int, float, complex, np.number)):
             raise TypeError(f"an operator is multiplied by numbers, and by others with @: found {type(other).__name__}")
-        factor = float(other)
+        factor = complex(other) if isinstance(other, (complex, np.complexfloating)) else float(other)
         return LazyOperator(
             self.shape,
-            self.dtype,
+            np.result_type(self.dtype, np.complex64) if isinstance(factor, complex) else self.dtype,
             lambda v: factor * self._product(v),
             lambda v: factor * self._reverse(v),
             f"{factor:g} * {self._in(1)}",
@@ -158,6 +162,11 @@ class LazyOperator(LinearOperator):
         return f"LazyOperator(shape={self.shape}, dtype={self.dtype}, {text})"
 
 
+def _conjugate(product: Product) -> Product:
+    """Return the product with the conjugate matrix."""
+    return lambda v: product(v.conj()).conj() if np.iscomplexobj(v) else product(v).conj()
+
+
 def as_operator(a: Any) -> LazyOperator:
     """Return a LazyTensor, an operator of SciPy's, a sparse array or a matrix as a LazyOperator."""
     if isinstance(a, LazyOperator):
@@ -167,10 +176,10 @@ def as_operator(a: Any) -> LazyOperator:
     if isinstance(a, (int, float, complex, np.number)):
         raise TypeError("a number is not an operator: multiples of the identity are c * scipy.sparse.identity(n)")
     other = aslinearoperator(a)
-    if other.dtype is not None and other.dtype.kind not in "fiub":
-        raise TypeError(f"operators are real: found dtype {other.dtype}")
-    dtype = np.float64 if other.dtype is None or other.dtype.kind != "f" else other.dtype
-    return LazyOperator(other.shape, dtype, other.matmat, other.rmatmat, f"{type(a).__name__}{other.shape}")
+    if other.dtype is not None and other.dtype.kind not in "fiubc":
+        raise TypeError(f"operators are made of numbers: found dtype {other.dtype}")
+    dtype = np.float64 if other.dtype is None or other.dtype.kind not in "fc" else other.dtype
+    return LazyOperator(other.shape, dtype, other.matmat, _conjugate(other.rmatmat), f"{type(a).__name__}{other.shape}")
 
 
 def _of_tensor(tensor: LazyTensor) -> LazyOperator:
@@ -182,6 +191,10 @@ def _of_tensor(tensor: LazyTensor) -> LazyOperator:
     transposed = tensor.t()
 
     def product(of: LazyTensor) -> Product:
-        return lambda v: of @ np.ascontiguousarray(v, dtype=dtype)
+        def times(v: np.ndarray) -> np.ndarray:
+            of_v = np.result_type(dtype, np.complex64) if np.iscomplexobj(v) else dtype
+            return of @ np.ascontiguousarray(v, dtype=of_v)
+
+        return times
 
     return LazyOperator(tensor.shape, dtype, product(tensor), product(transposed), f"({tensor.formula})", 2)

@@ -124,8 +124,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
     def own_tile(operand: Operand, taken: list[Operand]) -> Operand:
         """The operand as a tile of its own, which a fold may overwrite."""
         shared = operand.place != TILE or any(
-            o.place == TILE and o.offset < operand.end and operand.offset < o.end
-            for o in taken
+            o.place == TILE and o.offset < operand.end and operand.offset < o.end for o in taken
         )
         if not shared and (operand.step or operand.dim == 1):
             return operand

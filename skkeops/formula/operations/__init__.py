@@ -77,8 +77,8 @@ __all__ = [
     "ElemT", "Elementwise", "Equal", "Exp", "Extract", "ExtractT", "Factorize", "Floor", "Grad", "GradMatrix", "IfElse",
     "Imag2Complex", "IntCst", "IntInv", "Inv", "Kron", "Laplacian", "LessOrEqual", "LessThan", "Log", "MatVecMult",
     "Max", "Min", "Minus", "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow", "Powf",
-    "RatCst", "ReLU", "Real2Complex", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX", "SoftDTW_SqDist", "SqDist",
-    "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum", "SumT", "SymSqNorm", "TensorDot",
-    "TensorProd", "TraceOperator", "Var", "VecMatMult", "WeightedSqDist", "WeightedSqNorm", "XLogX", "Zero",
-    "composite", "lookup", "register", "registry",
+    "RatCst", "ReLU", "Real2Complex", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX",
+    "SoftDTW_SqDist", "SqDist", "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum",
+    "SumT", "SymSqNorm", "TensorDot", "TensorProd", "TraceOperator", "Var", "VecMatMult", "WeightedSqDist",
+    "WeightedSqNorm", "XLogX", "Zero", "composite", "lookup", "register", "registry",
 ]  # fmt: skip
