@@ -162,7 +162,7 @@ class ComplexLazyTensor(LazyTensor):
         grad_output: Any = None,
         axis: int | None = None,
         reduction: str = "Sum",
-        opt_arg: None = None,
+        opt_arg: int | None = None,
         ranges: Any = None,
         backend: str | None = None,
     ) -> Any:
@@ -178,7 +178,7 @@ class ComplexLazyTensor(LazyTensor):
             The axis that is summed over; by default that of j.
         reduction : {"Sum"}
             No other is defined.
-        opt_arg : None
+        opt_arg : int, optional
             Not used.
         ranges : sequence of six arrays, optional
             As for `Genred`.
