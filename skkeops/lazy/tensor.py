@@ -62,6 +62,13 @@ class LazyTensor(Methods, Calculus):
     TypeError
         If something is not an array of real numbers.
 
+    Notes
+    -----
+    NumPy's functions and operators apply: ``np.exp(K)``, ``np.where(mask, K, 0)``, ``np.sum(K, axis=1)``, ``K * mask`` with an array
+    of shape (M, N). ``np.asarray(K)`` computes all values where these are at most 10^8 numbers; where they are more, it raises a
+    ValueError that says how many, and `dense` has to be called by name. ``K @ L``, for two tensors of points i and j, stays lazy:
+    see `operator`.
+
     Examples
     --------
     >>> import numpy as np
@@ -81,6 +88,12 @@ class LazyTensor(Methods, Calculus):
     __slots__ = ("_rows", "backend", "expression", "ranges", "symbols")
     __iter__ = None
     __hash__ = object.__hash__
+
+    _rows: tuple[int | None, int | None]
+    backend: str | None
+    expression: Expression
+    ranges: Any
+    symbols: dict[Variable, Symbol]
 
     def __new__(cls, x: Any = None, axis: Any = None) -> LazyTensor:
         if isinstance(x, LazyTensor):

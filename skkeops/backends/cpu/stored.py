@@ -99,7 +99,7 @@ class StoredProgram:
     def _find_elsewhere(self, stored: tuple[Variable, ...]) -> tuple[Expression, ...]:
         """Return the values where nothing is stored."""
         if stored not in self._elsewhere:
-            zeros = {v: Constant(0, v.dim) for v in stored}
+            zeros: dict[Expression, Expression] = {v: Constant(0, v.dim) for v in stored}
             self._elsewhere[stored] = tuple(substitute(value, zeros) for value in self.problem.values)
         return self._elsewhere[stored]
 
