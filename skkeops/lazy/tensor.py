@@ -64,10 +64,10 @@ class LazyTensor(Methods, Calculus):
 
     Notes
     -----
-    NumPy's functions and operators apply: ``np.exp(K)``, ``np.where(mask, K, 0)``, ``np.sum(K, axis=1)``, ``K * mask`` with an array
-    of shape (M, N). ``np.asarray(K)`` computes all values where these are at most 10^8 numbers; where they are more, it raises a
-    ValueError that says how many, and `dense` has to be called by name. ``K @ L``, for two tensors of points i and j, stays lazy:
-    see `operator`.
+    NumPy's functions and operators apply: ``np.exp(K)``, ``np.where(mask, K, 0)``, ``np.sum(K, axis=1)``, ``K * mask`` with
+    an array of shape (M, N). ``np.asarray(K)`` computes all values where these are at most 10^8 numbers; where they are more,
+    it raises a ValueError that says how many, and `dense` has to be called by name. ``K @ L``, for two tensors of points i
+    and j, stays lazy: see `operator`.
 
     Examples
     --------
