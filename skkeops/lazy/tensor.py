@@ -298,7 +298,7 @@ class LazyTensor(Methods, Calculus):
         if weight is not None:
             weight = as_tensor(weight)
             symbols = {**symbols, **weight.symbols}
-            rows = tuple(_common(a, b, k, self, weight) for k, (a, b) in enumerate(zip(rows, weight._rows, strict=True)))
+            rows = (_common(rows[0], weight._rows[0], 0, self, weight), _common(rows[1], weight._rows[1], 1, self, weight))
             g = weight.expression
         if self.ranges is not None:
             options["ranges"] = _same("ranges", options.get("ranges"), self.ranges)
@@ -332,6 +332,7 @@ class LazyTensor(Methods, Calculus):
         grad_output: Any = None,
         axis: int | None = None,
         reduction: str = "Sum",
+        weight: Any = None,
         opt_arg: int | None = None,
         ranges: Any = None,
         backend: str | None = None,
@@ -348,6 +349,8 @@ class LazyTensor(Methods, Calculus):
             The axis that is reduced, as for the reductions; by default that of j.
         reduction : str, default="Sum"
             As for `Genred`.
+        weight : LazyTensor or array-like, optional
+            The weight of ``"SumSoftMaxWeight"``, or of a weighted ``"LogSumExp"``.
         opt_arg : int, optional
             The number K, for ``"KMin"``.
         ranges : sequence of six arrays, optional
@@ -369,7 +372,12 @@ class LazyTensor(Methods, Calculus):
         array([[5.],
                [5.]])
         """
-        ordered = sorted(self.symbols.values(), key=lambda s: s.variable.position)
+        symbols, rows, g = self.symbols, self._rows, None
+        if weight is not None:
+            weight = as_tensor(weight)
+            symbols, g = {**symbols, **weight.symbols}, weight.expression
+            rows = (_common(rows[0], weight._rows[0], 0, self, weight), _common(rows[1], weight._rows[1], 1, self, weight))
+        ordered = sorted(symbols.values(), key=_position)
         if isinstance(wrt, LazyTensor):
             found = [s for s in ordered if s.variable is wrt.expression]
         else:
@@ -379,9 +387,9 @@ class LazyTensor(Methods, Calculus):
         options = {"backend": backend or self.backend or "auto", "ranges": self.ranges}
         if ranges is not None:
             options["ranges"] = _same("ranges", ranges, self.ranges)
-        known = tuple(1 if n is None else n for n in self._rows)
+        known = (1 if rows[0] is None else rows[0], 1 if rows[1] is None else rows[1])
         axis = self._reduced_axis(len(self.batch) + 1 if axis is None else axis)
-        result = gradient(ordered, known, self.expression, reduction, axis, opt_arg, found[0], grad_output, options)
+        result = gradient(ordered, known, self.expression, g, reduction, axis, opt_arg, found[0], grad_output, options)
         if found[0].variable.category == IJ and not is_stored(result) and np.ndim(wrt) == 2:
             return result[:, :, 0]
         return result
