@@ -11,7 +11,7 @@ from skkeops import KernelSolve, Vi, Vij, Vj
 from skkeops.solvers import LowRankPreconditioner, nystrom, solve
 
 RNG = np.random.default_rng(17)
-N = 400
+N = 150
 X, B = RNG.uniform(size=(N, 2)), RNG.normal(size=(N, 1))
 K = np.exp(-cdist(X, X, "sqeuclidean") / 0.3)
 ALIASES = ["x = Vi(2)", "y = Vj(2)", "a = Vj(1)"]
@@ -31,20 +31,23 @@ def steps(preconditioner, alpha):
 @pytest.mark.parametrize("kind", ["cholesky", "nystrom"])
 def test_by_name(kind, dtype):
     alpha = 1e-2
-    truth = np.linalg.solve(K + alpha * np.eye(N), B)
+    matrix = K + alpha * np.eye(N)
     x, b = X.astype(dtype), B.astype(dtype)
-    eps, tolerance = (1e-3, 2e-2) if dtype == np.float32 else (1e-12, 1e-8)
-    found = INVERT(x, x, b, alpha=alpha, eps=eps, preconditioner=kind)
-    assert found.dtype == dtype
-    np.testing.assert_allclose(found, truth, rtol=tolerance, atol=2 * tolerance)
+    eps = 1e-3 if dtype == np.float32 else 1e-12
+
+    def check(found):
+        assert found.dtype == dtype
+        assert np.linalg.norm(matrix @ found - B) < 3 * eps * np.linalg.norm(B)
+        if dtype == np.float64:
+            np.testing.assert_allclose(found, np.linalg.solve(matrix, B), rtol=1e-7, atol=1e-7)
+
+    check(INVERT(x, x, b, alpha=alpha, eps=eps, preconditioner=kind))
     for options in ({"preconditioner": kind}, {"preconditioner": kind, "n_components": 30}):
-        found = lazy(x).solve(b, alpha=alpha, eps=eps, **options)
-        np.testing.assert_allclose(found, truth, rtol=tolerance, atol=2 * tolerance)
+        check(lazy(x).solve(b, alpha=alpha, eps=eps, **options))
     inverse = INVERT.preconditioner(x, x, b, kind=kind, n_components=60, alpha=alpha)
     assert isinstance(inverse, LowRankPreconditioner)
-    assert steps(inverse, alpha) < steps(None, alpha) / 3
-    found = INVERT(x, x, b, alpha=alpha, eps=eps, preconditioner=inverse)
-    np.testing.assert_allclose(found, truth, rtol=tolerance, atol=2 * tolerance)
+    assert steps(inverse, alpha) < steps(None, alpha) / 2
+    check(INVERT(x, x, b, alpha=alpha, eps=eps, preconditioner=inverse))
 
 
 def test_nystrom_is_as_good_as_the_best_of_its_rank():
@@ -72,11 +75,12 @@ def test_nystrom_of_matrices_of_low_rank_of_zero_and_of_none():
 
 
 def test_of_a_matrix_that_is_not_definite():
-    negative = KernelSolve("-Exp(-SqDist(x, y)) * a", ALIASES, "a", axis=1)
+    negative = KernelSolve("-Exp(-SqDist(x, y) / 0.3) * a", ALIASES, "a", axis=1)
     for kind in ("cholesky", "nystrom"):
         assert negative.preconditioner(X, X, B, kind=kind) is None
         with pytest.warns(RuntimeWarning, match="not positive definite"):
-            negative(X, X, B, alpha=1e-3, eps=1e-3, preconditioner=kind)
+            found = negative(X, X, B, alpha=0.5, eps=1e-8, preconditioner=kind)
+        assert np.linalg.norm((0.5 * np.eye(N) - K) @ found - B) < 1e-7 * np.linalg.norm(B)
 
 
 def test_the_other_axis_and_operands_of_pairs():

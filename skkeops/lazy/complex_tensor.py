@@ -162,6 +162,7 @@ class ComplexLazyTensor(LazyTensor):
         grad_output: Any = None,
         axis: int | None = None,
         reduction: str = "Sum",
+        weight: Any = None,
         opt_arg: int | None = None,
         ranges: Any = None,
         backend: str | None = None,
@@ -178,8 +179,8 @@ class ComplexLazyTensor(LazyTensor):
             The axis that is summed over; by default that of j.
         reduction : {"Sum"}
             No other is defined.
-        opt_arg : int, optional
-            Not used.
+        weight, opt_arg : optional
+            Of other reductions.
         ranges : sequence of six arrays, optional
             As for `Genred`.
         backend : str, optional
@@ -198,7 +199,7 @@ class ComplexLazyTensor(LazyTensor):
         >>> (Vi(z) * Vj(w)).gradient(z)
         array([[3.-1.j]])
         """
-        if reduction != "Sum":
+        if reduction != "Sum" or weight is not None:
             raise TypeError(_UNORDERED)
         axis = len(self.batch) + 1 if axis is None else axis
         kept = self._rows[1 - self._reduced_axis(axis)]

@@ -47,6 +47,8 @@ def leaf(x: Any, axis: Any) -> Leaf:
         if axis not in (None, (0, 1)):
             raise ValueError(f"a sparse array has a value for each pair, axis=(0, 1): found axis={axis!r}")
         return _of(check_pairs(x, 1, "a sparse array"), IJ)
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError("a masked array, whose mask would be lost: give where(~a.mask, ...) and a plain array, see .filled()")
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a LazyTensor is made of real numbers: found {type(x).__name__} (dtype {array.dtype})")

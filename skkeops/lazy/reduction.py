@@ -227,6 +227,7 @@ def gradient(
     symbols: Sequence[Symbol],
     rows: tuple[int, int],
     expression: Expression,
+    weight: Expression | None,
     op: str,
     axis: int,
     opt_arg: int | None,
@@ -238,7 +239,7 @@ def gradient(
     call = Call(symbols, rows, options.get("ranges"))
     if call.batch and wrt.variable.category == IJ:
         raise ValueError("the gradient by values of pairs is for tensors without batch dimensions")
-    r = reducer(expression, None, tuple(s.variable for s in symbols), call.per_row, op, axis, opt_arg)
+    r = reducer(expression, weight, tuple(s.variable for s in symbols), call.per_row, op, axis, opt_arg)
     place = [s is wrt for s in symbols].index(True)
     which = r.function.variables[place]
     if call.batch and grad_output is not None:

@@ -65,6 +65,13 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
     TypeError
         If something is not an array of real numbers.
 
+    Notes
+    -----
+    NumPy's functions and operators apply: ``np.exp(K)``, ``np.where(mask, K, 0)``, ``np.sum(K, axis=1)``, ``K * mask`` with
+    an array of shape (M, N). ``np.asarray(K)`` computes all values where these are at most 10^8 numbers; where they are more,
+    it raises a ValueError that says how many, and `dense` has to be called by name. ``K @ L``, for two tensors of points i
+    and j, stays lazy: see `operator`.
+
     Examples
     --------
     >>> import numpy as np
@@ -84,6 +91,12 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
     __slots__ = ("_rows", "backend", "expression", "ranges", "symbols")
     __iter__ = None
     __hash__ = object.__hash__
+
+    _rows: tuple[int | None, int | None]
+    backend: str | None
+    expression: Expression
+    ranges: Any
+    symbols: dict[Variable, Symbol]
 
     def __new__(cls, x: Any = None, axis: Any = None, is_complex: bool = False) -> LazyTensor:
         if isinstance(x, LazyTensor) and not is_complex:
@@ -294,7 +307,7 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
         if weight is not None:
             weight = as_tensor(weight)
             symbols = {**symbols, **weight.symbols}
-            rows = tuple(_common(a, b, k, self, weight) for k, (a, b) in enumerate(zip(rows, weight._rows, strict=True)))
+            rows = (_common(rows[0], weight._rows[0], 0, self, weight), _common(rows[1], weight._rows[1], 1, self, weight))
             g = weight.expression
             if weight.is_complex:
                 if op != "SumSoftMaxWeight":
@@ -335,6 +348,7 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
         grad_output: Any = None,
         axis: int | None = None,
         reduction: str = "Sum",
+        weight: Any = None,
         opt_arg: int | None = None,
         ranges: Any = None,
         backend: str | None = None,
@@ -351,6 +365,8 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
             The axis that is reduced, as for the reductions; by default that of j.
         reduction : str, default="Sum"
             As for `Genred`.
+        weight : LazyTensor or array-like, optional
+            The weight of ``"SumSoftMaxWeight"``, or of a weighted ``"LogSumExp"``.
         opt_arg : int, optional
             The number K, for ``"KMin"``.
         ranges : sequence of six arrays, optional
@@ -375,10 +391,18 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
         if holds_complex(wrt) or isinstance(wrt, LazyTensor) and wrt.is_complex:
             is_tensor = isinstance(wrt, LazyTensor)
             part = wrt._as_real(lambda f: f) if is_tensor else interleave(wrt)[None]
-            given = {"axis": axis, "reduction": reduction, "opt_arg": opt_arg, "ranges": ranges, "backend": backend}
-            found = to_complex(LazyTensor.gradient(self, part, grad_output=grad_output, **given))
+            given = {"axis": axis, "reduction": reduction, "weight": weight, "opt_arg": opt_arg}
+            given |= {"grad_output": grad_output, "ranges": ranges, "backend": backend}
+            found = to_complex(LazyTensor.gradient(self, part, **given))
             return found if is_tensor else found.reshape(np.shape(wrt))
-        ordered = sorted(self.symbols.values(), key=lambda s: s.variable.position)
+        symbols, rows, g = self.symbols, self._rows, None
+        if weight is not None:
+            weight = as_tensor(weight)
+            if weight.is_complex:
+                raise TypeError(f"the gradient of {reduction} needs a real weight: found a complex tensor")
+            symbols, g = {**symbols, **weight.symbols}, weight.expression
+            rows = (_common(rows[0], weight._rows[0], 0, self, weight), _common(rows[1], weight._rows[1], 1, self, weight))
+        ordered = sorted(symbols.values(), key=_position)
         if isinstance(wrt, LazyTensor):
             found = [s for s in ordered if s.variable is wrt.expression]
         else:
@@ -388,9 +412,9 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
         options = {"backend": backend or self.backend or "auto", "ranges": self.ranges}
         if ranges is not None:
             options["ranges"] = _same("ranges", ranges, self.ranges)
-        known = tuple(1 if n is None else n for n in self._rows)
+        known = (1 if rows[0] is None else rows[0], 1 if rows[1] is None else rows[1])
         axis = self._reduced_axis(len(self.batch) + 1 if axis is None else axis)
-        result = gradient(ordered, known, self.expression, reduction, axis, opt_arg, found[0], grad_output, options)
+        result = gradient(ordered, known, self.expression, g, reduction, axis, opt_arg, found[0], grad_output, options)
         if found[0].variable.category == IJ and not is_stored(result) and np.ndim(wrt) == 2:
             return result[:, :, 0]
         return result

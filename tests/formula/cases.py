@@ -41,7 +41,7 @@ def soft_dtw(x, y, gamma):
                 walk(k, m, cost)
 
     walk(0, 0, 0.0)
-    return -gamma * np.log(np.exp(-np.array(costs) / gamma).sum())
+    return np.array([-gamma * np.log(np.exp(-np.array(costs) / gamma).sum())])
 
 
 UNARY = {

@@ -68,6 +68,22 @@ def test_gradients_of_reductions(name):
         assert (found * u).sum() == pytest.approx(expected, rel=1e-6, abs=1e-8), k
 
 
+def test_gradient_of_a_softmax_by_its_scores_and_by_its_weight():
+    x, v, e = X.copy(), RNG.normal(size=(N, 3)), RNG.normal(size=(M, 3))
+
+    def value(x, v):
+        p = np.exp(x @ Y.T)
+        return (p @ v / p.sum(1, keepdims=True) * e).sum()
+
+    K = Vi(x) | Vj(Y)
+    for array, moved in ((x, lambda s, u: value(x + s * u, v)), (v, lambda s, u: value(x, v + s * u))):
+        found = K.gradient(array, reduction="SumSoftMaxWeight", weight=Vj(v), grad_output=e)
+        u = RNG.normal(size=array.shape)
+        assert (found * u).sum() == pytest.approx((moved(1e-6, u) - moved(-1e-6, u)) / 2e-6, rel=1e-6)
+    with pytest.raises(ValueError, match="formula2 is missing"):
+        K.gradient(x, reduction="SumSoftMaxWeight")
+
+
 def test_gradients_with_batches_are_those_of_each_problem():
     x, y, s = RNG.normal(size=(4, 3, M, 2)), RNG.normal(size=(3, N, 2)), RNG.uniform(0.5, 1, size=(4, 1, 1, 1))
     e = RNG.normal(size=(4, 3, M, 1))

@@ -188,6 +188,7 @@ def test_no_memory_for_pairs_of_sparse_operands():
         (lambda: kernel() * MASK.T, ValueError, "different numbers of rows"),
         (lambda: (Vi(X) - Vj(Y)) * MASK, ValueError, r"write Vij\(a\) for values of pairs"),
         (lambda: MASK * (Vi(X) - Vj(Y)), ValueError, r"write Vij\(a\) for values of pairs"),
+        (lambda: kernel() * np.ma.masked_array(TABLE, mask=MASK), TypeError, "a masked array, whose mask would be lost"),
         (lambda: Vij(np.ones(3)), ValueError, r"values of pairs have the shape \(M, N\) or"),
         (lambda: LazyTensor(X, axis=(1, 0)), ValueError, r"or \(0, 1\)"),
         (lambda: LazyTensor(SPARSE, axis=0), ValueError, r"a sparse array has a value for each pair"),

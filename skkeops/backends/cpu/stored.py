@@ -63,7 +63,9 @@ class StoredProgram:
         dtype = next((a.dtype for a in arrays if a.dtype.kind == "f"), np.dtype(np.float64))
         stored = tuple(v for v, a in zip(variables, arrays, strict=True) if is_stored(a))
         elsewhere = self._find_elsewhere(stored)
-        pattern = _pattern([a for a in arrays if is_stored(a)], problem.axis)
+        pattern, aligned = _align([a for a in arrays if is_stored(a)], problem.axis)
+        entries = iter(aligned)
+        arrays = tuple(next(entries) if is_stored(a) else a for a in arrays)
 
         outer = _outer(variables, arrays, 1 - problem.axis)
         rest = self._evaluate_elsewhere(elsewhere, outer, n_out)
@@ -77,7 +79,7 @@ class StoredProgram:
             starts = pattern.starts[first : last + 1] - begin
             rows = np.repeat(np.arange(first, last), np.diff(starts))
             where = (rows, columns) if problem.axis == 1 else (columns, rows)
-            given = gather(variables, arrays, where, dtype)
+            given = _gather_aligned(variables, arrays, stored, where, slice(begin, end), dtype)
             values = self.evaluate(problem.values, variables, given, len(columns))
             some = slice(first, last)
             with np.errstate(all="ignore"):
@@ -97,7 +99,7 @@ class StoredProgram:
     def _find_elsewhere(self, stored: tuple[Variable, ...]) -> tuple[Expression, ...]:
         """Return the values where nothing is stored."""
         if stored not in self._elsewhere:
-            zeros = {v: Constant(0, v.dim) for v in stored}
+            zeros: dict[Expression, Expression] = {v: Constant(0, v.dim) for v in stored}
             self._elsewhere[stored] = tuple(substitute(value, zeros) for value in self.problem.values)
         return self._elsewhere[stored]
 
@@ -144,17 +146,40 @@ def _outer(variables: tuple[Variable, ...], arrays: tuple[Any, ...], category: i
     return tuple(v for v, _ in kept), tuple(a for _, a in kept)
 
 
-def _pattern(stored: list[Any], axis: int) -> Pattern:
-    """Return the pairs that any of the arrays stores, by rows of the output."""
+def _align(stored: list[Any], axis: int) -> tuple[Pattern, list[np.ndarray]]:
+    """Return the pairs that any of the arrays stores, by rows of the output, and the values of each array there."""
     oriented = stored if axis == 1 else [a.T.tocsr() for a in stored]
     for a in oriented:
         a.sort_indices()
     first = oriented[0]
     if len(oriented) == 1:
-        return Pattern(first.indptr.astype(np.int64), first.indices)
-    keys = np.unique(np.concatenate([stored_keys(a) for a in oriented]))
-    rows, columns = np.divmod(keys, first.shape[1])
-    return Pattern(np.searchsorted(rows, np.arange(first.shape[0] + 1)), columns)
+        return Pattern(first.indptr.astype(np.int64), first.indices), [first.data]
+    keys = [stored_keys(a) for a in oriented]
+    union = np.unique(np.concatenate(keys))
+    rows, columns = np.divmod(union, first.shape[1])
+    aligned = []
+    for a, own in zip(oriented, keys, strict=True):
+        values = np.zeros(len(union), dtype=a.dtype)
+        values[np.searchsorted(union, own)] = a.data
+        aligned.append(values)
+    return Pattern(np.searchsorted(rows, np.arange(first.shape[0] + 1)), columns), aligned
+
+
+def _gather_aligned(
+    variables: tuple[Variable, ...],
+    arrays: tuple[np.ndarray, ...],
+    stored: tuple[Variable, ...],
+    where: tuple[np.ndarray, np.ndarray],
+    entries: slice,
+    dtype: np.dtype,
+) -> tuple[np.ndarray, ...]:
+    """Return the values of variables at entries of the pattern: those of sparse arrays are there already."""
+    others = [(v, a) for v, a in zip(variables, arrays, strict=True) if v not in stored]
+    found = iter(gather([v for v, _ in others], [a for _, a in others], where, dtype))
+    return tuple(
+        a[entries].astype(dtype, copy=False)[:, None] if v in stored else next(found)
+        for v, a in zip(variables, arrays, strict=True)
+    )
 
 
 def _row_blocks(starts: np.ndarray, entries: int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def _exact(node: Elementwise) -> Expression:
         return node
     with np.errstate(all="ignore"):
         found = float(node.numpy(*[np.float64(value) for value in values]))
-    return Constant._of(int(found)) if found in (0.0, 1.0) else node
+    return Constant._of(Fraction(found)) if found in (0.0, 1.0) else node
 
 
 def _replicated(arg: Expression) -> Expression:

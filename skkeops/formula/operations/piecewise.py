@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import Any
+from fractions import Fraction
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -249,12 +249,12 @@ class IfElse(Elementwise):
 class _Comparison(Elementwise):
     arguments = ("f", "g")
     domain = _TWO
-    _holds: Callable[[Any, Any], bool]
+    _holds: ClassVar[Any]
 
     @classmethod
     def simplify(cls, args, params):
         f, g = args
-        return Constant._of(int(cls._holds(f.value, g.value))) if type(f) is type(g) is Constant else None
+        return Constant._of(Fraction(int(cls._holds(f.value, g.value)))) if type(f) is type(g) is Constant else None
 
 
 @register

@@ -31,9 +31,9 @@ def SoftDTW_SqDist(x, y, gamma):
     if n * m > _MOST_CELLS:
         raise FormulaError(f"series of {n} and {m} numbers have {n * m} pairs, the limit is {_MOST_CELLS}")
     xs, ys = [Elem.build(x, k) for k in range(n)], [Elem.build(y, k) for k in range(m)]
-    above: list[Expression] = []
+    above = []
     for k in range(n):
-        row: list[Expression] = []
+        row = []
         for j in range(m):
             # costs are in units of gamma
             cost = Divide.build(Square.build(Subtract.build(xs[k], ys[j])), gamma)
