@@ -70,5 +70,5 @@ def test_large_costs_do_not_overflow():
 def test_bad_input():
     with pytest.raises(FormulaError, match="'gamma' must have dim 1, got 2"):
         Genred("SoftDTW_SqDist(x, y, g)", ["x = Vi(2)", "y = Vj(2)", "g = Pm(2)"])
-    with pytest.raises(FormulaError, match="have 10000 pairs, the limit is 4096"):
+    with pytest.raises(FormulaError, match="have 10000 pairs, the limit is 2500"):
         Genred("SoftDTW_SqDist(x, y, g)", ["x = Vi(100)", "y = Vj(100)", "g = Pm(1)"])

@@ -192,3 +192,7 @@ def test_systems(keops):
         )
 
     beside(keops, function)
+
+
+def test_time_series(keops):
+    beside(keops, lambda module: module.Vi(X).softdtw_sqdist(module.Vj(Y[:, :2]), module.Pm(np.array([0.3]))).sum(axis=1))

@@ -14,7 +14,7 @@ from .vectors import Min
 
 __all__ = ["SoftDTW_SqDist"]
 
-_MOST_CELLS = 4096
+_MOST_CELLS = 2500
 
 
 @composite("SoftDTW_SqDist", "x y gamma", domain=((-1.0, 1.0), (-1.0, 1.0), (0.4, 0.9)))
