@@ -1,5 +1,5 @@
 """Every method of KeOps' LazyTensor beside ours, on the same arrays. KeOps compiles each reduction for some seconds: operations
-are put together in a few of them."""
+are put together in a few of them. SoftDTW_SqDist is not among them: KeOps 2.3 returns infinity for finite series."""
 
 from __future__ import annotations
 
@@ -192,7 +192,3 @@ def test_systems(keops):
         )
 
     beside(keops, function)
-
-
-def test_time_series(keops):
-    beside(keops, lambda module: module.Vi(X).softdtw_sqdist(module.Vj(Y[:, :2]), module.Pm(np.array([0.3]))).sum(axis=1))
