@@ -1,0 +1,152 @@
+"""
+Formulas of your own: write, look inside, differentiate, reduce
+===============================================================
+
+Everything in skkeops is a formula of two points, :math:`F(x_i, y_j)`, and a reduction over one of the two indices. This
+page takes one formula through the whole of it: charges :math:`b_j` at the places :math:`y_j` in the plane make a potential
+
+.. math::
+
+    u(x_i) = -\\frac12 \\sum_{j=1}^{N} b_j \\log \\bigl( \\|x_i - y_j\\|^2 + s^2 \\bigr)
+
+whose singularities are softened over a length :math:`s`. We want the potential on a grid, the force (its gradient), the
+charge that makes it (its Laplacian), and which charge is the nearest.
+
+Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
+"""
+
+import argparse
+
+import numpy as np
+
+from skkeops import FormulaError, Genred
+
+###############################################################################
+# Write it
+# --------
+#
+# The formula is text. Every variable is declared once: ``Vi(2)`` has a row of two numbers for each :math:`i`, ``Vj(1)`` a
+# number for each :math:`j`, ``Pm(1)`` is a parameter, the same for all pairs. ``axis=1`` sums over :math:`j`.
+
+variables = ["x = Vi(2)", "y = Vj(2)", "b = Vj(1)", "s = Pm(1)"]
+formula = "-0.5 * b * Log(SqDist(x, y) + Square(s))"
+potential = Genred(formula, variables, reduction_op="Sum", axis=1)
+
+rng = np.random.default_rng(3)
+y = rng.uniform(-1, 1, (12, 2))
+b = np.where(np.arange(12) % 2 == 0, 1.0, -1.0)[:, None]
+s = np.array([0.1])
+side = 240
+line = np.linspace(-1.4, 1.4, side)
+x = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+u = potential(x, y, b, s)
+print(f"{len(x)} points, {len(y)} charges: potentials from {u.min():.1f} to {u.max():.1f}")
+
+###############################################################################
+# A mistake is shown where it is:
+
+try:
+    Genred("-0.5 * b * Log(SqDist(x, y) + Square(t))", variables)
+except FormulaError as error:
+    print(f"\n{error}")
+
+###############################################################################
+# Look inside
+# -----------
+#
+# ``explain`` prints what is computed once, once per :math:`i`, once per :math:`j`, and what is left for each pair.
+# The parameter's square is out of the loop.
+
+print(f"\n{potential.explain(dtype='float64')}")
+
+###############################################################################
+# Differentiate it
+# ----------------
+#
+# There are two ways. ``.gradient`` differentiates *the reduction* by any of its arguments, and applies the adjoint to what
+# comes from outside. The force :math:`-\nabla u(x_i)` is the gradient by ``x`` for an outer gradient of minus ones:
+
+force = potential.gradient(x, y, b, s, wrt="x", grad_output=-np.ones_like(u))
+
+###############################################################################
+# With ones outside, it is the derivative of the sum of all :math:`u(x_i)`: when the charges move, when the softening
+# changes. The latter against a difference quotient:
+
+total = potential(x, y, b, s).sum()
+by_y, by_s = potential.gradient(x, y, b, s, wrt=("y", "s"))
+step = 1e-5
+quotient = (potential(x, y, b, s + step).sum() - potential(x, y, b, s - step).sum()) / (2 * step)
+print(f"\nd(sum of u)/ds = {by_s[0]:.6f}, by differences {quotient:.6f}; by the places: an array of shape {by_y.shape}")
+
+###############################################################################
+# The other way is *inside the formula*: ``Grad(F, x, e)``, ``Diff``, ``Divergence``, ``Laplacian`` are operations like any
+# other, and can be reduced like any other. By Poisson's equation, :math:`-\Delta u = 2 \pi \rho` in the plane: the Laplacian
+# tells which charge density :math:`\rho` has this potential. The points have become spots of radius :math:`s`, with the
+# same charge each.
+
+laplacian = Genred(f"Laplacian({formula}, x)", variables, axis=1)
+density = -laplacian(x, y, b, s) / (2 * np.pi)
+around = ((x - y[0]) ** 2).sum(axis=1) < 0.3**2
+charge = -laplacian(x, y[:1], b[:1], s)[around].sum() / (2 * np.pi) * (line[1] - line[0]) ** 2
+print(f"charge of the first spot within a radius of 0.3: {charge:.3f}, by theory {0.3**2 / (0.3**2 + s[0] ** 2):.3f}")
+
+###############################################################################
+# Reduce it otherwise
+# -------------------
+#
+# The sum is one reduction of many. The smallest distance, and whose it is, make a Voronoi diagram; the log-sum-exp of
+# minus the squared distances is a soft minimum.
+
+nearest = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], reduction_op="ArgMin", axis=1)(x, y)[:, 0]
+soft = Genred("-SqDist(x, y) / t", ["x = Vi(2)", "y = Vj(2)", "t = Pm(1)"], reduction_op="LogSumExp", axis=1)
+hard = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], reduction_op="Min", axis=1)(x, y)
+for t in (0.1, 0.01, 0.001):
+    print(f"soft minimum of temperature {t:5}: at most {np.abs(-t * soft(x, y, np.array([t])) - hard).max():.4f} below the minimum")
+
+###############################################################################
+# The figure
+# ----------
+#
+# Left: potential and lines of force, which go from the positive charges to the negative ones. Middle: the density, from
+# a Laplacian that nobody had to work out. Right: the cells of the nearest charge.
+
+
+def plot():
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.5), sharex=True, sharey=True, layout="constrained")
+    extent = (line[0], line[-1], line[0], line[-1])
+    image = {"origin": "lower", "extent": extent, "cmap": "RdBu_r"}
+    for axis, values, bound in ((axes[0], u, 4), (axes[1], density, 20)):
+        axis.imshow(values.reshape(side, side), vmin=-bound, vmax=bound, **image)
+    axes[0].streamplot(line, line, *force.reshape(side, side, 2).transpose(2, 0, 1), color="0.3", linewidth=0.6, arrowsize=0.7)
+    cells = np.where(b[nearest, 0] > 0, 0.25, -0.25) + 0.02 * (nearest % 5)
+    axes[2].imshow(cells.reshape(side, side), vmin=-1, vmax=1, **image)
+    axes[2].contour(line, line, hard.reshape(side, side) ** 0.5, levels=8, colors="0.4", linewidths=0.5)
+    for axis, title in zip(axes, ("potential and lines of force", "its charge density, by the Laplacian", "nearest charge, and distance"), strict=True):
+        for sign, marker in ((1, "+"), (-1, "_")):
+            chosen = b[:, 0] == sign
+            axis.plot(*y[chosen].T, marker=marker, ls="", color="black", ms=8, mew=1.5)
+        axis.set(title=title, xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
+    return figure
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description="A formula: written, explained, differentiated, reduced.")
+    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
+    arguments = parser.parse_args(argv)
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
+        return
+    figure = plot()
+    if arguments.save:
+        figure.savefig(arguments.save, dpi=110)
+        print(f"\nFigure saved to {arguments.save}")
+    else:
+        plt.show()
+
+
+if __name__ == "__main__":
+    main()
