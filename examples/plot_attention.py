@@ -43,7 +43,12 @@ attention = Genred(
     axis=1,
 )
 rng = np.random.default_rng(0)
-q, k, v, scale = rng.standard_normal((50, 16)), rng.standard_normal((60, 16)), rng.standard_normal((60, 8)), np.array([0.25])
+q, k, v, scale = (
+    rng.standard_normal((50, 16)),
+    rng.standard_normal((60, 16)),
+    rng.standard_normal((60, 8)),
+    np.array([0.25]),
+)
 dense = softmax(q @ k.T * scale, axis=1) @ v
 print(f"attention differs from the matrix by {np.abs(attention(q, k, v, scale) - dense).max():.1e}")
 outer = rng.standard_normal(dense.shape)
@@ -97,13 +102,20 @@ non_local_means = Genred(
 )
 widths = np.array([0.4, 0.5, 0.6, 0.65, 0.7, 0.8, 1.0, 1.2])
 began = time.perf_counter()
-denoised = {h: non_local_means(tokens, tokens, values, np.array([0.5 / h**2], "float32")).reshape(side, side) for h in widths}
+denoised = {
+    h: non_local_means(tokens, tokens, values, np.array([0.5 / h**2], "float32")).reshape(side, side) for h in widths
+}
 seconds = (time.perf_counter() - began) / len(widths)
 best = max(widths, key=lambda h: quality(denoised[h]))
 blurred = {sigma: gaussian_filter(noisy, sigma) for sigma in (0.4, 0.6, 0.8, 1.0, 1.3)}
 best_blur = max(blurred, key=lambda sigma: quality(blurred[sigma]))
-print(f"\n{side**2} tokens of {d} numbers: {seconds:.2f} s each; the matrix of weights would have {4 * side**4 / 1e6:.0f} MB")
-print(f"noisy {quality(noisy):.1f} dB, best Gaussian blur {quality(blurred[best_blur]):.1f} dB, best attention {quality(denoised[best]):.1f} dB")
+print(
+    f"\n{side**2} tokens of {d} numbers: {seconds:.2f} s each; the matrix of weights would have {4 * side**4 / 1e6:.0f} MB"
+)
+print(
+    f"noisy {quality(noisy):.1f} dB, best Gaussian blur {quality(blurred[best_blur]):.1f} dB, "
+    f"best attention {quality(denoised[best]):.1f} dB"
+)
 
 ###############################################################################
 # What does a pixel look at?

@@ -8,7 +8,7 @@ are near, and hand them over as ``ranges``; the sum visits those blocks only,
 
 .. math::
 
-    c_i = \\sum_{j \\,:\\, \\text{cells of } x_i \\text{ and } y_j \\text{ are near}} \\exp\\Bigl( -\\frac{\\|x_i - y_j\\|^2}{2 \\ell^2} \\Bigr) \\, b_j.
+    c_i = \\sum_{j \\in \\mathrm{near}(i)} \\exp\\Bigl( -\\frac{\\|x_i - y_j\\|^2}{2 \\ell^2} \\Bigr) \\, b_j.
 
 Derivatives and linear systems take ``ranges`` as well. In the end we solve a system with 100 000 unknowns: kernel ridge
 regression on a hundred thousand points.
@@ -46,7 +46,9 @@ print(f"{N} points in {len(ranges)} cells of {counts.min():.0f} to {counts.max()
 # Points of two cells are at least as far apart as their centres minus both radii. The cells whose points may be nearer than
 # ``reach`` are kept.
 
-radii = np.array([np.sqrt(((x[first:last] - centre) ** 2).sum(axis=1).max()) for (first, last), centre in zip(ranges, centres)])
+radii = np.array(
+    [np.sqrt(((x[first:last] - centre) ** 2).sum(axis=1).max()) for (first, last), centre in zip(ranges, centres)]
+)
 gaps = np.sqrt(((centres[:, None] - centres) ** 2).sum(axis=2)) - radii[:, None] - radii
 
 
@@ -85,7 +87,9 @@ for factor in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9):
     result, seconds = timed(ranges=blocks(factor * length))
     error = np.abs(result - exact).max() / np.abs(exact).max()
     results.append((factor, share(factor * length), seconds / full, error))
-    print(f"cells within {factor} length scales: {results[-1][1]:6.1%} of the pairs, {1e3 * seconds:5.1f} ms, error {error:.0e}")
+    print(
+        f"cells within {factor} length scales: {results[-1][1]:6.1%} of the pairs, {1e3 * seconds:5.1f} ms, error {error:.0e}"
+    )
 
 ###############################################################################
 # A gradient with blocks is that of the sum with blocks.
@@ -118,7 +122,10 @@ steps = []
 coefficients = solver(
     points, points, np.array([0.5 / narrow**2]), heights, alpha=3.0, eps=3e-3, ranges=system, callback=steps.append
 )
-print(f"\n{M} unknowns, {sizes @ kept @ sizes / M**2:.1%} of the pairs: {len(steps)} iterations in {time.perf_counter() - began:.1f} s")
+print(
+    f"\n{M} unknowns, {sizes @ kept @ sizes / M**2:.1%} of the pairs: "
+    f"{len(steps)} iterations in {time.perf_counter() - began:.1f} s"
+)
 fitted = solver.function(points, points, np.array([0.5 / narrow**2]), coefficients, ranges=system)
 truth = np.sin(14 * points[:, :1]) * np.cos(9 * points[:, 1:])
 print(f"noise of 0.3 on the data; the fit is off by {np.sqrt(np.mean((fitted - truth) ** 2)):.3f}, root mean square")

@@ -78,7 +78,9 @@ start = pixels[np.random.default_rng(1).choice(len(pixels), K, replace=False)]
 began = time.perf_counter()
 labels, centres, history = lloyd(pixels, start, by_squares, means, 40)
 seconds = time.perf_counter() - began
-print(f"k-means: {len(history)} iterations in {seconds:.2f} s, mean squared distance {history[0]:.5f} -> {history[-1]:.5f}")
+print(
+    f"k-means: {len(history)} iterations in {seconds:.2f} s, mean squared distance {history[0]:.5f} -> {history[-1]:.5f}"
+)
 absolute_labels, absolute_centres, absolute_history = lloyd(pixels, start, by_absolute_values, medians, 15)
 print(f"k-medians: mean absolute distance {absolute_history[0]:.4f} -> {absolute_history[-1]:.4f}")
 
@@ -87,7 +89,9 @@ print(f"k-medians: mean absolute distance {absolute_history[0]:.4f} -> {absolute
 
 began = time.perf_counter()
 theirs = KMeans(K, init=start, n_init=1, max_iter=40, tol=0, algorithm="lloyd").fit(pixels)
-print(f"scikit-learn's KMeans: {time.perf_counter() - began:.2f} s, mean squared distance {theirs.inertia_ / len(pixels):.5f}")
+print(
+    f"scikit-learn's KMeans: {time.perf_counter() - began:.2f} s, mean squared distance {theirs.inertia_ / len(pixels):.5f}"
+)
 
 ###############################################################################
 # The figure

@@ -101,7 +101,9 @@ nearest = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], reduction_op="ArgMi
 soft = Genred("-SqDist(x, y) / t", ["x = Vi(2)", "y = Vj(2)", "t = Pm(1)"], reduction_op="LogSumExp", axis=1)
 hard = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], reduction_op="Min", axis=1)(x, y)
 for t in (0.1, 0.01, 0.001):
-    print(f"soft minimum of temperature {t:5}: at most {np.abs(-t * soft(x, y, np.array([t])) - hard).max():.4f} below the minimum")
+    print(
+        f"soft minimum of temperature {t:5}: at most {np.abs(-t * soft(x, y, np.array([t])) - hard).max():.4f} below the minimum"
+    )
 
 ###############################################################################
 # The figure
@@ -119,11 +121,17 @@ def plot():
     image = {"origin": "lower", "extent": extent, "cmap": "RdBu_r"}
     for axis, values, bound in ((axes[0], u, 4), (axes[1], density, 20)):
         axis.imshow(values.reshape(side, side), vmin=-bound, vmax=bound, **image)
-    axes[0].streamplot(line, line, *force.reshape(side, side, 2).transpose(2, 0, 1), color="0.3", linewidth=0.6, arrowsize=0.7)
+    axes[0].streamplot(
+        line, line, *force.reshape(side, side, 2).transpose(2, 0, 1), color="0.3", linewidth=0.6, arrowsize=0.7
+    )
     cells = np.where(b[nearest, 0] > 0, 0.25, -0.25) + 0.02 * (nearest % 5)
     axes[2].imshow(cells.reshape(side, side), vmin=-1, vmax=1, **image)
     axes[2].contour(line, line, hard.reshape(side, side) ** 0.5, levels=8, colors="0.4", linewidths=0.5)
-    for axis, title in zip(axes, ("potential and lines of force", "its charge density, by the Laplacian", "nearest charge, and distance"), strict=True):
+    for axis, title in zip(
+        axes,
+        ("potential and lines of force", "its charge density, by the Laplacian", "nearest charge, and distance"),
+        strict=True,
+    ):
         for sign, marker in ((1, "+"), (-1, "_")):
             chosen = b[:, 0] == sign
             axis.plot(*y[chosen].T, marker=marker, ls="", color="black", ms=8, mew=1.5)

@@ -49,7 +49,9 @@ class DensityClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X, y):
         X, y = validate_data(self, X, y)
         self.classes_ = unique_labels(y)
-        self.densities_ = [KernelDensity(bandwidth=self.bandwidth, kernel=self.kernel).fit(X[y == c]) for c in self.classes_]
+        self.densities_ = [
+            KernelDensity(bandwidth=self.bandwidth, kernel=self.kernel).fit(X[y == c]) for c in self.classes_
+        ]
         self.log_priors_ = np.log([np.mean(y == c) for c in self.classes_])
         return self
 
@@ -112,8 +114,17 @@ def plot():
     widths, components = grid["densityclassifier__bandwidth"], grid["pca__n_components"]
     losses = -search.cv_results_["mean_test_score"][rows].reshape(len(widths), len(components)).T
     image = axes[0].pcolormesh(widths, components, np.log10(losses), cmap="viridis_r", shading="nearest")
-    axes[0].plot(search.best_params_["densityclassifier__bandwidth"], search.best_params_["pca__n_components"], "o", color="white", mec="black", ms=9)
-    axes[0].set(xscale="log", xlabel="bandwidth", ylabel="components", title=f"log loss in cross-validation, {kernel} window")
+    axes[0].plot(
+        search.best_params_["densityclassifier__bandwidth"],
+        search.best_params_["pca__n_components"],
+        "o",
+        color="white",
+        mec="black",
+        ms=9,
+    )
+    axes[0].set(
+        xscale="log", xlabel="bandwidth", ylabel="components", title=f"log loss in cross-validation, {kernel} window"
+    )
     axes[0].set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
     axes[0].minorticks_off()
     figure.colorbar(image, ax=axes[0], label="log10 of the loss; the circle is the best")
@@ -125,9 +136,13 @@ def plot():
     colours = np.array([[0.0, 0.45, 0.70], [0.90, 0.62, 0.0], [0.0, 0.62, 0.45]])
     strength = 0.75 * (3 * probabilities.max(axis=1) - 1) / 2
     picture = 1 - strength[:, None] * (1 - colours[probabilities.argmax(axis=1)])
-    axes[1].imshow(picture.reshape(200, 200, 3), origin="lower", extent=(low[0], high[0], low[1], high[1]), aspect="auto")
+    axes[1].imshow(
+        picture.reshape(200, 200, 3), origin="lower", extent=(low[0], high[0], low[1], high[1]), aspect="auto"
+    )
     for c, marker in enumerate("o^s"):
-        axes[1].plot(*points[y == c].T, marker, color=colours[c], mec="black", mew=0.5, ms=5, ls="", label=f"cultivar {c + 1}")
+        axes[1].plot(
+            *points[y == c].T, marker, color=colours[c], mec="black", mew=0.5, ms=5, ls="", label=f"cultivar {c + 1}"
+        )
     axes[1].set(xlabel="first component", ylabel="second component", title="probabilities with two components")
     axes[1].legend(loc="lower right")
     return figure

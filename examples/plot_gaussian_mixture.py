@@ -89,10 +89,19 @@ print(f"derivative along a random direction: {loss(start)[1] @ direction:.6f}, b
 
 path = []
 began = time.perf_counter()
-found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 800, "maxcor": 50}, callback=lambda t: path.append(t.copy()))
+found = minimize(
+    loss,
+    start,
+    jac=True,
+    method="L-BFGS-B",
+    options={"maxiter": 800, "maxcor": 50},
+    callback=lambda t: path.append(t.copy()),
+)
 seconds = time.perf_counter() - began
 history = [-loss(theta)[0] for theta in path]
-print(f"{found.nit} iterations of L-BFGS in {seconds:.2f} s: mean log-likelihood {-loss(start)[0]:.3f} -> {-found.fun:.3f}")
+print(
+    f"{found.nit} iterations of L-BFGS in {seconds:.2f} s: mean log-likelihood {-loss(start)[0]:.3f} -> {-found.fun:.3f}"
+)
 
 ###############################################################################
 # scikit-learn's expectation-maximisation, from the same start. Both climb the same hill, which has many tops: neither
@@ -100,10 +109,17 @@ print(f"{found.nit} iterations of L-BFGS in {seconds:.2f} s: mean log-likelihood
 
 means, matrices, _ = parts(start)
 em = GaussianMixture(
-    K, means_init=means, precisions_init=np.tile(36.0 * np.eye(2), (K, 1, 1)), weights_init=np.full(K, 1 / K), max_iter=1000, tol=1e-6
+    K,
+    means_init=means,
+    precisions_init=np.tile(36.0 * np.eye(2), (K, 1, 1)),
+    weights_init=np.full(K, 1 / K),
+    max_iter=1000,
+    tol=1e-6,
 )
 print(f"expectation-maximisation: {em.fit(X).n_iter_} iterations, mean log-likelihood {em.score(X):.3f}")
-same = log_density(X, em.means_, np.linalg.cholesky(em.precisions_).transpose(0, 2, 1).reshape(K, 4), np.log(em.weights_)[:, None])
+same = log_density(
+    X, em.means_, np.linalg.cholesky(em.precisions_).transpose(0, 2, 1).reshape(K, 4), np.log(em.weights_)[:, None]
+)
 print(f"our formula gives its parameters the value {same.mean() - np.log(2 * np.pi):.3f}")
 
 ###############################################################################

@@ -66,7 +66,9 @@ def learn(n):
     model = KernelRidge(alpha=alpha, kernel=kernel, tol=1e-3, n_components=400).fit(X, y - mean)
     seconds = time.perf_counter() - began
     row = n, error(model.predict(X_test) + mean), model.n_iter_, seconds
-    print(f"{n:8} samples: error {row[1]:.4f}, {row[2]:3} iterations, {seconds:6.2f} s; the matrix would have {8e-6 * n * n:.0f} MB")
+    print(
+        f"{n:8} samples: error {row[1]:.4f}, {row[2]:3} iterations, {seconds:6.2f} s; the matrix would have {8e-6 * n * n:.0f} MB"
+    )
     return row
 
 
@@ -84,7 +86,9 @@ def others(largest):
     X, y = friedman(2000, 0)
     dense = DenseKernelRidge(alpha=alpha, kernel=kernel).fit(X, y - mean).predict(X_test)
     ours = KernelRidge(alpha=alpha, kernel=kernel, tol=1e-10).fit(X, y - mean).predict(X_test)
-    print(f"\nscikit-learn's KernelRidge on 2000 samples predicts the same: differences up to {np.abs(dense - ours).max():.1e}")
+    print(
+        f"\nscikit-learn's KernelRidge on 2000 samples predicts the same: differences up to {np.abs(dense - ours).max():.1e}"
+    )
     X, y = friedman(largest, 0)
     boosted = error(HistGradientBoostingRegressor(random_state=0).fit(X, y).predict(X_test))
     print(f"gradient boosting on {largest} samples: error {boosted:.4f}")

@@ -121,7 +121,10 @@ print(f"1 + {len(z)} systems with {len(x)} unknowns in {time.perf_counter() - be
 
 process = GaussianProcessRegressor(kernel, alpha=noise**2, optimizer=None).fit(x, b[:, 0])
 theirs, their_deviation = process.predict(z, return_std=True)
-print(f"differences from scikit-learn: {np.abs(theirs - mean[:, 0]).max():.1e} (mean), {np.abs(their_deviation - deviation).max():.1e} (deviation)")
+print(
+    f"differences from scikit-learn: {np.abs(theirs - mean[:, 0]).max():.1e} (mean), "
+    f"{np.abs(their_deviation - deviation).max():.1e} (deviation)"
+)
 inside = np.abs(mean - landscape(z))[:, 0] < 2 * deviation
 print(f"the landscape is within two deviations at {inside.mean():.0%} of the places")
 
@@ -144,7 +147,13 @@ def plot():
     ):
         limits = (-1.1, 1.1) if axis is not axes[2] else (0, None)
         image = axis.imshow(
-            values.reshape(side, side), origin="lower", extent=extent, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="bicubic"
+            values.reshape(side, side),
+            origin="lower",
+            extent=extent,
+            cmap=colours,
+            vmin=limits[0],
+            vmax=limits[1],
+            interpolation="bicubic",
         )
         figure.colorbar(image, ax=axis, shrink=0.8)
         axis.set(title=title, xticks=[], yticks=[])

@@ -83,7 +83,9 @@ began = time.perf_counter()
 path = mean_shift(y, h)
 seconds = time.perf_counter() - began
 labels, centres = summits(path[-1], h)
-print(f"{len(y)} points, {len(path) - 1} steps in {seconds:.2f} s: {len(centres)} summits, of {np.bincount(labels)} points")
+print(
+    f"{len(y)} points, {len(path) - 1} steps in {seconds:.2f} s: {len(centres)} summits, of {np.bincount(labels)} points"
+)
 print(f"adjusted Rand index with the heaps: {adjusted_rand_score(truth, labels):.3f}")
 
 ###############################################################################
@@ -93,7 +95,9 @@ print(f"adjusted Rand index with the heaps: {adjusted_rand_score(truth, labels):
 density = KernelDensity(bandwidth=h).fit(y)
 heights = np.array([density.score_samples(points) for points in path[::8]])
 fall = max(0, -np.diff(heights, axis=0).min())
-print(f"log densities rise from {heights[0].mean():.3f} to {heights[-1].mean():.3f} on average; largest fall {fall:.1e}")
+print(
+    f"log densities rise from {heights[0].mean():.3f} to {heights[-1].mean():.3f} on average; largest fall {fall:.1e}"
+)
 
 ###############################################################################
 # In more dimensions nothing changes. The 150 irises, in four measurements:
@@ -106,7 +110,9 @@ ends = iris.data
 for _ in range(300):
     ends = climb(ends, iris.data, np.array([0.5 / 0.45**2]))
 species, flowers = summits(ends, 0.45)
-print(f"irises: {len(flowers)} summits, adjusted Rand index with the species {adjusted_rand_score(iris.target, species):.2f}")
+print(
+    f"irises: {len(flowers)} summits, adjusted Rand index with the species {adjusted_rand_score(iris.target, species):.2f}"
+)
 
 ###############################################################################
 # The figure

@@ -50,7 +50,9 @@ largest = 15
 
 def neighbours(formula):
     """The indices of the `largest` nearest training images of each test image, the nearest first."""
-    return Genred(formula, ["x = Vi(64)", "y = Vj(64)"], reduction_op="ArgKMin", opt_arg=largest, axis=1)(X_test, X_train)
+    return Genred(formula, ["x = Vi(64)", "y = Vj(64)"], reduction_op="ArgKMin", opt_arg=largest, axis=1)(
+        X_test, X_train
+    )
 
 
 def accuracy(found, k):
@@ -116,7 +118,9 @@ def cells(formula):
 
 diagrams = {"nearest node, Euclidean": cells("SqDist(x, y)"), "nearest node, hyperbolic": cells(hyperbolic)}
 first, second = diagrams.values()
-print(f"\n{len(nodes)} nodes of a tree: {np.nanmean(np.where(np.isnan(first), np.nan, first != second)):.0%} of the disk change hands")
+print(
+    f"\n{len(nodes)} nodes of a tree: {np.nanmean(np.where(np.isnan(first), np.nan, first != second)):.0%} of the disk change hands"
+)
 
 ###############################################################################
 # The figure
@@ -131,7 +135,14 @@ def plot():
     ends = sorted(curves, key=lambda name: curves[name][-1])
     for name, accuracies in curves.items():
         strong = name in (best, "Euclidean")
-        axes[0].plot(ks, accuracies, "o-", ms=4, lw=2 if strong else 1, color={"Euclidean": "black", best: "tab:orange"}.get(name, "0.65"))
+        axes[0].plot(
+            ks,
+            accuracies,
+            "o-",
+            ms=4,
+            lw=2 if strong else 1,
+            color={"Euclidean": "black", best: "tab:orange"}.get(name, "0.65"),
+        )
     heights = np.array([curves[name][-1] for name in ends])
     places = heights.copy()
     for k in range(1, len(places)):  # labels one above the other
@@ -155,7 +166,9 @@ def plot():
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description="Nearest neighbours of digits in nine metrics, and in the hyperbolic plane.")
+    parser = argparse.ArgumentParser(
+        description="Nearest neighbours of digits in nine metrics, and in the hyperbolic plane."
+    )
     parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
     arguments = parser.parse_args(argv)
     try:

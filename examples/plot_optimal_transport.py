@@ -57,7 +57,10 @@ heart = 0.75 * np.column_stack([u, v])[(u**2 + v**2 - 1) ** 3 < u**2 * v**3][:N]
 # the gradient of the cost is that of one soft minimum.
 
 soft_minimum = Genred(
-    "(p - SqDist(x, y) / 2) / eps", ["x = Vi(2)", "y = Vj(2)", "p = Vj(1)", "eps = Pm(1)"], reduction_op="LogSumExp", axis=1
+    "(p - SqDist(x, y) / 2) / eps",
+    ["x = Vi(2)", "y = Vj(2)", "p = Vj(1)", "eps = Pm(1)"],
+    reduction_op="LogSumExp",
+    axis=1,
 )
 
 
@@ -98,7 +101,9 @@ eps = 0.001
 f, g = sinkhorn(disk, heart, eps, 200)
 cost = cdist(disk, heart, "sqeuclidean") / 2
 rows, columns = linear_sum_assignment(cost)
-print(f"cost of the best assignment {cost[rows, columns].mean():.5f}; with entropy, eps = {eps}: {f.mean() + g.mean():.5f}")
+print(
+    f"cost of the best assignment {cost[rows, columns].mean():.5f}; with entropy, eps = {eps}: {f.mean() + g.mean():.5f}"
+)
 
 ###############################################################################
 # The flow

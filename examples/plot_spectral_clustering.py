@@ -7,7 +7,8 @@ first eigenvectors of the normalised kernel matrix
 
 .. math::
 
-    A = D^{-1/2} K D^{-1/2}, \\qquad K_{ij} = \\exp \\Bigl( -\\frac{\\|x_i - x_j\\|^2}{2 \\ell^2} \\Bigr), \\qquad D = \\mathrm{diag}(K 1)
+    A = D^{-1/2} K D^{-1/2}, \\qquad
+    K_{ij} = \\exp \\Bigl( -\\frac{\\|x_i - x_j\\|^2}{2 \\ell^2} \\Bigr), \\qquad D = \\mathrm{diag}(K 1)
 
 as new coordinates, in which clusters are far apart. With 5000 points the matrix has 25 million entries, 200 MB. SciPy's
 ``eigsh`` never asks for them: all it needs are products :math:`A v`, and a :class:`skkeops.LazyTensor` is a linear operator

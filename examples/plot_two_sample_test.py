@@ -86,7 +86,9 @@ print(f"and two samples of the same distribution: p = {under_null:.2f}")
 
 def power(n, stretch, trials=40):
     rng = np.random.default_rng(n)
-    tests = [mmd(sample(n, 0.0, rng), sample(n, stretch, rng), length, permutations=100, seed=k)[2] for k in range(trials)]
+    tests = [
+        mmd(sample(n, 0.0, rng), sample(n, stretch, rng), length, permutations=100, seed=k)[2] for k in range(trials)
+    ]
     return np.mean(np.array(tests) <= 0.05)
 
 
@@ -103,7 +105,9 @@ for stretch, values in powers.items():
 # points of the first where it is positive, more of the second where it is negative. It is a
 # :class:`skkeops.KernelSum` with weights.
 
-witness = KernelSum(kernels.Gaussian(length)).fit(np.concatenate([x, y]), np.repeat([1 / len(x), -1 / len(y)], [len(x), len(y)]))
+witness = KernelSum(kernels.Gaussian(length)).fit(
+    np.concatenate([x, y]), np.repeat([1 / len(x), -1 / len(y)], [len(x), len(y)])
+)
 
 
 def plot():
