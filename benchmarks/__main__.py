@@ -193,6 +193,7 @@ def main(argv: list[str] | None = None) -> int:
             f"limits: {best.exponentials / 1e9:.2f} G exp/s, {best.flops / 1e9:.0f} GFLOP/s, "
             f"{best.gemm_flops / 1e9:.0f} GFLOP/s in matrix products, {best.bytes / 1e9:.1f} GB/s copied"
         )
+    print("beside NumPy, scikit-learn, PyTorch and JAX, over sizes and dimensions: python -m benchmarks.report --out DIR")
     if args.json:
         figures = {
             "about": about,

@@ -38,6 +38,7 @@ class Case:
     reduction: str = "Sum"
     axis: int = 1
     opt_arg: int | None = None
+    formula2: str | None = None  # what a softmax averages
     wrt: str | None = None  # the derivative with respect to this variable is timed, applied to a random e
     keops_formula: str | None = None  # where KeOps must be told the derivative
     keops_aliases: tuple[str, ...] = ()
@@ -118,7 +119,8 @@ class Case:
         return replace(self, formula=f"IntCst({constant})*" + self.formula)
 
     def _genred(self, genred, formula, aliases, kind, axis):
-        options = {} if self.opt_arg is None else {"opt_arg": self.opt_arg}
+        given = {"opt_arg": self.opt_arg, "formula2": self.formula2}
+        options = {name: value for name, value in given.items() if value is not None}
         return genred(formula, list(aliases), reduction_op=kind, axis=axis, **options)
 
     @staticmethod

@@ -1,0 +1,1 @@
+"""The report: skkeops beside other libraries, ``python -m benchmarks.report --out DIR``."""
