@@ -18,7 +18,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from .. import ROOT, limits
+from .. import limits
 from ..__main__ import TOLERANCE, processor, threads
 from ..peers import PEERS
 from . import markdown
@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--sweeps", nargs="+", metavar="SWEEP", help="only these; their names are in the progress line")
     parser.add_argument("--seconds", type=float, help="for the calls of one measurement (default: 0.2; quick: 0.01)")
-    parser.add_argument("--longest", type=float, default=6.0, help="what would take longer is not run (default: 6 s)")
+    parser.add_argument("--longest", type=float, default=4.0, help="what would take longer is not run (default: 4 s)")
     parser.add_argument("--gigabytes", type=float, default=4.0, help="what would take more is not run (default: 4)")
     args = parser.parse_args(argv)
     args.seconds = args.seconds or (0.01 if args.quick else 0.2)

@@ -33,9 +33,9 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], align: str = "--:") -> str:
     head = list(head)
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *map(list, rows)]
+    lines = [head, ["---"] + [align] * (len(head) - 1), *map(list, rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -120,7 +120,10 @@ def growth(results: Results) -> str:
 
 
 def write(results: Results, pictures: dict[str, str]) -> str:
-    parts = ["# skkeops beside other libraries", table(["", ""], [[k, str(v)] for k, v in results.about.items()])]
+    parts = [
+        "# skkeops beside other libraries",
+        table(["", ""], [[k, str(v)] for k, v in results.about.items()], "---"),
+    ]
     parts.append(
         "Each library does the same work on the same arrays, sweep by sweep in a process of its own, on all cores, warm: the "
         "shortest of several calls. *Memory* is how far the process rises above its size before the calls: the result and "
@@ -131,7 +134,9 @@ def write(results: Results, pictures: dict[str, str]) -> str:
     )
     parts.append(
         table(
-            ["library", "version", "how"], ([PEERS[p].title, results.versions[p], PEERS[p].note] for p in results.peers)
+            ["library", "version", "how"],
+            ([PEERS[p].title, results.versions[p], PEERS[p].note] for p in results.peers),
+            "---",
         )
     )
     parts += [f"* {reason}" for reason in results.missing]

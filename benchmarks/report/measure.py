@@ -113,10 +113,10 @@ def main() -> int:
     if reason is not None:
         print(json.dumps({"skipped": reason}), flush=True)
         return 0
-    rate = 0.0  # seconds a pair and component, of the last case
+    rates: dict[str, float] = {}  # seconds a pair and component, of the last case of each kind
     for numbers in task["specs"]:
         spec = Spec(**numbers)
-        needed, foreseen = peer.bytes_needed(spec.case, spec.dtype), rate * spec.pairs * spec.dim
+        needed, foreseen = peer.bytes_needed(spec.case, spec.dtype), rates.get(spec.kind, 0.0) * spec.pairs * spec.dim
         if needed > task["bytes"]:
             row = {"skipped": f"would take about {needed / 1e9:.0f} GB"}
         elif foreseen > task["longest"]:
@@ -124,7 +124,7 @@ def main() -> int:
         else:
             row = measure(peer, spec, task["seconds"]) or {"skipped": "has no such function"}
             if "seconds" in row:
-                rate = row["seconds"] / (spec.pairs * spec.dim) if spec.pairs > 1e6 else 0.0
+                rates[spec.kind] = row["seconds"] / (spec.pairs * spec.dim) if spec.pairs > 1e6 else 0.0
         print(json.dumps({**numbers, **row}), flush=True)
     return 0
 
