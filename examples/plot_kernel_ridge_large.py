@@ -11,7 +11,7 @@ by conjugate gradients: each iteration is a sum over all pairs, which takes time
 decided by a preconditioner of low rank, made of some columns of :math:`K`. This page shows what more samples bring, and what
 they cost.
 
-``--samples 100000`` runs it with a hundred thousand: about a minute and a half on two cores, and 500 MB, most of it for the
+``--samples 100000`` runs it with a hundred thousand: about a minute on two cores, and 700 MB, most of it for the
 preconditioner. If the kernel is short beside the data, see also the page on block-sparse sums.
 
 Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
@@ -121,7 +121,7 @@ def plot(rows, boosted):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description="Kernel ridge regression with many samples.")
-    parser.add_argument("--samples", type=int, default=32_000, help="the largest number of samples (default: 32000)")
+    parser.add_argument("--samples", type=int, default=24_000, help="the largest number of samples (default: 24000)")
     parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
     arguments = parser.parse_args(argv)
     rows = run(arguments.samples)
