@@ -1,5 +1,8 @@
 """What all tests share."""
 
+import contextlib
+import os
+
 import numpy as np
 import pytest
 
@@ -26,3 +29,16 @@ def backend(request):
 def rng():
     """A random generator, the same in every test."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def keops(tmp_path_factory):
+    """``pykeops.numpy``, compiling into a folder of its own, on the CPU; its messages go nowhere."""
+    pykeops = pytest.importorskip("pykeops")
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        pykeops.set_verbose(False)
+        pykeops.set_build_folder(str(tmp_path_factory.mktemp("keops")))
+        import pykeops.numpy
+        import pykeops.numpy.cluster
+
+        yield pykeops.numpy

@@ -1,7 +1,5 @@
 """The same numbers as KeOps, where it can compile: three formulas, each of which it compiles for some seconds."""
 
-import contextlib
-import os
 import shutil
 
 import numpy as np
@@ -14,18 +12,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("g++") is None, reason="KeOps needs a C++ compiler"),
 ]
 M, N = 70, 50
-
-
-@pytest.fixture(scope="module")
-def keops(tmp_path_factory):
-    """``pykeops.numpy``, compiling into a folder of its own, on the CPU; its messages go nowhere."""
-    pykeops = pytest.importorskip("pykeops")
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        pykeops.set_verbose(False)
-        pykeops.set_build_folder(str(tmp_path_factory.mktemp("keops")))
-        import pykeops.numpy
-
-        yield pykeops.numpy
 
 
 def from_keops(keops, arguments, options, arrays):
