@@ -109,8 +109,8 @@ print(
 # The flow
 # --------
 #
-# Points that follow minus the gradient, from the disk to the heart. Without weights, a step of length 1 would jump right to
-# the barycentric projection; we walk.
+# Points that follow minus the gradient, from the disk to the heart. A step of length 1 would take each point, by and large, to
+# the mean of those that it is matched with; we walk a quarter of it at a time.
 
 x, states, values = disk.copy(), [disk], []
 rate, steps = 0.25, 14

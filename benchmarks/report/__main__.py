@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .. import limits
-from ..__main__ import TOLERANCE, processor, threads
+from ..__main__ import TOLERANCE, describe
 from ..peers import PEERS
 from . import markdown
 from .results import Results, Row
@@ -142,12 +141,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(
             f"--sweeps must be some of {', '.join(sweep.name for sweep in sweeps(args.quick))}: found {args.sweeps}"
         )
-    about = {
-        "machine": processor(),
-        "threads": threads(),
-        "python": platform.python_version(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    about = {**describe(with_keops=False), "date": time.strftime("%Y-%m-%d")}
     if os.getloadavg()[0] > 0.5:
         busy = f"other programs kept {os.getloadavg()[0]:.1f} cores busy: wait for a quiet machine before believing the figures"
         print(busy, file=sys.stderr)

@@ -106,6 +106,26 @@ def measure(peer: Peer, spec: Spec, seconds: float) -> dict | None:
     return {"seconds": min(times), "calls": len(times), "bytes": memory, "error": error(case, arrays, found)}
 
 
+class Forecast:
+    """How long a case will take, from smaller ones of its kind: the growth with pairs times columns goes on."""
+
+    def __init__(self):
+        self.known: list[tuple[float, float]] = []  # pairs times columns, seconds
+
+    def learn(self, spec: Spec, seconds: float) -> None:
+        self.known.append((spec.pairs * spec.dim, seconds))
+
+    def seconds(self, spec: Spec) -> float:
+        if not self.known:
+            return 0.0
+        work, last = self.known[-1]
+        power = 1.0
+        if len(self.known) > 1 and work > 1.5 * self.known[-2][0]:
+            before, seconds = self.known[-2]
+            power = float(np.clip(np.log(last / seconds) / np.log(work / before), 0.5, 1.0))
+        return last * (spec.pairs * spec.dim / work) ** power
+
+
 def main() -> int:
     task = json.load(sys.stdin)
     peer = PEERS[task["peer"]]
@@ -113,10 +133,11 @@ def main() -> int:
     if reason is not None:
         print(json.dumps({"skipped": reason}), flush=True)
         return 0
-    rates: dict[str, float] = {}  # seconds a pair and component, of the last case of each kind
+    forecasts: dict[str, Forecast] = {}
     for numbers in task["specs"]:
         spec = Spec(**numbers)
-        needed, foreseen = peer.bytes_needed(spec.case, spec.dtype), rates.get(spec.kind, 0.0) * spec.pairs * spec.dim
+        forecast = forecasts.setdefault(spec.kind, Forecast())
+        needed, foreseen = peer.bytes_needed(spec.case, spec.dtype), forecast.seconds(spec)
         if needed > task["bytes"]:
             row = {"skipped": f"would take about {needed / 1e9:.0f} GB"}
         elif foreseen > task["longest"]:
@@ -124,7 +145,7 @@ def main() -> int:
         else:
             row = measure(peer, spec, task["seconds"]) or {"skipped": "has no such function"}
             if "seconds" in row:
-                rates[spec.kind] = row["seconds"] / (spec.pairs * spec.dim) if spec.pairs > 1e6 else 0.0
+                forecast.learn(spec, row["seconds"])
         print(json.dumps({**numbers, **row}), flush=True)
     return 0
 
