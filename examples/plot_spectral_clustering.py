@@ -80,7 +80,7 @@ for name, found in labels.items():
 # ----------
 #
 # Divided by the root of the degree, the second eigenvector is nearly constant on each moon; the third is a coordinate along
-# the moons.
+# one of them.
 
 
 def plot():
