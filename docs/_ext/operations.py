@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 import sys
 from fractions import Fraction
 
@@ -55,8 +56,10 @@ def operator(operation) -> str | None:
 
 
 def meaning(operation) -> str:
-    """Return the docstring, on one line."""
-    return " ".join(inspect.getdoc(operation).split())
+    """Return the docstring on one line, without the call that it begins with."""
+    text = " ".join(inspect.getdoc(operation).split())
+    call = re.match(rf"``{operation.name}\([^`=]*\)``(, also written ``[^`]*``)?: ", text)
+    return text if call is None else text[call.end() :]
 
 
 # -- dims -----------------------------------------------------------------------------------------------------------
