@@ -92,6 +92,7 @@ html_theme_options = {
     "logo": {"text": "skkeops"},
     "navigation_with_keys": False,
     "show_nav_level": 1,
+    "show_toc_level": 2,
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],

@@ -10,6 +10,7 @@ from rst import Generated, table
 from skkeops import kernels
 from skkeops.kernels import convert
 
+_MODULES = ["stationary", "products", "histograms", "constants"]
 _COMPOSITE = (kernels.Sum, kernels.Product, kernels.Exponentiation, kernels.Formula)
 
 
@@ -20,12 +21,14 @@ def classes() -> list[type]:
 
 
 class KernelTable(Generated):
+    package = "skkeops.kernels"
+
     def lines(self):
         rows = []
-        for cls in sorted(classes(), key=lambda cls: (not cls._stationary, cls.__module__, _line(cls))):
+        for cls in sorted(classes(), key=lambda cls: (_MODULES.index(cls.__module__.rpartition('.')[2]), _line(cls))):
             rows.append([f":class:`~skkeops.kernels.{cls.__name__}`", formula(cls), parameters(cls), pairwise(cls), language(cls)])
         header = ["Kernel", "k(x, y)", "Parameters", "scikit-learn", "In the formula language"]
-        return table(header, rows, "kernels", "17 30 15 16 22")
+        return table(header, rows, "kernels", "17 25 14 16 28")
 
 
 def formula(cls) -> str:
@@ -33,7 +36,8 @@ def formula(cls) -> str:
     match = re.search(r"\.\. math::(.*?)\n(?=\S)", inspect.getdoc(cls), re.DOTALL)
     text = " ".join(match[1].split()) if match else ""
     text = re.sub(r"^k\(x(_i)?, [xy](_j)?\) = ", "", text)
-    return f":math:`{text}`"
+    # several formulas stand below each other
+    return "\n\n".join(f":math:`{part.strip()}`" for part in re.split(r", \\quad", text))
 
 
 def parameters(cls) -> str:

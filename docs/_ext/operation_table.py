@@ -7,6 +7,8 @@ from rst import Generated, table
 
 
 class OperationTables(Generated):
+    package = "skkeops.formula.operations"
+
     def lines(self):
         lines = []
         for module, found in operations.by_module().items():

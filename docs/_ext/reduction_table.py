@@ -13,6 +13,8 @@ _SHAPES = {(1,): "(M, 1)", (3,): "(M, D)", (2,): "(M, dim G)"}
 
 
 class ReductionTable(Generated):
+    package = "skkeops.reductions"
+
     def lines(self):
         rows = []
         for cls in dict.fromkeys(reductions.registry.values()):

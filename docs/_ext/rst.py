@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
 
 class Generated(SphinxDirective):
-    """A directive whose content is reStructuredText, returned by `lines`."""
+    """A directive whose content is reStructuredText, returned by `lines`.
+
+    Attributes
+    ----------
+    package : str
+        The package that the content is made from: a page is made again when one of its modules changes.
+    """
 
     has_content = False
-    optional_arguments = 1
+    package = "skkeops"
 
     def lines(self) -> list[str]:
         raise NotImplementedError
 
     def run(self):
-        from docutils import nodes
-
+        for name, module in list(sys.modules.items()):
+            if name.startswith(self.package):
+                self.env.note_dependency(module.__file__)
+        for path in Path(__file__).parent.glob("*.py"):
+            self.env.note_dependency(str(path))
         node = nodes.section()
         node.document = self.state.document
         source = f"<{type(self).__name__}>"
