@@ -116,6 +116,28 @@ def pairs() -> Picture:
     return p
 
 
+def line() -> Picture:
+    """From text to an array."""
+    p = Picture(760, 176, "A formula becomes an expression, a plan, a program, and an array")
+    steps = [
+        ("text", "Square(p-a)∗Exp(x+y)", GREY, 20, 176), ("expression", "simplified", GREY, 226, 104),
+        ("plan", "what is where", VIOLET, 360, 112), ("program", "for tiles", VIOLET, 502, 104),
+        ("array", "(M, D)", GREEN, 636, 104),
+    ]  # fmt: skip
+    for k, (title, text, colour, x, w) in enumerate(steps):
+        p.box(x, 76, w, 56, colour)
+        p.text(x + w / 2, 98, title, 14, colour, weight="bold")
+        p.text(x + w / 2, 119, text, 12, mono=k == 0)
+        if k:
+            before = steps[k - 1]
+            p.arrow(before[3] + before[4] + 2, 104, x - 3, 104)
+    p.path("M306,74 C316,30 240,30 250,72", VIOLET)
+    p.text(278, 30, "differentiate, to any order", 12, VIOLET)
+    p.text(290, 160, "no array is involved up to here: below a millisecond, once for a formula", 12, GREY)
+    p.text(650, 160, "compiled ahead of time", 12, GREY)
+    return p
+
+
 def plan() -> Picture:
     """The expression of the front page, each node where it is computed."""
     p = Picture(760, 330, "Where each part of a formula is computed")
@@ -212,7 +234,7 @@ def adjoint() -> Picture:
     return p
 
 
-PICTURES = (pairs, plan, monoid, adjoint)
+PICTURES = (pairs, line, plan, monoid, adjoint)
 
 
 def write(folder: Path) -> None:
