@@ -28,19 +28,16 @@ class OperationTables(Generated):
 
 
 def row(operation) -> list[str]:
-    name = f"``{operations.signature(operation)}``"
     written = operations.operator(operation)
-    names = [f".. index:: pair: {operation.name}; operation", "", name]
-    if written:
-        names[2] += f"\n\n``{written}``"
-    for alias in operation.aliases:
-        names[2] += f"\n\n``{alias}``"
+    names = [operations.signature(operation), *([written] if written else []), *operation.aliases]
     note, slopes = operations.derivatives(operation)
+    lines = [f"| {name}: ``{text}``" for name, text in slopes]
     if all(text == "0" for _, text in slopes):
         lines = ["0"] if slopes else []
-    else:
-        lines = [f"| {note}" for _ in range(bool(note))] + [f"| {name}: ``{text}``" for name, text in slopes]
-    return [names[2], operations.dims(operation), operations.meaning(operation), "\n".join(lines)]
+    elif note:
+        lines.insert(0, f"| {note}")
+    call = "\n\n".join(f"``{name}``" for name in names)
+    return [call, operations.dims(operation), operations.meaning(operation), "\n".join(lines)]
 
 
 def edge_rows(operation) -> list[list[str]]:
