@@ -3,7 +3,7 @@
     python tests/contributing.py                    # all of them, a few minutes
     python tests/contributing.py kernel reduction   # some
 
-Needs what a change of the package needs: pip install -e ".[test]" cython, a C compiler, and `patch`.
+Needs what a change of the package needs: pip install -e ".[test]" cython setuptools, a C compiler, and `patch`.
 """
 
 import os
