@@ -90,3 +90,12 @@ def test_every_public_name_has_its_place_in_the_reference():
     for module in ("kernels", "cluster", "solvers"):
         public = set(importlib.import_module(f"skkeops.{module}").__all__) - {"RBF"}
         assert public <= listed, f"{module}: {sorted(public - listed)}"
+
+
+def test_links_of_estimators_lead_to_their_pages():
+    """scikit-learn shows a link in notebooks: it is that of the page that autosummary writes."""
+    text = (DOCS / "api.rst").read_text()
+    assert ".. module:: skkeops\n\n.. autosummary::\n   :toctree: generated/api" in text
+    for name in ("KernelSum", "KernelDensity", "KernelRidge"):
+        link = getattr(skkeops, name)()._get_doc_link()
+        assert link.endswith(f"/generated/api/skkeops.{name}.html")
