@@ -68,7 +68,7 @@ def meaning(operation) -> str:
 _PATTERNS = {
     1: ["D", "1", "2D"],
     2: ["D E", "DE E", "D DE", "D D", "1 D", "D² D", "D 1", "2D 2D", "2D 2", "1 2D", "1 1"],
-    3: ["D E D", "D E E", "D D D", "1 D D", "1 D 1"],
+    3: ["D E D", "D E E", "D D D", "1 D D", "1 D 1", "D E 1"],
 }
 _SIZES = ((3, 5), (5, 7))
 
