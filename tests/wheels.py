@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -54,8 +55,11 @@ def install(programs, *what):
     run(programs / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", *what)
 
 
-def check(python, sdist, work, out):
-    """Build, repair, install and test the wheel for one Python; what became of it, on one line."""
+def check(python, sdist, sources, work, out):
+    """Build, repair, install and test the wheel for one Python; what became of it, on one line.
+
+    Tests and examples are those of the sdist, in `sources`.
+    """
     start = time.monotonic()
     version = run(python, "-c", "import platform; print(platform.python_version())", capture_output=True).strip()
     print(f"\n=== Python {version}", flush=True)
@@ -78,10 +82,10 @@ def check(python, sdist, work, out):
     away.mkdir()
     program = "import shutil, skkeops; assert not any(map(shutil.which, ('cc', 'gcc', 'clang'))); skkeops.show_versions()"
     run(bare / "python", "-P", "-c", program, cwd=away, env=alone)
-    run(bare / "python", ROOT / "examples" / "plot_log_sum_exp.py", cwd=away, env=alone, capture_output=True)
+    run(bare / "python", sources / "examples" / "plot_log_sum_exp.py", cwd=away, env=alone, capture_output=True)
     install(bare, *TEST_TOOLS)
     for name in ("tests", "examples", "pyproject.toml"):
-        source = ROOT / name
+        source = sources / name
         shutil.copytree(source, away / name) if source.is_dir() else shutil.copy(source, away / name)
     # The metadata's test asks for what is installed; the rest of the extra "test" is not there, and its tests are skipped.
     text = run(bare / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, cwd=away, env=alone, capture_output=True)
@@ -103,12 +107,15 @@ def main():
         install(tools, "build")
         run(tools / "python", "-m", "build", "-q", "--sdist", "--outdir", work / "sdist", ROOT)
         (sdist,) = (work / "sdist").glob("*.tar.gz")
+        with tarfile.open(sdist) as archive:
+            archive.extractall(work, filter="data")
+        sources = work / sdist.name.removesuffix(".tar.gz")
         print(f"{sdist.name}, {sdist.stat().st_size / 1e6:.1f} MB")
         for k, python in enumerate(arguments.python):
             place = work / str(k)
             place.mkdir()
             try:
-                found.append(check(python, sdist, place, arguments.out))
+                found.append(check(python, sdist, sources, place, arguments.out))
             except subprocess.CalledProcessError as error:
                 print(error.stdout or "", error.stderr or "", sep="\n")
                 raise SystemExit(f"{python}: {error}") from None
