@@ -68,7 +68,7 @@ def meaning(operation) -> str:
 _PATTERNS = {
     1: ["D", "1", "2D"],
     2: ["D E", "DE E", "D DE", "D D", "1 D", "D² D", "D 1", "2D 2D", "2D 2", "1 2D", "1 1"],
-    3: ["D E D", "D E E", "D D D", "1 D D", "1 D 1", "D E 1"],
+    3: ["D E 1", "D E D", "D E E", "D D D", "1 D D", "1 D 1"],
 }
 _SIZES = ((3, 5), (5, 7))
 
@@ -190,8 +190,9 @@ def derivatives(operation) -> tuple[str, list[tuple[str, str]]]:
 def _samples(operation) -> list[list[int]]:
     if operation.list_parameters:
         return [[6, 6]]
-    one = [[6], [3], [1]] if operation.parameters else [[3], [1]]
-    return {1: one, 2: [[6, 3], [2, 6], [3, 3], [1, 3], [9, 3], [1, 1]], 3: [[3, 3, 3]]}[len(operation.arguments)]
+    one = [[6], [3], [1]] if operation.parameters else [[3], [6], [1]]
+    two = [[6, 3], [3, 6], [3, 3], [6, 6], [6, 2], [1, 3], [1, 6], [9, 3], [1, 1]]
+    return {1: one, 2: two, 3: [[3, 3, 3]]}[len(operation.arguments)]
 
 
 def _call(operation, params) -> str:
