@@ -9,13 +9,15 @@
 
 Each object is compiled when it is older than its source, a header or its flags, several at a time. All of them see
 ``SKK_HAVE_BASELINE``, ``SKK_HAVE_AVX2``, ``SKK_HAVE_AVX512`` (0 or 1): the levels that the compiler at hand can build.
-OpenMP is used where a test program that needs it links; without it the engine runs on one thread.
+OpenMP is used where a test program that needs it links; without it the engine runs on one thread. The engine has vector
+types of gcc and clang: on Windows it is compiled by clang-cl, and linked by Visual Studio.
 
 Environment: ``SKKEOPS_CFLAGS`` and ``SKKEOPS_LDFLAGS`` are appended to the flags (sanitizers, debugging).
 """
 
 import os
 import shlex
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -58,19 +60,31 @@ GCC = Flags(
         ),
     },
 )
-MSVC = Flags(
+CLANG_CL = Flags(
     every_object=("/std:c11",),
-    kernels=("/O2",),
-    levels={"baseline": (), "avx2": ("/arch:AVX2",), "avx512": ("/arch:AVX512",)},
+    kernels=("/O2", "/clang:-fno-math-errno", "/clang:-fno-trapping-math", "/clang:-fopenmp-simd"),
+    levels={"baseline": (), "avx2": ("/arch:AVX2",), "avx512": ("/arch:AVX512", "/clang:-mprefer-vector-width=512")},
 )
 
 OPENMP_PROGRAM = "#include <omp.h>\nint main(void) { return omp_get_max_threads() > 0 ? 0 : 1; }\n"
 
 
+def find_clang_cl():
+    """Where clang-cl is: on the path, or where LLVM puts it."""
+    found = shutil.which("clang-cl")
+    usual = Path(os.environ.get("PROGRAMFILES", "C:/Program Files"), "LLVM", "bin", "clang-cl.exe")
+    if found is None and not usual.is_file():
+        raise SystemExit(
+            "skkeops is compiled by clang-cl on Windows, which was found neither on the path nor in "
+            f"{usual.parent}: install LLVM, or the component 'C++ Clang Compiler' of Visual Studio"
+        )
+    return Path(found) if found is not None else usual
+
+
 def openmp_candidates(compiler_type):
     """(compile, link) arguments that may switch OpenMP on, the likeliest first."""
     if compiler_type == "msvc":
-        return [(["/openmp"], [])]
+        return [(["/openmp"], [f"/LIBPATH:{find_clang_cl().parents[1] / 'lib'}", "libomp.lib"])]
     if sys.platform != "darwin":
         return [(["-fopenmp"], ["-fopenmp"])]
     # Apple's clang has no OpenMP runtime of its own: look where conda and Homebrew put libomp.
@@ -131,7 +145,12 @@ class BuildEngine(build_ext):
         ]
 
     def build_extension(self, ext):
-        flags = MSVC if self.compiler.compiler_type == "msvc" else GCC
+        flags = GCC
+        if self.compiler.compiler_type == "msvc":
+            flags = CLANG_CL
+            if not self.compiler.initialized:
+                self.compiler.initialize(self.plat_name)
+            self.compiler.cc = str(find_clang_cl())
         openmp_compile, openmp_link = self.find_openmp()
         levels = self.find_levels(flags)
         macros = [(f"SKK_HAVE_{level.upper()}", str(int(level in levels))) for level in flags.levels]

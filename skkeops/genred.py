@@ -91,8 +91,7 @@ class Genred:
 
     References
     ----------
-    .. [1] B. Charlier, J. Feydy, J. A. Glaunès, F.-D. Collin, G. Durif, "Kernel Operations on the GPU, with
-    Autodiff,
+    .. [1] B. Charlier, J. Feydy, J. A. Glaunès, F.-D. Collin, G. Durif, "Kernel Operations on the GPU, with Autodiff,
        without Memory Overflows", Journal of Machine Learning Research 22 (74), 2021.
 
     Examples

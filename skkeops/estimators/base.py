@@ -28,7 +28,7 @@ class KernelEstimator(BaseEstimator):
     """An estimator that keeps reference samples and reduces a kernel over them."""
 
     _doc_link_module = "skkeops"
-    _doc_link_template = "https://skkeops.readthedocs.io/en/latest/api/{estimator_module}.{estimator_name}.html"
+    _doc_link_template = "https://skkeops.readthedocs.io/en/latest/generated/api/skkeops.{estimator_name}.html"
 
     #: The parameters that all of them have.
     _shared_constraints: ClassVar[dict[str, list]] = {

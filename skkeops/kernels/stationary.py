@@ -217,7 +217,7 @@ class InverseMultiquadric(Kernel):
 class Matern(Kernel):
     r"""The Matérn kernel of a half-integer smoothness, scikit-learn's ``Matern``.
 
-    With the scaled distance r = |(x - y) / l|_2 and s = sqrt(2 nu) r:
+    With the scaled distance :math:`r = \|(x - y) / l\|_2` and :math:`s = \sqrt{2 \nu} \, r`:
 
     .. math::
         k_{1/2} = e^{-s}, \quad k_{3/2} = (1 + s) e^{-s}, \quad k_{5/2} = (1 + s + s^2/3) e^{-s}, \quad

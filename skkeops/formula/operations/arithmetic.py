@@ -18,7 +18,7 @@ _MINUS_ONE = Constant(-1)
 
 @register
 class Minus(Elementwise):
-    """``Minus(f)``, also written ``-f``."""
+    """``Minus(f)``, also written ``-f``: the other sign."""
 
     name = "Minus"
     opcode = "neg"
@@ -43,7 +43,7 @@ class Minus(Elementwise):
 
 @register
 class Add(Elementwise):
-    """``Add(f, g)``, also written ``f + g``."""
+    """``Add(f, g)``, also written ``f + g``: the sum of two formulas, component by component."""
 
     name = "Add"
     arguments = ("f", "g")
@@ -98,7 +98,7 @@ def _by_parts(cls, f, g):
 
 @register
 class Subtract(Elementwise):
-    """``Subtract(f, g)``, also written ``f - g``."""
+    """``Subtract(f, g)``, also written ``f - g``: the difference, component by component."""
 
     name = "Subtract"
     arguments = ("f", "g")
@@ -140,7 +140,8 @@ class Subtract(Elementwise):
 
 @register
 class Mult(Elementwise):
-    """``Mult(f, g)``, also written ``f * g``; a product with the constant 0 is 0, whatever the other factor."""
+    """``Mult(f, g)``, also written ``f * g``: the product, component by component. A product with
+    the constant 0 is 0, whatever the other factor."""
 
     name = "Mult"
     arguments = ("f", "g")
@@ -180,7 +181,8 @@ class Mult(Elementwise):
 
 @register
 class Divide(Elementwise):
-    """``Divide(f, g)``, also written ``f / g``; by a constant with an exact inverse it becomes a product."""
+    """``Divide(f, g)``, also written ``f / g``: the quotient, component by component. By a constant with
+    an exact inverse it becomes a product."""
 
     name = "Divide"
     arguments = ("f", "g")

@@ -37,7 +37,7 @@ _TWO = ((-2.0, 2.0), (-2.0, 2.0))
 
 @register
 class Abs(Elementwise):
-    """``Abs(f)``; its derivative ``Sign(f)`` is 0 at 0."""
+    """``Abs(f)``: the absolute value; its derivative ``Sign(f)`` is 0 at 0."""
 
     name = "Abs"
     opcode = "abs"
@@ -100,7 +100,7 @@ class ReLU(Elementwise):
 
 @register
 class Floor(Elementwise):
-    """``Floor(f)``; its derivative is 0."""
+    """``Floor(f)``: the largest integer that is not larger; its derivative is 0."""
 
     name = "Floor"
     opcode = "floor"
@@ -259,7 +259,7 @@ class _Comparison(Elementwise):
 
 @register
 class Equal(_Comparison):
-    """``Equal(f, g)``, also written ``f == g``: 1 or 0."""
+    """``Equal(f, g)``, also written ``f == g``: 1 where they are equal, otherwise 0 (a NaN equals nothing)."""
 
     name = "Equal"
     _holds = operator.eq
@@ -272,7 +272,7 @@ class Equal(_Comparison):
 
 @register
 class NotEqual(_Comparison):
-    """``NotEqual(f, g)``, also written ``f != g``: 1 or 0."""
+    """``NotEqual(f, g)``, also written ``f != g``: 1 where they differ, otherwise 0."""
 
     name = "NotEqual"
     _holds = operator.ne
@@ -285,7 +285,7 @@ class NotEqual(_Comparison):
 
 @register
 class LessThan(_Comparison):
-    """``LessThan(f, g)``, also written ``f < g``: 1 or 0."""
+    """``LessThan(f, g)``, also written ``f < g``: 1 where it holds, otherwise 0."""
 
     name = "LessThan"
     _holds = operator.lt
@@ -298,7 +298,7 @@ class LessThan(_Comparison):
 
 @register
 class LessOrEqual(_Comparison):
-    """``LessOrEqual(f, g)``, also written ``f <= g``: 1 or 0."""
+    """``LessOrEqual(f, g)``, also written ``f <= g``: 1 where it holds, otherwise 0."""
 
     name = "LessOrEqual"
     _holds = operator.le

@@ -72,7 +72,7 @@ class Square(Elementwise):
 
 @register
 class Sqrt(Elementwise):
-    """``Sqrt(f)``; its derivative ``Rsqrt(f) / 2`` is 0 at 0."""
+    """``Sqrt(f)``: the square root, NaN below 0; its derivative ``Rsqrt(f) / 2`` is 0 at 0."""
 
     name = "Sqrt"
     opcode = "sqrt"
@@ -88,7 +88,7 @@ class Sqrt(Elementwise):
 
 @register
 class Rsqrt(Elementwise):
-    """``Rsqrt(f) = 1 / Sqrt(f)`` and ``Rsqrt(0) = 0``."""
+    """``Rsqrt(f) = 1 / Sqrt(f)``, NaN below 0, and ``Rsqrt(0) = 0``."""
 
     name = "Rsqrt"
     opcode = "rsqrt"

@@ -24,7 +24,8 @@ def fresh_variable(f: Expression, v: Variable, n_declared: int = 0) -> Variable:
 
 @composite("Grad", "f v e", optional=1)
 def Grad(f, v, e=None):
-    """``Grad(f, v, e)``: the derivative of ``f | e`` by the variable ``v``. Without ``e``, a new variable."""
+    """``Grad(f, v, e)``: the derivative of ``f | e`` by the variable ``v``. Without ``e``, of ``f`` times a new variable,
+    the next argument of the call."""
     return gradient(f, v, fresh_variable(f, v) if e is None else e)
 
 
@@ -54,11 +55,12 @@ def Laplacian(f, v):
 
 @composite("TraceOperator", "f v w", optional=1)
 def TraceOperator(f, v, w=1):
-    """``TraceOperator(f, v)``: the trace of ``f`` as a linear function of ``v``; with ``w``, of ``w * f``."""
+    """``TraceOperator(f, v)``: the trace of ``f`` as a linear function of ``v``, which has its dim; with ``w``, of ``w * f``."""
     return trace(f, v, w)
 
 
 @composite("AdjointOperator", "f v u")
 def AdjointOperator(f, v, u):
-    """``AdjointOperator(f, v, u)``: the transpose of ``f``, a linear function of ``v``, applied to ``u``."""
+    """``AdjointOperator(f, v, u)``: the transpose of ``f``, a linear function of ``v``, applied to ``u``, which has the
+    dim of ``f``."""
     return linear_adjoint(f, v, u)

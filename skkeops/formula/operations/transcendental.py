@@ -15,7 +15,7 @@ __all__ = ["Acos", "Asin", "Atan", "Atan2", "Cos", "Exp", "Log", "Sin", "SinXDiv
 
 @register
 class Exp(Elementwise):
-    """``Exp(f)``."""
+    """``Exp(f)``: the exponential."""
 
     name = "Exp"
     opcode = "exp"
@@ -35,7 +35,7 @@ class Exp(Elementwise):
 
 @register
 class Log(Elementwise):
-    """``Log(f)``, natural; ``Log(0)`` is ``-inf``."""
+    """``Log(f)``: the natural logarithm; ``Log(0)`` is ``-inf``."""
 
     name = "Log"
     opcode = "log"
@@ -72,7 +72,7 @@ class XLogX(Elementwise):
 
 @register
 class Sin(Elementwise):
-    """``Sin(f)``."""
+    """``Sin(f)``: the sine, of radians."""
 
     name = "Sin"
     opcode = "sin"
@@ -87,7 +87,7 @@ class Sin(Elementwise):
 
 @register
 class Cos(Elementwise):
-    """``Cos(f)``."""
+    """``Cos(f)``: the cosine, of radians."""
 
     name = "Cos"
     opcode = "cos"
@@ -106,7 +106,7 @@ def _rsqrt_of_one_minus_square(f):
 
 @register
 class Asin(Elementwise):
-    """``Asin(f)``; its derivative ``Rsqrt(1 - f^2)`` is 0 at -1 and 1."""
+    """``Asin(f)``: the arc sine, NaN beyond -1 and 1; its derivative ``Rsqrt(1 - f^2)`` is 0 at -1 and 1."""
 
     name = "Asin"
     opcode = "asin"
@@ -122,7 +122,7 @@ class Asin(Elementwise):
 
 @register
 class Acos(Elementwise):
-    """``Acos(f)``; its derivative ``-Rsqrt(1 - f^2)`` is 0 at -1 and 1."""
+    """``Acos(f)``: the arc cosine, NaN beyond -1 and 1; its derivative ``-Rsqrt(1 - f^2)`` is 0 at -1 and 1."""
 
     name = "Acos"
     opcode = "acos"
@@ -138,7 +138,7 @@ class Acos(Elementwise):
 
 @register
 class Atan(Elementwise):
-    """``Atan(f)``."""
+    """``Atan(f)``: the arc tangent, between -pi/2 and pi/2."""
 
     name = "Atan"
     opcode = "atan"

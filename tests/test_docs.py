@@ -1,0 +1,101 @@
+"""The documentation: every block of Python runs, every message that it explains exists, every picture is up to date."""
+
+import ast
+import doctest
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import skkeops
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PACKAGE = Path(skkeops.__file__).resolve().parent
+WRITTEN = [
+    path for path in sorted(DOCS.rglob("*.rst")) if not {"_build", "generated", "auto_examples", "_templates"} & set(path.parts)
+]
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is in the source tree")
+
+
+def name(path):
+    return str(path.relative_to(DOCS))
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_every_example_runs(path):
+    if "dask" in path.read_text():
+        pytest.importorskip("dask")
+    failed, _ = doctest.testfile(str(path), module_relative=False, optionflags=OPTIONS)
+    assert failed == 0
+
+
+def test_there_are_examples():
+    texts = [path.read_text() for path in WRITTEN]
+    assert sum(text.count("\n>>> ") + text.count("   >>> ") for text in texts) > 200
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_python_is_never_shown_without_being_run(path):
+    """What is Python is a doctest; other blocks say that they are something else."""
+    languages = re.findall(r"^ *\.\. (?:code-block|code|sourcecode):: *(\S*)", path.read_text(), re.MULTILINE)
+    assert set(languages) <= {"bash", "text", "diff", "ini", "toml", "c", "cython"}
+
+
+def messages():
+    """The texts that the code may say: string literals, with an ellipsis for what is put into them."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(v.value if isinstance(v, ast.Constant) else "…" for v in node.values)
+
+
+def explained():
+    text = (DOCS / "troubleshooting.rst").read_text()
+    return re.findall(r"^   \* - ``(.*)``$", text, re.MULTILINE)
+
+
+def test_every_message_that_is_explained_exists():
+    known = list(messages())
+    found = explained()
+    assert len(found) > 50
+    missing = []
+    for message in found:
+        pieces = [piece for piece in message.split("…") if len(piece.strip(" :;,.()")) > 2]
+        assert pieces, message
+        if not all(any(piece.strip() in text for text in known) for piece in pieces):
+            missing.append(message)
+    assert not missing, "\n".join(missing)
+
+
+def test_the_picture_of_the_readme_is_up_to_date():
+    path = DOCS / "_ext" / "pictures.py"
+    spec = importlib.util.spec_from_file_location("skkeops_docs_pictures", path)
+    pictures = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = pictures
+    spec.loader.exec_module(pictures)
+    assert (DOCS / "_static" / "pairs.svg").read_text() == pictures.pairs().svg()
+
+
+def test_every_public_name_has_its_place_in_the_reference():
+    text = (DOCS / "api.rst").read_text()
+    listed = set(re.findall(r"^   ([\w.]+)$", text, re.MULTILINE))
+    assert set(skkeops.__all__) - {"__version__"} <= listed
+    for module in ("kernels", "cluster", "solvers"):
+        public = set(importlib.import_module(f"skkeops.{module}").__all__) - {"RBF"}
+        assert public <= listed, f"{module}: {sorted(public - listed)}"
+
+
+def test_links_of_estimators_lead_to_their_pages():
+    """scikit-learn shows a link in notebooks: it is that of the page that autosummary writes."""
+    text = (DOCS / "api.rst").read_text()
+    assert ".. module:: skkeops\n\n.. autosummary::\n   :toctree: generated/api" in text
+    for name in ("KernelSum", "KernelDensity", "KernelRidge"):
+        link = getattr(skkeops, name)()._get_doc_link()
+        assert link.endswith(f"/generated/api/skkeops.{name}.html")
