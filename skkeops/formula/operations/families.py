@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -141,7 +141,18 @@ class Bilinear(Operation):
 
 
 class Contraction(Operation):
-    """All components of one argument to a single number."""
+    """All components of one argument to a single number.
+
+    Class attributes
+    ----------------
+    cuda_better : str or None
+        For extrema, the comparison that a component must pass to replace the best so far; None for a sum.
+    returns_place : bool
+        Whether the value is the number of the best component.
+    """
+
+    cuda_better: ClassVar[str | None] = None
+    returns_place: ClassVar[bool] = False
 
     def numpy(self, f: np.ndarray) -> np.ndarray:
         raise NotImplementedError

@@ -1,0 +1,207 @@
+"""From a plan to a source: the text of its kernels, how to compile them, and how to launch them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from skkeops.formula.expression import Expression, Variable, postorder
+from skkeops.plan.plan import Plan
+
+from .expressions import Block, functions
+from .folding import Folding
+from .geometry import Geometry, Launch, blocks_of, split
+from .homes import Homes
+from .options import Options
+from .prelude import prelude
+from .results import WORKSPACE, Output
+from .templates.folds import make_fold
+from .templates.merge import MERGE_BLOCK, merge_kernel
+from .templates.points import POINTS_BLOCK, points_kernel
+from .templates.rows import BLOCK, Rows
+
+__all__ = ["PointsSource", "Source", "points_source", "source"]
+
+#: CuPy adds the first two for the default language standard and float32; they are spelled out for other compilers.
+COMPILE_OPTIONS = ("--std=c++17", "-ftz=true")
+FAST_OPTIONS = ("-prec-div=false", "-prec-sqrt=false")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The CUDA source of a problem, for one dtype.
+
+    Attributes
+    ----------
+    text : str
+        CUDA C++ that includes nothing.
+    options : tuple of str
+        For NVRTC, besides the architecture.
+    template : str
+        Which shape the main kernel has.
+    kernels : tuple of str
+        The names of the kernels.
+    variables : tuple of int
+        Which of the problem's arrays the kernels take, first of all.
+    outputs : dict of str to tuple of Output
+        What the kernels write as ``"state"`` and as ``"result"``.
+    geometry : callable
+        ``geometry(rows, columns, final="result", items=None)`` returns the launches of a call: ``rows`` is the length of the
+        output's axis, ``columns`` that of the reduced one, ``items`` the number of work items of a call with ranges.
+    registers : int
+        The most registers per thread that the kernels may use: what the template was designed for.
+    """
+
+    text: str
+    options: tuple[str, ...]
+    template: str
+    kernels: tuple[str, ...]
+    variables: tuple[int, ...]
+    outputs: dict[str, tuple[Output, ...]]
+    geometry: Callable[..., Geometry]
+    rows_per_block: int
+
+
+def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Source:
+    """The source of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    dtype : {float32, float64}
+    options : Options, optional
+        Default: ``Options()``.
+
+    Returns
+    -------
+    Source
+
+    Examples
+    --------
+    >>> from skkeops import Genred
+    >>> from skkeops.plan.plan import make_plan
+    >>> genred = Genred("Exp(-SqDist(x, y)) * b", ["x = Vi(3)", "y = Vj(3)", "b = Vj(1)"], axis=1)
+    >>> found = source(make_plan(genred._problem), "float32")
+    >>> found.kernels
+    ('skk_rows', 'skk_merge_state', 'skk_merge_result')
+    >>> [launch.grid for launch in found.geometry(1000000, 1000000).launches]
+    [(1954, 1), (7813,)]
+    """
+    return _source(plan, np.dtype(dtype).name, options or Options())
+
+
+@lru_cache(maxsize=256)
+def _source(plan: Plan, dtype: str, options: Options) -> Source:
+    real = {"float32": "float", "float64": "double"}[dtype]
+    homes = Homes(plan.output, plan.reduced)
+    value, terms, base_2 = _rewritten(plan, homes, real, options)
+    factors = [term.factor for term in plan.terms if term.factor is not None]
+    roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
+    used = {node for node in postorder(*roots) if isinstance(node, Variable)}
+    arrays = {v: f"a{k}" for k, v in enumerate(plan.problem.variables) if v in used}
+    parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
+    fold = make_fold(plan, value, terms, base_2, options, real)
+    main = Rows(fold, homes, arrays, real, (plan.output, plan.reduced))
+    kernels = {"skk_rows": main.text(parameters)}
+    outputs = {}
+    factor, lines = _factor(factors, plan, arrays, real)
+    for kind, (body, written) in fold.merge(factor, lines).items():
+        kernels[f"skk_merge_{kind}"] = merge_kernel(f"skk_merge_{kind}", parameters, body, written)
+        outputs[kind] = written
+    text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
+
+    def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
+        row_blocks = blocks_of(rows, BLOCK * main.rows_per_thread)
+        splits, chunk = split(max(row_blocks, 1), columns, main.tile)
+        if items is not None:
+            row_blocks, splits = items, 1
+        launches = []
+        if row_blocks and splits:
+            pointers = ("workspace", "items", "segments")
+            grid = (row_blocks, splits)
+            launches.append(Launch("skk_rows", grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
+        if rows:
+            written = tuple(f"out{k}" for k in range(len(outputs[final])))
+            grid = (blocks_of(rows, MERGE_BLOCK),)
+            launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, ("workspace", *written, rows, splits)))
+        return Geometry(splits * rows * fold.bytes_per_row, tuple(launches))
+
+    return Source(
+        text=text,
+        options=COMPILE_OPTIONS + (FAST_OPTIONS if options.fast_math else ()),
+        template=main.name,
+        kernels=tuple(kernels),
+        variables=tuple(k for k, v in enumerate(plan.problem.variables) if v in used),
+        outputs=outputs,
+        geometry=geometry,
+        rows_per_block=BLOCK * main.rows_per_thread,
+    )
+
+
+def _rewritten(plan: Plan, homes: Homes, real: str, options: Options):
+    """The value and the terms of the plan as the kernel computes them, and whether the value is in base 2."""
+    parts = [(term.scale, term.vector, term.minus) for term in plan.terms]
+    value = plan.value
+    base_2 = False
+    if real == "float" and options.fast_math:
+        folding = Folding(homes)
+
+        def rewrite(e: Expression | None) -> Expression | None:
+            return None if e is None else folding.rewrite(e)[0]
+
+        value = rewrite(value)
+        parts = [tuple(rewrite(e) for e in part) for part in parts]
+        if plan.problem.reduction.fold == "shift_exp" and plan.problem.reduction.cuda is not None:
+            value, base_2 = folding.in_base_2(value), True
+    return value, parts, base_2
+
+
+def _factor(factors: Sequence[Expression], plan: Plan, arrays: dict[Variable, str], real: str):
+    """What leaves a sum by linearity, for row ``i``: the texts of its components, and statements."""
+    if not factors:
+        return [], []
+    (factor,) = factors
+    block = Block(real, "f", index={plan.output: "i"}, arrays=arrays)
+    return block.compute([(factor, k) for k in range(factor.dim)]), block.lines
+
+
+@dataclass(frozen=True, eq=False)
+class PointsSource:
+    """The CUDA source that evaluates expressions point by point.
+
+    Attributes
+    ----------
+    text, options, kernels, variables
+        As in `Source`.
+    """
+
+    text: str
+    options: tuple[str, ...]
+    kernels: tuple[str, ...]
+    variables: tuple[int, ...]
+
+    def geometry(self, rows: int, n_outputs: int) -> Geometry:
+        """The launches for a number of points."""
+        if rows == 0:
+            return Geometry(0, ())
+        args = (*(f"out{k}" for k in range(n_outputs)), rows)
+        return Geometry(0, (Launch("skk_points", (blocks_of(rows, POINTS_BLOCK),), (POINTS_BLOCK,), 0, args),))
+
+
+@lru_cache(maxsize=256)
+def points_source(expressions: tuple[Expression, ...], variables: tuple[Variable, ...], dtype: str) -> PointsSource:
+    """The source that evaluates expressions point by point."""
+    real = {"float32": "float", "float64": "double"}[dtype]
+    used = {node for node in postorder(*expressions) if isinstance(node, Variable)}
+    arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
+    parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
+    kernel = points_kernel(expressions, arrays, parameters, real)
+    return PointsSource(
+        text=prelude(real) + functions(expressions) + kernel,
+        options=COMPILE_OPTIONS,
+        kernels=("skk_points",),
+        variables=tuple(k for k, v in enumerate(variables) if v in used),
+    )

@@ -1,0 +1,245 @@
+"""Many rows: a block of threads has 128 threads with some rows each, and goes through tiles of columns in shared memory.
+
+What depends on the reduced index alone is computed when a tile is loaded, that is once for every block of rows (128 to
+512 of them): this needs no pass of its own and no memory, and costs a pair less than a hundredth of what it costs a
+column. A tile is an array of 16-byte packs, so that a pair reads what it needs with few instructions; all threads read
+the same word. There are no padded columns: the last tile of a split ends where the split ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skkeops.formula.expression import Variable
+
+from ..expressions import Block, Component
+from ..homes import CONST, LANE, PAIR, ROW, Homes
+from .folds import GROUP, Fold
+
+__all__ = ["BLOCK", "Rows"]
+
+BLOCK = 128  # threads of a block
+
+_SHARED_AIM = 16 << 10  # bytes of a tile
+_SHARED_MOST = 48 << 10
+_UNROLLED = 2600  # statements of a group's loop, at most
+_REGISTERS = {4: 88, 2: 110}  # the most that rows of a thread may need together, by their number
+
+
+class Rows:
+    """The main kernel.
+
+    Parameters
+    ----------
+    fold : Fold
+    homes : Homes
+    variables : tuple of Variable
+        Those that have arrays.
+    real : {"float", "double"}
+    categories : tuple of int
+        The categories of the output's and of the reduced index.
+    """
+
+    name = "rows"
+
+    def __init__(self, fold: Fold, homes: Homes, arrays: dict[Variable, str], real: str, categories: tuple[int, int]):
+        self.fold = fold
+        self._homes = homes
+        self._real = real
+        self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
+        output, reduced = categories
+        self._pair = Block(real, "v", self._outside_pair)
+        self.values = self._pair.compute(fold.roots)
+        places = {"arrays": arrays, "outside": self._outside_side}
+        self._row = Block(real, "x", index={output: "i"}, **places)
+        self._row_values = self._row.compute(self._hoisted[ROW])
+        self._lane = Block(real, "y", index={reduced: "j"}, **places)
+        self._lane_values = self._lane.compute(self._hoisted[LANE])
+        # of parameters, and of the first point of the reduced index
+        self._const = Block(real, "w", index={reduced: "0"}, arrays=arrays)
+        self._const_values = self._const.compute(self._hoisted[CONST])
+        self.packs = _packs(len(self._lane_values), 4 if real == "float" else 2)
+        self.rows_per_thread = self._choose_rows()
+        self.tile = self._choose_tile()
+
+    # -- where values come from -------------------------------------------------------------------------------
+    def _outside_pair(self, node, k) -> str | None:
+        home = self._homes(node)
+        if home == PAIR:
+            return None
+        place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
+        return {ROW: f"r{place}[t]", LANE: f"l{place}", CONST: f"c{place}"}[home]
+
+    def _outside_side(self, node, k) -> str | None:
+        if self._homes(node) != CONST:
+            return None
+        return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
+
+    # -- sizes ------------------------------------------------------------------------------------------------
+    def _choose_rows(self) -> int:
+        words = 1 if self._real == "float" else 2
+        per_row = words * (len(self._row_values) + 2) + self.fold.registers
+        shared = words * (len(self._lane_values) + min(len(self._pair.lines), 8)) + len(self._const_values)
+        for rows, most in _REGISTERS.items():
+            if rows * per_row + shared <= most:
+                return rows
+        return 1
+
+    def _choose_tile(self) -> int:
+        size = 4 if self._real == "float" else 8
+        per_column = sum(self.packs) * size
+        tile = 256
+        while tile > GROUP and tile * per_column > _SHARED_AIM:
+            tile //= 2
+        if tile * per_column > _SHARED_MOST:
+            raise ValueError(f"{len(self._lane_values)} numbers per column do not fit in shared memory")
+        return tile
+
+    @property
+    def shared_bytes(self) -> int:
+        return self.tile * sum(self.packs) * (4 if self._real == "float" else 8)
+
+    # -- text -------------------------------------------------------------------------------------------------
+    def text(self, parameters: Sequence[str]) -> str:
+        """The kernel ``skk_rows``."""
+        fold = self.fold
+        per_pair = len(self._pair.lines) + len(fold.fast(self.values)) + 1
+        unroll = GROUP
+        while unroll > 1 and unroll * self.rows_per_thread * per_pair > _UNROLLED:
+            unroll //= 2
+        lines = [
+            f"#define ROWS {self.rows_per_thread}",
+            f"#define TILE {self.tile}",
+            f"#define GROUP {GROUP}",
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}) skk_rows({", ".join(parameters)},',
+            "    char* __restrict__ workspace, const long long* __restrict__ items, const long long* __restrict__ segments,",
+            "    long long rows, long long columns, long long chunk, long long splits)",
+            "{",
+            *(f"    __shared__ {self._pack_type(n)} tile{p}[TILE];" for p, n in enumerate(self.packs)),
+            *_indent(self._const.lines),
+            *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
+            *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
+            *_indent(fold.declarations),
+            "    // without a list of items: all pairs of a block of rows and of a split of the columns",
+            f"    long long first_row = (long long)blockIdx.x * {BLOCK * self.rows_per_thread}, end_row = rows;",
+            "    long long segment = blockIdx.y, end_segment = segment + 1;",
+            "    const long long split = blockIdx.y;",
+            "    const long long base = items ? 0 : split * chunk;",
+            "    if (items) {",
+            "        const long long* item = items + 4 * (long long)blockIdx.x;",
+            "        first_row = item[0]; end_row = item[1]; segment = item[2]; end_segment = item[3];",
+            "    }",
+            *self._for_rows([*self._row_prologue(), *fold.start()], "    "),
+            "    for (; segment < end_segment; ++segment) {",
+            "        const long long begin = items ? segments[2 * segment] : base;",
+            "        const long long stop = items ? segments[2 * segment + 1] : min(columns, base + chunk);",
+            "        for (long long start = begin; start < stop; start += TILE) {",
+            "            const int count = (int)min((long long)TILE, stop - start);",
+            "            const int offset = (int)(start - base);",
+            *self._load_tile("            "),
+            "            for (int k0 = 0; k0 < count; k0 += GROUP) {",
+            *_indent(fold.group(), "                "),
+            "                const bool whole = k0 + GROUP <= count;",
+            "                if (whole) {",
+            f"                    #pragma unroll {unroll}",
+            "                    for (int u = 0; u < GROUP; ++u) {",
+            "                        const int k = k0 + u;",
+            *_indent(self._unpack(), " " * 24),
+            *self._for_rows([*self._pair.lines, *fold.fast(self.values)], " " * 24),
+            "                    }",
+            "                }",
+            *self._finish_group("                "),
+            "            }",
+            "        }",
+            "    }",
+            *self._for_rows(
+                [
+                    f"const long long i = first_row + t * {BLOCK} + threadIdx.x;",
+                    "if (i < end_row) {",
+                    *_indent(fold.store()),
+                    "}",
+                ],
+                "    ",
+            ),
+            "}",
+            "#undef ROWS",
+            "#undef TILE",
+            "#undef GROUP",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _pack_type(self, n: int) -> str:
+        return {1: "real", 2: "real2", 4: "real4"}[n]
+
+    def _for_rows(self, body: list[str], margin: str) -> list[str]:
+        lines = ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *_indent(body), "}"]
+        return [margin + line for line in lines]
+
+    def _row_prologue(self) -> list[str]:
+        if not self._row_values:
+            return []
+        return [
+            f"const long long i = min(first_row + t * {BLOCK} + threadIdx.x, end_row - 1);",
+            *self._row.lines,
+            *(f"r{k}[t] = {value};" for k, value in enumerate(self._row_values)),
+        ]
+
+    def _load_tile(self, margin: str) -> list[str]:
+        if not self._lane_values:
+            return []
+        stores, first = [], 0
+        for p, n in enumerate(self.packs):
+            values = self._lane_values[first : first + n]
+            values += ["(real)0"] * (n - len(values))
+            stores.append(f"tile{p}[k] = skk_pack({', '.join(values)});")
+            first += n
+        lines = [
+            "__syncthreads();",
+            f"for (int k = threadIdx.x; k < count; k += {BLOCK}) {{",
+            "    const long long j = start + k;",
+            *_indent(self._lane.lines),
+            *_indent(stores),
+            "}",
+            "__syncthreads();",
+        ]
+        return [margin + line for line in lines]
+
+    def _unpack(self) -> list[str]:
+        lines, first, total = [], 0, len(self._lane_values)
+        for p, n in enumerate(self.packs):
+            lines.append(f"const {self._pack_type(n)} q{p} = tile{p}[k];")
+            for m in range(n):
+                if first + m < total:
+                    lines.append(f"const real l{first + m} = q{p}{'' if n == 1 else '.' + 'xyzw'[m]};")
+            first += n
+        return lines
+
+    def _finish_group(self, margin: str) -> list[str]:
+        fold = self.fold
+        exact = [
+            "#pragma unroll 1",
+            "for (int k = k0; k < min(k0 + GROUP, count); ++k) {",
+            "    const int at = offset + k;",
+            *_indent(self._unpack()),
+            *_indent(self._pair.lines),
+            *_indent(fold.exact(self.values)),
+            "}",
+        ]
+        test = f"whole && ({fold.test()})" if fold.needs_test else "whole"
+        accept = fold.accept()
+        body = [f"if ({test}) {{", *_indent(accept), "} else {"] if accept else [f"if (!({test})) {{"]
+        return self._for_rows([*body, *_indent(exact), "}"], margin)
+
+
+def _packs(n: int, most: int) -> list[int]:
+    """The sizes of the packs of n numbers: as large as fit, three in one of four."""
+    packs = []
+    while n > 0:
+        size = most if n >= most or (most == 4 and n == 3) else (2 if n == 2 else 1)
+        packs.append(size)
+        n -= size
+    return packs
+
+
+def _indent(lines: Sequence[str], margin: str = "    ") -> list[str]:
+    return [margin + line for line in lines]
