@@ -51,8 +51,10 @@ class Source:
     geometry : callable
         ``geometry(rows, columns, final="result", items=None)`` returns the launches of a call: ``rows`` is the length of the
         output's axis, ``columns`` that of the reduced one, ``items`` the number of work items of a call with ranges.
+    rows_per_block : int
+        How many rows a block of threads has, for calls with ranges.
     registers : int
-        The most registers per thread that the kernels may use: what the template was designed for.
+        The most registers per thread that the main kernel may use.
     """
 
     text: str
@@ -63,6 +65,7 @@ class Source:
     outputs: dict[str, tuple[Output, ...]]
     geometry: Callable[..., Geometry]
     rows_per_block: int
+    registers: int
 
 
 def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Source:
@@ -138,6 +141,7 @@ def _source(plan: Plan, dtype: str, options: Options) -> Source:
         outputs=outputs,
         geometry=geometry,
         rows_per_block=BLOCK * main.rows_per_thread,
+        registers=main.registers,
     )
 
 

@@ -338,6 +338,7 @@ class KMinFold(Fold):
             else:
                 lines += [
                     f"    int q = {self.k - 1};",
+                    "    #pragma unroll 1",
                     f"    for (; q > 0 && kept[t][{d}][q - 1] > {v}; --q) {{",
                     f"        kept[t][{d}][q] = kept[t][{d}][q - 1]; place[t][{d}][q] = place[t][{d}][q - 1];",
                     "    }",

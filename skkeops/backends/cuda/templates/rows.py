@@ -24,6 +24,7 @@ _SHARED_AIM = 16 << 10  # bytes of a tile
 _SHARED_MOST = 48 << 10
 _UNROLLED = 2600  # statements of a group's loop, at most
 _REGISTERS = {4: 88, 2: 110}  # the most that rows of a thread may need together, by their number
+_FILE = 65536  # registers of a multiprocessor
 
 
 class Rows:
@@ -59,7 +60,9 @@ class Rows:
         self._const = Block(real, "w", index={reduced: "0"}, arrays=arrays)
         self._const_values = self._const.compute(self._hoisted[CONST])
         self.packs = _packs(len(self._lane_values), 4 if real == "float" else 2)
-        self.rows_per_thread = self._choose_rows()
+        self.rows_per_thread, needed = self._choose_rows()
+        # Blocks that a multiprocessor must be able to hold: left to itself, ptxas spills where nobody waits for it.
+        self.blocks_per_multiprocessor = 4 if needed <= 48 else 3 if needed <= 120 else 2
         self.tile = self._choose_tile()
 
     # -- where values come from -------------------------------------------------------------------------------
@@ -76,14 +79,20 @@ class Rows:
         return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
 
     # -- sizes ------------------------------------------------------------------------------------------------
-    def _choose_rows(self) -> int:
+    def _choose_rows(self) -> tuple[int, float]:
+        """Rows of a thread, and an estimate of the registers that it needs."""
         words = 1 if self._real == "float" else 2
         per_row = words * (len(self._row_values) + 2) + self.fold.registers
         shared = words * (len(self._lane_values) + min(len(self._pair.lines), 8)) + len(self._const_values)
         for rows, most in _REGISTERS.items():
             if rows * per_row + shared <= most:
-                return rows
-        return 1
+                return rows, rows * per_row + shared
+        return 1, per_row + shared
+
+    @property
+    def registers(self) -> int:
+        """The most registers that a thread can have."""
+        return min(255, _FILE // (BLOCK * self.blocks_per_multiprocessor))
 
     def _choose_tile(self) -> int:
         size = 4 if self._real == "float" else 8
@@ -111,7 +120,8 @@ class Rows:
             f"#define ROWS {self.rows_per_thread}",
             f"#define TILE {self.tile}",
             f"#define GROUP {GROUP}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}) skk_rows({", ".join(parameters)},',
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_rows('
+            + "".join(f"{parameter}, " for parameter in parameters),
             "    char* __restrict__ workspace, const long long* __restrict__ items, const long long* __restrict__ segments,",
             "    long long rows, long long columns, long long chunk, long long splits)",
             "{",
