@@ -81,7 +81,9 @@ def test_special_values(built, dtype, n):
                 warnings.simplefilter("ignore")
                 truth = as_tuple(problem.reduction.finalize(state, np.dtype(dtype)))
             for a, b in zip(found, truth, strict=True):
-                tolerance = 2e-6 if dtype == "float32" else 1e-13
+                # the exponents in base 2 are rounded once
+                size = np.abs(values[np.isfinite(values)]).max(initial=0)
+                tolerance = 2e-6 + 6e-8 * size if dtype == "float32" else 1e-13
                 np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"{genred} of {name}")
 
 
