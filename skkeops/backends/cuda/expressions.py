@@ -6,6 +6,7 @@ asks of its surroundings: that is how values are hoisted out of the loop over pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -14,7 +15,7 @@ from skkeops.formula.expression import Constant, Expression, P, Variable, postor
 from skkeops.formula.operations import Operation
 from skkeops.formula.operations.families import Bilinear, Contraction, Elementwise, Selection
 
-__all__ = ["Block", "Component", "functions", "literal"]
+__all__ = ["Block", "Component", "functions", "literal", "statements_cost"]
 
 Component = tuple[Expression, int]
 """An expression and the number of one of its components."""
@@ -58,6 +59,9 @@ class Block:
         How variables of a category are indexed, for blocks that read variables.
     arrays : dict of Variable to str
         The names of the arrays.
+    start : tuple of Expression, int and str, optional
+        A component, and a text that is added to it where that costs nothing: because it is a sum, whose first addition
+        becomes a multiply-add. `started` tells whether that was possible.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Block:
         outside: Callable[[Expression, int], str | None] = lambda node, k: None,
         index: dict[int, str] | None = None,
         arrays: dict[Variable, str] | None = None,
+        start: tuple[Expression, int, str] | None = None,
     ):
         self.real = real
         self.prefix = prefix
@@ -75,6 +80,8 @@ class Block:
         self._index = index or {}
         self._arrays = arrays or {}
         self._names: dict[Component, str] = {}
+        self._start = start
+        self.started = False
 
     def compute(self, roots: Iterable[Component]) -> list[str]:
         """Emit what the components need; return their texts."""
@@ -115,22 +122,29 @@ class Block:
             return "(real)0" if chosen is None else self._names[node.args[chosen[0]], chosen[1]]
         if isinstance(node, Bilinear):
             f, g = node.args
-            return self._total([f"{self._names[f, a]} * {self._names[g, b]}" for a, b in node.terms()[k]])
+            products = [f"{self._names[f, a]} * {self._names[g, b]}" for a, b in node.terms()[k]]
+            return self._total(products, start=self._take_start(node, k))
         if isinstance(node, Contraction):
-            return self._contraction(node, [self._names[c] for c in arguments(node, k)])
+            return self._contraction(node, k, [self._names[c] for c in arguments(node, k)])
         assert isinstance(node, Operation), node
         if node.name == "Minus" and node.args[0].name == "Sum":
             (f,) = node.args[0].args
             if all((f, m) in self._names for m in range(f.dim)):  # the sign goes into the multiply-adds
-                return self._total([self._names[f, m] for m in range(f.dim)], "-")
+                return self._total([self._names[f, m] for m in range(f.dim)], "-", self._take_start(node, k))
         template = node.cuda
         assert template is not None, f"{node.name} has no CUDA rule"
         values = [self._names[arg, k if arg.dim > 1 else 0] for arg in node.args]
         return self._name(template.format(*values, real="real", k=k, **node.cuda_places()))
 
-    def _contraction(self, node: Contraction, values: list[str]) -> str:
+    def _take_start(self, node: Expression, k: int) -> str | None:
+        if self._start is None or self._start[:2] != (node, k):
+            return None
+        self.started = True
+        return self._start[2]
+
+    def _contraction(self, node: Contraction, k: int, values: list[str]) -> str:
         if node.cuda_better is None:
-            return self._total(values)
+            return self._total(values, start=self._take_start(node, k))
         value, index = f"{self.prefix}{len(self.lines)}", f"{self.prefix}i{len(self.lines)}"
         lines = [f"real {value} = {values[0]}, {index} = (real)0;"]
         for m, other in enumerate(values[1:], 1):
@@ -138,11 +152,13 @@ class Block:
         self.lines.append(" ".join(lines))
         return index if node.returns_place else value
 
-    def _total(self, terms: list[str], sign: str = "+") -> str:
+    def _total(self, terms: list[str], sign: str = "+", start: str | None = None) -> str:
         """The sum of the terms, or its negative, one multiply-add after the other."""
         if not terms:
             return "(real)0"
         first = f"-({terms[0]})" if sign == "-" else terms[0]
+        if start is not None:
+            first = f"{start} {sign} {terms[0]}"
         if len(terms) == 1:
             return self._name(first)
         name = f"{self.prefix}{len(self.lines)}"
@@ -160,6 +176,25 @@ class Block:
         name = f"{self.prefix}{len(self.lines)}"
         self.lines.append(f"const real {name} = {value};")
         return name
+
+
+#: Library functions that are expanded where they are called, and about how many instructions each has.
+_EXPANDED = {
+    "float": {"pow": 120, "sin": 90, "cos": 90, "atan2": 50, "acos": 30, "asin": 30, "atan": 25, "log": 20, "sinxdivx": 150},
+    "double": {"pow": 300, "sin": 120, "cos": 120, "atan2": 90, "acos": 70, "asin": 70, "atan": 50, "log": 40, "exp": 20,
+               "exp2": 20, "sqrt": 20, "sinxdivx": 250, "/": 15},
+}  # fmt: skip
+_CALLS = re.compile(r"\b(pow|sin|cos|atan2|acos|asin|atan|log|exp|exp2|sqrt)\(|skk_(exp)\(|skkeops_(sinxdivx)|( / )")
+
+
+def statements_cost(lines: Iterable[str], real: str) -> int:
+    """The number of instructions of statements, about."""
+    total = 0
+    for line in lines:
+        total += line.count(";")
+        for found in _CALLS.findall(line):
+            total += _EXPANDED[real].get("".join(found).strip(), 1)
+    return total
 
 
 def functions(roots: Iterable[Expression]) -> str:

@@ -42,6 +42,7 @@ class Fold:
     bytes_per_row: int
     declarations: list[str]  # of the state, per thread, with its initial values set by `start`
     needs_test: bool  # whether a group may have to be done again
+    start_of_value: str | None = None  # what may be added to the first root in the fast path
 
     def start(self) -> list[str]:
         """Set row t to the neutral state."""
@@ -51,8 +52,8 @@ class Fold:
         """Declare what a group keeps for the rows of a thread."""
         return []
 
-    def fast(self, values: Sequence[str]) -> list[str]:
-        """A pair enters the group of row t."""
+    def fast(self, values: Sequence[str], started: bool = False) -> list[str]:
+        """A pair enters the group of row t; `started`: the first value has `start_of_value` in it."""
         raise NotImplementedError
 
     def test(self) -> str:
@@ -120,7 +121,7 @@ class SumFold(Fold):
     def group(self):
         return self._sums.group()
 
-    def fast(self, values):
+    def fast(self, values, started=False):
         return [line for c, (a, b) in enumerate(self._products(values)) for line in self._sums.add(c, a, b)]
 
     def accept(self):
@@ -159,7 +160,7 @@ class ShiftExpFold(Fold):
             self._places.append(self.roots.index(root))
         self.columns = 1 + len(self._weights)
         self._sums = Accumulators("s", self.columns, options, real)
-        self.registers = self._sums.registers + 1 + self.exact_max
+        self.registers = self._sums.registers + (1 if real == "float" else 2) * (1 + self.exact_max)
         self._store_columns = self.columns + 1 + self.exact_max
         self.bytes_per_row = 8 * self._store_columns
         self._real = real
@@ -167,6 +168,7 @@ class ShiftExpFold(Fold):
         if self.exact_max:
             self.declarations.append("real top[ROWS];")
         self._exp = "exp2" if base_2 else "skk_exp"
+        self.start_of_value = "-m[t]" if base_2 else None
 
     def start(self):
         lines = [*self._sums.start(), f"m[t] = -{FINITE_MAX[self._real]};"]
@@ -181,8 +183,8 @@ class ShiftExpFold(Fold):
             lines += add(c, e, values[place])
         return lines
 
-    def fast(self, values):
-        lines = [f"const real e = {self._exp}({values[0]} - m[t]);"]
+    def fast(self, values, started=False):
+        lines = [f"const real e = {self._exp}({values[0]}{'' if started else ' - m[t]'});"]
         if self.exact_max:
             lines.append(f"top[t] = fmax(top[t], {values[0]});")
         return lines + self._enter("e", values, self._sums.add)
@@ -251,7 +253,7 @@ class ExtremumFold(Fold):
             f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = {self._worst};' for d in range(self.dim))} }}",
         ]
 
-    def fast(self, values):
+    def fast(self, values, started=False):
         function = "fmax" if self.largest else "fmin"
         return [f"g[t][{d}] = {function}(g[t][{d}], {v});" for d, v in enumerate(values)]
 
@@ -313,7 +315,7 @@ class KMinFold(Fold):
             f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = SKK_INF;' for d in range(self.dim))} }}",
         ]
 
-    def fast(self, values):
+    def fast(self, values, started=False):
         return [f"g[t][{d}] = fmin(g[t][{d}], {v});" for d, v in enumerate(values)]
 
     def test(self):

@@ -17,7 +17,7 @@ def merge_kernel(name: str, parameters: Sequence[str], body: Sequence[str], outp
     written = [f"{types[output.dtype]}* __restrict__ out{k}" for k, output in enumerate(outputs)]
     arguments = [*parameters, "const char* __restrict__ workspace", *written, "long long rows", "long long splits"]
     lines = [
-        f'extern "C" __global__ void __launch_bounds__({MERGE_BLOCK}) {name}({", ".join(arguments)})',
+        f'extern "C" __global__ void __launch_bounds__({MERGE_BLOCK}, 4) {name}({", ".join(arguments)})',
         "{",
         f"    const long long i = (long long)blockIdx.x * {MERGE_BLOCK} + threadIdx.x;",
         "    if (i >= rows) return;",

@@ -24,7 +24,7 @@ def points_kernel(
     ]
     written = [f"real* __restrict__ out{k}" for k in range(len(expressions))]
     lines = [
-        f'extern "C" __global__ void __launch_bounds__({POINTS_BLOCK}) skk_points('
+        f'extern "C" __global__ void __launch_bounds__({POINTS_BLOCK}, 2) skk_points('
         f"{', '.join([*parameters, *written, 'long long rows'])})",
         "{",
         f"    const long long i = (long long)blockIdx.x * {POINTS_BLOCK} + threadIdx.x;",

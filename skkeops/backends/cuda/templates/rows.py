@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from skkeops.formula.expression import Variable
 
-from ..expressions import Block, Component
+from ..expressions import Block, Component, statements_cost
 from ..homes import CONST, LANE, PAIR, ROW, Homes
 from .folds import GROUP, Fold
 
@@ -22,7 +22,7 @@ BLOCK = 128  # threads of a block
 
 _SHARED_AIM = 16 << 10  # bytes of a tile
 _SHARED_MOST = 48 << 10
-_UNROLLED = 2600  # statements of a group's loop, at most
+_UNROLLED = 2600  # instructions of a group's loop, about, at most
 _REGISTERS = {4: 88, 2: 110}  # the most that rows of a thread may need together, by their number
 _FILE = 65536  # registers of a multiprocessor
 
@@ -51,6 +51,9 @@ class Rows:
         output, reduced = categories
         self._pair = Block(real, "v", self._outside_pair)
         self.values = self._pair.compute(fold.roots)
+        start = None if fold.start_of_value is None else (*fold.roots[0], fold.start_of_value)
+        self._fast = Block(real, "v", self._outside_pair, start=start)
+        self._fast_values = self._fast.compute(fold.roots)
         places = {"arrays": arrays, "outside": self._outside_side}
         self._row = Block(real, "x", index={output: "i"}, **places)
         self._row_values = self._row.compute(self._hoisted[ROW])
@@ -62,7 +65,7 @@ class Rows:
         self.packs = _packs(len(self._lane_values), 4 if real == "float" else 2)
         self.rows_per_thread, needed = self._choose_rows()
         # Blocks that a multiprocessor must be able to hold: left to itself, ptxas spills where nobody waits for it.
-        self.blocks_per_multiprocessor = 4 if needed <= 48 else 3 if needed <= 120 else 2
+        self.blocks_per_multiprocessor = 4 if needed <= 48 else 3 if needed <= 80 else 2
         self.tile = self._choose_tile()
 
     # -- where values come from -------------------------------------------------------------------------------
@@ -82,12 +85,20 @@ class Rows:
     def _choose_rows(self) -> tuple[int, float]:
         """Rows of a thread, and an estimate of the registers that it needs."""
         words = 1 if self._real == "float" else 2
+        cost = self._cost()
         per_row = words * (len(self._row_values) + 2) + self.fold.registers
         shared = words * (len(self._lane_values) + min(len(self._pair.lines), 8)) + len(self._const_values)
         for rows, most in _REGISTERS.items():
-            if rows * per_row + shared <= most:
+            if rows * per_row + shared <= most and rows * cost <= _UNROLLED // 4:
                 return rows, rows * per_row + shared
         return 1, per_row + shared
+
+    def _cost(self) -> float:
+        """The instructions of a pair, about: library functions are some dozens each."""
+        return statements_cost(self._fast_lines(), self._real)
+
+    def _fast_lines(self) -> list[str]:
+        return [*self._fast.lines, *self.fold.fast(self._fast_values, self._fast.started)]
 
     @property
     def registers(self) -> int:
@@ -112,7 +123,7 @@ class Rows:
     def text(self, parameters: Sequence[str]) -> str:
         """The kernel ``skk_rows``."""
         fold = self.fold
-        per_pair = len(self._pair.lines) + len(fold.fast(self.values)) + 1
+        per_pair = self._cost()
         unroll = GROUP
         while unroll > 1 and unroll * self.rows_per_thread * per_pair > _UNROLLED:
             unroll //= 2
@@ -155,7 +166,7 @@ class Rows:
             "                    for (int u = 0; u < GROUP; ++u) {",
             "                        const int k = k0 + u;",
             *_indent(self._unpack(), " " * 24),
-            *self._for_rows([*self._pair.lines, *fold.fast(self.values)], " " * 24),
+            *self._for_rows(self._fast_lines(), " " * 24),
             "                    }",
             "                }",
             *self._finish_group("                "),
