@@ -6,10 +6,11 @@ what their `finalize` makes of it. So a call needs no operation on arrays beside
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from skkeops.plan.plan import Plan
+
+from .loops import LoopBlock
 
 __all__ = ["Output", "WORKSPACE", "merge_extremum", "merge_kmin", "merge_shift_exp", "merge_sum"]
 
@@ -69,21 +70,35 @@ class Output(NamedTuple):
 Merge = dict[str, tuple[list[str], tuple[Output, ...]]]
 
 
-def merge_sum(plan: Plan, columns: int, factor: Sequence[str], lines: Sequence[str]) -> Merge:
-    """Sums, times what left them by linearity."""
-    dim = max(columns, len(factor), plan.problem.values[0].dim)
+def merge_sum(plan: Plan, columns: int, factor: LoopBlock | None) -> Merge:
+    """Sums, times what left them by linearity: ``factor`` is a block that can compute the plan's factor for row ``i``."""
+    expression = plan.terms[0].factor
+    dim = max(columns, 0 if expression is None else expression.dim, plan.problem.values[0].dim)
+    before: list[str] = []
+    inside: list[str] = []
+    product = "s"
+    if expression is not None and factor is not None:
+        if expression.dim == 1:
+            (text,) = factor.compute([(expression, 0)])
+            before = factor.lines
+        else:
+            factor.compute_numbers([expression])
+            before, factor.lines = factor.lines, []
+            text = factor.component(expression, "d")
+            inside = factor.lines
+        product = f"(double)({text}) * s"
     merges: Merge = {}
     for kind, dtype, cast in (("state", "float64", "double"), ("result", "real", "real")):
-        body = [*lines]
-        for c in range(columns):
-            body += [
-                f"double s{c} = 0.0;",
-                f"for (long long k = 0; k < splits; ++k) s{c} += skk_get(workspace, k, {c}, {columns}, rows, i);",
-            ]
-        for d in range(dim):
-            s = f"s{d if columns > 1 else 0}"
-            value = f"(double){factor[d if len(factor) > 1 else 0]} * {s}" if factor else s
-            body.append(f"out0[i * {dim} + {d}] = ({cast})({value});")
+        column = "d" if columns > 1 else "0"
+        body = [
+            *before,
+            f"for (int d = 0; d < {dim}; ++d) {{",
+            "    double s = 0.0;",
+            f"    for (long long k = 0; k < splits; ++k) s += skk_get(workspace, k, {column}, {columns}, rows, i);",
+            *(f"    {line}" for line in inside),
+            f"    out0[i * {dim} + d] = ({cast})({product});",
+            "}",
+        ]
         merges[kind] = (body, (Output(dtype, (dim,)),))
     return merges
 
@@ -97,40 +112,48 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
     body = [
         "double m = -SKK_DOUBLE_INF;",
         f"for (long long k = 0; k < splits; ++k) {{ const double other = {get.format(0)}; if (other > m) m = other; }}",
-        f"double s[{columns}];",
-        f"for (int c = 0; c < {columns}; ++c) s[c] = 0.0;",
-        "for (long long k = 0; k < splits; ++k) {",
-        f"    const double scale = {'exp2' if base_2 else 'exp'}({get.format(0)} - skk_finite(m));",
-        f"    for (int c = 0; c < {columns}; ++c) s[c] += {get.format('1 + c')} * scale;",
-        "}",
+        "double unit = 0.0, by = 1.0;",
+        *_sum_of_column("unit", get, base_2, "1"),
     ]
-    if base_2:
-        body.append("m *= 0.69314718055994530942;")
+    rest = list(_sum_of_column("s", get, base_2, "1 + c"))
     if exact_max:
         body += [
             "double top = -SKK_DOUBLE_INF;",
             f"for (long long k = 0; k < splits; ++k) {{ const double other = {get.format(columns + 1)}; "
             "if (other > top) top = other; }",
-            f"for (int c = 0; c < {columns}; ++c) s[c] *= exp(skk_finite(m) - skk_finite(top));",
-            "m = top;",
-            "if (s[0] != s[0]) m = s[0];  // a NaN among the exponents",
+            "by = exp(skk_finite(m) - skk_finite(top));",
+            "double final = unit == unit ? top : unit;  // a NaN among the exponents",
         ]
+    else:
+        body.append("double final = m;")
+    if base_2:
+        body.append("final *= 0.69314718055994530942;")
+
+    def columns_of(first: int, last: int, target: str) -> list[str]:
+        return [
+            f"for (int c = {first}; c < {last}; ++c) {{",
+            "    double s = 0.0;",
+            *(f"    {line}" for line in rest),
+            f"    {target}",
+            "}",
+        ]
+
     first = 0 if reduction.unit_column else 1
     width = columns - first
     state = [
         *body,
-        *([] if exact_max else _NORMALISE.format(columns=columns).splitlines()),
-        "out0[i] = m;",
-        f"for (int c = 0; c < {width}; ++c) out1[i * {width} + c] = s[c + {first}];",
+        *([] if exact_max else _NORMALISE.splitlines()),
+        "out0[i] = final;",
+        *columns_of(first, columns, f"out1[i * {width} + c - {first}] = s * by;"),
     ]
     if exact_max:
-        result = [*body, f"out0[i * {width + 1}] = (real)m;"]
-        result.append(f"for (int c = 0; c < {width}; ++c) out0[i * {width + 1} + 1 + c] = (real)s[c + {first}];")
+        target = f"out0[i * {width + 1} + 1 + c - {first}] = (real)(s * by);"
+        result = [*body, f"out0[i * {width + 1}] = (real)final;", *columns_of(first, columns, target)]
         outputs = (Output("real", (width + 1,)),)
     else:
         begin, dim = (1, weights) if weights else (0, 1)
-        value = reduction.cuda.format(m="m", s=f"s[{begin} + c]", unit="s[0]")
-        result = [*body, f"for (int c = 0; c < {dim}; ++c) out0[i * {dim} + c] = (real)({value});"]
+        value = reduction.cuda.format(m="final", s="s", unit="unit")
+        result = [*body, *columns_of(begin, begin + dim, f"out0[i * {dim} + c - {begin}] = (real)({value});")]
         outputs = (Output("real", (dim,)),)
     return {
         "state": (state, (Output("float64", (1,)), Output("float64", (width,)))),
@@ -138,14 +161,22 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
     }
 
 
+def _sum_of_column(name: str, get: str, base_2: bool, column: str) -> list[str]:
+    """Add a column of the splits, rescaled."""
+    function = "exp2" if base_2 else "exp"
+    return [
+        "for (long long k = 0; k < splits; ++k)",
+        f"    {name} += {get.format(column)} * {function}({get.format(0)} - skk_finite(m));",
+    ]
+
+
 # The reference m is not the largest F. Derivatives rely on exp(F - m) <= 1, which the logarithm of the sum gives.
 _NORMALISE = """\
-if (s[0] > 0.0 && s[0] < SKK_DOUBLE_INF && fabs(m) < SKK_DOUBLE_INF) {{
-    const double unit = s[0];
-    m += log(unit);
-    for (int c = 0; c < {columns}; ++c) s[c] /= unit;
-}}
-if (s[0] != s[0]) m = s[0];"""
+if (unit > 0.0 && unit < SKK_DOUBLE_INF && fabs(final) < SKK_DOUBLE_INF) {
+    final += log(unit);
+    by = 1.0 / unit;
+}
+if (unit != unit) final = unit;"""
 
 
 def merge_extremum(plan: Plan, dim: int, better: str, worst: str) -> Merge:

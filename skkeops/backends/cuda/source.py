@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,10 +11,11 @@ import numpy as np
 from skkeops.formula.expression import Expression, Variable, postorder
 from skkeops.plan.plan import Plan
 
-from .expressions import Block, functions
+from .expressions import functions
 from .folding import Folding
 from .geometry import Geometry, Launch, blocks_of, split
 from .homes import Homes
+from .loops import LoopBlock
 from .options import Options
 from .prelude import prelude
 from .results import WORKSPACE, Output
@@ -91,7 +92,7 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Sourc
     >>> found.kernels
     ('skk_rows', 'skk_merge_state', 'skk_merge_result')
     >>> [launch.grid for launch in found.geometry(1000000, 1000000).launches]
-    [(1954, 1), (7813,)]
+    [(1954, 1, 1), (7813,)]
     """
     return _source(plan, np.dtype(dtype).name, options or Options())
 
@@ -110,8 +111,8 @@ def _source(plan: Plan, dtype: str, options: Options) -> Source:
     main = Rows(fold, homes, arrays, real, (plan.output, plan.reduced))
     kernels = {"skk_rows": main.text(parameters)}
     outputs = {}
-    factor, lines = _factor(factors, plan, arrays, real)
-    for kind, (body, written) in fold.merge(factor, lines).items():
+    factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
+    for kind, (body, written) in fold.merge(factor).items():
         kernels[f"skk_merge_{kind}"] = merge_kernel(f"skk_merge_{kind}", parameters, body, written)
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
@@ -124,7 +125,7 @@ def _source(plan: Plan, dtype: str, options: Options) -> Source:
         launches = []
         if row_blocks and splits:
             pointers = ("workspace", "items", "segments")
-            grid = (row_blocks, splits)
+            grid = (row_blocks, splits, fold.chunks)
             launches.append(Launch("skk_rows", grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
@@ -161,15 +162,6 @@ def _rewritten(plan: Plan, homes: Homes, real: str, options: Options):
         if plan.problem.reduction.fold == "shift_exp" and plan.problem.reduction.cuda is not None:
             value, base_2 = folding.in_base_2(value), True
     return value, parts, base_2
-
-
-def _factor(factors: Sequence[Expression], plan: Plan, arrays: dict[Variable, str], real: str):
-    """What leaves a sum by linearity, for row ``i``: the texts of its components, and statements."""
-    if not factors:
-        return [], []
-    (factor,) = factors
-    block = Block(real, "f", index={plan.output: "i"}, arrays=arrays)
-    return block.compute([(factor, k) for k in range(factor.dim)]), block.lines
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,6 +132,10 @@ class Bilinear(Operation):
         """For each component of the result the pairs of components whose products are summed."""
         raise NotImplementedError
 
+    def tensors(self) -> tuple[tuple[int, ...], ...]:
+        """The same as a contraction of tensors, for vectors too long for `terms`: the parameters of `TensorDot`."""
+        raise NotImplementedError
+
     def tangent(self, directions):
         f, g = self.args
         df, dg = directions

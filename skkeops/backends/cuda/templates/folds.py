@@ -13,6 +13,7 @@ from skkeops.formula.expression import Expression
 from skkeops.plan.plan import Plan
 
 from ..expressions import Component
+from ..loops import LoopBlock
 from ..options import Options
 from ..prelude import FINITE_MAX
 from ..results import Output, merge_extremum, merge_kmin, merge_shift_exp, merge_sum
@@ -41,6 +42,7 @@ class Fold:
     registers: float
     bytes_per_row: int
     declarations: list[str]  # of the state, per thread, with its initial values set by `start`
+    chunks: int = 1  # parts of the columns, each with blocks of threads of its own: ``column`` is a part's first
     needs_test: bool  # whether a group may have to be done again
     start_of_value: str | None = None  # what may be added to the first root in the fast path
 
@@ -72,9 +74,28 @@ class Fold:
         """Row t, which is row ``i``, goes to the workspace of split ``split``; ``base`` is the split's first index."""
         raise NotImplementedError
 
-    def merge(self, factor: Sequence[str], lines: Sequence[str]) -> dict[str, tuple[list[str], tuple[Output, ...]]]:
+    def merge(self, factor: LoopBlock | None) -> dict[str, tuple[list[str], tuple[Output, ...]]]:
         """For "state" and "result": the statements that compute row i, and the outputs."""
         raise NotImplementedError
+
+    def _divide(self, columns: int, chunk: int | None) -> int:
+        """Note that a thread has at most `chunk` of the columns; return how many."""
+        self.chunk = None if chunk is None or chunk >= columns else chunk
+        self.all_columns = columns
+        self.chunks = 1 if self.chunk is None else -(-columns // self.chunk)
+        return columns if self.chunk is None else self.chunk
+
+    def _component(self, e: Expression, c: int) -> tuple[Expression, int | str]:
+        """Of an expression, the component of a thread's column c."""
+        if e.dim == 1:
+            return (e, 0)
+        return (e, c if self.chunk is None else f"min(column + {c}, {e.dim - 1})")
+
+    def _guard(self, c: int, statement: str) -> str:
+        return statement if self.chunk is None else f"if (column + {c} < {self.all_columns}) {statement}"
+
+    def _column(self, c: int) -> str:
+        return str(c) if self.chunk is None else f"column + {c}"
 
 
 class SumFold(Fold):
@@ -82,28 +103,26 @@ class SumFold(Fold):
 
     needs_test = False
 
-    def __init__(self, plan: Plan, scale, vector, minus, options: Options, real: str):
+    def __init__(self, plan: Plan, scale, vector, minus, options: Options, real: str, chunk: int | None):
         self.plan = plan
-        parts = [e for e in (vector, minus) if e is not None]
-        self.columns = max([e.dim for e in parts], default=1)
-        if scale is not None:
-            self.columns = max(self.columns, scale.dim)
+        parts = [e for e in (scale, vector, minus) if e is not None]
+        self.columns = self._divide(max([e.dim for e in parts], default=1), chunk)
         self.roots = []
         self._terms = []
         for c in range(self.columns):
             places = []
             for e in (scale, vector, minus):
-                places.append(None if e is None else self._root(e, c if e.dim > 1 else 0))
+                places.append(None if e is None else self._root(self._component(e, c)))
             self._terms.append(places)
         self._sums = Accumulators("s", self.columns, options, real)
         self.registers = self._sums.registers
-        self.bytes_per_row = 8 * self.columns
+        self.bytes_per_row = 8 * self.all_columns
         self.declarations = [self._sums.declare()]
 
-    def _root(self, e: Expression, c: int) -> int:
-        if (e, c) not in self.roots:
-            self.roots.append((e, c))
-        return self.roots.index((e, c))
+    def _root(self, root: Component) -> int:
+        if root not in self.roots:
+            self.roots.append(root)
+        return self.roots.index(root)
 
     def _products(self, values: Sequence[str]) -> list[tuple[str, str]]:
         found = []
@@ -131,10 +150,14 @@ class SumFold(Fold):
         return [self._sums.add_exactly(c, a, b) for c, (a, b) in enumerate(self._products(values))]
 
     def store(self):
-        return self._sums.store(0, self.columns)
+        put = "skk_put(workspace, split, {}, {}, rows, i, {});"
+        return [
+            self._guard(c, put.format(self._column(c), self.all_columns, self._sums.total(c)))
+            for c in range(self.columns)
+        ]
 
-    def merge(self, factor, lines):
-        return merge_sum(self.plan, self.columns, factor, lines)
+    def merge(self, factor):
+        return merge_sum(self.plan, self.all_columns, factor)
 
 
 class ShiftExpFold(Fold):
@@ -147,21 +170,22 @@ class ShiftExpFold(Fold):
 
     needs_test = True
 
-    def __init__(self, plan: Plan, value, weights, base_2: bool, options: Options, real: str):
+    def __init__(self, plan: Plan, value, weight, base_2: bool, options: Options, real: str, chunk: int | None):
         self.plan = plan
         self.base_2 = base_2
         self.exact_max = plan.problem.reduction.cuda is None  # the raw state is asked for
         self.roots = [(value, 0)]
-        self._weights = [(w, k) for w in weights for k in range(w.dim)]
         self._places = []
-        for root in self._weights:
+        weights = self._divide(0 if weight is None else weight.dim, chunk)
+        for c in range(weights):
+            root = self._component(weight, c)
             if root not in self.roots:
                 self.roots.append(root)
             self._places.append(self.roots.index(root))
-        self.columns = 1 + len(self._weights)
+        self.columns = 1 + weights
         self._sums = Accumulators("s", self.columns, options, real)
         self.registers = self._sums.registers + (1 if real == "float" else 2) * (1 + self.exact_max)
-        self._store_columns = self.columns + 1 + self.exact_max
+        self._store_columns = 2 + self.all_columns + self.exact_max
         self.bytes_per_row = 8 * self._store_columns
         self._real = real
         self.declarations = [self._sums.declare(), "real m[ROWS];"]
@@ -217,14 +241,18 @@ class ShiftExpFold(Fold):
         start = f"-{FINITE_MAX[self._real]}"
         none = f"m[t] == {start} && {self._sums.total(0)} == 0.0"
         lines = [f"skk_put(workspace, split, 0, {self._store_columns}, rows, i, {none} ? -SKK_DOUBLE_INF : (double)m[t]);"]
-        lines += self._sums.store(1, self._store_columns)
+        put = f"skk_put(workspace, split, {{}}, {self._store_columns}, rows, i, {{}});"
+        lines.append(put.format(1, self._sums.total(0)))
         if self.exact_max:
-            last = self._store_columns - 1
-            lines.append(f"skk_put(workspace, split, {last}, {self._store_columns}, rows, i, (double)top[t]);")
+            lines.append(put.format(self._store_columns - 1, "(double)top[t]"))
+        if self.chunk is not None:  # all parts have the same reference and the same sum of ones
+            lines = ["if (column == 0) {", *lines, "}"]
+        for c in range(self.columns - 1):
+            lines.append(self._guard(c, put.format(f"2 + {self._column(c)}", self._sums.total(1 + c))))
         return lines
 
-    def merge(self, factor, lines):
-        return merge_shift_exp(self.plan, len(self._weights), self.base_2, self.exact_max)
+    def merge(self, factor):
+        return merge_shift_exp(self.plan, self.all_columns, self.base_2, self.exact_max)
 
 
 class ExtremumFold(Fold):
@@ -232,14 +260,14 @@ class ExtremumFold(Fold):
 
     needs_test = True
 
-    def __init__(self, plan: Plan, value, real: str):
+    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
         self.plan = plan
-        self.dim = value.dim
-        self.roots = [(value, k) for k in range(value.dim)]
+        self.dim = self._divide(value.dim, chunk)
+        self.roots = [self._component(value, k) for k in range(self.dim)]
         self.largest = bool(plan.problem.reduction.largest)
-        self.registers = (3 if real == "float" else 5) * value.dim
+        self.registers = (3 if real == "float" else 5) * self.dim
         self.bytes_per_row = value.dim * (8 + (4 if real == "float" else 8))
-        self.declarations = [f"real best[ROWS][{value.dim}];", f"int place[ROWS][{value.dim}];"]
+        self.declarations = [f"real best[ROWS][{self.dim}];", f"int place[ROWS][{self.dim}];"]
         self._better = ">" if self.largest else "<"
         self._worst = "-SKK_INF" if self.largest else "SKK_INF"
 
@@ -269,13 +297,16 @@ class ExtremumFold(Fold):
 
     def store(self):
         return [
-            f"skk_put_found(workspace, split, {d}, {self.dim}, rows, splits, i, best[t][{d}], "
-            f"place[t][{d}] < 0 ? 0LL : base + place[t][{d}]);"
+            self._guard(
+                d,
+                f"skk_put_found(workspace, split, {self._column(d)}, {self.all_columns}, rows, splits, i, best[t][{d}], "
+                f"place[t][{d}] < 0 ? 0LL : base + place[t][{d}]);",
+            )
             for d in range(self.dim)
         ]
 
-    def merge(self, factor, lines):
-        return merge_extremum(self.plan, self.dim, self._better, self._worst)
+    def merge(self, factor):
+        return merge_extremum(self.plan, self.all_columns, self._better, self._worst)
 
 
 class KMinFold(Fold):
@@ -285,11 +316,11 @@ class KMinFold(Fold):
     needs_test = True
     _MOST_IN_REGISTERS = 16
 
-    def __init__(self, plan: Plan, value, real: str):
+    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
         self.plan = plan
-        self.dim = value.dim
+        self.dim = self._divide(value.dim, chunk)
         self.k = plan.problem.reduction.k
-        self.roots = [(value, k) for k in range(value.dim)]
+        self.roots = [self._component(value, k) for k in range(self.dim)]
         self._unrolled = self.k * self.dim <= self._MOST_IN_REGISTERS
         words = 1 if real == "float" else 2
         self.registers = (words + 1) * self.k * self.dim if self._unrolled else (2 * words) * self.dim + 40
@@ -355,13 +386,17 @@ class KMinFold(Fold):
             lines += [
                 "#pragma unroll" if self._unrolled else "#pragma unroll 1",
                 f"for (int q = 0; q < {self.k}; ++q)",
-                f"    skk_put_found(workspace, split, {d} * {self.k} + q, {self.dim * self.k}, rows, splits, i, kept[t][{d}][q], "
-                f"place[t][{d}][q] < 0 ? -1LL : base + place[t][{d}][q]);",
+                "    "
+                + self._guard(
+                    d,
+                    f"skk_put_found(workspace, split, ({self._column(d)}) * {self.k} + q, {self.all_columns * self.k}, rows, "
+                    f"splits, i, kept[t][{d}][q], place[t][{d}][q] < 0 ? -1LL : base + place[t][{d}][q]);",
+                ),
             ]
         return lines
 
-    def merge(self, factor, lines):
-        return merge_kmin(self.plan, self.dim, self.k)
+    def merge(self, factor):
+        return merge_kmin(self.plan, self.all_columns, self.k)
 
 
 class Accumulators:
@@ -411,13 +446,10 @@ class Accumulators:
         lost = (lambda c: f" - (double)lost[t][{c}]") if self._compensated else (lambda c: "")
         return [f"{self.total(c)} += (double)p[t][{c}]{lost(c)};" for c in range(self.columns)]
 
-    def store(self, first: int, of: int) -> list[str]:
-        return [
-            f"skk_put(workspace, split, {first + c}, {of}, rows, i, {self.total(c)});" for c in range(self.columns)
-        ]
 
-
-def make_fold(plan: Plan, value, terms, base_2: bool, options: Options, real: str) -> Fold:
+def make_fold(
+    plan: Plan, value, terms, base_2: bool, options: Options, real: str, chunk: int | None = None
+) -> Fold:
     """The fold of a plan, of rewritten expressions.
 
     Parameters
@@ -428,12 +460,15 @@ def make_fold(plan: Plan, value, terms, base_2: bool, options: Options, real: st
         Expressions or None.
     base_2 : bool
         Whether `value` is an exponent in base 2.
+    chunk : int, optional
+        The most columns of a thread. Default: all.
     """
     kind = plan.problem.reduction.fold
     if kind == "sum":
-        return SumFold(plan, *terms[0], options, real)
+        return SumFold(plan, *terms[0], options, real, chunk)
     if kind == "shift_exp":
-        return ShiftExpFold(plan, value, [v for _, v, _ in terms if v is not None], base_2, options, real)
+        weights = [v for _, v, _ in terms if v is not None]
+        return ShiftExpFold(plan, value, weights[0] if weights else None, base_2, options, real, chunk)
     if kind == "extremum":
-        return ExtremumFold(plan, value, real)
-    return KMinFold(plan, value, real)
+        return ExtremumFold(plan, value, real, chunk)
+    return KMinFold(plan, value, real, chunk)

@@ -42,6 +42,7 @@ class Rows:
     """
 
     name = "rows"
+    _block: type = Block
 
     def __init__(self, fold: Fold, homes: Homes, arrays: dict[Variable, str], real: str, categories: tuple[int, int]):
         self.fold = fold
@@ -49,26 +50,30 @@ class Rows:
         self._real = real
         self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
         output, reduced = categories
-        self._pair = Block(real, "v", self._outside_pair)
+        self._pair, self._fast = self._pair_blocks(arrays, output, reduced)
         self.values = self._pair.compute(fold.roots)
-        start = None if fold.start_of_value is None else (*fold.roots[0], fold.start_of_value)
-        self._fast = Block(real, "v", self._outside_pair, start=start)
         self._fast_values = self._fast.compute(fold.roots)
         places = {"arrays": arrays, "outside": self._outside_side}
-        self._row = Block(real, "x", index={output: "i"}, **places)
+        self._row = self._block(real, "x", index={output: "i"}, **places)
         self._row_values = self._row.compute(self._hoisted[ROW])
-        self._lane = Block(real, "y", index={reduced: "j"}, **places)
+        self._lane = self._block(real, "y", index={reduced: "j"}, **places)
         self._lane_values = self._lane.compute(self._hoisted[LANE])
         # of parameters, and of the first point of the reduced index
-        self._const = Block(real, "w", index={reduced: "0"}, arrays=arrays)
+        self._const = self._block(real, "w", index={reduced: "0"}, arrays=arrays)
         self._const_values = self._const.compute(self._hoisted[CONST])
         self.packs = _packs(len(self._lane_values), 4 if real == "float" else 2)
         self.rows_per_thread, needed = self._choose_rows()
         # Blocks that a multiprocessor must be able to hold: left to itself, ptxas spills where nobody waits for it.
-        self.blocks_per_multiprocessor = 4 if needed <= 48 else 3 if needed <= 80 else 2
+        self.blocks_per_multiprocessor = 4 if needed <= 48 else 3 if needed <= 76 else 2
         self.tile = self._choose_tile()
 
     # -- where values come from -------------------------------------------------------------------------------
+    def _pair_blocks(self, arrays, output, reduced):
+        """The statements of a pair, and those of its fast path."""
+        start = None if self.fold.start_of_value is None else (*self.fold.roots[0], self.fold.start_of_value)
+        real = self._real
+        return Block(real, "v", self._outside_pair), Block(real, "v", self._outside_pair, start=start)
+
     def _outside_pair(self, node, k) -> str | None:
         home = self._homes(node)
         if home == PAIR:
@@ -145,11 +150,13 @@ class Rows:
             f"    long long first_row = (long long)blockIdx.x * {BLOCK * self.rows_per_thread}, end_row = rows;",
             "    long long segment = blockIdx.y, end_segment = segment + 1;",
             "    const long long split = blockIdx.y;",
+            *([f"    const int column = blockIdx.z * {fold.chunk};"] if fold.chunks > 1 else []),
             "    const long long base = items ? 0 : split * chunk;",
             "    if (items) {",
             "        const long long* item = items + 4 * (long long)blockIdx.x;",
             "        first_row = item[0]; end_row = item[1]; segment = item[2]; end_segment = item[3];",
             "    }",
+            *self._before_rows(),
             *self._for_rows([*self._row_prologue(), *fold.start()], "    "),
             "    for (; segment < end_segment; ++segment) {",
             "        const long long begin = items ? segments[2 * segment] : base;",
@@ -195,6 +202,9 @@ class Rows:
     def _for_rows(self, body: list[str], margin: str) -> list[str]:
         lines = ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *_indent(body), "}"]
         return [margin + line for line in lines]
+
+    def _before_rows(self) -> list[str]:
+        return []
 
     def _row_prologue(self) -> list[str]:
         if not self._row_values:
