@@ -156,6 +156,18 @@ def test_operations(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_long_vectors(dtype):
+    built = running.build([e.problem for e in zoo.WIDE], [dtype])
+    for k, (name, problem) in enumerate(zoo.WIDE):
+        made, module = built[k, dtype]
+        assert made.template == "wide", name
+        for rows, columns in [(3, 5), (130, 37), (2, 200)]:
+            arrays = zoo.random_arrays(problem, *lengths(problem, rows, columns), dtype, seed=6)
+            found = running.run(made, module, problem, arrays, "result")
+            check(problem, found, arrays, dtype, f"{name} {rows} x {columns}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_gradients(dtype):
     entries = zoo.gradients()
     built = running.build([e.problem for e, _ in entries], [dtype])

@@ -59,6 +59,36 @@ REDUCTIONS = [
 """All reductions over both axes, and the folds' special shapes."""
 
 
+LONG = ("x = Vi(150)", "y = Vj(150)")
+WIDE = [
+    *both_axes("sum", "Exp(-SqDist(x, y) / 300) * b", [*LONG, "b = Vj(2)"]),
+    *both_axes("sum of long vectors", "Exp(-g * SqDist(x, y)) * (x - y)", ["g = Pm(1)", "x = Vi(135)", "y = Vj(135)"]),
+    *both_axes("sum with a long factor", "f * Exp((x | y) / 150)", [*LONG, "f = Vi(70)"]),
+    *both_axes("logsumexp", "(x | y) / 30 + Sum(y)", LONG, "LogSumExp"),
+    *both_axes("softmax", "(x | y) / 30", ["x = Vi(3)", "y = Vj(3)", "w = Vj(140)"], "SumSoftMaxWeight", formula2="w + 1"),
+    *both_axes("raw weighted", "x | y", ["x = Vi(3)", "y = Vj(3)", "w = Vj(70)"], "Max_SumShiftExpWeight", formula2="w"),
+    *both_axes("max", "x - y", LONG, "Max_ArgMax"),
+    *both_axes("kmin", "x * y", LONG, "KMin_ArgKMin", opt_arg=3),
+    entry("kmin of distances", "SqDist(x, y)", LONG, "KMin_ArgKMin", opt_arg=20),
+    entry("matrices", "MatVecMult(A, y)", ["A = Pm(4500)", "x = Vi(1)", "y = Vj(150)"]),
+    entry("products of matrices", "VecMatMult(x, TensorProd(x, y)) | y", ["x = Vi(40)", "y = Vj(40)"]),
+    entry(
+        "tensors",
+        "TensorDot(x, y, [3, 5, 10], [10, 2, 5], [1, 2], [2, 0]) | w",
+        ["x = Vi(150)", "y = Vj(100)", "w = Vj(6)"],
+    ),
+    entry("permuted", "TensorDot(x, y, [15, 10], [10, 10], [1], [0], [1, 0]) | w", ["x = Vi(150)", "y = Vj(100)", "w = Vj(150)"]),
+    entry(
+        "pieces",
+        "Elem(x * y, 7) + (Extract(x, 3, 140) | Extract(y, 10, 140)) + Sum(Square(ExtractT(x - y, 4, 160) - Concat(y, z)))"
+        " + Max(x - y) * ArgMin(x * y) + (ElemT(Elem(x, 2), 150, 9) | y) + Sum(OneHot(ArgMax(x - y), 150) * x)",
+        [*LONG, "z = Vi(10)"],
+        "LogSumExp",
+    ),
+]
+"""Vectors too long for registers, where loops run over their components."""
+
+
 def gradients() -> list[tuple[Entry, Genred]]:
     """The problems of the derivatives of golden formulas, and what they are derived from."""
     found = []

@@ -84,10 +84,13 @@ class Folding:
     Parameters
     ----------
     homes : Homes
+    distances : bool, default=True
+        Whether constants may go into the vectors of a distance.
     """
 
-    def __init__(self, homes: Homes):
+    def __init__(self, homes: Homes, distances: bool = True):
         self._home = homes
+        self._distances = distances
 
     def rewrite(self, *roots: Expression) -> list[Expression]:
         """The same values, with the exponentials and divisions per pair rewritten."""
@@ -161,6 +164,8 @@ class Folding:
     def _absorb_distance(self, node: Expression, c: Coefficient) -> Expression | None:
         """Sums of squares and of absolute values of a difference of hoisted vectors."""
         (inner,) = node.args
+        if not self._distances:
+            return None
         if inner.name not in ("Square", "Abs") or inner.args[0].name != "Subtract":
             return None
         difference = inner.args[0]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
-from skkeops.formula.expression import Expression, Variable, postorder
+from skkeops.formula.expression import Expression, P, Variable, postorder
+from skkeops.formula.operations.families import Bilinear
 from skkeops.plan.plan import Plan
 
 from .expressions import functions
@@ -23,6 +25,7 @@ from .templates.folds import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
 from .templates.rows import BLOCK, Rows
+from .templates.wide import COLUMNS, Wide
 
 __all__ = ["PointsSource", "Source", "points_source", "source"]
 
@@ -101,14 +104,17 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Sourc
 def _source(plan: Plan, dtype: str, options: Options) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
     homes = Homes(plan.output, plan.reduced)
-    value, terms, base_2 = _rewritten(plan, homes, real, options)
+    template = Wide if _is_wide(plan, real) else Rows
+    value, terms, base_2 = _rewritten(plan, homes, real, options, template is Rows)
     factors = [term.factor for term in plan.terms if term.factor is not None]
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
     used = {node for node in postorder(*roots) if isinstance(node, Variable)}
     arrays = {v: f"a{k}" for k, v in enumerate(plan.problem.variables) if v in used}
     parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
-    fold = make_fold(plan, value, terms, base_2, options, real)
-    main = Rows(fold, homes, arrays, real, (plan.output, plan.reduced))
+    fold = make_fold(plan, value, terms, base_2, options, real, _chunk(plan) if template is Wide else None)
+    if fold.chunks > _MOST_CHUNKS:
+        raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
+    main = template(fold, homes, arrays, real, (plan.output, plan.reduced))
     kernels = {"skk_rows": main.text(parameters)}
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
@@ -146,13 +152,40 @@ def _source(plan: Plan, dtype: str, options: Options) -> Source:
     )
 
 
-def _rewritten(plan: Plan, homes: Homes, real: str, options: Options):
+#: The most numbers that a thread may hold of a vector, and of products of vectors, in registers.
+_NARROW = {"float": 128, "double": 64}
+_NARROW_TERMS = 1024
+_MOST_CHUNKS = 65535  # the third dimension of a grid
+_NARROW_COLUMNS = {"float": 48, "double": 32}
+
+
+def _is_wide(plan: Plan, real: str) -> bool:
+    """Whether the vectors are too long to be written out component by component."""
+    reduction = plan.problem.reduction
+    nodes = postorder(*plan.problem.values)
+    if max(node.dim for node in nodes) > _NARROW[real]:
+        return True
+    if sum(node.dim for node in nodes if isinstance(node, Variable) and node.category != P) > 2 * _NARROW[real]:
+        return True
+    if any(prod(a.dim for a in n.args) > _NARROW_TERMS for n in nodes if isinstance(n, Bilinear)):
+        return True
+    columns = sum(e.dim for e in plan.problem.values)
+    return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
+
+
+def _chunk(plan: Plan) -> int:
+    """The most columns of a thread of the wide template."""
+    kind = plan.problem.reduction.fold
+    return 1 if kind == "kmin" else COLUMNS // 4 if kind == "extremum" else COLUMNS
+
+
+def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, distances: bool):
     """The value and the terms of the plan as the kernel computes them, and whether the value is in base 2."""
     parts = [(term.scale, term.vector, term.minus) for term in plan.terms]
     value = plan.value
     base_2 = False
     if real == "float" and options.fast_math:
-        folding = Folding(homes)
+        folding = Folding(homes, distances)
 
         def rewrite(e: Expression | None) -> Expression | None:
             return None if e is None else folding.rewrite(e)[0]

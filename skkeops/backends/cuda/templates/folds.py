@@ -24,6 +24,8 @@ __all__ = ["GROUP", "ExtremumFold", "Fold", "KMinFold", "ShiftExpFold", "SumFold
 #: sign lose at most 16 half-ulps, on average much less: 2.7e-7 was measured on constant data, the CPU engine's figure.
 GROUP = 16
 
+_MOST_KEPT = 4096  # in the local memory of a thread
+
 
 class Fold:
     """What the templates need of a fold.
@@ -320,6 +322,8 @@ class KMinFold(Fold):
         self.plan = plan
         self.dim = self._divide(value.dim, chunk)
         self.k = plan.problem.reduction.k
+        if self.k > _MOST_KEPT:
+            raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
         self.roots = [self._component(value, k) for k in range(self.dim)]
         self._unrolled = self.k * self.dim <= self._MOST_IN_REGISTERS
         words = 1 if real == "float" else 2
