@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from skkeops.formula.expression import Constant, Expression, P, Variable, postorder
+from skkeops.formula.expression import Constant, Expression, I, J, P, Variable, postorder
 from skkeops.formula.operations import Operation
 from skkeops.formula.operations.families import Bilinear, Contraction, Elementwise, Selection
 
@@ -43,6 +43,14 @@ def arguments(node: Expression, component: int) -> Iterable[Component]:
         (f,) = node.args
         return [(f, k) for k in range(f.dim)]
     return [(arg, component if arg.dim > 1 else 0) for arg in node.args]
+
+
+_FIRST = {I: "0", J: "0"}
+
+
+def at_first_point(node: Expression) -> bool:
+    """Whether the argument of an operation is to be taken at the first point of its index."""
+    return getattr(node, "at_first_point", False)
 
 
 class Block:
@@ -92,7 +100,7 @@ class Block:
         order = postorder(*needed)
         for node in reversed(order):  # users before their arguments
             for k in needed.get(node, ()):
-                if not self._known(node, k):
+                if not self._known(node, k) and not at_first_point(node):
                     for arg, component in arguments(node, k):
                         needed.setdefault(arg, set()).add(component)
         for node in order:
@@ -127,6 +135,11 @@ class Block:
         if isinstance(node, Contraction):
             return self._contraction(node, k, [self._names[c] for c in arguments(node, k)])
         assert isinstance(node, Operation), node
+        if at_first_point(node):
+            first = Block(self.real, f"{self.prefix}o{len(self.lines)}_", index=_FIRST, arrays=self._arrays)
+            (value,) = first.compute([(node.args[0], k)])
+            self.lines += first.lines
+            return self._name(node.cuda.format(value, real="real"))
         if node.name == "Minus" and node.args[0].name == "Sum":
             (f,) = node.args[0].args
             if all((f, m) in self._names for m in range(f.dim)):  # the sign goes into the multiply-adds

@@ -37,6 +37,7 @@ class Origin(Elementwise):
     """The value of an expression of the reduced index at its first point, 0 where that is not finite."""
 
     name = "Origin"
+    at_first_point = True
     cuda = "({0} - {0} == (real)0 ? {0} : (real)0)"
 
     @classmethod

@@ -103,8 +103,13 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Sourc
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
+    made = None if _is_wide(plan, real) else _generate(plan, real, options, Rows)
+    return made or _generate(plan, real, options, Wide)
+
+
+def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
+    """The source with a template; None if its vectors need more registers than there are."""
     homes = Homes(plan.output, plan.reduced)
-    template = Wide if _is_wide(plan, real) else Rows
     value, terms, base_2 = _rewritten(plan, homes, real, options, template is Rows)
     factors = [term.factor for term in plan.terms if term.factor is not None]
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
@@ -115,6 +120,8 @@ def _source(plan: Plan, dtype: str, options: Options) -> Source:
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     main = template(fold, homes, arrays, real, (plan.output, plan.reduced))
+    if template is Rows and main.pressure > _MOST_PRESSURE:
+        return None
     kernels = {"skk_rows": main.text(parameters)}
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
@@ -153,8 +160,9 @@ def _source(plan: Plan, dtype: str, options: Options) -> Source:
 
 
 #: The most numbers that a thread may hold of a vector, and of products of vectors, in registers.
-_NARROW = {"float": 128, "double": 64}
+_NARROW = {"float": 96, "double": 64}
 _NARROW_TERMS = 1024
+_MOST_PRESSURE = 170
 _MOST_CHUNKS = 65535  # the third dimension of a grid
 _NARROW_COLUMNS = {"float": 48, "double": 32}
 
@@ -167,10 +175,17 @@ def _is_wide(plan: Plan, real: str) -> bool:
         return True
     if sum(node.dim for node in nodes if isinstance(node, Variable) and node.category != P) > 2 * _NARROW[real]:
         return True
-    if any(prod(a.dim for a in n.args) > _NARROW_TERMS for n in nodes if isinstance(n, Bilinear)):
+    if any(_products(node) > _NARROW_TERMS for node in nodes if isinstance(node, Bilinear)):
         return True
     columns = sum(e.dim for e in plan.problem.values)
     return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
+
+
+def _products(node: Bilinear) -> int:
+    """How many products a bilinear operation adds."""
+    dims, _, contracted, *_ = node.tensors()
+    f, g = node.args
+    return f.dim * g.dim // prod(dims[axis] for axis in contracted)
 
 
 def _chunk(plan: Plan) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from skkeops.formula.expression import Variable
 
-from ..expressions import Block, Component, statements_cost
+from ..expressions import Block, Component, at_first_point, statements_cost
 from ..homes import CONST, LANE, PAIR, ROW, Homes
 from .folds import GROUP, Fold
 
@@ -58,8 +58,7 @@ class Rows:
         self._row_values = self._row.compute(self._hoisted[ROW])
         self._lane = self._block(real, "y", index={reduced: "j"}, **places)
         self._lane_values = self._lane.compute(self._hoisted[LANE])
-        # of parameters, and of the first point of the reduced index
-        self._const = self._block(real, "w", index={reduced: "0"}, arrays=arrays)
+        self._const = self._block(real, "w", arrays=arrays)
         self._const_values = self._const.compute(self._hoisted[CONST])
         self.packs = _packs(len(self._lane_values), 4 if real == "float" else 2)
         self.rows_per_thread, needed = self._choose_rows()
@@ -82,8 +81,8 @@ class Rows:
         return {ROW: f"r{place}[t]", LANE: f"l{place}", CONST: f"c{place}"}[home]
 
     def _outside_side(self, node, k) -> str | None:
-        if self._homes(node) != CONST:
-            return None
+        if self._homes(node) != CONST or at_first_point(node):
+            return None  # the first point is read again where it is needed: it would fill registers
         return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
 
     # -- sizes ------------------------------------------------------------------------------------------------
@@ -97,6 +96,11 @@ class Rows:
             if rows * per_row + shared <= most and rows * cost <= _UNROLLED // 4:
                 return rows, rows * per_row + shared
         return 1, per_row + shared
+
+    @property
+    def pressure(self) -> float:
+        """The registers that a row keeps during the loop over pairs, about."""
+        return (1 if self._real == "float" else 2) * len(self._row_values) + self.fold.registers
 
     def _cost(self) -> float:
         """The instructions of a pair, about: library functions are some dozens each."""
@@ -129,7 +133,7 @@ class Rows:
         """The kernel ``skk_rows``."""
         fold = self.fold
         per_pair = self._cost()
-        unroll = GROUP
+        unroll = GROUP if self.pressure <= 90 else 2
         while unroll > 1 and unroll * self.rows_per_thread * per_pair > _UNROLLED:
             unroll //= 2
         lines = [

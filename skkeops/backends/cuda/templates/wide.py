@@ -13,7 +13,7 @@ from .rows import Rows
 __all__ = ["COLUMNS", "Wide"]
 
 #: The most columns of a thread.
-COLUMNS = 32
+COLUMNS = 24
 
 _TILE = 32
 
