@@ -93,7 +93,7 @@ def test_the_splits_are_those_of_the_sizes_above(reductions):
     made, _ = reductions[0, "float32"]
     for splits, (rows, columns) in SPLITS.items():
         launches = made.geometry(rows, columns).launches
-        assert launches[0].grid[1] == splits == launches[1].args[-1]
+        assert launches[0].grid[1] == splits == launches[1].args[-2]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -153,6 +153,21 @@ def test_operations(dtype):
         if not error.max() <= 100 * np.finfo(dtype).eps:
             failures.append((str(problem.values[0])[:400], error))
     assert not failures
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_few_rows(dtype):
+    entries = [e for e in zoo.REDUCTIONS if e.problem.reduction.fold != "kmin"]
+    built = running.build([e.problem for e in entries], [dtype], template="columns")
+    for k, (name, problem) in enumerate(entries):
+        made, module = built[k, dtype]
+        assert made.template == "columns"
+        for rows, columns in [(1, 1), (5, 127), (9, 2048), (3, 2049), (10, 9000), (2, 150000), (4, 0), (0, 3)]:
+            if columns < problem.reduction.smallest_axis or (columns > 10000 and k % 5):
+                continue
+            arrays = zoo.random_arrays(problem, *lengths(problem, rows, columns), dtype, seed=7)
+            found = running.run(made, module, problem, arrays, "result")
+            check(problem, found, arrays, dtype, f"{name} {rows} x {columns}")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -15,7 +15,7 @@ from .geometry import Geometry
 from .launch import Module
 from .options import Options
 from .ranges import work_items
-from .source import Source, points_source, source
+from .source import Source, choose_template, points_source, source
 
 __all__ = ["CudaProgram", "evaluate", "prepare"]
 
@@ -39,9 +39,9 @@ class CudaProgram:
         self._output = categories.index(self.plan.output) if self.plan.output in categories else -1
         self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
 
-    def source(self, dtype: Any) -> Source:
-        """The source for a dtype; needs no CuPy."""
-        return source(self.plan, np.dtype(dtype), self.options)
+    def source(self, dtype: Any, template: str = "rows") -> Source:
+        """The source for a dtype and a template; needs no CuPy."""
+        return source(self.plan, np.dtype(dtype), self.options, template)
 
     def run(
         self,
@@ -102,10 +102,11 @@ class CudaProgram:
 
         rows, columns = self._sizes(arrays)
         dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
-        found = self._modules.get(dtype)
+        template = "rows" if ranges is not None else choose_template(self.plan, rows, columns)
+        found = self._modules.get((dtype, template))
         if found is None:
-            made = self.source(dtype)
-            found = self._modules[dtype] = (made, Module(made))
+            made = self.source(dtype, template)
+            found = self._modules[dtype, template] = (made, Module(made))
         made, module = found
         items = segments = None
         if ranges is not None:

@@ -1,7 +1,8 @@
 """What merges the partial states of the splits, in their order, and turns them into states or results.
 
-The second kernel of a source. A thread has one row ``i`` of ``rows``; it writes the state, as the reductions define it, or
-what their `finalize` makes of it. So a call needs no operation on arrays besides the kernels.
+The second kernel of a source. A thread, or a warp where there are many splits, has one row ``i`` of ``rows``; it writes
+the state, as the reductions define it, or what their `finalize` makes of it. So a call needs no operation on arrays
+besides the kernels.
 """
 
 from __future__ import annotations
@@ -41,6 +42,17 @@ static __device__ __forceinline__ real skk_get_found(const char* workspace, long
     const long long at = (split * columns + column) * rows + i;
     *index = ((const long long*)workspace)[at];
     return ((const real*)(workspace + 8 * splits * columns * rows))[at];
+}
+// Of the threads that merge one row: `lanes` is 1, or 32 for a warp.
+static __device__ __forceinline__ double skk_sum_of(double s, long long lanes)
+{
+    if (lanes > 1) for (int d = 16; d > 0; d /= 2) s += __shfl_xor_sync(0xffffffffu, s, d);
+    return s;
+}
+static __device__ __forceinline__ double skk_max_of(double s, long long lanes)
+{
+    if (lanes > 1) for (int d = 16; d > 0; d /= 2) s = fmax(s, __shfl_xor_sync(0xffffffffu, s, d));
+    return s;
 }
 static __device__ __forceinline__ void skk_compensated(real& sum, real& lost, real term)
 {
@@ -94,9 +106,10 @@ def merge_sum(plan: Plan, columns: int, factor: LoopBlock | None) -> Merge:
             *before,
             f"for (int d = 0; d < {dim}; ++d) {{",
             "    double s = 0.0;",
-            f"    for (long long k = 0; k < splits; ++k) s += skk_get(workspace, k, {column}, {columns}, rows, i);",
+            f"    for (long long k = lane; k < splits; k += lanes) s += skk_get(workspace, k, {column}, {columns}, rows, i);",
+            "    s = skk_sum_of(s, lanes);",
             *(f"    {line}" for line in inside),
-            f"    out0[i * {dim} + d] = ({cast})({product});",
+            f"    if (lane == 0) out0[i * {dim} + d] = ({cast})({product});",
             "}",
         ]
         merges[kind] = (body, (Output(dtype, (dim,)),))
@@ -111,7 +124,8 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
     get = f"skk_get(workspace, k, {{}}, {stored}, rows, i)"
     body = [
         "double m = -SKK_DOUBLE_INF;",
-        f"for (long long k = 0; k < splits; ++k) {{ const double other = {get.format(0)}; if (other > m) m = other; }}",
+        f"for (long long k = lane; k < splits; k += lanes) {{ const double other = {get.format(0)}; if (other > m) m = other; }}",
+        "m = skk_max_of(m, lanes);",
         "double unit = 0.0, by = 1.0;",
         *_sum_of_column("unit", get, base_2, "1"),
     ]
@@ -119,8 +133,9 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
     if exact_max:
         body += [
             "double top = -SKK_DOUBLE_INF;",
-            f"for (long long k = 0; k < splits; ++k) {{ const double other = {get.format(columns + 1)}; "
+            f"for (long long k = lane; k < splits; k += lanes) {{ const double other = {get.format(columns + 1)}; "
             "if (other > top) top = other; }",
+            "top = skk_max_of(top, lanes);",
             "by = exp(skk_finite(m) - skk_finite(top));",
             "double final = unit == unit ? top : unit;  // a NaN among the exponents",
         ]
@@ -143,17 +158,17 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
     state = [
         *body,
         *([] if exact_max else _NORMALISE.splitlines()),
-        "out0[i] = final;",
-        *columns_of(first, columns, f"out1[i * {width} + c - {first}] = s * by;"),
+        "if (lane == 0) out0[i] = final;",
+        *columns_of(first, columns, f"if (lane == 0) out1[i * {width} + c - {first}] = s * by;"),
     ]
     if exact_max:
-        target = f"out0[i * {width + 1} + 1 + c - {first}] = (real)(s * by);"
-        result = [*body, f"out0[i * {width + 1}] = (real)final;", *columns_of(first, columns, target)]
+        target = f"if (lane == 0) out0[i * {width + 1} + 1 + c - {first}] = (real)(s * by);"
+        result = [*body, f"if (lane == 0) out0[i * {width + 1}] = (real)final;", *columns_of(first, columns, target)]
         outputs = (Output("real", (width + 1,)),)
     else:
         begin, dim = (1, weights) if weights else (0, 1)
         value = reduction.cuda.format(m="final", s="s", unit="unit")
-        result = [*body, *columns_of(begin, begin + dim, f"out0[i * {dim} + c - {begin}] = (real)({value});")]
+        result = [*body, *columns_of(begin, begin + dim, f"if (lane == 0) out0[i * {dim} + c - {begin}] = (real)({value});")]
         outputs = (Output("real", (dim,)),)
     return {
         "state": (state, (Output("float64", (1,)), Output("float64", (width,)))),
@@ -165,8 +180,9 @@ def _sum_of_column(name: str, get: str, base_2: bool, column: str) -> list[str]:
     """Add a column of the splits, rescaled."""
     function = "exp2" if base_2 else "exp"
     return [
-        "for (long long k = 0; k < splits; ++k)",
+        "for (long long k = lane; k < splits; k += lanes)",
         f"    {name} += {get.format(column)} * {function}({get.format(0)} - skk_finite(m));",
+        f"{name} = skk_sum_of({name}, lanes);",
     ]
 
 
@@ -187,11 +203,16 @@ def merge_extremum(plan: Plan, dim: int, better: str, worst: str) -> Merge:
         body = [
             f"for (int d = 0; d < {dim}; ++d) {{",
             f"    real best = {worst}; long long place = 0;",
-            "    for (long long k = 0; k < splits; ++k) {",
+            "    for (long long k = lane; k < splits; k += lanes) {",
             f"        long long index; const real value = skk_get_found(workspace, k, d, {dim}, rows, splits, i, &index);",
             f"        if (value {better} best) {{ best = value; place = index; }}",
             "    }",
-            *(f"    {line}" for line in put(f"i * {dim} + d", "best", "place")),
+            "    if (lanes > 1) for (int d2 = 16; d2 > 0; d2 /= 2) {",
+            "        const real value = __shfl_xor_sync(0xffffffffu, best, d2);",
+            "        const long long index = __shfl_xor_sync(0xffffffffu, place, d2);",
+            f"        if (value {better} best || (value == best && index < place)) {{ best = value; place = index; }}",
+            "    }",
+            *(f"    if (lane == 0) {line}" for line in put(f"i * {dim} + d", "best", "place")),
             "}",
         ]
         merges[kind] = (body, outputs)

@@ -21,13 +21,18 @@ from .loops import LoopBlock
 from .options import Options
 from .prelude import prelude
 from .results import WORKSPACE, Output
+from .templates.columns import Columns
 from .templates.folds import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
 from .templates.rows import BLOCK, Rows
 from .templates.wide import COLUMNS, Wide
 
-__all__ = ["PointsSource", "Source", "points_source", "source"]
+__all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
+
+_FEW_ROWS = 64
+_MANY_COLUMNS = 8192
+_MOST_SERIAL = 16  # splits that one thread merges
 
 #: CuPy adds the first two for the default language standard and float32; they are spelled out for other compilers.
 COMPILE_OPTIONS = ("--std=c++17", "-ftz=true")
@@ -72,7 +77,7 @@ class Source:
     registers: int
 
 
-def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Source:
+def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template: str = "rows") -> Source:
     """The source of a plan.
 
     Parameters
@@ -81,6 +86,8 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Sourc
     dtype : {float32, float64}
     options : Options, optional
         Default: ``Options()``.
+    template : {"rows", "columns"}, default="rows"
+        What `choose_template` says for sizes. Where it does not fit the formula, another is taken.
 
     Returns
     -------
@@ -97,20 +104,27 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None) -> Sourc
     >>> [launch.grid for launch in found.geometry(1000000, 1000000).launches]
     [(1954, 1, 1), (7813,)]
     """
-    return _source(plan, np.dtype(dtype).name, options or Options())
+    return _source(plan, np.dtype(dtype).name, options or Options(), template)
+
+
+def choose_template(plan: Plan, rows: int, columns: int) -> str:
+    """Which template suits the lengths of the output's and of the reduced axis."""
+    few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
+    return "columns" if few and plan.problem.reduction.fold != "kmin" else "rows"
 
 
 @lru_cache(maxsize=256)
-def _source(plan: Plan, dtype: str, options: Options) -> Source:
+def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
-    made = None if _is_wide(plan, real) else _generate(plan, real, options, Rows)
+    narrow = Columns if template == "columns" and plan.problem.reduction.fold != "kmin" else Rows
+    made = None if _is_wide(plan, real) else _generate(plan, real, options, narrow)
     return made or _generate(plan, real, options, Wide)
 
 
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
     """The source with a template; None if its vectors need more registers than there are."""
     homes = Homes(plan.output, plan.reduced)
-    value, terms, base_2 = _rewritten(plan, homes, real, options, template is Rows)
+    value, terms, base_2 = _rewritten(plan, homes, real, options, template is not Wide)
     factors = [term.factor for term in plan.terms if term.factor is not None]
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
     used = {node for node in postorder(*roots) if isinstance(node, Variable)}
@@ -120,9 +134,10 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     main = template(fold, homes, arrays, real, (plan.output, plan.reduced))
-    if template is Rows and main.pressure > _MOST_PRESSURE:
+    if template is not Wide and main.pressure > _MOST_PRESSURE:
         return None
-    kernels = {"skk_rows": main.text(parameters)}
+    name = "skk_columns" if template is Columns else "skk_rows"
+    kernels = {name: main.text(parameters)}
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
     for kind, (body, written) in fold.merge(factor).items():
@@ -130,20 +145,24 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
 
+    rows_per_block = main.rows_per_thread * (1 if template is Columns else BLOCK)
+
     def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
-        row_blocks = blocks_of(rows, BLOCK * main.rows_per_thread)
+        row_blocks = blocks_of(rows, rows_per_block)
         splits, chunk = split(max(row_blocks, 1), columns, main.tile)
         if items is not None:
             row_blocks, splits = items, 1
         launches = []
         if row_blocks and splits:
-            pointers = ("workspace", "items", "segments")
+            pointers = ("workspace",) if template is Columns else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
-            launches.append(Launch("skk_rows", grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
+            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
-            grid = (blocks_of(rows, MERGE_BLOCK),)
-            launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, ("workspace", *written, rows, splits)))
+            lanes = 32 if splits > _MOST_SERIAL and plan.problem.reduction.fold != "kmin" else 1
+            grid = (blocks_of(rows * lanes, MERGE_BLOCK),)
+            args = ("workspace", *written, rows, splits, lanes)
+            launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, args))
         return Geometry(splits * rows * fold.bytes_per_row, tuple(launches))
 
     return Source(
@@ -154,7 +173,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         variables=tuple(k for k, v in enumerate(plan.problem.variables) if v in used),
         outputs=outputs,
         geometry=geometry,
-        rows_per_block=BLOCK * main.rows_per_thread,
+        rows_per_block=rows_per_block,
         registers=main.registers,
     )
 

@@ -76,6 +76,14 @@ class Fold:
         """Row t, which is row ``i``, goes to the workspace of split ``split``; ``base`` is the split's first index."""
         raise NotImplementedError
 
+    def fields(self) -> list[tuple[str, str]]:
+        """The state of row t: types and names."""
+        raise NotImplementedError
+
+    def combine(self, others: Sequence[str]) -> list[str]:
+        """The state of another thread, in variables of these names, enters that of row t."""
+        raise NotImplementedError
+
     def merge(self, factor: LoopBlock | None) -> dict[str, tuple[list[str], tuple[Output, ...]]]:
         """For "state" and "result": the statements that compute row i, and the outputs."""
         raise NotImplementedError
@@ -157,6 +165,12 @@ class SumFold(Fold):
             self._guard(c, put.format(self._column(c), self.all_columns, self._sums.total(c)))
             for c in range(self.columns)
         ]
+
+    def fields(self):
+        return [("double", self._sums.total(c)) for c in range(self.columns)]
+
+    def combine(self, others):
+        return [f"{self._sums.total(c)} += {other};" for c, other in enumerate(others)]
 
     def merge(self, factor):
         return merge_sum(self.plan, self.all_columns, factor)
@@ -253,6 +267,26 @@ class ShiftExpFold(Fold):
             lines.append(self._guard(c, put.format(f"2 + {self._column(c)}", self._sums.total(1 + c))))
         return lines
 
+    def fields(self):
+        totals = [("double", self._sums.total(c)) for c in range(self.columns)]
+        return [("real", "m[t]"), *totals, *([("real", "top[t]")] if self.exact_max else [])]
+
+    def combine(self, others):
+        def scaled(total: str, by: str) -> str:
+            return f"{total} * skk_power_of_2({by})" if self.base_2 else f"{total} * exp({by})"
+
+        m = others[0]
+        lines = ["{", f"const real up = fmax(m[t], {m});"]
+        # where a reference is infinite, so is the sum; nothing needs to be scaled then
+        for c, other in enumerate(others[1 : 1 + self.columns]):
+            total = self._sums.total(c)
+            own, foreign = (scaled(t, f"(double){r} - (double)up") for t, r in ((total, "m[t]"), (other, m)))
+            lines.append(f"{total} = up == SKK_INF ? {total} + {other} : {own} + {foreign};")
+        lines.append("m[t] = up;")
+        if self.exact_max:
+            lines.append(f"top[t] = fmax(top[t], {others[-1]});")
+        return [*lines, "}"]
+
     def merge(self, factor):
         return merge_shift_exp(self.plan, self.all_columns, self.base_2, self.exact_max)
 
@@ -306,6 +340,19 @@ class ExtremumFold(Fold):
             )
             for d in range(self.dim)
         ]
+
+    def fields(self):
+        return [f for d in range(self.dim) for f in (("real", f"best[t][{d}]"), ("int", f"place[t][{d}]"))]
+
+    def combine(self, others):
+        lines = []
+        for d in range(self.dim):
+            value, place = others[2 * d : 2 * d + 2]
+            first = f"{value} == best[t][{d}] && (unsigned){place} < (unsigned)place[t][{d}]"  # -1 comes last
+            lines.append(
+                f"if ({value} {self._better} best[t][{d}] || ({first})) {{ best[t][{d}] = {value}; place[t][{d}] = {place}; }}"
+            )
+        return lines
 
     def merge(self, factor):
         return merge_extremum(self.plan, self.all_columns, self._better, self._worst)

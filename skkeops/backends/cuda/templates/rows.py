@@ -16,7 +16,7 @@ from ..expressions import Block, Component, at_first_point, statements_cost
 from ..homes import CONST, LANE, PAIR, ROW, Homes
 from .folds import GROUP, Fold
 
-__all__ = ["BLOCK", "Rows"]
+__all__ = ["BLOCK", "Rows", "indent"]
 
 BLOCK = 128  # threads of a block
 
@@ -92,10 +92,14 @@ class Rows:
         cost = self._cost()
         per_row = words * (len(self._row_values) + 2) + self.fold.registers
         shared = words * (len(self._lane_values) + min(len(self._pair.lines), 8)) + len(self._const_values)
-        for rows, most in _REGISTERS.items():
+        for rows, most in self._row_limits().items():
             if rows * per_row + shared <= most and rows * cost <= _UNROLLED // 4:
                 return rows, rows * per_row + shared
         return 1, per_row + shared
+
+    def _row_limits(self) -> dict[int, int]:
+        """For numbers of rows per thread, the registers that they may need together."""
+        return _REGISTERS
 
     @property
     def pressure(self) -> float:
@@ -128,14 +132,17 @@ class Rows:
     def shared_bytes(self) -> int:
         return self.tile * sum(self.packs) * (4 if self._real == "float" else 8)
 
+    def _unroll(self) -> int:
+        """How many pairs of a row are written out."""
+        unroll = GROUP if self.pressure <= 90 else 2
+        while unroll > 1 and unroll * self.rows_per_thread * self._cost() > _UNROLLED:
+            unroll //= 2
+        return unroll
+
     # -- text -------------------------------------------------------------------------------------------------
     def text(self, parameters: Sequence[str]) -> str:
         """The kernel ``skk_rows``."""
         fold = self.fold
-        per_pair = self._cost()
-        unroll = GROUP if self.pressure <= 90 else 2
-        while unroll > 1 and unroll * self.rows_per_thread * per_pair > _UNROLLED:
-            unroll //= 2
         lines = [
             f"#define ROWS {self.rows_per_thread}",
             f"#define TILE {self.tile}",
@@ -146,10 +153,10 @@ class Rows:
             "    long long rows, long long columns, long long chunk, long long splits)",
             "{",
             *(f"    __shared__ {self._pack_type(n)} tile{p}[TILE];" for p, n in enumerate(self.packs)),
-            *_indent(self._const.lines),
+            *indent(self._const.lines),
             *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
             *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
-            *_indent(fold.declarations),
+            *indent(fold.declarations),
             "    // without a list of items: all pairs of a block of rows and of a split of the columns",
             f"    long long first_row = (long long)blockIdx.x * {BLOCK * self.rows_per_thread}, end_row = rows;",
             "    long long segment = blockIdx.y, end_segment = segment + 1;",
@@ -170,13 +177,13 @@ class Rows:
             "            const int offset = (int)(start - base);",
             *self._load_tile("            "),
             "            for (int k0 = 0; k0 < count; k0 += GROUP) {",
-            *_indent(fold.group(), "                "),
+            *indent(fold.group(), "                "),
             "                const bool whole = k0 + GROUP <= count;",
             "                if (whole) {",
-            f"                    #pragma unroll {unroll}",
+            f"                    #pragma unroll {self._unroll()}",
             "                    for (int u = 0; u < GROUP; ++u) {",
             "                        const int k = k0 + u;",
-            *_indent(self._unpack(), " " * 24),
+            *indent(self._unpack(), " " * 24),
             *self._for_rows(self._fast_lines(), " " * 24),
             "                    }",
             "                }",
@@ -186,9 +193,9 @@ class Rows:
             "    }",
             *self._for_rows(
                 [
-                    f"const long long i = first_row + t * {BLOCK} + threadIdx.x;",
+                    f"const long long i = {self._row_of()};",
                     "if (i < end_row) {",
-                    *_indent(fold.store()),
+                    *indent(fold.store()),
                     "}",
                 ],
                 "    ",
@@ -204,17 +211,21 @@ class Rows:
         return {1: "real", 2: "real2", 4: "real4"}[n]
 
     def _for_rows(self, body: list[str], margin: str) -> list[str]:
-        lines = ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *_indent(body), "}"]
+        lines = ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *indent(body), "}"]
         return [margin + line for line in lines]
 
     def _before_rows(self) -> list[str]:
         return []
 
+    def _row_of(self) -> str:
+        """The number of row t of a thread."""
+        return f"first_row + t * {BLOCK} + threadIdx.x"
+
     def _row_prologue(self) -> list[str]:
         if not self._row_values:
             return []
         return [
-            f"const long long i = min(first_row + t * {BLOCK} + threadIdx.x, end_row - 1);",
+            f"const long long i = min({self._row_of()}, end_row - 1);",
             *self._row.lines,
             *(f"r{k}[t] = {value};" for k, value in enumerate(self._row_values)),
         ]
@@ -232,8 +243,8 @@ class Rows:
             "__syncthreads();",
             f"for (int k = threadIdx.x; k < count; k += {BLOCK}) {{",
             "    const long long j = start + k;",
-            *_indent(self._lane.lines),
-            *_indent(stores),
+            *indent(self._lane.lines),
+            *indent(stores),
             "}",
             "__syncthreads();",
         ]
@@ -249,21 +260,24 @@ class Rows:
             first += n
         return lines
 
+    def _exact_loop(self) -> list[str]:
+        """The head of the loop over the pairs of a group, one by one."""
+        return ["for (int k = k0; k < min(k0 + GROUP, count); ++k) {", "    const int at = offset + k;"]
+
     def _finish_group(self, margin: str) -> list[str]:
         fold = self.fold
         exact = [
             "#pragma unroll 1",
-            "for (int k = k0; k < min(k0 + GROUP, count); ++k) {",
-            "    const int at = offset + k;",
-            *_indent(self._unpack()),
-            *_indent(self._pair.lines),
-            *_indent(fold.exact(self.values)),
+            *self._exact_loop(),
+            *indent(self._unpack()),
+            *indent(self._pair.lines),
+            *indent(fold.exact(self.values)),
             "}",
         ]
         test = f"whole && ({fold.test()})" if fold.needs_test else "whole"
         accept = fold.accept()
-        body = [f"if ({test}) {{", *_indent(accept), "} else {"] if accept else [f"if (!({test})) {{"]
-        return self._for_rows([*body, *_indent(exact), "}"], margin)
+        body = [f"if ({test}) {{", *indent(accept), "} else {"] if accept else [f"if (!({test})) {{"]
+        return self._for_rows([*body, *indent(exact), "}"], margin)
 
 
 def _packs(n: int, most: int) -> list[int]:
@@ -276,5 +290,6 @@ def _packs(n: int, most: int) -> list[int]:
     return packs
 
 
-def _indent(lines: Sequence[str], margin: str = "    ") -> list[str]:
+def indent(lines: Sequence[str], margin: str = "    ") -> list[str]:
+    """The lines, moved to the right."""
     return [margin + line for line in lines]
