@@ -30,6 +30,7 @@ static inline double2 make_double2(double x, double y) { return {x, y}; }
 #define __global__ static
 #define __device__
 #define __forceinline__ inline
+#define __align__(n) __attribute__((aligned(n)))
 #define __launch_bounds__(...)
 #if defined(__SANITIZE_ADDRESS__)
 #define __shared__ static  // with red zones, and without poison

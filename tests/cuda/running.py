@@ -45,7 +45,7 @@ def run(made, module: Module, problem, arrays, final="state", ranges=None, order
     return tuple(outputs)
 
 
-def build(problems, dtypes, options=None, template="rows"):
+def build(problems, dtypes, options=None, template="auto"):
     """For every problem and dtype, its source and its compiled module: ``{(k, dtype): (source, module)}``."""
     keys = [(k, np.dtype(d).name) for k in range(len(problems)) for d in dtypes]
     sources = [source(make_plan(problems[k]), d, options, template) for k, d in keys]

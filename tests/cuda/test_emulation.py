@@ -171,8 +171,22 @@ def test_few_rows(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_long_vectors(dtype):
+    built = running.build([e.problem for e in zoo.DOT], [dtype])
+    for k, (name, problem) in enumerate(zoo.DOT):
+        made, module = built[k, dtype]
+        assert made.template == "dot", name
+        for rows, columns in [(1, 1), (65, 127), (3, 513), (64, 129), (0, 2), (2, 0)]:
+            if columns < problem.reduction.smallest_axis:
+                continue
+            arrays = zoo.random_arrays(problem, *lengths(problem, rows, columns), dtype, seed=6)
+            found = running.run(made, module, problem, arrays, "result")
+            check(problem, found, arrays, dtype, f"{name} {rows} x {columns}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_long_vectors(dtype):
-    built = running.build([e.problem for e in zoo.WIDE], [dtype])
+    built = running.build([e.problem for e in zoo.WIDE], [dtype], template="rows")
     for k, (name, problem) in enumerate(zoo.WIDE):
         made, module = built[k, dtype]
         assert made.template == "wide", name

@@ -89,6 +89,19 @@ WIDE = [
 """Vectors too long for registers, where loops run over their components."""
 
 
+DOT = [
+    *both_axes("sum", "Exp(-SqDist(x, y) / 300) * b", [*LONG, "b = Vj(1)"]),
+    *both_axes("sum of columns", "p * Exp((x | y) / 40) * b", ["p = Pm(1)", "x = Vi(33)", "y = Vj(33)", "b = Vj(5)"]),
+    *both_axes("logsumexp", "(x | y) / 30 + Sum(y)", LONG, "LogSumExp"),
+    *both_axes("weights", "-SqDist(x, y) / 40 * Exp(Elem(x, 3))", [*LONG, "b = Vj(3)"], "LogSumExp", formula2="Square(b)"),
+    *both_axes("softmax", "(x | y) / 30", ["x = Vi(64)", "y = Vj(64)", "w = Vj(3)"], "SumSoftMaxWeight", formula2="w"),
+    *both_axes("raw", "x | (s * y)", ["x = Vi(48)", "y = Vj(48)", "s = Pm(1)"], "Max_SumShiftExp"),
+    *both_axes("nearest", "Sum(Abs(x - y))", LONG, "Min_ArgMin"),
+    *both_axes("cosine", "Normalize(x) | y", LONG, "Max"),
+]
+"""Pairs that are a function of one distance or scalar product of long vectors."""
+
+
 def gradients() -> list[tuple[Entry, Genred]]:
     """The problems of the derivatives of golden formulas, and what they are derived from."""
     found = []

@@ -39,7 +39,7 @@ class CudaProgram:
         self._output = categories.index(self.plan.output) if self.plan.output in categories else -1
         self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
 
-    def source(self, dtype: Any, template: str = "rows") -> Source:
+    def source(self, dtype: Any, template: str = "auto") -> Source:
         """The source for a dtype and a template; needs no CuPy."""
         return source(self.plan, np.dtype(dtype), self.options, template)
 

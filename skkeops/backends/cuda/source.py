@@ -22,6 +22,7 @@ from .options import Options
 from .prelude import prelude
 from .results import WORKSPACE, Output
 from .templates.columns import Columns
+from .templates.dot import Dot, find, substitute
 from .templates.folds import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
@@ -77,7 +78,7 @@ class Source:
     registers: int
 
 
-def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template: str = "rows") -> Source:
+def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template: str = "auto") -> Source:
     """The source of a plan.
 
     Parameters
@@ -86,8 +87,9 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template
     dtype : {float32, float64}
     options : Options, optional
         Default: ``Options()``.
-    template : {"rows", "columns"}, default="rows"
-        What `choose_template` says for sizes. Where it does not fit the formula, another is taken.
+    template : {"auto", "rows", "columns"}, default="auto"
+        What `choose_template` says for sizes; "rows" for calls with ranges. "auto" and "columns" fall back to what fits
+        the formula.
 
     Returns
     -------
@@ -110,12 +112,16 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template
 def choose_template(plan: Plan, rows: int, columns: int) -> str:
     """Which template suits the lengths of the output's and of the reduced axis."""
     few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
-    return "columns" if few and plan.problem.reduction.fold != "kmin" else "rows"
+    return "columns" if few and plan.problem.reduction.fold != "kmin" else "auto"
 
 
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
+    if template == "auto" and _is_dot(plan, real):
+        found = _generate(plan, real, options, Dot)
+        if found is not None:
+            return found
     narrow = Columns if template == "columns" and plan.problem.reduction.fold != "kmin" else Rows
     made = None if _is_wide(plan, real) else _generate(plan, real, options, narrow)
     return made or _generate(plan, real, options, Wide)
@@ -124,19 +130,30 @@ def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
     """The source with a template; None if its vectors need more registers than there are."""
     homes = Homes(plan.output, plan.reduced)
-    value, terms, base_2 = _rewritten(plan, homes, real, options, template is not Wide)
+    value, terms, base_2 = _rewritten(plan, homes, real, options, template in (Rows, Columns))
+    product = None
+    if template is Dot:
+        parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
+        product = find(parts, homes, real)
+        if product is None:
+            return None
     factors = [term.factor for term in plan.terms if term.factor is not None]
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
     used = {node for node in postorder(*roots) if isinstance(node, Variable)}
     arrays = {v: f"a{k}" for k, v in enumerate(plan.problem.variables) if v in used}
     parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
-    fold = make_fold(plan, value, terms, base_2, options, real, _chunk(plan) if template is Wide else None)
+    if product is not None:
+        value = None if value is None else substitute(value, product)
+        terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
+    chunk = None if template in (Rows, Columns) else _chunk(plan) if template is Wide else 2
+    fold = make_fold(plan, value, terms, base_2, options, real, chunk)
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
-    main = template(fold, homes, arrays, real, (plan.output, plan.reduced))
-    if template is not Wide and main.pressure > _MOST_PRESSURE:
+    extra = () if product is None else (product,)
+    main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *extra)
+    if template in (Rows, Columns) and main.pressure > _MOST_PRESSURE:
         return None
-    name = "skk_columns" if template is Columns else "skk_rows"
+    name = {Columns: "skk_columns", Dot: "skk_dot"}.get(template, "skk_rows")
     kernels = {name: main.text(parameters)}
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
@@ -145,7 +162,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
 
-    rows_per_block = main.rows_per_thread * (1 if template is Columns else BLOCK)
+    rows_per_block = main.rows if template is Dot else main.rows_per_thread * (1 if template is Columns else BLOCK)
 
     def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
@@ -154,7 +171,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
             row_blocks, splits = items, 1
         launches = []
         if row_blocks and splits:
-            pointers = ("workspace",) if template is Columns else ("workspace", "items", "segments")
+            pointers = ("workspace",) if template in (Columns, Dot) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
             launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
         if rows:
@@ -182,6 +199,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
 _NARROW = {"float": 96, "double": 64}
 _NARROW_TERMS = 1024
 _MOST_PRESSURE = 170
+_DOT_COLUMNS = 16
 _MOST_CHUNKS = 65535  # the third dimension of a grid
 _NARROW_COLUMNS = {"float": 48, "double": 32}
 
@@ -198,6 +216,12 @@ def _is_wide(plan: Plan, real: str) -> bool:
         return True
     columns = sum(e.dim for e in plan.problem.values)
     return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
+
+
+def _is_dot(plan: Plan, real: str) -> bool:
+    """Whether blocks of distances or scalar products are worth while: few columns come out of them."""
+    columns = sum(e.dim for e in plan.problem.values)
+    return plan.problem.reduction.fold != "kmin" and columns <= _DOT_COLUMNS
 
 
 def _products(node: Bilinear) -> int:

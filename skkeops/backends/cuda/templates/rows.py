@@ -85,6 +85,9 @@ class Rows:
             return None  # the first point is read again where it is needed: it would fill registers
         return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
 
+    def _hoisted_constants(self) -> list[Component]:
+        return list(self._hoisted[CONST])
+
     # -- sizes ------------------------------------------------------------------------------------------------
     def _choose_rows(self) -> tuple[int, float]:
         """Rows of a thread, and an estimate of the registers that it needs."""
