@@ -9,6 +9,7 @@ import numpy as np
 from skkeops import Genred
 from skkeops.backends import reference
 from skkeops.derivatives import differentiate
+from skkeops.formula import Variable
 from skkeops.formula.operations import registry
 from skkeops.plan.problem import Problem
 
@@ -131,12 +132,21 @@ def gradient_arrays(genred: Genred, m: int, n: int, dtype, seed: int = 0) -> tup
     return (*arrays, *(np.ascontiguousarray(a, dtype) for a in saved), e.astype(dtype))
 
 
-def operations(per_kernel: int = 12) -> list[tuple[Problem, list]]:
-    """Every operation at work on pairs: some cases together, their values side by side in one sum. With every problem comes
-    what `operation_arrays` needs."""
+def operations(most: int = 24) -> list[tuple[Problem, list]]:
+    """Every operation at work on pairs: some cases together, their values side by side in one sum of about that many
+    columns. With every problem comes what `operation_arrays` needs."""
+    groups: list[list] = [[]]
+    columns = 0
+    for case in CASES:
+        variables = [Variable(k, dim, 0) for k, dim in enumerate(case.dims)]
+        dim = registry[case.name].build(*variables, *case.params).dim
+        if groups[-1] and columns + dim > most:
+            groups.append([])
+            columns = 0
+        groups[-1].append(case)
+        columns += dim
     found = []
-    for start in range(0, len(CASES), per_kernel):
-        cases = CASES[start : start + per_kernel]
+    for cases in groups:
         aliases, parts, needs = ["zi = Vi(1)", "zj = Vj(1)"], [], []
         for case in cases:
             places = []
