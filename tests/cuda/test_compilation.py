@@ -28,10 +28,18 @@ def compile_all(sources, arch):
         return list(pool.map(lambda made: nvrtc.compile_source(made.text, made.options, arch), sources))
 
 
+def of_axis_1(entries):
+    """The axes have the same kernels, with the roles of the variables changed."""
+    return [e for e in entries if e.name.endswith("/1")]
+
+
 def problems():
-    """A problem for each reduction and gradient; the axes have the same kernels with the roles of the variables changed."""
-    entries = [e for e in zoo.REDUCTIONS if e.name.endswith("/1")] + [e for e, _ in zoo.gradients()]
-    return [(e.name, e.problem) for e in entries]
+    """A problem for each reduction and gradient, and one for each template and fold, with the template."""
+    entries = of_axis_1(zoo.REDUCTIONS) + [e for e, _ in zoo.gradients()]
+    found = [(e.name, e.problem, "rows") for e in entries]
+    found += [(f"columns: {e.name}", e.problem, "columns") for e in of_axis_1(zoo.REDUCTIONS)[:10:3]]
+    found += [(f"dot: {e.name}", e.problem, "auto") for e in of_axis_1(zoo.DOT)]
+    return found + [(f"wide: {e.name}", e.problem, "rows") for e in of_axis_1(zoo.WIDE)[::2]]
 
 
 def check_usage(name, made, compiled):
@@ -44,16 +52,16 @@ def check_usage(name, made, compiled):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_kernel_spills(dtype):
     found = problems()
-    sources = [source(make_plan(problem), dtype) for _, problem in found]
-    for (name, _), made, compiled in zip(found, sources, compile_all(sources, "sm_90"), strict=True):
+    sources = [source(make_plan(problem), dtype, None, template) for _, problem, template in found]
+    for (name, _, _), made, compiled in zip(found, sources, compile_all(sources, "sm_90"), strict=True):
         check_usage(name, made, compiled)
         assert set(compiled.kernels) == set(made.kernels)
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_100"])
 def test_other_generations(arch):
-    found = problems()[::4]
-    sources = [source(make_plan(problem), dtype) for _, problem in found for dtype in DTYPES]
+    found = problems()[::7]
+    sources = [source(make_plan(problem), dtype, None, template) for _, problem, template in found for dtype in DTYPES]
     for made, compiled in zip(sources, compile_all(sources, arch), strict=True):
         check_usage(arch, made, compiled)
 
@@ -116,7 +124,12 @@ def group_loop(compiled):
     return max(found, key=lambda loop: loop.slots)
 
 
-@pytest.mark.skipif(nvrtc.disassembler() is None, reason="needs the wheel nvidia-cuda-nvdisasm: pip install '.[gpu-test]'")
+needs_disassembler = pytest.mark.skipif(
+    nvrtc.disassembler() is None, reason="needs the wheel nvidia-cuda-nvdisasm: pip install '.[gpu-test]'"
+)
+
+
+@needs_disassembler
 def test_what_a_pair_costs(capsys):
     sources = [golden_source(golden) for golden in GOLDEN.values()]
     over, table = [], []
@@ -135,4 +148,32 @@ def test_what_a_pair_costs(capsys):
             over.append(table[-1])
     with capsys.disabled():
         print("\ninstructions per pair, sm_90\n" + "\n".join(table))
+    assert not over
+
+
+@needs_disassembler
+def test_what_a_component_of_a_long_vector_costs(capsys):
+    """The loop over a slab of the template "dot": four components for 8 x 8 pairs of a thread, 4 x 4 in float64."""
+    budgets = {
+        ("x | y", "float32"): 1.15,
+        ("SqDist(x, y)", "float32"): 2.2,
+        ("x | y", "float64"): 1.5,
+        ("SqDist(x, y)", "float64"): 2.5,
+    }
+    sources = []
+    for formula, dtype in budgets:
+        genred = Genred(f"Exp(-({formula})) * b", ["x = Vi(64)", "y = Vj(64)", "b = Vj(1)"], axis=1)
+        sources.append(source(make_plan(genred._problem), dtype))
+    table, over = [], []
+    for (key, budget), compiled in zip(budgets.items(), compile_all(sources, "sm_90"), strict=True):
+        arithmetic = ("FFMA", "FADD") if key[1] == "float32" else ("DFMA", "DADD")
+        found = [loop for loop in nvrtc.loops(compiled.cubin, "skk_dot") if not loop.counts["BAR"]]
+        loop = max(found, key=lambda loop: sum(loop.counts[name] for name in arithmetic))
+        per_component = loop.slots / (4 * (64 if key[1] == "float32" else 16))
+        assert loop.counts["LDS"] == 16 and not loop.counts["LDL"], (key, loop.counts)
+        table.append(f"{key[0]:14} {key[1]} {per_component:5.2f} of {budget}")
+        if per_component > budget:
+            over.append(table[-1])
+    with capsys.disabled():
+        print("\ninstructions per pair and component, sm_90\n" + "\n".join(table))
     assert not over

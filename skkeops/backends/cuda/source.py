@@ -145,7 +145,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     if product is not None:
         value = None if value is None else substitute(value, product)
         terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
-    chunk = None if template in (Rows, Columns) else _chunk(plan) if template is Wide else 2
+    chunk = None if template in (Rows, Columns) else _chunk(plan, real) if template is Wide else 2
     fold = make_fold(plan, value, terms, base_2, options, real, chunk)
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
@@ -231,10 +231,10 @@ def _products(node: Bilinear) -> int:
     return f.dim * g.dim // prod(dims[axis] for axis in contracted)
 
 
-def _chunk(plan: Plan) -> int:
+def _chunk(plan: Plan, real: str) -> int:
     """The most columns of a thread of the wide template."""
     kind = plan.problem.reduction.fold
-    return 1 if kind == "kmin" else COLUMNS // 4 if kind == "extremum" else COLUMNS
+    return 1 if kind == "kmin" else COLUMNS[real] // 4 if kind == "extremum" else COLUMNS[real]
 
 
 def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, distances: bool):

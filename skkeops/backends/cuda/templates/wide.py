@@ -12,8 +12,8 @@ from .rows import Rows
 
 __all__ = ["COLUMNS", "Wide"]
 
-#: The most columns of a thread.
-COLUMNS = 24
+#: The most columns of a thread, by type.
+COLUMNS = {"float": 20, "double": 14}
 
 _TILE = 32
 
