@@ -14,6 +14,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 using namespace std;
@@ -249,6 +250,9 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
             f.stack_pointer = top - 6;
 #if defined(__SANITIZE_THREAD__)
             f.tsan = __tsan_create_fiber(0);
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+            __asan_unpoison_memory_region(f.stack, STACK);  // what the fiber before left there
 #endif
         }
 #if defined(__SANITIZE_THREAD__)

@@ -149,7 +149,9 @@ def _library(texts: Sequence[str], flags: tuple[str, ...]) -> ctypes.CDLL:
             source, built = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
             source.write_text(code)
             command = ["g++", *flags, "-I", str(HERE), str(source), "-o", str(built)]
-            done = subprocess.run(command, capture_output=True, text=True)
+            # the compiler itself is not to run under a sanitizer
+            environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
             if done.returncode:
                 raise EmulatorError(done.stderr[:6000])
             os.replace(built, library)

@@ -207,21 +207,28 @@ _NARROW_COLUMNS = {"float": 48, "double": 32}
 def _is_wide(plan: Plan, real: str) -> bool:
     """Whether the vectors are too long to be written out component by component."""
     reduction = plan.problem.reduction
-    nodes = postorder(*plan.problem.values)
-    if max(node.dim for node in nodes) > _NARROW[real]:
+    parts = [plan.value, *(part for t in plan.terms for part in (t.scale, t.vector, t.minus))]
+    nodes = postorder(*[e for e in parts if e is not None])
+    if max((node.dim for node in nodes), default=1) > _NARROW[real]:
         return True
     if sum(node.dim for node in nodes if isinstance(node, Variable) and node.category != P) > 2 * _NARROW[real]:
         return True
     if any(_products(node) > _NARROW_TERMS for node in nodes if isinstance(node, Bilinear)):
         return True
-    columns = sum(e.dim for e in plan.problem.values)
+    columns = _columns(plan)
     return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
 
 
 def _is_dot(plan: Plan, real: str) -> bool:
     """Whether blocks of distances or scalar products are worth while: few columns come out of them."""
-    columns = sum(e.dim for e in plan.problem.values)
-    return plan.problem.reduction.fold != "kmin" and columns <= _DOT_COLUMNS
+    return plan.problem.reduction.fold != "kmin" and _columns(plan) <= _DOT_COLUMNS
+
+
+def _columns(plan: Plan) -> int:
+    """How many numbers a row of the output keeps: sums of a sum's vector, without what leaves it by linearity."""
+    if plan.problem.reduction.fold in ("extremum", "kmin"):
+        return plan.problem.values[0].dim
+    return sum(max([e.dim for e in (t.scale, t.vector, t.minus) if e is not None], default=1) for t in plan.terms)
 
 
 def _products(node: Bilinear) -> int:
