@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["EmulatorError", "Module", "available", "compile_sources"]
+__all__ = ["EmulatorError", "Module", "RawModule", "available", "compile_sources"]
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++17", "-shared", "-fPIC", "-w", "-O1", "-fno-strict-aliasing", "-ffp-contract=off")
@@ -100,6 +100,30 @@ def _argument(where: str, value, kind: str):
     if found != size:
         raise EmulatorError(f"{where} must be an integer of {size} bytes, got {value!r}")
     return ctype(int(value))
+
+
+class RawModule:
+    """A source as ``cupy.RawModule`` would have it, for the stand-in for CuPy.
+
+    Parameters
+    ----------
+    code : str
+    options : tuple of str
+        Of NVRTC; they mean nothing here.
+    """
+
+    def __init__(self, code: str, options: Sequence[str] = ()):
+        (self._module,) = compile_sources([code])
+
+    def get_function(self, name: str):
+        """A function of (grid, block, arguments, bytes of dynamic shared memory)."""
+
+        def call(grid, block, args, shared_mem=0):
+            if shared_mem:
+                raise EmulatorError(f"{name}: the emulator has no dynamic shared memory")
+            self._module.launch(name, grid, block, [np.uint64(0) if a is None else a for a in args])
+
+        return call
 
 
 def compile_sources(texts: Sequence[str], flags: Sequence[str] = FLAGS, jobs: int = 2) -> list[Module]:
