@@ -78,7 +78,8 @@ def run(kind: str) -> None:
         for rows, columns in sizes:
             if columns < problem.reduction.smallest_axis:
                 continue
-            arrays = zoo.random_arrays(problem, rows, columns, dtype)
+            m, n = (rows, columns) if problem.axis == 1 else (columns, rows)
+            arrays = zoo.random_arrays(problem, m, n, dtype)
             running.run(made, module, problem, arrays, "result")
             if made.template in ("rows", "wide") and not name.startswith(("no ", "ones")) and rows == 5:
                 running.run(made, module, problem, arrays, "state", ranges, order=2)
