@@ -86,6 +86,7 @@ WIDE = [
         [*LONG, "z = Vi(10)"],
         "LogSumExp",
     ),
+    entry("complex", "ComplexReal(ComplexScal(x, ComplexMult(Conj(y), x)))", LONG),
 ]
 """Vectors too long for registers, where loops run over their components."""
 

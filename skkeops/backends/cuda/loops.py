@@ -113,8 +113,16 @@ class LoopBlock:
         return self._name(node.cuda.format(*values, real="real", k=f"({k})", **node.cuda_places()))
 
     def _selection(self, node: Selection, k: str) -> str:
+        return self._name(self._choose(node, node.selection(), k))
+
+    def _choose(self, node: Selection, table: Sequence[tuple[int, int] | None], k: str) -> str:
+        """The text of entry k of a table of components."""
+        runs = _runs(table)
+        if len(runs) > _MOST_RUNS and len(table) % 2 == 0:  # interleaved, as complex numbers are
+            even, odd = (self._choose(node, table[part::2], f"({k}) / 2") for part in (0, 1))
+            return f"(({k}) % 2 == 0 ? {even} : {odd})"
         texts = []
-        for first, last, chosen, step in _runs(node.selection()):
+        for first, last, chosen, step in runs:
             if chosen is None:
                 texts.append((last, "(real)0"))
                 continue
@@ -122,12 +130,13 @@ class LoopBlock:
             at = f"{component}"
             if step:
                 # within the run even where another run is chosen, so that nothing outside the arrays is read
-                at = f"min(max(({k}) - {first}, 0), {last - first - 1}) + {component}"
+                within = f"min(max(({k}) - {first}, 0), {last - first - 1})"
+                at = f"{within} * {step} + {component}"
             texts.append((last, self.component(node.args[argument], at)))
         text = texts[-1][1]
         for last, other in reversed(texts[:-1]):
             text = f"(({k}) < {last} ? {other} : {text})"
-        return self._name(text)
+        return text
 
     def _contraction(self, node: Contraction) -> str:
         (f,) = node.args
@@ -184,6 +193,9 @@ class LoopBlock:
         return name
 
 
+_MOST_RUNS = 8
+
+
 def _runs(table: Sequence[tuple[int, int] | None]) -> list[tuple[int, int, tuple[int, int] | None, int]]:
     """A selection as runs ``(first, end, what its first component is, step)``."""
     runs = []
@@ -195,13 +207,11 @@ def _runs(table: Sequence[tuple[int, int] | None]) -> list[tuple[int, int, tuple
             while end < len(table) and table[end] is None:
                 end += 1
         else:
-            if end < len(table) and table[end] is not None and table[end][0] == chosen[0]:
-                step = table[end][1] - chosen[1]
-            if step in (0, 1):
+            following = table[end] if end < len(table) else None
+            if following is not None and following[0] == chosen[0]:
+                step = following[1] - chosen[1]
                 while end < len(table) and table[end] == (chosen[0], chosen[1] + step * (end - start)):
                     end += 1
-            else:
-                step = 0
         runs.append((start, end, chosen, step))
         start = end
     return runs
