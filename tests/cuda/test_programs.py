@@ -27,8 +27,12 @@ CASES = [
 
 
 @pytest.fixture
-def cupy(stand_in, monkeypatch):
+def cupy(request, monkeypatch):
     """The stand-in, with an emulator for its kernels."""
+    try:
+        stand_in = request.getfixturevalue("stand_in")
+    except pytest.FixtureLookupError:
+        pytest.skip("the stand-in for CuPy is not here")
     monkeypatch.setattr(sys.modules["cupy._kernels"], "emulator", emulator.RawModule)
     return stand_in
 

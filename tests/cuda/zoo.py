@@ -86,7 +86,7 @@ WIDE = [
         [*LONG, "z = Vi(10)"],
         "LogSumExp",
     ),
-    entry("complex", "ComplexReal(ComplexScal(x, ComplexMult(Conj(y), x)))", LONG),
+    entry("complex", "ComplexReal(ComplexSum(ComplexMult(Conj(y), x))) + Sum(ComplexImag(ComplexMult(x, y)))", LONG),
 ]
 """Vectors too long for registers, where loops run over their components."""
 
