@@ -9,7 +9,7 @@ What other parts of the package may rely on:
     kernels themselves: one allocation for the workspace, one for each output, one to three launches.
 ``evaluate(expressions, variables, arrays, n) -> list``
     Expressions point by point, like the other backends.
-``source(plan, dtype, options=None) -> Source``
+``source(plan, dtype, options=None, template="auto") -> Source``
     The text of the kernels, their names and compile options, the shape of the launches. It needs neither
     CuPy nor a device: `Genred.cuda_source` returns this.
 ``Options.of_genred(dtype_acc, use_double_acc, sum_scheme, use_fast_math) -> Options``

@@ -17,6 +17,7 @@ from ..loops import LoopBlock
 from ..options import Options
 from ..prelude import FINITE_MAX
 from ..results import Output, merge_extremum, merge_kmin, merge_shift_exp, merge_sum
+from .accumulators import Accumulators
 
 __all__ = ["GROUP", "ExtremumFold", "Fold", "KMinFold", "ShiftExpFold", "SumFold", "make_fold"]
 
@@ -32,21 +33,34 @@ class Fold:
 
     Attributes
     ----------
-    roots : list of (Expression, int)
+    roots : list of (Expression, int or str)
         The components that are computed per pair.
     registers : float
         An estimate of the registers that a row's state takes.
-    words : int
-        8-byte words that a row leaves in the workspace per split (as many of the type ``real`` follow, for values).
+    bytes_per_row : int
+        What a row leaves in the workspace, per split.
+    declarations : list of str
+        Of the state of the rows of a thread; `start` sets its values.
+    chunk, chunks : int
+        With more columns than a thread can have, they are divided in chunks, each for blocks of threads of its own;
+        ``column`` is the first of them. Without, chunk is None and chunks 1.
+    all_columns : int
+        The columns of all chunks.
+    needs_test : bool
+        Whether a group may have to be done again.
+    start_of_value : str or None
+        What may be added to the first root in the fast path, where that costs nothing.
     """
 
     roots: list[Component]
     registers: float
     bytes_per_row: int
-    declarations: list[str]  # of the state, per thread, with its initial values set by `start`
-    chunks: int = 1  # parts of the columns, each with blocks of threads of its own: ``column`` is a part's first
-    needs_test: bool  # whether a group may have to be done again
-    start_of_value: str | None = None  # what may be added to the first root in the fast path
+    declarations: list[str]
+    chunk: int | None = None
+    chunks: int = 1
+    all_columns: int
+    needs_test: bool
+    start_of_value: str | None = None
 
     def start(self) -> list[str]:
         """Set row t to the neutral state."""
@@ -448,54 +462,6 @@ class KMinFold(Fold):
 
     def merge(self, factor):
         return merge_kmin(self.plan, self.all_columns, self.k)
-
-
-class Accumulators:
-    """Sums of a row: a part for the group, in ``real``, and the total in float64."""
-
-    def __init__(self, name: str, columns: int, options: Options, real: str):
-        self.name = name
-        self.columns = columns
-        self._compensated = options.accumulator == "kahan"
-        self._direct = options.accumulator == "float64" or (real == "double" and not self._compensated)
-        self._part_type = "double" if self._direct else "real"
-        words = 2 if self._direct or real == "double" else 1
-        self.registers = columns * (2 + words * (1 + self._compensated))
-
-    def declare(self) -> str:
-        return f"double {self.name}[ROWS][{self.columns}];"
-
-    def start(self) -> list[str]:
-        return [f"{self.name}[t][{c}] = 0.0;" for c in range(self.columns)]
-
-    def group(self) -> list[str]:
-        zero = " ".join(f"p[t][{c}] = 0;" for c in range(self.columns))
-        lines = [f"{self._part_type} p[ROWS][{self.columns}];"]
-        if self._compensated:
-            lines.append(f"real lost[ROWS][{self.columns}];")
-            zero += " " + " ".join(f"lost[t][{c}] = 0;" for c in range(self.columns))
-        return [*lines, "#pragma unroll", f"for (int t = 0; t < ROWS; ++t) {{ {zero} }}"]
-
-    def part(self, c: int) -> str:
-        return f"p[t][{c}]"
-
-    def total(self, c: int) -> str:
-        return f"{self.name}[t][{c}]"
-
-    def add(self, c: int, a: str, b: str | None) -> list[str]:
-        product = a if b is None else f"{a} * {b}"
-        if self._compensated:
-            # the intrinsics are not contracted, nor reordered
-            kind = "skk_compensated"
-            return [f"{kind}(p[t][{c}], lost[t][{c}], {product});"]
-        return [f"p[t][{c}] += {product};"]
-
-    def add_exactly(self, c: int, a: str, b: str | None) -> str:
-        return f"{self.total(c)} += (double)({a if b is None else f'{a} * {b}'});"
-
-    def accept(self) -> list[str]:
-        lost = (lambda c: f" - (double)lost[t][{c}]") if self._compensated else (lambda c: "")
-        return [f"{self.total(c)} += (double)p[t][{c}]{lost(c)};" for c in range(self.columns)]
 
 
 def make_fold(
