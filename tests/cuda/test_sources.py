@@ -94,11 +94,11 @@ def test_which_template():
 
 
 @pytest.mark.parametrize("row_blocks", [1, 3, 100, 5000])
-@pytest.mark.parametrize("n", [1, 255, 256, 513, 100000, 10**9])
+@pytest.mark.parametrize("n", [1, 255, 256, 513, 100000, 10**9, 3 * 10**10])
 def test_splits_cover_the_axis_with_two_tiles_or_more(row_blocks, n):
     splits, chunk = split(row_blocks, n, 256)
     assert (splits - 1) * chunk < n <= splits * chunk and chunk % 256 == 0
-    assert splits == 1 or chunk >= 512
+    assert (splits == 1 or chunk >= 512) and chunk <= 2**30 + 256
 
 
 def test_an_empty_axis_has_no_main_kernel():

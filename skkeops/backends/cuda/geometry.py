@@ -12,6 +12,7 @@ __all__ = ["Geometry", "Launch", "blocks_of", "split"]
 #: Blocks that fill a large GPU twice: 132 multiprocessors, four blocks on each.
 _BLOCKS = 2 * 132 * 4
 _MOST_SPLITS = 4096
+_LONGEST = 2**30  # columns of a split: threads count them with 32 bits
 
 
 class Launch(NamedTuple):
@@ -72,6 +73,6 @@ def split(row_blocks: int, n_reduced: int, tile: int) -> tuple[int, int]:
     tiles = blocks_of(n_reduced, tile)
     if tiles == 0:
         return 0, tile
-    splits = max(1, min(blocks_of(_BLOCKS, row_blocks), tiles // 2, _MOST_SPLITS))
+    splits = max(1, min(blocks_of(_BLOCKS, row_blocks), tiles // 2, _MOST_SPLITS), blocks_of(n_reduced, _LONGEST))
     chunk = blocks_of(tiles, splits) * tile
     return blocks_of(n_reduced, chunk), chunk
