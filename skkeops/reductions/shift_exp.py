@@ -97,6 +97,7 @@ class LogSumExp(ShiftExp):
 
     name = "LogSumExp"
     derivative = "sum"
+    cuda = "{m} + log({s} < SKK_TINY ? SKK_TINY : {s})"
 
     def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
         # s is at least 1, or it is 0 in a row of -inf, where m = -inf decides alone. Keeping it above 0 takes
@@ -126,6 +127,7 @@ class LogSumExpWeight(LogSumExp):
     """
 
     name = "LogSumExpWeight"
+    cuda = "{m} + log({s})"
     unit_column = False
     needs_formula2 = True
 
@@ -159,6 +161,7 @@ class SumSoftMaxWeight(ShiftExp):
     """
 
     name = "SumSoftMaxWeight"
+    cuda = "{s} / {unit}"
     aliases = ("SoftMax",)
     derivative = "sum"
     needs_formula2 = True

@@ -91,7 +91,9 @@ class Operation(Expression):
     opcode : str or None
         The instruction of the tile engine; the families Selection and Bilinear need none.
     cuda : str or None
-        A CUDA C++ expression: ``{0}``, ``{1}`` are the arguments, ``{real}`` the type, ``{p0}``, ``{p1}`` the parameters.
+        A CUDA C++ expression of one component: ``{0}``, ``{1}`` are the arguments, ``{real}`` the type, ``{p0}``,
+        ``{p1}`` the parameters, ``{k}`` the number of the component. The families Selection, Bilinear and Contraction
+        need none.
     cuda_functions : str
         Device functions that ``cuda`` calls.
     domain : tuple of (low, high)
@@ -140,6 +142,10 @@ class Operation(Expression):
     def immediates(self) -> tuple[float, ...]:
         """The numbers that the instruction takes."""
         return ()
+
+    def cuda_places(self) -> dict[str, Any]:
+        """What the parameters' places in `cuda` stand for."""
+        return {f"p{k}": value for k, value in enumerate(self.params)}
 
     def numpy(self, *arrays):
         """The meaning: arrays ``(..., dim_k)`` that broadcast to an array ``(..., dim)``."""

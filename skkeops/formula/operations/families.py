@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -132,6 +132,10 @@ class Bilinear(Operation):
         """For each component of the result the pairs of components whose products are summed."""
         raise NotImplementedError
 
+    def tensors(self) -> tuple[tuple[int, ...], ...]:
+        """The same as a contraction of tensors, for vectors too long for `terms`: the parameters of `TensorDot`."""
+        raise NotImplementedError
+
     def tangent(self, directions):
         f, g = self.args
         df, dg = directions
@@ -141,7 +145,18 @@ class Bilinear(Operation):
 
 
 class Contraction(Operation):
-    """All components of one argument to a single number."""
+    """All components of one argument to a single number.
+
+    Class attributes
+    ----------------
+    cuda_better : str or None
+        For extrema, the comparison that a component must pass to replace the best so far; None for a sum.
+    returns_place : bool
+        Whether the value is the number of the best component.
+    """
+
+    cuda_better: ClassVar[str | None] = None
+    returns_place: ClassVar[bool] = False
 
     def numpy(self, f: np.ndarray) -> np.ndarray:
         raise NotImplementedError

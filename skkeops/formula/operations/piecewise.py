@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant
-from . import arithmetic, vectors
+from . import arithmetic, powers, vectors
 from .base import composite, register
 from .families import Elementwise, add_up
 
@@ -118,7 +118,8 @@ class Round(Elementwise):
     name = "Round"
     parameters = ("d",)
     opcode = "round"
-    cuda = "(round({0} * pow(({real})10, ({real}){p0})) / pow(({real})10, ({real}){p0}))"
+    cuda = "(round({0} * skkeops_power<{p0}, {real}>(10)) / skkeops_power<{p0}, {real}>(10))"
+    cuda_functions = powers.CUDA_POWER
     domain = ((0.61, 0.64),)
 
     @classmethod

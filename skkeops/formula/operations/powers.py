@@ -15,6 +15,17 @@ from .families import Elementwise
 __all__ = ["Inv", "Pow", "Powf", "Rsqrt", "Sqrt", "Square"]
 
 _HALF = Constant(Fraction(1, 2))
+
+CUDA_POWER = """
+template <int n, typename real> __device__ inline real skkeops_power(real x)
+{   /* x^n by squaring, where that is as accurate as the library's function */
+    if (n < -32 || n > 32) return pow(x, (real)n);
+    if (n == 0) return (real)1;
+    if (n < 0) return (real)1 / skkeops_power<(n < 0 && n >= -32 ? -n : 0), real>(x);
+    real half = skkeops_power<(n > 0 && n <= 32 ? n / 2 : 0), real>(x);
+    return n % 2 ? half * half * x : half * half;
+}
+"""
 _MAX_EXPONENT = 2**31 - 1
 
 
@@ -109,7 +120,8 @@ class Pow(Elementwise):
     name = "Pow"
     parameters = ("m",)
     opcode = "powi"
-    cuda = "pow({0}, ({real}){p0})"
+    cuda = "skkeops_power<{p0}, {real}>({0})"
+    cuda_functions = CUDA_POWER
     domain = ((0.5, 2.0),)
 
     @classmethod

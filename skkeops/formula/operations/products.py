@@ -65,6 +65,9 @@ class Scalprod(Bilinear):
     def terms(self):
         return (tuple((k, k) for k in range(self.args[0].dim)),)
 
+    def tensors(self):
+        return (self.args[0].dim,), (self.args[1].dim,), (0,), (0,), ()
+
     def numpy(self, f, g):
         return (f * g).sum(axis=-1, keepdims=True)
 
@@ -99,6 +102,9 @@ class MatVecMult(Bilinear):
     def terms(self):
         p = self.args[1].dim
         return tuple(tuple((i * p + k, k) for k in range(p)) for i in range(self.dim))
+
+    def tensors(self):
+        return (self.dim, self.args[1].dim), (self.args[1].dim,), (1,), (0,), (0,)
 
     def numpy(self, a, b):
         matrix = a.reshape(*a.shape[:-1], self.dim, self.args[1].dim)
@@ -137,6 +143,9 @@ class VecMatMult(Bilinear):
         n, p = self.args[0].dim, self.dim
         return tuple(tuple((k, k * p + i) for k in range(n)) for i in range(p))
 
+    def tensors(self):
+        return (self.args[0].dim,), (self.args[0].dim, self.dim), (0,), (0,), (0,)
+
     def numpy(self, b, a):
         matrix = a.reshape(*a.shape[:-1], self.args[0].dim, self.dim)
         return (b[..., :, None] * matrix).sum(axis=-2)
@@ -168,6 +177,9 @@ class TensorProd(Bilinear):
     def terms(self):
         f, g = self.args
         return tuple(((k, m),) for k in range(f.dim) for m in range(g.dim))
+
+    def tensors(self):
+        return (self.args[0].dim,), (self.args[1].dim,), (), (), (0, 1)
 
     def numpy(self, f, g):
         outer = f[..., :, None] * g[..., None, :]
@@ -225,6 +237,9 @@ class TensorDot(Bilinear):
 
     def printed_params(self):
         return self.params[:4] if list(self.params[4]) == sorted(self.params[4]) else self.params
+
+    def tensors(self):
+        return self.params
 
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the result as a tensor."""

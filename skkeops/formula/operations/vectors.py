@@ -92,6 +92,7 @@ class Max(_Extremum):
 
     name = "Max"
     opcode = "vmax"
+    cuda_better = ">"
 
 
 @register
@@ -100,10 +101,13 @@ class Min(_Extremum):
 
     name = "Min"
     opcode = "vmin"
+    cuda_better = "<"
     _better = staticmethod(np.less)
 
 
 class _ArgExtremum(_Extremum):
+    returns_place = True
+
     @classmethod
     def simplify(cls, args, params):
         return Constant(0) if args[0].dim == 1 else None
@@ -124,6 +128,7 @@ class ArgMax(_ArgExtremum):
 
     name = "ArgMax"
     opcode = "vargmax"
+    cuda_better = ">"
 
 
 @register
@@ -132,6 +137,7 @@ class ArgMin(_ArgExtremum):
 
     name = "ArgMin"
     opcode = "vargmin"
+    cuda_better = "<"
     _better = staticmethod(np.less)
 
 
@@ -143,6 +149,7 @@ class OneHot(Operation):
     name = "OneHot"
     parameters = ("D",)
     opcode = "onehot"
+    cuda = "(trunc({0} + ({real})0.5) == ({real}){k} ? ({real})1 : ({real})0)"
     domain = ((-0.4, 0.4),)
 
     @classmethod

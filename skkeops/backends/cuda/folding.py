@@ -1,0 +1,217 @@
+r"""Rewriting of formulas for float32: exponentials in base 2, their constants moved out of the loop over pairs.
+
+A GPU has one instruction for ``2^f``. So ``Exp(f)`` becomes ``Exp2(log2(e) f)``, and the factor goes to where it costs
+nothing per pair: into a factor that is hoisted, into one side of a scalar product, or into both vectors of a distance::
+
+    exp(-g |x - y|^2)  =  2^(-|s x - s y|^2),    s = sqrt(g log2(e))
+
+Scaling rounds the vectors before they are subtracted. So that points far from the origin keep their digits, they are
+first shifted by the first point of the reduced index. What remains is a relative error of about eps times
+(extent of the points / length of the kernel) in the exponent; ``use_fast_math=False`` avoids it, for an
+instruction more per pair.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+from skkeops.formula.expression import Constant, Expression, P, postorder
+from skkeops.formula.operations import lookup
+from skkeops.formula.operations.families import Elementwise
+
+from .homes import CONST, LANE, PAIR, Homes
+
+__all__ = ["Exp2", "Folding", "Origin"]
+
+
+class Exp2(Elementwise):
+    """``2^f``, an operation of this backend alone."""
+
+    name = "Exp2"
+    cuda = "exp2({0})"
+
+
+class Origin(Elementwise):
+    """The value of an expression of the reduced index at its first point, 0 where that is not finite."""
+
+    name = "Origin"
+    at_first_point = True
+    cuda = "({0} - {0} == (real)0 ? {0} : (real)0)"
+
+    @classmethod
+    def _category_mask(cls, args, params):
+        return 1 << P
+
+
+class Coefficient(NamedTuple):
+    """A number times hoisted factors."""
+
+    number: float
+    factors: tuple[Expression, ...] = ()
+
+    def times(self, factor: Expression) -> Coefficient:
+        if isinstance(factor, Constant):
+            return Coefficient(self.number * float(factor), self.factors)
+        if factor.name == "Mult" and factor.dim == 1:
+            return self.times(factor.args[0]).times(factor.args[1])
+        if factor.name == "Minus":
+            found = self.times(factor.args[0])
+            return found._replace(number=-found.number)
+        return Coefficient(self.number, (*self.factors, factor))
+
+    def expression(self) -> Expression:
+        total: Expression | None = None
+        for factor in self.factors:
+            total = factor if total is None else _mult(total, factor)
+        number = Constant(Fraction(self.number))
+        if total is None:
+            return number
+        return total if self.number == 1 else _mult(number, total)
+
+    def of(self, node: Expression) -> Expression:
+        """The coefficient times an expression."""
+        if self == (1.0, ()):
+            return node
+        if isinstance(node, Constant):
+            return self.times(Constant(node.value)).expression() if node.dim == 1 else _mult(self.expression(), node)
+        return _mult(self.expression(), node)
+
+
+class Folding:
+    """Rewrites the expressions of a plan.
+
+    Parameters
+    ----------
+    homes : Homes
+    distances : bool, default=True
+        Whether constants may go into the vectors of a distance.
+    """
+
+    def __init__(self, homes: Homes, distances: bool = True):
+        self._home = homes
+        self._distances = distances
+
+    def rewrite(self, *roots: Expression) -> list[Expression]:
+        """The same values, with the exponentials and divisions per pair rewritten."""
+        new: dict[Expression, Expression] = {}
+        for node in postorder(*roots):
+            if not node.args or self._home(node) != PAIR:
+                new[node] = node
+                continue
+            args = tuple(new[arg] for arg in node.args)
+            if node.name == "Exp":
+                new[node] = Exp2._new((self.in_base_2(args[0]),))
+            elif node.name == "Divide" and self._home(args[1]) != PAIR:
+                new[node] = _mult(_inverse(args[1]), args[0])
+            else:
+                new[node] = node if args == node.args else type(node)._new(args, node.params)
+        return [new[root] for root in roots]
+
+    def in_base_2(self, node: Expression) -> Expression:
+        """``log2(e)`` times an expression, for as little as possible per pair."""
+        c = Coefficient(math.log2(math.e))
+        found = self.absorb(node, c)
+        return c.of(node) if found is None else found
+
+    def absorb(self, node: Expression, c: Coefficient) -> Expression | None:
+        """The coefficient times the expression, without an operation more per pair; None if that cannot be."""
+        if self._home(node) != PAIR:
+            product = c.of(node)
+            return product if self._home(product) != PAIR else None
+        name = node.name
+        if name == "Minus":
+            return self.absorb(node.args[0], c._replace(number=-c.number))
+        if name == "Mult":
+            return self._absorb_product(node, c)
+        if name == "Divide":
+            f, g = node.args
+            if self._home(g) != PAIR:
+                return self._absorb_product(_mult(_inverse(g), f), c)
+            found = self.absorb(f, c)
+            return None if found is None else type(node)._new((found, g))
+        if name in ("Add", "Subtract"):
+            f, g = (self.absorb(arg, c) for arg in node.args)
+            return None if f is None or g is None else type(node)._new((f, g))
+        if name == "Scalprod":
+            f, g = node.args
+            for k, side in enumerate(node.args):
+                if self._home(side) != PAIR:
+                    product = c.of(side)
+                    if self._home(product) != PAIR:
+                        return type(node)._new((product, g) if k == 0 else (f, product))
+            return None
+        if name == "Sum":
+            return self._absorb_distance(node, c)
+        return None
+
+    def _absorb_product(self, node: Expression, c: Coefficient) -> Expression | None:
+        f, g = node.args
+        for hoisted, other in ((f, g), (g, f)):
+            if hoisted.dim == 1 and self._home(hoisted) != PAIR:
+                together = c.times(hoisted)
+                found = self.absorb(other, together)
+                if found is None and self._home(together.expression()) != PAIR:
+                    found = _mult(together.expression(), other)
+                if found is not None:
+                    return found
+        for k, side in enumerate((f, g)):
+            found = self.absorb(side, c)
+            if found is not None:
+                return type(node)._new((found, g) if k == 0 else (f, found))
+        return None
+
+    def _absorb_distance(self, node: Expression, c: Coefficient) -> Expression | None:
+        """Sums of squares and of absolute values of a difference of hoisted vectors."""
+        (inner,) = node.args
+        if not self._distances:
+            return None
+        if inner.name not in ("Square", "Abs") or inner.args[0].name != "Subtract":
+            return None
+        difference = inner.args[0]
+        sides = difference.args
+        homes = [self._home(side) for side in sides]
+        if PAIR in homes or LANE not in homes or self._home(c.expression()) != CONST:
+            return None
+        if c.number == 0 or not all(_is_nonnegative(factor) for factor in c.factors):
+            return None
+        scale = c._replace(number=abs(c.number)).expression()
+        if inner.name == "Square":
+            scale = _root(scale)
+        origin = Origin._new((sides[homes.index(LANE)],))
+        scaled = tuple(_mult(scale, _subtract(side, origin)) for side in sides)
+        total = type(node)._new((type(inner)._new((type(difference)._new(scaled),)),))
+        return lookup("Minus")._new((total,)) if c.number < 0 else total
+
+
+def _is_nonnegative(node: Expression) -> bool:
+    """Whether an expression is known not to be negative, whatever its variables."""
+    if isinstance(node, Constant):
+        return node.value >= 0
+    if node.name in ("Square", "Abs", "Exp", "Sqrt", "Rsqrt", "ReLU", "Step"):
+        return True
+    if node.name in ("Add", "Mult", "Divide", "Inv"):
+        return all(_is_nonnegative(arg) for arg in node.args)
+    return node.name == "Pow" and node.params[0] % 2 == 0
+
+
+# without simplification, which would gather constants again
+
+
+def _mult(f: Expression, g: Expression) -> Expression:
+    return lookup("Mult")._new((f, g))
+
+
+def _subtract(f: Expression, g: Expression) -> Expression:
+    return lookup("Subtract")._new((f, g))
+
+
+def _inverse(f: Expression) -> Expression:
+    return lookup("Inv")._new((f,))
+
+
+def _root(f: Expression) -> Expression:
+    if isinstance(f, Constant):
+        return Constant(Fraction(math.sqrt(float(f))))
+    return lookup("Sqrt")._new((f,))

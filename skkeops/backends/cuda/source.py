@@ -1,0 +1,301 @@
+"""From a plan to a source: the text of its kernels, how to compile them, and how to launch them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from skkeops.formula.expression import Expression, P, Variable, postorder
+from skkeops.formula.operations.families import Bilinear
+from skkeops.plan.plan import Plan
+
+from .expressions import functions
+from .folding import Folding
+from .geometry import Geometry, Launch, blocks_of, split
+from .homes import Homes
+from .loops import LoopBlock
+from .options import Options
+from .prelude import prelude
+from .results import WORKSPACE, Output
+from .templates.columns import Columns
+from .templates.dot import Dot, find, substitute
+from .templates.folds import make_fold
+from .templates.merge import MERGE_BLOCK, merge_kernel
+from .templates.points import POINTS_BLOCK, points_kernel
+from .templates.rows import BLOCK, Rows
+from .templates.wide import COLUMNS, Wide
+
+__all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
+
+_FEW_ROWS = 64
+_MANY_COLUMNS = 8192
+_MOST_SERIAL = 16  # splits that one thread merges
+
+#: CuPy adds the first two for the default language standard and float32; they are spelled out for other compilers.
+COMPILE_OPTIONS = ("--std=c++17", "-ftz=true")
+FAST_OPTIONS = ("-prec-div=false", "-prec-sqrt=false")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The CUDA source of a problem, for one dtype.
+
+    Attributes
+    ----------
+    text : str
+        CUDA C++ that includes nothing.
+    options : tuple of str
+        For NVRTC, besides the architecture.
+    template : str
+        Which shape the main kernel has.
+    kernels : tuple of str
+        The names of the kernels.
+    variables : tuple of int
+        Which of the problem's arrays the kernels take, first of all.
+    outputs : dict of str to tuple of Output
+        What the kernels write as ``"state"`` and as ``"result"``.
+    geometry : callable
+        ``geometry(rows, columns, final="result", items=None)`` returns the launches of a call: ``rows`` is the length of the
+        output's axis, ``columns`` that of the reduced one, ``items`` the number of work items of a call with ranges.
+    rows_per_block : int
+        How many rows a block of threads has, for calls with ranges.
+    registers : int
+        The most registers per thread that the main kernel may use.
+    """
+
+    text: str
+    options: tuple[str, ...]
+    template: str
+    kernels: tuple[str, ...]
+    variables: tuple[int, ...]
+    outputs: dict[str, tuple[Output, ...]]
+    geometry: Callable[..., Geometry]
+    rows_per_block: int
+    registers: int
+
+
+def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template: str = "auto") -> Source:
+    """The source of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    dtype : {float32, float64}
+    options : Options, optional
+        Default: ``Options()``.
+    template : {"auto", "rows", "columns"}, default="auto"
+        What `choose_template` says for sizes; "rows" for calls with ranges. "auto" and "columns" fall back to what fits
+        the formula.
+
+    Returns
+    -------
+    Source
+
+    Examples
+    --------
+    >>> from skkeops import Genred
+    >>> from skkeops.plan.plan import make_plan
+    >>> genred = Genred("Exp(-SqDist(x, y)) * b", ["x = Vi(3)", "y = Vj(3)", "b = Vj(1)"], axis=1)
+    >>> found = source(make_plan(genred._problem), "float32")
+    >>> found.kernels
+    ('skk_rows', 'skk_merge_state', 'skk_merge_result')
+    >>> [launch.grid for launch in found.geometry(1000000, 1000000).launches]
+    [(1954, 1, 1), (7813,)]
+    """
+    return _source(plan, np.dtype(dtype).name, options or Options(), template)
+
+
+def choose_template(plan: Plan, rows: int, columns: int) -> str:
+    """Which template suits the lengths of the output's and of the reduced axis."""
+    few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
+    return "columns" if few and plan.problem.reduction.fold != "kmin" else "auto"
+
+
+@lru_cache(maxsize=256)
+def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
+    real = {"float32": "float", "float64": "double"}[dtype]
+    if template == "auto" and _is_dot(plan, real):
+        found = _generate(plan, real, options, Dot)
+        if found is not None:
+            return found
+    narrow = Columns if template == "columns" and plan.problem.reduction.fold != "kmin" else Rows
+    made = None if _is_wide(plan, real) else _generate(plan, real, options, narrow)
+    return made or _generate(plan, real, options, Wide)
+
+
+def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
+    """The source with a template; None if its vectors need more registers than there are."""
+    homes = Homes(plan.output, plan.reduced)
+    value, terms, base_2 = _rewritten(plan, homes, real, options, template in (Rows, Columns))
+    product = None
+    if template is Dot:
+        parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
+        product = find(parts, homes, real)
+        if product is None:
+            return None
+    factors = [term.factor for term in plan.terms if term.factor is not None]
+    roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
+    used = {node for node in postorder(*roots) if isinstance(node, Variable)}
+    arrays = {v: f"a{k}" for k, v in enumerate(plan.problem.variables) if v in used}
+    parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
+    if product is not None:
+        value = None if value is None else substitute(value, product)
+        terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
+    chunk = None if template in (Rows, Columns) else _chunk(plan, real) if template is Wide else 2
+    fold = make_fold(plan, value, terms, base_2, options, real, chunk)
+    if fold.chunks > _MOST_CHUNKS:
+        raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
+    extra = () if product is None else (product,)
+    main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *extra)
+    if template in (Rows, Columns) and main.pressure > _MOST_PRESSURE:
+        return None
+    name = {Columns: "skk_columns", Dot: "skk_dot"}.get(template, "skk_rows")
+    kernels = {name: main.text(parameters)}
+    outputs = {}
+    factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
+    for kind, (body, written) in fold.merge(factor).items():
+        kernels[f"skk_merge_{kind}"] = merge_kernel(f"skk_merge_{kind}", parameters, body, written)
+        outputs[kind] = written
+    text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
+
+    rows_per_block = main.rows if template is Dot else main.rows_per_thread * (1 if template is Columns else BLOCK)
+
+    def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
+        row_blocks = blocks_of(rows, rows_per_block)
+        splits, chunk = split(max(row_blocks, 1), columns, main.tile)
+        if items is not None:
+            row_blocks, splits = items, 1
+        launches = []
+        if row_blocks and splits:
+            pointers = ("workspace",) if template in (Columns, Dot) else ("workspace", "items", "segments")
+            grid = (row_blocks, splits, fold.chunks)
+            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
+        if rows:
+            written = tuple(f"out{k}" for k in range(len(outputs[final])))
+            lanes = 32 if splits > _MOST_SERIAL and plan.problem.reduction.fold != "kmin" else 1
+            grid = (blocks_of(rows * lanes, MERGE_BLOCK),)
+            args = ("workspace", *written, rows, splits, lanes)
+            launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, args))
+        return Geometry(splits * rows * fold.bytes_per_row, tuple(launches))
+
+    return Source(
+        text=text,
+        options=COMPILE_OPTIONS + (FAST_OPTIONS if options.fast_math else ()),
+        template=main.name,
+        kernels=tuple(kernels),
+        variables=tuple(k for k, v in enumerate(plan.problem.variables) if v in used),
+        outputs=outputs,
+        geometry=geometry,
+        rows_per_block=rows_per_block,
+        registers=main.registers,
+    )
+
+
+#: The most numbers that a thread may hold of a vector, and of products of vectors, in registers.
+_NARROW = {"float": 96, "double": 64}
+_NARROW_TERMS = 1024
+_MOST_PRESSURE = 170
+_DOT_COLUMNS = 16
+_MOST_CHUNKS = 65535  # the third dimension of a grid
+_NARROW_COLUMNS = {"float": 48, "double": 32}
+
+
+def _is_wide(plan: Plan, real: str) -> bool:
+    """Whether the vectors are too long to be written out component by component."""
+    reduction = plan.problem.reduction
+    parts = [plan.value, *(part for t in plan.terms for part in (t.scale, t.vector, t.minus))]
+    nodes = postorder(*[e for e in parts if e is not None])
+    if max((node.dim for node in nodes), default=1) > _NARROW[real]:
+        return True
+    if sum(node.dim for node in nodes if isinstance(node, Variable) and node.category != P) > 2 * _NARROW[real]:
+        return True
+    if any(_products(node) > _NARROW_TERMS for node in nodes if isinstance(node, Bilinear)):
+        return True
+    columns = _columns(plan)
+    return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
+
+
+def _is_dot(plan: Plan, real: str) -> bool:
+    """Whether blocks of distances or scalar products are worth while: few columns come out of them."""
+    return plan.problem.reduction.fold != "kmin" and _columns(plan) <= _DOT_COLUMNS
+
+
+def _columns(plan: Plan) -> int:
+    """How many numbers a row of the output keeps: sums of a sum's vector, without what leaves it by linearity."""
+    if plan.problem.reduction.fold in ("extremum", "kmin"):
+        return plan.problem.values[0].dim
+    return sum(max([e.dim for e in (t.scale, t.vector, t.minus) if e is not None], default=1) for t in plan.terms)
+
+
+def _products(node: Bilinear) -> int:
+    """How many products a bilinear operation adds."""
+    dims, _, contracted, *_ = node.tensors()
+    f, g = node.args
+    return f.dim * g.dim // prod(dims[axis] for axis in contracted)
+
+
+def _chunk(plan: Plan, real: str) -> int:
+    """The most columns of a thread of the wide template."""
+    kind = plan.problem.reduction.fold
+    return 1 if kind == "kmin" else COLUMNS[real] // 4 if kind == "extremum" else COLUMNS[real]
+
+
+def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, distances: bool):
+    """The value and the terms of the plan as the kernel computes them, and whether the value is in base 2."""
+    parts = [(term.scale, term.vector, term.minus) for term in plan.terms]
+    value = plan.value
+    base_2 = False
+    if real == "float" and options.fast_math:
+        folding = Folding(homes, distances)
+
+        def rewrite(e: Expression | None) -> Expression | None:
+            return None if e is None else folding.rewrite(e)[0]
+
+        value = rewrite(value)
+        parts = [tuple(rewrite(e) for e in part) for part in parts]
+        if plan.problem.reduction.fold == "shift_exp" and plan.problem.reduction.cuda is not None:
+            value, base_2 = folding.in_base_2(value), True
+    return value, parts, base_2
+
+
+@dataclass(frozen=True, eq=False)
+class PointsSource:
+    """The CUDA source that evaluates expressions point by point.
+
+    Attributes
+    ----------
+    text, options, kernels, variables
+        As in `Source`.
+    """
+
+    text: str
+    options: tuple[str, ...]
+    kernels: tuple[str, ...]
+    variables: tuple[int, ...]
+
+    def geometry(self, rows: int, n_outputs: int) -> Geometry:
+        """The launches for a number of points."""
+        if rows == 0:
+            return Geometry(0, ())
+        args = (*(f"out{k}" for k in range(n_outputs)), rows)
+        return Geometry(0, (Launch("skk_points", (blocks_of(rows, POINTS_BLOCK),), (POINTS_BLOCK,), 0, args),))
+
+
+@lru_cache(maxsize=256)
+def points_source(expressions: tuple[Expression, ...], variables: tuple[Variable, ...], dtype: str) -> PointsSource:
+    """The source that evaluates expressions point by point."""
+    real = {"float32": "float", "float64": "double"}[dtype]
+    used = {node for node in postorder(*expressions) if isinstance(node, Variable)}
+    arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
+    parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
+    kernel = points_kernel(expressions, arrays, parameters, real)
+    return PointsSource(
+        text=prelude(real) + functions(expressions) + kernel,
+        options=COMPILE_OPTIONS,
+        kernels=("skk_points",),
+        variables=tuple(k for k, v in enumerate(variables) if v in used),
+    )

@@ -1,0 +1,1 @@
+"""The shapes of kernels: one file for each."""

@@ -1,0 +1,116 @@
+"""Few rows, very many columns: a thread has one column at a time, and all rows of its block.
+
+The threads of a block walk through a split of the columns side by side, so that memory is read once, in order, for up to
+`Columns.rows_per_thread` rows, which every thread holds in registers. At the end their states are combined in a fixed
+order: by shuffles within a warp, then through shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .folds import GROUP
+from .rows import BLOCK, Rows, indent
+
+__all__ = ["Columns"]
+
+_WARPS = BLOCK // 32
+
+
+class Columns(Rows):
+    """The main kernel, with the arguments of `Rows`."""
+
+    name = "columns"
+    stride = BLOCK * GROUP  # columns that the threads of a block take between two tests
+
+    def _row_limits(self) -> dict[int, int]:
+        return {8: 96, **super()._row_limits()}
+
+    def _choose_tile(self) -> int:
+        return self.stride
+
+    def text(self, parameters: Sequence[str]) -> str:
+        """The kernel ``skk_columns``."""
+        fold = self.fold
+        fields = fold.fields()
+        lines = [
+            f"#define ROWS {self.rows_per_thread}",
+            f"#define GROUP {GROUP}",
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_columns('
+            + "".join(f"{parameter}, " for parameter in parameters),
+            "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
+            "{",
+            *(f"    __shared__ {kind} from_warp{n}[{_WARPS}][ROWS];" for n, (kind, _) in enumerate(fields)),
+            *indent(self._const.lines),
+            *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
+            *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
+            *indent(fold.declarations),
+            "    const long long first_row = (long long)blockIdx.x * ROWS, end_row = rows;",
+            "    const long long split = blockIdx.y;",
+            "    const long long base = split * chunk, stop = min(columns, base + chunk);",
+            *self._for_rows([*self._row_prologue(), *fold.start()], "    "),
+            f"    for (long long start = base + threadIdx.x; start < stop; start += {self.stride}) {{",
+            *indent(fold.group(), " " * 8),
+            f"        const bool whole = start + {(GROUP - 1) * BLOCK} < stop;",
+            "        if (whole) {",
+            f"            #pragma unroll {max(1, self._unroll() // 4)}",
+            "            for (int u = 0; u < GROUP; ++u) {",
+            *indent(self._unpack(), " " * 16),
+            *self._for_rows(self._fast_lines(), " " * 16),
+            "            }",
+            "        }",
+            *self._finish_group(" " * 8),
+            "    }",
+            *indent(self._across_threads(fields)),
+            "}",
+            "#undef ROWS",
+            "#undef GROUP",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _row_of(self) -> str:
+        return "first_row + t"
+
+    def _unpack(self) -> list[str]:
+        return [
+            f"const long long j = start + u * {BLOCK};",
+            *self._lane.lines,
+            *(f"const real l{k} = {value};" for k, value in enumerate(self._lane_values)),
+        ]
+
+    def _exact_loop(self) -> list[str]:
+        return [
+            f"for (int u = 0; u < GROUP && start + u * {BLOCK} < stop; ++u) {{",
+            f"    const int at = (int)(start + u * {BLOCK} - base);",
+        ]
+
+    def _across_threads(self, fields) -> list[str]:
+        combine = self.fold.combine([f"o{n}" for n in range(len(fields))])
+        shuffled = [
+            *(f"const {kind} o{n} = __shfl_xor_sync(0xffffffffu, {name}, d);" for n, (kind, name) in enumerate(fields)),
+            *combine,
+        ]
+        stored = [f"from_warp{n}[threadIdx.x / 32][t] = {name};" for n, (_, name) in enumerate(fields)]
+        combined = [
+            *(f"const {kind} o{n} = from_warp{n}[w][t];" for n, (kind, _) in enumerate(fields)),
+            *combine,
+        ]
+        return [
+            "#pragma unroll 1",
+            "for (int d = 16; d > 0; d /= 2) {",
+            *self._for_rows(shuffled, "    "),
+            "}",
+            "if (threadIdx.x % 32 == 0) {",
+            *self._for_rows(stored, "    "),
+            "}",
+            "__syncthreads();",
+            "if (threadIdx.x == 0) {",
+            "    #pragma unroll 1",
+            f"    for (int w = 1; w < {_WARPS}; ++w) {{",
+            *self._for_rows(combined, " " * 8),
+            "    }",
+            *self._for_rows(
+                ["const long long i = first_row + t;", "if (i < end_row) {", *indent(self.fold.store()), "}"], "    "
+            ),
+            "}",
+        ]

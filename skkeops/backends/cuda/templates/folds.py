@@ -1,0 +1,491 @@
+"""The four folds: what a thread keeps for a row, how pairs enter it, how it is stored and merged.
+
+Pairs come in groups of `GROUP`. A fold has a fast path for a whole group, and an exact one for single pairs, which serves
+where the fast path does not hold and for the last pairs of a tile. All names of a row have the index ``[t]``, the row's
+number within its thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skkeops.formula.expression import Expression
+from skkeops.plan.plan import Plan
+
+from ..expressions import Component
+from ..loops import LoopBlock
+from ..options import Options
+from ..prelude import FINITE_MAX
+from ..results import Output, merge_extremum, merge_kmin, merge_shift_exp, merge_sum
+from .accumulators import Accumulators
+
+__all__ = ["GROUP", "ExtremumFold", "Fold", "KMinFold", "ShiftExpFold", "SumFold", "make_fold"]
+
+#: Pairs of a row between two tests, and float32 additions between two additions in float64. Sixteen terms of one
+#: sign lose at most 16 half-ulps, on average much less: 2.7e-7 was measured on constant data, the CPU engine's figure.
+GROUP = 16
+
+_MOST_KEPT = 4096  # in the local memory of a thread
+
+
+class Fold:
+    """What the templates need of a fold.
+
+    Attributes
+    ----------
+    roots : list of (Expression, int or str)
+        The components that are computed per pair.
+    registers : float
+        An estimate of the registers that a row's state takes.
+    bytes_per_row : int
+        What a row leaves in the workspace, per split.
+    declarations : list of str
+        Of the state of the rows of a thread; `start` sets its values.
+    chunk, chunks : int
+        With more columns than a thread can have, they are divided in chunks, each for blocks of threads of its own;
+        ``column`` is the first of them. Without, chunk is None and chunks 1.
+    all_columns : int
+        The columns of all chunks.
+    needs_test : bool
+        Whether a group may have to be done again.
+    start_of_value : str or None
+        What may be added to the first root in the fast path, where that costs nothing.
+    """
+
+    roots: list[Component]
+    registers: float
+    bytes_per_row: int
+    declarations: list[str]
+    chunk: int | None = None
+    chunks: int = 1
+    all_columns: int
+    needs_test: bool
+    start_of_value: str | None = None
+
+    def start(self) -> list[str]:
+        """Set row t to the neutral state."""
+        raise NotImplementedError
+
+    def group(self) -> list[str]:
+        """Declare what a group keeps for the rows of a thread."""
+        return []
+
+    def fast(self, values: Sequence[str], started: bool = False) -> list[str]:
+        """A pair enters the group of row t; `started`: the first value has `start_of_value` in it."""
+        raise NotImplementedError
+
+    def test(self) -> str:
+        """Whether the group of row t holds."""
+        return "true"
+
+    def accept(self) -> list[str]:
+        """The group enters the state of row t."""
+        return []
+
+    def exact(self, values: Sequence[str]) -> list[str]:
+        """A pair, whose index relative to the split is ``at``, enters the state of row t."""
+        raise NotImplementedError
+
+    def store(self) -> list[str]:
+        """Row t, which is row ``i``, goes to the workspace of split ``split``; ``base`` is the split's first index."""
+        raise NotImplementedError
+
+    def fields(self) -> list[tuple[str, str]]:
+        """The state of row t: types and names."""
+        raise NotImplementedError
+
+    def combine(self, others: Sequence[str]) -> list[str]:
+        """The state of another thread, in variables of these names, enters that of row t."""
+        raise NotImplementedError
+
+    def merge(self, factor: LoopBlock | None) -> dict[str, tuple[list[str], tuple[Output, ...]]]:
+        """For "state" and "result": the statements that compute row i, and the outputs."""
+        raise NotImplementedError
+
+    def _divide(self, columns: int, chunk: int | None) -> int:
+        """Note that a thread has at most `chunk` of the columns; return how many."""
+        self.chunk = None if chunk is None or chunk >= columns else chunk
+        self.all_columns = columns
+        self.chunks = 1 if self.chunk is None else -(-columns // self.chunk)
+        return columns if self.chunk is None else self.chunk
+
+    def _component(self, e: Expression, c: int) -> tuple[Expression, int | str]:
+        """Of an expression, the component of a thread's column c."""
+        if e.dim == 1:
+            return (e, 0)
+        return (e, c if self.chunk is None else f"min(column + {c}, {e.dim - 1})")
+
+    def _guard(self, c: int, statement: str) -> str:
+        return statement if self.chunk is None else f"if (column + {c} < {self.all_columns}) {statement}"
+
+    def _column(self, c: int) -> str:
+        return str(c) if self.chunk is None else f"column + {c}"
+
+
+class SumFold(Fold):
+    """Sums of ``scale * (vector - minus)``."""
+
+    needs_test = False
+
+    def __init__(self, plan: Plan, scale, vector, minus, options: Options, real: str, chunk: int | None):
+        self.plan = plan
+        parts = [e for e in (scale, vector, minus) if e is not None]
+        self.columns = self._divide(max([e.dim for e in parts], default=1), chunk)
+        self.roots = []
+        self._terms = []
+        for c in range(self.columns):
+            places = []
+            for e in (scale, vector, minus):
+                places.append(None if e is None else self._root(self._component(e, c)))
+            self._terms.append(places)
+        self._sums = Accumulators("s", self.columns, options, real)
+        self.registers = self._sums.registers
+        self.bytes_per_row = 8 * self.all_columns
+        self.declarations = [self._sums.declare()]
+
+    def _root(self, root: Component) -> int:
+        if root not in self.roots:
+            self.roots.append(root)
+        return self.roots.index(root)
+
+    def _products(self, values: Sequence[str]) -> list[tuple[str, str]]:
+        found = []
+        for scale, vector, minus in self._terms:
+            s = "(real)1" if scale is None else values[scale]
+            v = None if vector is None else values[vector]
+            if minus is not None:
+                v = f"({v} - {values[minus]})"
+            found.append((s, v) if scale is not None and v is not None else (v if v is not None else s, None))
+        return found
+
+    def start(self):
+        return self._sums.start()
+
+    def group(self):
+        return self._sums.group()
+
+    def fast(self, values, started=False):
+        return [line for c, (a, b) in enumerate(self._products(values)) for line in self._sums.add(c, a, b)]
+
+    def accept(self):
+        return self._sums.accept()
+
+    def exact(self, values):
+        return [self._sums.add_exactly(c, a, b) for c, (a, b) in enumerate(self._products(values))]
+
+    def store(self):
+        put = "skk_put(workspace, split, {}, {}, rows, i, {});"
+        return [
+            self._guard(c, put.format(self._column(c), self.all_columns, self._sums.total(c)))
+            for c in range(self.columns)
+        ]
+
+    def fields(self):
+        return [("double", self._sums.total(c)) for c in range(self.columns)]
+
+    def combine(self, others):
+        return [f"{self._sums.total(c)} += {other};" for c, other in enumerate(others)]
+
+    def merge(self, factor):
+        return merge_sum(self.plan, self.all_columns, factor)
+
+
+class ShiftExpFold(Fold):
+    """Sums of ``exp(F - m) * W`` relative to a reference m, a whole number for base 2, that rises only where the sum of a
+    group says so: all of its exponents are then at most 60 above it, and nothing can overflow.
+
+    The float's own exponent absorbs the distance of m from the largest F, so no precision depends on it. The sum of
+    ones always comes first: it is the test, and tells rows without any finite value.
+    """
+
+    needs_test = True
+
+    def __init__(self, plan: Plan, value, weight, base_2: bool, options: Options, real: str, chunk: int | None):
+        self.plan = plan
+        self.base_2 = base_2
+        self.exact_max = plan.problem.reduction.cuda is None  # the raw state is asked for
+        self.roots = [(value, 0)]
+        self._places = []
+        weights = self._divide(0 if weight is None else weight.dim, chunk)
+        for c in range(weights):
+            root = self._component(weight, c)
+            if root not in self.roots:
+                self.roots.append(root)
+            self._places.append(self.roots.index(root))
+        self.columns = 1 + weights
+        self._sums = Accumulators("s", self.columns, options, real)
+        self.registers = self._sums.registers + (1 if real == "float" else 2) * (1 + self.exact_max)
+        self._store_columns = 2 + self.all_columns + self.exact_max
+        self.bytes_per_row = 8 * self._store_columns
+        self._real = real
+        self.declarations = [self._sums.declare(), "real m[ROWS];"]
+        if self.exact_max:
+            self.declarations.append("real top[ROWS];")
+        self._exp = "exp2" if base_2 else "skk_exp"
+        self.start_of_value = "-m[t]" if base_2 else None
+
+    def start(self):
+        lines = [*self._sums.start(), f"m[t] = -{FINITE_MAX[self._real]};"]
+        return lines + (["top[t] = -SKK_INF;"] if self.exact_max else [])
+
+    def group(self):
+        return self._sums.group()
+
+    def _enter(self, e: str, values: Sequence[str], add) -> list[str]:
+        lines = add(0, e, None)
+        for c, place in enumerate(self._places, 1):
+            lines += add(c, e, values[place])
+        return lines
+
+    def fast(self, values, started=False):
+        lines = [f"const real e = {self._exp}({values[0]}{'' if started else ' - m[t]'});"]
+        if self.exact_max:
+            lines.append(f"top[t] = fmax(top[t], {values[0]});")
+        return lines + self._enter("e", values, self._sums.add)
+
+    def test(self):
+        return f"{self._sums.part(0)} < (real)1152921504606846976"  # 2^60; false for a NaN
+
+    def accept(self):
+        return self._sums.accept()
+
+    def exact(self, values):
+        up, factor = ("ceil(f)", "skk_power_of_2((double)m[t] - (double)up)")
+        if not self.base_2:
+            up, factor = "f", "exp((double)m[t] - (double)up)"
+        lines = [
+            f"const real f = {values[0]};",
+            "if (f > m[t]) {",
+            f"    const real up = {up};",
+            f"    const double rescale = {factor};",
+            *(f"    {self._sums.total(c)} *= rescale;" for c in range(self.columns)),
+            "    m[t] = up;",
+            "}",
+            f"const real e = {self._exp}(m[t] == SKK_INF ? f : f - m[t]);",
+        ]
+        if self.exact_max:
+            lines.append("top[t] = fmax(top[t], f);")
+        return lines + self._enter("e", values, lambda c, a, b: [self._sums.add_exactly(c, a, b)])
+
+    def store(self):
+        start = f"-{FINITE_MAX[self._real]}"
+        none = f"m[t] == {start} && {self._sums.total(0)} == 0.0"
+        lines = [f"skk_put(workspace, split, 0, {self._store_columns}, rows, i, {none} ? -SKK_DOUBLE_INF : (double)m[t]);"]
+        put = f"skk_put(workspace, split, {{}}, {self._store_columns}, rows, i, {{}});"
+        lines.append(put.format(1, self._sums.total(0)))
+        if self.exact_max:
+            lines.append(put.format(self._store_columns - 1, "(double)top[t]"))
+        if self.chunk is not None:  # all parts have the same reference and the same sum of ones
+            lines = ["if (column == 0) {", *lines, "}"]
+        for c in range(self.columns - 1):
+            lines.append(self._guard(c, put.format(f"2 + {self._column(c)}", self._sums.total(1 + c))))
+        return lines
+
+    def fields(self):
+        totals = [("double", self._sums.total(c)) for c in range(self.columns)]
+        return [("real", "m[t]"), *totals, *([("real", "top[t]")] if self.exact_max else [])]
+
+    def combine(self, others):
+        def scaled(total: str, by: str) -> str:
+            return f"{total} * skk_power_of_2({by})" if self.base_2 else f"{total} * exp({by})"
+
+        m = others[0]
+        lines = ["{", f"const real up = fmax(m[t], {m});"]
+        # where a reference is infinite, so is the sum; nothing needs to be scaled then
+        for c, other in enumerate(others[1 : 1 + self.columns]):
+            total = self._sums.total(c)
+            own, foreign = (scaled(t, f"(double){r} - (double)up") for t, r in ((total, "m[t]"), (other, m)))
+            lines.append(f"{total} = up == SKK_INF ? {total} + {other} : {own} + {foreign};")
+        lines.append("m[t] = up;")
+        if self.exact_max:
+            lines.append(f"top[t] = fmax(top[t], {others[-1]});")
+        return [*lines, "}"]
+
+    def merge(self, factor):
+        return merge_shift_exp(self.plan, self.all_columns, self.base_2, self.exact_max)
+
+
+class ExtremumFold(Fold):
+    """The best value of each component, and its index: the best of a group is compared, its place found if it wins."""
+
+    needs_test = True
+
+    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
+        self.plan = plan
+        self.dim = self._divide(value.dim, chunk)
+        self.roots = [self._component(value, k) for k in range(self.dim)]
+        self.largest = bool(plan.problem.reduction.largest)
+        self.registers = (3 if real == "float" else 5) * self.dim
+        self.bytes_per_row = value.dim * (8 + (4 if real == "float" else 8))
+        self.declarations = [f"real best[ROWS][{self.dim}];", f"int place[ROWS][{self.dim}];"]
+        self._better = ">" if self.largest else "<"
+        self._worst = "-SKK_INF" if self.largest else "SKK_INF"
+
+    def start(self):
+        return [f"best[t][{d}] = {self._worst}; place[t][{d}] = -1;" for d in range(self.dim)]
+
+    def group(self):
+        return [
+            f"real g[ROWS][{self.dim}];",
+            "#pragma unroll",
+            f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = {self._worst};' for d in range(self.dim))} }}",
+        ]
+
+    def fast(self, values, started=False):
+        function = "fmax" if self.largest else "fmin"
+        return [f"g[t][{d}] = {function}(g[t][{d}], {v});" for d, v in enumerate(values)]
+
+    def test(self):
+        beaten = " || ".join(f"g[t][{d}] {self._better} best[t][{d}]" for d in range(self.dim))
+        return f"!({beaten})"
+
+    def exact(self, values):
+        return [
+            f"if ({v} {self._better} best[t][{d}]) {{ best[t][{d}] = {v}; place[t][{d}] = at; }}"
+            for d, v in enumerate(values)
+        ]
+
+    def store(self):
+        return [
+            self._guard(
+                d,
+                f"skk_put_found(workspace, split, {self._column(d)}, {self.all_columns}, rows, splits, i, best[t][{d}], "
+                f"place[t][{d}] < 0 ? 0LL : base + place[t][{d}]);",
+            )
+            for d in range(self.dim)
+        ]
+
+    def fields(self):
+        return [f for d in range(self.dim) for f in (("real", f"best[t][{d}]"), ("int", f"place[t][{d}]"))]
+
+    def combine(self, others):
+        lines = []
+        for d in range(self.dim):
+            value, place = others[2 * d : 2 * d + 2]
+            first = f"{value} == best[t][{d}] && (unsigned){place} < (unsigned)place[t][{d}]"  # -1 comes last
+            lines.append(
+                f"if ({value} {self._better} best[t][{d}] || ({first})) {{ best[t][{d}] = {value}; place[t][{d}] = {place}; }}"
+            )
+        return lines
+
+    def merge(self, factor):
+        return merge_extremum(self.plan, self.all_columns, self._better, self._worst)
+
+
+class KMinFold(Fold):
+    """The K smallest values of each component, ascending, and their indices: the smallest of a group is compared with the
+    K-th, and the group's values inserted if it is smaller."""
+
+    needs_test = True
+    _MOST_IN_REGISTERS = 16
+
+    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
+        self.plan = plan
+        self.dim = self._divide(value.dim, chunk)
+        self.k = plan.problem.reduction.k
+        if self.k > _MOST_KEPT:
+            raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
+        self.roots = [self._component(value, k) for k in range(self.dim)]
+        self._unrolled = self.k * self.dim <= self._MOST_IN_REGISTERS
+        words = 1 if real == "float" else 2
+        self.registers = (words + 1) * self.k * self.dim if self._unrolled else (2 * words) * self.dim + 40
+        self.bytes_per_row = value.dim * self.k * (8 + 4 * words)
+        shape = f"[ROWS][{self.dim}][{self.k}]"
+        self.declarations = [f"real kept{shape};", f"int place{shape};", f"real worst[ROWS][{self.dim}];"]
+
+    def start(self):
+        unroll = "#pragma unroll" if self._unrolled else "#pragma unroll 1"
+        lines = []
+        for d in range(self.dim):
+            lines += [
+                f"worst[t][{d}] = SKK_INF;",
+                unroll,
+                f"for (int q = 0; q < {self.k}; ++q) {{ kept[t][{d}][q] = SKK_INF; place[t][{d}][q] = -1; }}",
+            ]
+        return lines
+
+    def group(self):
+        return [
+            f"real g[ROWS][{self.dim}];",
+            "#pragma unroll",
+            f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = SKK_INF;' for d in range(self.dim))} }}",
+        ]
+
+    def fast(self, values, started=False):
+        return [f"g[t][{d}] = fmin(g[t][{d}], {v});" for d, v in enumerate(values)]
+
+    def test(self):
+        beaten = " || ".join(f"g[t][{d}] < worst[t][{d}]" for d in range(self.dim))
+        return f"!({beaten})"
+
+    def exact(self, values):
+        lines = []
+        for d, v in enumerate(values):
+            lines.append(f"if ({v} < worst[t][{d}]) {{")
+            if self._unrolled:
+                lines += [
+                    f"    real v = {v}; int p = at;",
+                    "    #pragma unroll",
+                    f"    for (int q = 0; q < {self.k}; ++q) {{",
+                    f"        const bool before = v < kept[t][{d}][q];",
+                    f"        const real kv = kept[t][{d}][q]; const int kp = place[t][{d}][q];",
+                    f"        kept[t][{d}][q] = before ? v : kv; place[t][{d}][q] = before ? p : kp;",
+                    "        v = before ? kv : v; p = before ? kp : p;",
+                    "    }",
+                ]
+            else:
+                lines += [
+                    f"    int q = {self.k - 1};",
+                    "    #pragma unroll 1",
+                    f"    for (; q > 0 && kept[t][{d}][q - 1] > {v}; --q) {{",
+                    f"        kept[t][{d}][q] = kept[t][{d}][q - 1]; place[t][{d}][q] = place[t][{d}][q - 1];",
+                    "    }",
+                    f"    kept[t][{d}][q] = {v}; place[t][{d}][q] = at;",
+                ]
+            lines += [f"    worst[t][{d}] = kept[t][{d}][{self.k - 1}];", "}"]
+        return lines
+
+    def store(self):
+        lines = []
+        for d in range(self.dim):
+            lines += [
+                "#pragma unroll" if self._unrolled else "#pragma unroll 1",
+                f"for (int q = 0; q < {self.k}; ++q)",
+                "    "
+                + self._guard(
+                    d,
+                    f"skk_put_found(workspace, split, ({self._column(d)}) * {self.k} + q, {self.all_columns * self.k}, rows, "
+                    f"splits, i, kept[t][{d}][q], place[t][{d}][q] < 0 ? -1LL : base + place[t][{d}][q]);",
+                ),
+            ]
+        return lines
+
+    def merge(self, factor):
+        return merge_kmin(self.plan, self.all_columns, self.k)
+
+
+def make_fold(
+    plan: Plan, value, terms, base_2: bool, options: Options, real: str, chunk: int | None = None
+) -> Fold:
+    """The fold of a plan, of rewritten expressions.
+
+    Parameters
+    ----------
+    plan : Plan
+    value : Expression or None
+    terms : list of (scale, vector, minus)
+        Expressions or None.
+    base_2 : bool
+        Whether `value` is an exponent in base 2.
+    chunk : int, optional
+        The most columns of a thread. Default: all.
+    """
+    kind = plan.problem.reduction.fold
+    if kind == "sum":
+        return SumFold(plan, *terms[0], options, real, chunk)
+    if kind == "shift_exp":
+        weights = [v for _, v, _ in terms if v is not None]
+        return ShiftExpFold(plan, value, weights[0] if weights else None, base_2, options, real, chunk)
+    if kind == "extremum":
+        return ExtremumFold(plan, value, real, chunk)
+    return KMinFold(plan, value, real, chunk)

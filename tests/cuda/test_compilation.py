@@ -1,0 +1,179 @@
+"""The generated kernels, compiled to machine code for three generations of GPUs: what they use, and what a pair costs.
+
+No device is needed. An instruction count is no timing; but a kernel that issues more instructions per pair than its budget
+has become slower, so these are the tests of performance of a machine without a GPU.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import pytest
+
+from skkeops import Genred
+from skkeops.backends.cuda import Options, source
+from skkeops.backends.cuda.source import points_source
+from skkeops.backends.cuda.templates.folds import GROUP
+from skkeops.plan.plan import make_plan
+
+from . import nvrtc, zoo
+
+pytestmark = pytest.mark.skipif(not nvrtc.available(), reason="needs the wheel nvidia-cuda-nvrtc: pip install '.[gpu-test]'")
+
+DTYPES = ["float32", "float64"]
+
+
+def compile_all(sources, arch):
+    """NVRTC works in threads."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda made: nvrtc.compile_source(made.text, made.options, arch), sources))
+
+
+def of_axis_1(entries):
+    """The axes have the same kernels, with the roles of the variables changed."""
+    return [e for e in entries if e.name.endswith("/1")]
+
+
+def problems():
+    """A problem for each reduction and gradient, and one for each template and fold, with the template."""
+    entries = of_axis_1(zoo.REDUCTIONS) + [e for e, _ in zoo.gradients()]
+    found = [(e.name, e.problem, "rows") for e in entries]
+    found += [(f"columns: {e.name}", e.problem, "columns") for e in of_axis_1(zoo.REDUCTIONS)[:10:3]]
+    found += [(f"dot: {e.name}", e.problem, "auto") for e in of_axis_1(zoo.DOT)]
+    return found + [(f"wide: {e.name}", e.problem, "rows") for e in of_axis_1(zoo.WIDE)[::2]]
+
+
+def check_usage(name, made, compiled):
+    usage = compiled.kernels[made.kernels[0]]
+    assert usage.spilled == 0, (name, usage)
+    assert usage.registers <= made.registers, (name, usage)
+    assert usage.shared <= 48 << 10, (name, usage)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_kernel_spills(dtype):
+    found = problems()
+    sources = [source(make_plan(problem), dtype, None, template) for _, problem, template in found]
+    for (name, _, _), made, compiled in zip(found, sources, compile_all(sources, "sm_90"), strict=True):
+        check_usage(name, made, compiled)
+        assert set(compiled.kernels) == set(made.kernels)
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_100"])
+def test_other_generations(arch):
+    found = problems()[::7]
+    sources = [source(make_plan(problem), dtype, None, template) for _, problem, template in found for dtype in DTYPES]
+    for made, compiled in zip(sources, compile_all(sources, arch), strict=True):
+        check_usage(arch, made, compiled)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_operation_compiles(dtype):
+    sources = [points_source(p.values, p.variables, dtype) for p, _ in zoo.operations()]
+    compile_all(sources, "sm_90")
+
+
+# -- what a pair costs ----------------------------------------------------------------------------------------------
+
+
+class Golden(NamedTuple):
+    """A kernel and the most instructions that it may issue per pair."""
+
+    budget: float
+    formula: str
+    aliases: tuple[str, ...]
+    reduction: str = "Sum"
+    dtype: str = "float32"
+    options: dict = {}  # noqa: RUF012
+    choices: Options = Options()
+
+
+XYB = (*zoo.XY, "b = Vj(1)")
+PAXY = ("p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)")
+GOLDEN = {
+    "gaussian sum": Golden(9.0, "Exp(-SqDist(x, y)) * b", XYB),
+    "gaussian sum with a width": Golden(9.0, "Exp(-SqDist(x, y) / (2 * Square(s))) * b", ("s = Pm(1)", *XYB)),
+    "gaussian sum with a factor of any sign": Golden(10.0, "Exp(-g * SqDist(x, y)) * b", ("g = Pm(1)", *XYB)),
+    "gaussian sum, exact": Golden(17.0, "Exp(-SqDist(x, y)) * b", XYB, choices=Options(fast_math=False)),
+    "gaussian sum, kahan": Golden(16.0, "Exp(-SqDist(x, y)) * b", XYB, choices=Options("kahan")),
+    "gaussian sum in float64": Golden(44.0, "Exp(-SqDist(x, y)) * b", XYB, dtype="float64"),
+    "gaussian sum in one dimension": Golden(5.8, "Exp(-SqDist(x, y)) * b", ("x = Vi(1)", "y = Vj(1)", "b = Vj(1)")),
+    "gaussian by x": Golden(16.0, "Exp(-SqDist(x, y)) * b * (x - y)", XYB),
+    "laplacian sum": Golden(11.5, "Exp(-Norm2(x - y)) * b", XYB),
+    "exponential of a product": Golden(6.0, "Exp(x | y) * b", XYB),
+    "cauchy sum": Golden(13.5, "b / (1 + SqDist(x, y))", XYB),
+    "log-sum-exp of the first page": Golden(6.0, "Square(p - a) * Exp(x + y)", PAXY, "LogSumExp"),
+    "log-sum-exp of squared distances": Golden(9.0, "-SqDist(x, y)", zoo.XY, "LogSumExp"),
+    "softmax": Golden(9.0, "x | y", (*zoo.XY, "b = Vj(2)"), "SumSoftMaxWeight", options={"formula2": "b"}),
+    "argkmin 10": Golden(9.0, "SqDist(x, y)", zoo.XY, "ArgKMin", options={"opt_arg": 10}),
+    "sum of absolute differences": Golden(3.0, "Abs(x - y)", ("x = Vi(1)", "y = Vj(1)")),
+    "argkmin 64": Golden(9.0, "SqDist(x, y)", zoo.XY, "ArgKMin", options={"opt_arg": 64}),
+    "argmin": Golden(8.5, "SqDist(x, y)", zoo.XY, "ArgMin"),
+    "max": Golden(2.8, "x * y", ("x = Vi(1)", "y = Vj(1)"), "Max"),
+    "matern": Golden(13.5, "(1 + Norm2(x - y)) * Exp(-Norm2(x - y)) * b", XYB),
+}
+
+
+def golden_source(golden):
+    genred = Genred(golden.formula, list(golden.aliases), golden.reduction, axis=1, **golden.options)
+    return source(make_plan(genred._problem), golden.dtype, golden.choices)
+
+
+def group_loop(compiled):
+    """The loop over groups of pairs: the longest without a barrier."""
+    found = [loop for loop in nvrtc.loops(compiled.cubin, "skk_rows") if not loop.counts["BAR"]]
+    return max(found, key=lambda loop: loop.slots)
+
+
+needs_disassembler = pytest.mark.skipif(
+    nvrtc.disassembler() is None, reason="needs the wheel nvidia-cuda-nvdisasm: pip install '.[gpu-test]'"
+)
+
+
+@needs_disassembler
+def test_what_a_pair_costs(capsys):
+    sources = [golden_source(golden) for golden in GOLDEN.values()]
+    over, table = [], []
+    for (name, golden), made, compiled in zip(GOLDEN.items(), sources, compile_all(sources, "sm_90"), strict=True):
+        loop = group_loop(compiled)
+        slots = loop.slots / (GROUP * made.rows_per_block / 128)
+        mufu = loop.counts["MUFU"] / (GROUP * made.rows_per_block / 128)
+        usage = compiled.kernels["skk_rows"]
+        table.append(f"{name:40} {slots:6.2f} of {golden.budget:5.1f}  MUFU {mufu:4.2f}  registers {usage.registers}")
+        check_usage(name, made, compiled)
+        assert not loop.counts["LDL"] and not loop.counts["STL"], f"{name}: local memory in the loop over pairs"
+        assert not loop.counts["I2F"] and not loop.counts["F2I"], f"{name}: conversions of integers"
+        if golden.dtype == "float32":
+            assert slots >= 2, f"{name}: the loop that was found is not the loop over pairs"
+        if slots > golden.budget:
+            over.append(table[-1])
+    with capsys.disabled():
+        print("\ninstructions per pair, sm_90\n" + "\n".join(table))
+    assert not over
+
+
+@needs_disassembler
+def test_what_a_component_of_a_long_vector_costs(capsys):
+    """The loop over a slab of the template "dot": four components for 8 x 8 pairs of a thread, 4 x 4 in float64."""
+    budgets = {
+        ("x | y", "float32"): 1.15,
+        ("SqDist(x, y)", "float32"): 2.2,
+        ("x | y", "float64"): 1.5,
+        ("SqDist(x, y)", "float64"): 2.5,
+    }
+    sources = []
+    for formula, dtype in budgets:
+        genred = Genred(f"Exp(-({formula})) * b", ["x = Vi(64)", "y = Vj(64)", "b = Vj(1)"], axis=1)
+        sources.append(source(make_plan(genred._problem), dtype))
+    table, over = [], []
+    for (key, budget), compiled in zip(budgets.items(), compile_all(sources, "sm_90"), strict=True):
+        arithmetic = ("FFMA", "FADD") if key[1] == "float32" else ("DFMA", "DADD")
+        found = [loop for loop in nvrtc.loops(compiled.cubin, "skk_dot") if not loop.counts["BAR"]]
+        loop = max(found, key=lambda loop: sum(loop.counts[name] for name in arithmetic))
+        per_component = loop.slots / (4 * (64 if key[1] == "float32" else 16))
+        assert loop.counts["LDS"] == 16 and not loop.counts["LDL"], (key, loop.counts)
+        table.append(f"{key[0]:14} {key[1]} {per_component:5.2f} of {budget}")
+        if per_component > budget:
+            over.append(table[-1])
+    with capsys.disabled():
+        print("\ninstructions per pair and component, sm_90\n" + "\n".join(table))
+    assert not over

@@ -1,0 +1,196 @@
+"""Numbers that are hard: infinities, NaN, ties, masks, exponents that rise, points far away; and the accumulators."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from skkeops import Genred
+from skkeops.backends import reference
+from skkeops.backends.cuda import Options, source
+from skkeops.backends.cuda.source import points_source
+from skkeops.formula import Variable
+from skkeops.formula.operations import lookup
+from skkeops.plan.plan import make_plan
+
+from . import emulator, running
+from .test_emulation import as_tuple
+
+pytestmark = pytest.mark.skipif(not emulator.available(), reason="the emulator needs g++ on x86-64")
+
+INF, NAN = np.inf, np.nan
+GIVEN = ["x = Vi(1)", "y = Vj(1)"]  # the formula x + y with x = 0: rows of given values
+REDUCTIONS = [
+    Genred("x + y", GIVEN, "LogSumExp", axis=1),
+    Genred("x + y", [*GIVEN, "w = Vj(2)"], "LogSumExp", axis=1, formula2="w"),
+    Genred("x + y", [*GIVEN, "w = Vj(2)"], "SumSoftMaxWeight", axis=1, formula2="w"),
+    Genred("x + y", GIVEN, "Max_SumShiftExp", axis=1),
+    Genred("x + y", GIVEN, "Max_ArgMax", axis=1),
+    Genred("x + y", GIVEN, "Min_ArgMin", axis=1),
+    Genred("x + y", GIVEN, "KMin_ArgKMin", axis=1, opt_arg=4),
+    Genred("x + y", GIVEN, "KMin_ArgKMin", axis=1, opt_arg=18),
+    Genred("x + y", GIVEN, "Sum", axis=1),
+]
+
+
+def columns(n=50):
+    """Columns of values by name."""
+    k = np.arange(n, dtype=float)
+    rng = np.random.default_rng(0)
+    spread = rng.uniform(-1e4, 1e4, n)
+    masks = np.where(k % 3 == 0, -INF, rng.standard_normal(n))
+    return {
+        "all -inf": np.full(n, -INF),
+        "all +inf": np.full(n, INF),
+        "all NaN": np.full(n, NAN),
+        "masks": masks,
+        "masks first": np.where(k < 40, -INF, k),
+        "one +inf": np.where(k == 21, INF, k % 50),
+        "+inf at the end": np.where(k == n - 1, INF, k % 50),
+        "one NaN": np.where(k == 21, NAN, k),
+        "NaN at the end": np.where(k == n - 1, NAN, k),
+        "rising": 50 * k,
+        "falling": -50 * k,
+        "slowly rising": 0.9 * k,
+        "wide": spread,
+        "equal and low": np.full(n, -5e4),
+        "ties": np.floor(k / 7) % 3,
+        "zeros of both signs": np.where(k % 2 == 0, 0.0, -0.0),
+        "infinities of both signs": np.where(k % 2 == 0, INF, -INF),
+    }
+
+
+@pytest.fixture(scope="module")
+def built():
+    return running.build([g._problem for g in REDUCTIONS], ["float32", "float64"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [50, 1100])  # one split, and two
+def test_special_values(built, dtype, n):
+    for k, genred in enumerate(REDUCTIONS):
+        problem = genred._problem
+        made, module = built[k, dtype]
+        for name, values in columns(n).items():
+            weights = np.stack([np.cos(np.arange(n)), np.ones(n)], axis=1)
+            arrays = (np.zeros((3, 1)), values[:, None], weights)[: len(problem.variables)]
+            arrays = tuple(a.astype(dtype) for a in arrays)
+            found = running.run(made, module, problem, arrays, "result")
+            state = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                truth = as_tuple(problem.reduction.finalize(state, np.dtype(dtype)))
+            for a, b in zip(found, truth, strict=True):
+                # the exponents in base 2 are rounded once
+                size = np.abs(values[np.isfinite(values)]).max(initial=0)
+                tolerance = 2e-6 + 6e-8 * size if dtype == "float32" else 1e-13
+                np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"{genred} of {name}")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_of_zero_where_the_exponent_is_largest(built, dtype):
+    made, module = built[1, dtype]
+    y = np.array([[3.0], [2.0], [1.0]])
+    w = np.array([[0.0, 1.0], [2.0, 1.0], [-1.0, -1.0]])
+    arrays = tuple(a.astype(dtype) for a in (np.zeros((1, 1)), y, w))
+    (found,) = running.run(made, module, REDUCTIONS[1]._problem, arrays, "result")
+    np.testing.assert_allclose(found, np.log((np.exp(y) * w).sum(axis=0))[None], rtol=1e-6)
+
+
+def test_the_raw_state_has_the_largest_exponent(built):
+    k = 3
+    made, module = built[k, "float32"]
+    y = np.random.default_rng(5).standard_normal((700, 1)).astype("float32")
+    m, s = running.run(made, module, REDUCTIONS[k]._problem, (np.zeros((1, 1), "float32"), y), "state")
+    assert m == y.max()
+    np.testing.assert_allclose(s[0], np.exp(y.astype(float) - y.max()).sum(axis=0), rtol=1e-6)
+
+
+def test_the_state_of_a_log_sum_exp_has_no_exponent_above_it(built):
+    made, module = built[0, "float32"]
+    y = (7 * np.random.default_rng(5).standard_normal((700, 1))).astype("float32")
+    m, s = running.run(made, module, REDUCTIONS[0]._problem, (np.zeros((1, 1), "float32"), y), "state")
+    assert m >= y.max() - 1e-5 and abs(s - 1) < 1e-12
+
+
+ACCUMULATORS = {"block": 3e-7, "float64": 1e-7, "kahan": 1e-7}
+
+
+@pytest.mark.parametrize("accumulator", list(ACCUMULATORS))
+def test_accumulators_on_constant_data(accumulator):
+    genreds = [Genred("x * y", GIVEN, axis=1), Genred("x * y", GIVEN, "LogSumExp", axis=1)]
+    built = running.build([g._problem for g in genreds], ["float32", "float64"], Options(accumulator))
+    for dtype in ("float32", "float64"):
+        worst = 0.0
+        for value in (0.1, 1 / 3, 0.7, 1.1):
+            x, y = np.ones((2, 1), dtype), np.full((20000, 1), value, dtype)
+            # the factor x is taken out of the sum: what is summed is y
+            (found,) = running.run(*built[0, dtype], genreds[0]._problem, (x, y), "state")
+            worst = max(worst, np.abs(found / (20000 * float(y[0, 0])) - 1).max())
+        assert worst <= (ACCUMULATORS[accumulator] if dtype == "float32" else 1e-13)
+        (found,) = running.run(*built[1, dtype], genreds[1]._problem, (x, y), "result")
+        np.testing.assert_allclose(found, y[0, 0] + np.log(20000), rtol=3e-7 if dtype == "float32" else 1e-13)
+
+
+def test_kahan_keeps_infinities():
+    genred = Genred("Exp(x * y)", GIVEN, axis=1)
+    ((made, module),) = running.build([genred._problem], ["float32"], Options("kahan")).values()
+    y = np.full((40, 1), 1e3, "float32")
+    (found,) = running.run(made, module, genred._problem, (np.array([[1.0], [-1.0]], "float32"), y), "result")
+    np.testing.assert_array_equal(found, [[INF], [0.0]])
+
+
+def test_a_gaussian_far_from_the_origin():
+    genred = Genred("Exp(-SqDist(x, y)) * b", ["x = Vi(2)", "y = Vj(2)", "b = Vj(1)"], axis=1)
+    rng = np.random.default_rng(0)
+    x, y = (1e3 + rng.standard_normal((n, 2)) for n in (50, 300))
+    arrays = tuple(a.astype("float32") for a in (x, y, rng.uniform(size=(300, 1))))
+    (truth,) = reference.prepare(genred._problem).run(tuple(a.astype(float) for a in arrays))
+    for fast_math in (True, False):
+        made = source(make_plan(genred._problem), "float32", Options(fast_math=fast_math))
+        (module,) = emulator.compile_sources([made.text])
+        (found,) = running.run(made, module, genred._problem, arrays, "result")
+        assert np.abs(found - truth).max() <= 1e-6 * truth.max()
+
+
+def test_a_mask_of_infinite_coordinates():
+    """A point at infinity weighs nothing, even where it is the first, which the others are shifted by."""
+    genred = Genred("Exp(-SqDist(x, y))", ["x = Vi(1)", "y = Vj(1)"], axis=1)
+    made = source(make_plan(genred._problem), "float32")
+    (module,) = emulator.compile_sources([made.text])
+    arrays = np.zeros((1, 1), "float32"), np.array([[INF], [1.0]], "float32")
+    (found,) = running.run(made, module, genred._problem, arrays, "result")
+    np.testing.assert_allclose(found, np.exp(-1.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_parameter_of_either_sign_scales_a_distance(sign):
+    genred = Genred("Exp(g * SqDist(x, y) / Square(s))", ["g = Pm(1)", "s = Pm(1)", *GIVEN], axis=1)
+    made = source(make_plan(genred._problem), "float32")
+    (module,) = emulator.compile_sources([made.text])
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((5, 1)), rng.standard_normal((9, 1))
+    arrays = tuple(np.asarray(a, "float32") for a in ([0.3 * sign], [1.7], x, y))
+    (found,) = running.run(made, module, genred._problem, arrays, "result")
+    truth = np.exp(0.3 * sign * (x - y.T) ** 2 / 1.7**2).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, truth, rtol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_points(dtype):
+    x, y, p = Variable(0, 3, 0), Variable(1, 3, 1), Variable(2, 1, 2)
+    expressions = (lookup("Exp").build(p * (x | y)), x - y, lookup("Rsqrt").build(lookup("SqNorm2").build(x)))
+    made = points_source(expressions, (x, y, p), dtype)
+    (module,) = emulator.compile_sources([made.text])
+    rng = np.random.default_rng(0)
+    arrays = [a.astype(dtype) for a in (rng.standard_normal((130, 3)), rng.standard_normal((130, 3)), np.array([0.5]))]
+    arrays[0][7] = 0
+    outputs = [np.full((130, e.dim), NAN, dtype) for e in expressions]
+    (launch,) = made.geometry(130, 3).launches
+    module.launch(launch.kernel, launch.grid, launch.block, [*arrays, *outputs, np.int64(130)])
+    a, b = arrays[0].astype(float), arrays[1].astype(float)
+    norms = (a**2).sum(axis=1, keepdims=True)
+    truth = [np.exp(0.5 * (a * b).sum(axis=1, keepdims=True)), a - b, np.where(norms == 0, 0, 1 / np.sqrt(norms + (norms == 0)))]
+    for found, value in zip(outputs, truth, strict=True):
+        np.testing.assert_allclose(found, value, rtol=2e-6 if dtype == "float32" else 1e-13, atol=1e-6)
+    assert made.geometry(0, 3).launches == ()

@@ -1,0 +1,140 @@
+"""What can be said of generated sources without a compiler."""
+
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from skkeops import Genred
+from skkeops.backends.cuda import Options, source
+from skkeops.backends.cuda.geometry import split
+from skkeops.backends.cuda.ranges import work_items
+from skkeops.backends.cuda.source import choose_template
+from skkeops.formula import operations as ops
+from skkeops.formula.operations import registry
+from skkeops.plan.plan import make_plan
+
+from . import zoo
+
+XY = list(zoo.XY)
+
+
+def plan_of(formula, aliases=XY, reduction="Sum", **options):
+    return make_plan(Genred(formula, aliases, reduction, axis=1, **options)._problem)
+
+
+def test_every_operation_has_a_rule():
+    families = (ops.Selection, ops.Bilinear, ops.Contraction)
+    for name, operation in registry.items():
+        if inspect.isclass(operation):
+            assert issubclass(operation, families) or operation.cuda, f"{name} has neither a family's rule nor its own"
+
+
+def test_the_bilinear_operations_are_the_same_as_tables_and_as_tensors():
+    from skkeops.formula import Variable
+    from skkeops.formula.operations import lookup
+
+    def v(k, dim):
+        return Variable(k, dim, k)
+
+    nodes = [
+        lookup("Scalprod").build(v(0, 5), v(1, 5)),
+        lookup("MatVecMult").build(v(0, 6), v(1, 3)),
+        lookup("VecMatMult").build(v(0, 2), v(1, 6)),
+        lookup("TensorProd").build(v(0, 2), v(1, 3)),
+        lookup("TensorDot").build(v(0, 12), v(1, 30), (2, 2, 3), (5, 3, 2), (2,), (1,), (3, 0, 1, 2)),
+    ]
+    rng = np.random.default_rng(0)
+    for node in nodes:
+        f, g = (rng.standard_normal(arg.dim) for arg in node.args)
+        dims_f, dims_g, cont_f, cont_g, perm = node.tensors()
+        found = np.tensordot(f.reshape(dims_f), g.reshape(dims_g), (cont_f, cont_g))
+        found = np.moveaxis(found, range(found.ndim), perm) if perm else found
+        by_table = [sum(f[a] * g[b] for a, b in terms) for terms in node.terms()]
+        np.testing.assert_allclose(found.ravel(), by_table)
+
+
+def test_sources_need_no_cupy_and_no_header():
+    code = (
+        "import sys; from skkeops import Genred; from skkeops.backends import cuda; from skkeops.plan.plan import make_plan;"
+        "g = Genred('Exp(x * y)', ['x = Vi(1)', 'y = Vj(1)'], axis=1);"
+        "text = cuda.source(make_plan(g._problem), 'float32').text;"
+        "assert 'cupy' not in sys.modules and '#include' not in text"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_sources_are_reproducible():
+    plans = [make_plan(e.problem) for e in zoo.REDUCTIONS]
+    from skkeops.backends.cuda.source import _source
+
+    first = [source(plan, "float32").text for plan in plans]
+    _source.cache_clear()
+    assert first == [source(plan, "float32").text for plan in plans]
+
+
+def test_which_template():
+    plan = plan_of("Exp(-SqDist(x, y))")
+    kmin = plan_of("SqDist(x, y)", reduction="KMin", opt_arg=2)
+    assert choose_template(plan, 10, 10**7) == "columns"
+    assert choose_template(plan, 10, 100) == choose_template(plan, 10**5, 10**5) == "auto"
+    assert choose_template(kmin, 10, 10**7) == "auto"
+    long = ["x = Vi(300)", "y = Vj(300)"]
+    for formula, aliases, reduction, template in (
+        ("Exp(-SqDist(x, y))", XY, "Sum", "rows"),
+        ("Exp(-SqDist(x, y))", long, "Sum", "dot"),
+        ("Exp(-SqDist(x, y)) * x", long, "Sum", "dot"),  # x leaves the sum
+        ("Exp(-SqDist(x, y)) * y", long, "Sum", "wide"),
+        ("Exp(-SqDist(x, y)) + (x | y)", long, "Sum", "wide"),
+    ):
+        assert source(plan_of(formula, aliases, reduction), "float32").template == template, formula
+    assert source(plan_of("Exp(-SqDist(x, y))", long), "float32", None, "rows").template == "wide"
+
+
+@pytest.mark.parametrize("row_blocks", [1, 3, 100, 5000])
+@pytest.mark.parametrize("n", [1, 255, 256, 513, 100000, 10**9, 3 * 10**10])
+def test_splits_cover_the_axis_with_two_tiles_or_more(row_blocks, n):
+    splits, chunk = split(row_blocks, n, 256)
+    assert (splits - 1) * chunk < n <= splits * chunk and chunk % 256 == 0
+    assert (splits == 1 or chunk >= 512) and chunk <= 2**30 + 256
+
+
+def test_an_empty_axis_has_no_main_kernel():
+    made = source(plan_of("Exp(-SqDist(x, y))"), "float32")
+    assert [launch.kernel for launch in made.geometry(5, 0).launches] == ["skk_merge_result"]
+    assert made.geometry(0, 5).launches == () and made.geometry(0, 5).workspace == 0
+
+
+def test_indices_have_64_bits():
+    made = source(plan_of("Exp(-SqDist(x, y))"), "float32")
+    assert "i * 3LL" in made.text and "j * 3LL" in made.text
+    assert made.geometry(3 * 10**9, 10).launches[0].grid[0] == -(-3 * 10**9 // made.rows_per_block)
+
+
+def test_what_is_too_large_is_refused():
+    with pytest.raises(ValueError, match="K up to 4096, found 5000"):
+        source(plan_of("SqDist(x, y)", reduction="KMin", opt_arg=5000), "float32")
+    with pytest.raises(ValueError, match="at most 65535 columns, found 70000"):
+        source(plan_of("x * y", ["x = Vi(70000)", "y = Vj(70000)"], "KMin", opt_arg=2), "float32")
+
+
+def test_options_of_keops():
+    assert Options.of_genred() == Options("block", True)
+    assert Options.of_genred(sum_scheme="kahan_scheme", use_fast_math=False) == Options("kahan", False)
+    assert Options.of_genred("float64") == Options.of_genred(use_double_acc=True) == Options("float64")
+
+
+def test_work_items_have_every_row_once():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        n = int(rng.integers(1, 300))
+        cuts = np.sort(rng.choice(np.arange(n + 1), size=min(6, n + 1), replace=False))
+        rows = np.stack([cuts[:-1], cuts[1:]], axis=1)[::2]
+        slices = np.cumsum(rng.integers(0, 3, len(rows)))
+        reduced = np.sort(rng.integers(0, 50, (int(slices[-1]) if len(slices) else 0, 2)), axis=1)
+        items, segments = work_items((rows, slices, reduced), n, 64)
+        covered = np.concatenate([np.arange(a, b) for a, b, *_ in items])
+        np.testing.assert_array_equal(np.sort(covered), np.arange(n))
+        assert (items[:, 1] - items[:, 0] <= 64).all() and segments.shape[1] == 2

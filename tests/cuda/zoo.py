@@ -1,0 +1,189 @@
+"""Formulas and reductions whose kernels are compiled, run and counted."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skkeops import Genred
+from skkeops.backends import reference
+from skkeops.derivatives import differentiate
+from skkeops.formula import Variable
+from skkeops.formula.operations import registry
+from skkeops.plan.problem import Problem
+
+from ..formula.cases import CASES
+
+XY = ("x = Vi(3)", "y = Vj(3)")
+
+
+class Entry(NamedTuple):
+    """A problem with a name."""
+
+    name: str
+    problem: Problem
+
+
+def entry(name: str, formula: str, aliases, reduction: str = "Sum", axis: int = 1, **options: Any) -> Entry:
+    return Entry(f"{name}/{axis}", Genred(formula, list(aliases), reduction, axis=axis, **options)._problem)
+
+
+def both_axes(name: str, formula: str, aliases, reduction: str = "Sum", **options: Any) -> list[Entry]:
+    return [entry(name, formula, aliases, reduction, axis, **options) for axis in (1, 0)]
+
+
+REDUCTIONS = [
+    *both_axes("sum", "Exp(-SqDist(x, y)) * b", [*XY, "b = Vj(1)"]),
+    *both_axes("sum of vectors", "Exp(-g * SqDist(x, y)) * (x - y)", ["g = Pm(1)", *XY]),
+    *both_axes("sum with factor", "p * Exp(x) * Exp(x * y) * b", ["p = Pm(1)", "x = Vi(1)", "y = Vj(1)", "b = Vj(4)"]),
+    *both_axes("logsumexp", "Square(p - a) * Exp(x + y)", ["p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)"], "LogSumExp"),
+    *both_axes("weighted logsumexp", "-SqDist(x, y)", [*XY, "b = Vj(2)"], "LogSumExp", formula2="Square(b)"),
+    *both_axes("softmax", "x | y", [*XY, "b = Vj(2)"], "SumSoftMaxWeight", formula2="b"),
+    *both_axes("raw", "x | y", XY, "Max_SumShiftExp"),
+    *both_axes("raw weighted", "x | y", [*XY, "b = Vj(2)"], "Max_SumShiftExpWeight", formula2="b"),
+    *both_axes("max", "x - y", XY, "Max"),
+    *both_axes("min", "SqDist(x, y)", XY, "Min"),
+    *both_axes("argmax", "Sin(x * y)", XY, "ArgMax"),
+    *both_axes("argmin", "SqDist(x, y)", XY, "ArgMin"),
+    *both_axes("max and argmax", "x | y", XY, "Max_ArgMax"),
+    *both_axes("min and argmin", "x - y", XY, "Min_ArgMin"),
+    *both_axes("kmin", "SqDist(x, y)", XY, "KMin", opt_arg=3),
+    *both_axes("argkmin", "SqDist(x, y)", XY, "ArgKMin", opt_arg=10),
+    *both_axes("kmin of vectors", "x - y", XY, "KMin_ArgKMin", opt_arg=2),
+    entry("kmin in memory", "SqDist(x, y)", XY, "KMin_ArgKMin", opt_arg=40),
+    entry("nothing per pair", "x * y", ["x = Vi(1)", "y = Vj(1)"]),
+    entry("ones", "IntCst(1)", ["x = Vi(1)", "y = Vj(1)"]),
+    entry("no row", "Sum(y)", ["y = Vj(2)"], "LogSumExp", formula2="Square(y)"),
+    entry("no column", "Exp(x)", ["x = Vi(2)"]),
+]
+"""All reductions over both axes, and the folds' special shapes."""
+
+
+LONG = ("x = Vi(150)", "y = Vj(150)")
+WIDE = [
+    *both_axes("sum", "Exp(-SqDist(x, y) / 300) * b", [*LONG, "b = Vj(2)"]),
+    *both_axes("sum of long vectors", "Exp(-g * SqDist(x, y)) * (x - y)", ["g = Pm(1)", "x = Vi(135)", "y = Vj(135)"]),
+    *both_axes("sum with a long factor", "f * Exp((x | y) / 150)", [*LONG, "f = Vi(70)"]),
+    *both_axes("logsumexp", "(x | y) / 30 + Sum(y)", LONG, "LogSumExp"),
+    *both_axes("softmax", "(x | y) / 30", ["x = Vi(3)", "y = Vj(3)", "w = Vj(140)"], "SumSoftMaxWeight", formula2="w + 1"),
+    *both_axes("raw weighted", "x | y", ["x = Vi(3)", "y = Vj(3)", "w = Vj(70)"], "Max_SumShiftExpWeight", formula2="w"),
+    *both_axes("max", "x - y", LONG, "Max_ArgMax"),
+    *both_axes("kmin", "x * y", LONG, "KMin_ArgKMin", opt_arg=3),
+    entry("kmin of distances", "SqDist(x, y)", LONG, "KMin_ArgKMin", opt_arg=20),
+    entry("matrices", "MatVecMult(A, y)", ["A = Pm(4500)", "x = Vi(1)", "y = Vj(150)"]),
+    entry("products of matrices", "VecMatMult(x, TensorProd(x, y)) | y", ["x = Vi(40)", "y = Vj(40)"]),
+    entry(
+        "tensors",
+        "TensorDot(x, y, [3, 5, 10], [10, 2, 5], [1, 2], [2, 0]) | w",
+        ["x = Vi(150)", "y = Vj(100)", "w = Vj(6)"],
+    ),
+    entry("permuted", "TensorDot(x, y, [15, 10], [10, 10], [1], [0], [1, 0]) | w", ["x = Vi(150)", "y = Vj(100)", "w = Vj(150)"]),
+    entry(
+        "pieces",
+        "Elem(x * y, 7) + (Extract(x, 3, 140) | Extract(y, 10, 140)) + Sum(Square(ExtractT(x - y, 4, 160) - Concat(y, z)))"
+        " + Max(x - y) * ArgMin(x * y) + (ElemT(Elem(x, 2), 150, 9) | y) + Sum(OneHot(ArgMax(x - y), 150) * x)",
+        [*LONG, "z = Vi(10)"],
+        "LogSumExp",
+    ),
+    entry("complex", "ComplexReal(ComplexSum(ComplexMult(Conj(y), x))) + Sum(ComplexImag(ComplexMult(x, y)))", LONG),
+]
+"""Vectors too long for registers, where loops run over their components."""
+
+
+DOT = [
+    *both_axes("sum", "Exp(-SqDist(x, y) / 300) * b", [*LONG, "b = Vj(1)"]),
+    *both_axes("sum of columns", "p * Exp((x | y) / 40) * b", ["p = Pm(1)", "x = Vi(33)", "y = Vj(33)", "b = Vj(5)"]),
+    *both_axes("logsumexp", "(x | y) / 30 + Sum(y)", LONG, "LogSumExp"),
+    *both_axes("weights", "-SqDist(x, y) / 40 * Exp(Elem(x, 3))", [*LONG, "b = Vj(3)"], "LogSumExp", formula2="Square(b)"),
+    *both_axes("softmax", "(x | y) / 30", ["x = Vi(64)", "y = Vj(64)", "w = Vj(3)"], "SumSoftMaxWeight", formula2="w"),
+    *both_axes("raw", "x | (s * y)", ["x = Vi(48)", "y = Vj(48)", "s = Pm(1)"], "Max_SumShiftExp"),
+    *both_axes("nearest", "Sum(Abs(x - y))", LONG, "Min_ArgMin"),
+    *both_axes("cosine", "Normalize(x) | y", LONG, "Max"),
+]
+"""Pairs that are a function of one distance or scalar product of long vectors."""
+
+
+def gradients() -> list[tuple[Entry, Genred]]:
+    """The problems of the derivatives of golden formulas, and what they are derived from."""
+    found = []
+    for name, formula, aliases, reduction, options in (
+        ("gaussian", "Exp(-g * SqDist(x, y)) * b", ["g = Pm(1)", *XY, "b = Vj(1)"], "Sum", {}),
+        ("logsumexp", "Square(p - a) * Exp(x + y)", ["p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)"], "LogSumExp", {}),
+        ("softmax", "-SqDist(x, y)", [*XY, "b = Vj(2)"], "SumSoftMaxWeight", {"formula2": "b"}),
+        ("matern", "(1 + Norm2(x - y)) * Exp(-Norm2(x - y)) * b", [*XY, "b = Vj(2)"], "Sum", {}),
+    ):
+        genred = Genred(formula, aliases, reduction, axis=1, **options)
+        derivatives = differentiate(genred._problem, genred._program)
+        for v, alias in zip(genred.variables, aliases, strict=True):
+            problem = derivatives._adjoint_problem(v)
+            if problem is not None:
+                found.append((Entry(f"{name} by {alias.split()[0]}", problem), genred))
+    return found
+
+
+def gradient_arrays(genred: Genred, m: int, n: int, dtype, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Arrays of the forward problem, what its state leaves for the derivative, and a direction."""
+    problem, reduction = genred._problem, genred.reduction
+    arrays = random_arrays(problem, m, n, dtype, seed)
+    state = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays))
+    saved, scale = reduction.save(state, np.dtype(dtype))
+    e = np.random.default_rng(seed + 1).standard_normal((len(state[0]), genred.output_dim))
+    e = e if scale is None else e * scale
+    return (*arrays, *(np.ascontiguousarray(a, dtype) for a in saved), e.astype(dtype))
+
+
+def operations(most: int = 24) -> list[tuple[Problem, list]]:
+    """Every operation at work on pairs: some cases together, their values side by side in one sum of about that many
+    columns. With every problem comes what `operation_arrays` needs."""
+    groups: list[list] = [[]]
+    columns = 0
+    for case in CASES:
+        variables = [Variable(k, dim, 0) for k, dim in enumerate(case.dims)]
+        dim = registry[case.name].build(*variables, *case.params).dim
+        if groups[-1] and columns + dim > most:
+            groups.append([])
+            columns = 0
+        groups[-1].append(case)
+        columns += dim
+    found = []
+    for cases in groups:
+        aliases, parts, needs = ["zi = Vi(1)", "zj = Vj(1)"], [], []
+        for case in cases:
+            places = []
+            for k, dim in enumerate(case.dims):
+                kind, zero = (("Vi", "zj"), ("Vj", "zi"))[(k + len(parts)) % 2]
+                name = f"v{len(aliases)}"
+                aliases.append(f"{name} = {kind}({dim})")
+                places.append(f"({name} + {zero})")  # of both indices, so that it is computed for every pair
+                needs.append((case, k, kind, dim))
+            parts.append(f"{case.name}({','.join([*places, *map(str, case.params)])})")
+        formula = parts[0]
+        for part in parts[1:]:
+            formula = f"Concat({formula}, {part})"
+        found.append((Genred(formula, aliases, axis=1)._problem, needs))
+    return found
+
+
+def operation_arrays(needs: list, m: int, n: int, dtype, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Arrays within the domains of the operations."""
+    rng = np.random.default_rng(seed)
+    arrays = [np.zeros((m, 1), dtype), np.zeros((n, 1), dtype)]
+    for case, k, kind, dim in needs:
+        low, high = registry[case.name].domain[k]
+        values = rng.uniform(low, high, (m if kind == "Vi" else n, dim))
+        if case.name in ("Equal", "NotEqual", "LessOrEqual"):
+            values = np.round(values)
+        if case.name == "BSpline" and k == 0:
+            values = np.sort(values, axis=-1)
+        arrays.append(values.astype(dtype))
+    return tuple(arrays)
+
+
+def random_arrays(problem: Problem, m: int, n: int, dtype, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Normal data; parameters are positive."""
+    rng = np.random.default_rng(seed)
+    return tuple(
+        (rng.standard_normal(((m, n)[v.category], v.dim)) if v.category < 2 else rng.uniform(0.3, 1.0, v.dim)).astype(dtype)
+        for v in problem.variables
+    )
