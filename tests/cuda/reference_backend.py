@@ -1,0 +1,54 @@
+"""A double of `skkeops.backends.cuda` for tests of what lies above it: the reference backend on the stand-in's arrays.
+
+It answers in microseconds, where the emulator first compiles every kernel; and it is as strict about its arrays as a kernel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skkeops.backends import reference
+
+
+def _inside(arrays, dtype=None):
+    """Return the memory of checked arguments; raise where a kernel would read something else."""
+    import cupy
+
+    for a in arrays:
+        assert type(a) is cupy.ndarray, f"found {type(a)}"
+        assert a.dtype == arrays[0].dtype and a.dtype in (np.float32, np.float64), f"found {a.dtype}"
+        assert a.data.device_id == cupy.cuda.runtime.getDevice(), "launched on another device than that of the arrays"
+    return tuple(np.ascontiguousarray(a._a) for a in arrays)
+
+
+def _outside(parts):
+    import cupy
+
+    return tuple(cupy._array.device(np.ascontiguousarray(part)) for part in parts)
+
+
+class Program:
+    def __init__(self, problem):
+        self.problem = problem
+        self._program = reference.prepare(problem)
+
+    def run(self, arrays, progress=None, ranges=None):
+        import cupy
+
+        cupy.stand_in_counts.launches.append((type(self.problem.reduction).__name__,))
+        return _outside(self._program.run(_inside(arrays), progress, ranges))
+
+    def results(self, arrays, dtype):
+        import cupy
+
+        cupy.stand_in_counts.launches.append((type(self.problem.reduction).__name__,))
+        found = self.problem.reduction.finalize(self._program.run(_inside(arrays)), np.dtype(dtype))
+        return _outside(found) if isinstance(found, tuple) else _outside((found,))[0]
+
+
+def prepare(problem, options=None):
+    return Program(problem)
+
+
+def evaluate(expressions, variables, arrays, n):
+    return list(_outside(reference.evaluate(expressions, variables, _inside(arrays), n)))
