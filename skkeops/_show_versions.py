@@ -1,4 +1,4 @@
-"""What a bug report needs: versions, the instruction set in use, threads."""
+"""What a bug report needs: versions, the instruction set in use, threads, the GPU."""
 
 from __future__ import annotations
 
@@ -56,6 +56,13 @@ def engine() -> dict[str, object]:
         return {"not available": str(error)}
 
 
+def gpu() -> dict[str, object]:
+    """CuPy, the driver and the devices; what is missing when there are none."""
+    from .backends.gpu import report
+
+    return report()
+
+
 def thread_pools() -> list[dict[str, object]]:
     """The BLAS and OpenMP libraries that are loaded in this process."""
     from threadpoolctl import threadpool_info
@@ -77,6 +84,7 @@ def show_versions() -> None:
         "System": system_info(),
         "Python dependencies": package_versions(),
         "CPU engine": engine(),
+        "GPU": gpu(),
     }
     for title, entries in sections.items():
         print(f"\n{title}:")

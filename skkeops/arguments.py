@@ -3,22 +3,26 @@ argument."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from skkeops.devices import OnDevice, device_of, is_on_device, namespace_of
 from skkeops.formula.expression import IJ, Variable
 from skkeops.pairs import check_pairs, is_stored
 from skkeops.reductions import Reduction
 
+_NDARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 _KINDS = ("Vi", "Vj", "Pm", "Vij")
 _ROWS = ("M", "N")
 
-#: What `Arguments.check` returns: the arrays, M, N and their common dtype.
-Checked = tuple[tuple[np.ndarray, ...], int, int, np.dtype]
+#: What `Arguments.check` returns: the arrays, M, N, their common dtype and their namespace.
+Checked = tuple[tuple[np.ndarray, ...], int, int, np.dtype, ModuleType]
 
 
 class Arguments:
@@ -49,25 +53,27 @@ class Arguments:
             dim), or a scalar if dim is 1; for one of pairs (M, N, dim), or
             (M, N), dense or sparse, if dim is 1. Real dtypes: float32 and float64 are promoted together,
             float16 becomes float32, integers, booleans and Python numbers follow the others (float64 if there
-            are none).
+            are none). All of NumPy, or all of CuPy and on one device; Python numbers follow here, too.
 
         Returns
         -------
         arrays : tuple of ndarray
             Native, aligned, of one dtype, (n, dim) or (dim,); strided or read-only as they came. Not copied
             unless the dtype or the byte order has to change. Those of pairs are (M, N, dim), and stay booleans, or a
-            csr_array.
+            csr_array. Those of CuPy are contiguous.
         M, N : int
             The numbers of rows of the variables indexed by i and by j, 1 if there are none.
         dtype : dtype
             float32 or float64.
+        xp : module
+            The namespace of the arrays: NumPy or CuPy.
 
         Raises
         ------
         ValueError
-            If the number of arguments, a shape or a number of rows is wrong.
+            If the number of arguments, a shape or a number of rows is wrong, or arrays are on several devices.
         TypeError
-            If an argument is not a real array.
+            If an argument is not a real array, or some are of NumPy and some of CuPy.
         """
         # The normal case takes about a microsecond; anything unusual goes the slow way, which knows all the
         # messages.
@@ -76,7 +82,7 @@ class Arguments:
             if dtype is _FLOAT64 or dtype is _FLOAT32:
                 m = n = -1
                 for array, (category, dim, shape) in zip(args, self._specs):  # noqa: B905 (equal lengths; speed)
-                    if type(array) is not np.ndarray or array.dtype is not dtype or not array.flags.aligned:
+                    if type(array) is not _NDARRAY or array.dtype is not dtype or not array.flags.aligned:
                         break
                     found = array.shape
                     if category == 2:
@@ -93,7 +99,11 @@ class Arguments:
                             break
                         n = found[0]
                 else:
-                    return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype
+                    return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, np
+                if is_on_device(args[0]):
+                    checked = self._check_on_device(args, sys.modules["cupy"])
+                    if checked is not None:
+                        return checked
         return self._check_slowly(args)
 
     def describe(self, k: int) -> str:
@@ -122,15 +132,15 @@ class Arguments:
     def direction(self, tangent: Any, v: Variable, checked: Checked) -> np.ndarray:
         """Return a direction along which an argument moves: of its shape, in the common dtype."""
         what = f"tangents[{self.names[v.position]!r}]"
-        array = checked[0][v.position]
+        array, xp = checked[0][v.position], checked[4]
         if v.category == IJ:
-            found = check_pairs(tangent if is_stored(tangent) else to_real_array(tangent, what), v.dim, what)
+            found = check_pairs(tangent if is_stored(tangent) else to_real_array(tangent, what, xp), v.dim, what)
             if is_stored(found) and not is_stored(array):
                 found = found.toarray()[:, :, None]
             elif is_stored(array) and not is_stored(found):
                 raise ValueError(f"{what}: the direction of a sparse array is a sparse array: found a dense one")
         else:
-            found = to_real_array(tangent, what)
+            found = to_real_array(tangent, what, xp)
         if v.category == 2 and found.size == v.dim and found.ndim <= 2:
             found = found.reshape(-1)
         expected = array.shape
@@ -155,7 +165,41 @@ class Arguments:
     def _check_slowly(self, args: tuple) -> Checked:
         if len(args) != self._count:
             raise ValueError(self._wrong_count(len(args)))
-        arrays = [self._as_array(argument, k) for k, argument in enumerate(args)]
+        xp = namespace_of(*args)
+        if xp is np:
+            return self._check_all(args, xp)
+        with self._one_device(args, xp):
+            return self._check_all(args, xp)
+
+    def _check_on_device(self, args: tuple, cupy: Any) -> Checked | None:
+        """Return the arguments of CuPy if they need nothing, else None: the normal case, in few microseconds."""
+        kind, dtype, device = cupy.ndarray, args[0].dtype, args[0].data.device_id
+        if dtype is not _FLOAT32 and dtype is not _FLOAT64:
+            return None
+        m = n = -1
+        for array, (category, dim, shape) in zip(args, self._specs):  # noqa: B905 (equal lengths; speed)
+            if type(array) is not kind or array.dtype is not dtype or array.data.device_id != device:
+                return None
+            found = array.shape
+            if category == 2:
+                if found != shape:
+                    return None
+            elif category == IJ or len(found) != 2 or found[1] != dim:
+                return None
+            elif category == 0:
+                if m != found[0] and m >= 0:
+                    return None
+                m = found[0]
+            else:
+                if n != found[0] and n >= 0:
+                    return None
+                n = found[0]
+            if not array.flags.c_contiguous:
+                return None
+        return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, cupy
+
+    def _check_all(self, args: tuple, xp: ModuleType) -> Checked:
+        arrays = [self._as_array(argument, k, xp) for k, argument in enumerate(args)]
         for k, variable in enumerate(self.variables):
             if variable.category == IJ:
                 arrays[k] = check_pairs(arrays[k], variable.dim, self.describe(k))
@@ -167,12 +211,28 @@ class Arguments:
             a if v.category == IJ and a.dtype.kind == "b" and not is_stored(a) else to_native(a, dtype)
             for a, v in zip(arrays, self.variables, strict=True)
         )
-        return tuple(native), sizes[0], sizes[1], dtype
+        return tuple(native), sizes[0], sizes[1], dtype, xp
 
-    def _as_array(self, argument: Any, k: int) -> Any:
-        if self.variables[k].category == IJ and is_stored(argument):
+    def _as_array(self, argument: Any, k: int, xp: ModuleType) -> Any:
+        if self.variables[k].category == IJ and is_stored(argument) and xp is np:
             return argument
-        return to_real_array(argument, self.describe(k))
+        return to_real_array(argument, self.describe(k), xp)
+
+    def _one_device(self, args: tuple, xp: Any) -> OnDevice:
+        """Return the device that the arrays of CuPy are on, as a context; raise if there are several, or arrays of NumPy."""
+        there = [k for k, argument in enumerate(args) if is_on_device(argument)]
+        for k, argument in enumerate(args):
+            if isinstance(argument, np.ndarray):
+                raise TypeError(
+                    f"{self.describe(k)}: found a NumPy array, and for {self.names[there[0]]!r} a CuPy array; expected all of "
+                    "one kind: cupy.asarray(...) moves an array to the device, .get() to the host"
+                )
+            if k in there and device_of(argument) != device_of(args[there[0]]):
+                raise ValueError(
+                    f"{self.describe(k)}: found an array on device {device_of(argument)}, and for {self.names[there[0]]!r} "
+                    f"one on device {device_of(args[there[0]])}; expected all on one device"
+                )
+        return OnDevice(xp, device_of(args[there[0]]))
 
     def _wrong_count(self, found: int) -> str:
         message = f"wrong number of arguments: found {found}, expected {self._count}"
@@ -200,16 +260,28 @@ class Arguments:
         return rows
 
 
-def to_real_array(argument: Any, what: str) -> np.ndarray:
-    """Return an array-like as an array of a real dtype, or raise a TypeError that begins with `what`."""
+def to_real_array(argument: Any, what: str, xp: ModuleType = np) -> Any:
+    """Return an array-like as an array of a real dtype in a namespace, or raise a TypeError that begins with `what`."""
+    if is_on_device(argument):
+        if xp is np:
+            raise TypeError(
+                f"{what}: found a CuPy array where the arguments are NumPy arrays; expected a NumPy array (see .get())"
+            )
+        return _check_real(argument, argument, what)
+    if xp is not np:
+        if isinstance(argument, np.ndarray):
+            raise TypeError(
+                f"{what}: found a NumPy array where the arguments are CuPy arrays; expected a CuPy array (see cupy.asarray)"
+            )
+        return xp.asarray(to_real_array(argument, what))
     if isinstance(argument, np.ma.MaskedArray):
         raise TypeError(
             f"{what}: found a masked array, whose mask would be lost; expected a plain array (see .filled())"
         )
     if hasattr(argument, "__cuda_array_interface__"):
         raise TypeError(
-            f"{what}: found an array on a GPU ({_type_name(argument)}), expected a NumPy array: "
-            "this version of skkeops has no GPU backend"
+            f"{what}: found an array on a GPU ({_type_name(argument)}), expected an array of NumPy or CuPy: "
+            "cupy.from_dlpack(...) makes one without a copy"
         )
     if hasattr(argument, "_would_be"):
         raise TypeError(f"{what}: {argument._would_be()}")
@@ -223,11 +295,15 @@ def to_real_array(argument: Any, what: str) -> np.ndarray:
         raise TypeError(
             f"{what}: found {_type_name(argument)}, which is not an array of numbers ({error})"
         ) from error
+    return _check_real(array, argument, what)
+
+
+def _check_real(array: Any, argument: Any, what: str) -> Any:
     dtype = array.dtype
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
         found = (
             f"dtype {dtype}"
-            if isinstance(argument, np.ndarray)
+            if array is argument
             else f"{_type_name(argument)} (dtype {dtype})"
         )
         hint = ""
@@ -256,9 +332,11 @@ def common_dtype(arrays: Sequence[tuple[np.ndarray, bool]]) -> np.dtype:
     return _FLOAT32 if floating and max(d.itemsize for d in floating) <= 4 else _FLOAT64
 
 
-def to_native(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return the array in a native dtype and aligned, itself if it already is."""
+def to_native(array: Any, dtype: np.dtype) -> Any:
+    """Return the array in a native dtype and aligned, or on a device contiguous; itself if it already is."""
     array = array.astype(dtype, copy=False)
+    if is_on_device(array):
+        return array if array.flags.c_contiguous else array.copy(order="C")
     return array if is_stored(array) or array.flags.aligned else array.copy()
 
 

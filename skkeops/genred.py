@@ -1,13 +1,15 @@
-"""Genred: a formula and a reduction, as a function of NumPy arrays."""
+"""Genred: a formula and a reduction, as a function of arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skkeops import backends
+from skkeops.backends.gpu import on_device
 from skkeops.formula.expression import Expression, P, Variable
 from skkeops.plan.problem import Problem
 from skkeops.reductions import get_reduction
@@ -16,9 +18,14 @@ from .arguments import Arguments, Checked
 from .blocks import block_rows, blocks, part_of
 from .declaration import declare
 from .derivatives import Derivatives, differentiate
+from .devices import computing
 from .options import check_call_options, check_options, warn_deprecated
 from .outputs import Outputs, store
+from .pairs import is_stored
 from .ranges import Ranges, finalize
+
+if TYPE_CHECKING:
+    from skkeops.backends.cuda import Source
 
 
 class Genred:
@@ -54,12 +61,17 @@ class Genred:
     cuda_type : None
         Deprecated and ignored.
     dtype_acc : {"auto", "float32", "float64"}, default="auto"
-        Accepted for compatibility. Sums are always accumulated in float64.
+        How float32 terms are summed on a GPU: a few of them in float32, then in float64; or with ``"float64"`` each of
+        them in float64, which takes about twice as long. On the CPU sums are always accumulated in float64.
     use_double_acc : bool, default=False
-        Accepted for compatibility; not together with `dtype_acc`.
+        The same as ``dtype_acc="float64"``; not together with `dtype_acc`.
     sum_scheme : {"auto", "direct_sum", "block_sum", "kahan_scheme"}, default="auto"
-        Accepted for compatibility.
-    enable_chunks, rec_multVar_highdim, use_fast_math : bool
+        For a GPU: ``"kahan_scheme"`` compensates the rounding of the float32 sums, ``"direct_sum"`` sums each term in
+        float64.
+    use_fast_math : bool, default=True
+        For a GPU: False keeps the constants of exponentials where the formula has them, and divisions and roots correct to
+        half a unit in the last place.
+    enable_chunks, rec_multVar_highdim : bool
         Accepted for compatibility; without effect.
 
     Attributes
@@ -158,7 +170,7 @@ class Genred:
         self._finalize = self.reduction.finalize
         self._smallest_axis = self.reduction.smallest_axis
         self._block_rows = block_rows(self._problem)
-        self._programs: dict[Any, Any] = {}
+        self._programs: dict[ModuleType, dict[Any, Any]] = {}
         self._derivatives: Derivatives | None = None
 
     def __call__(
@@ -180,12 +192,15 @@ class Genred:
             SciPy's sparse arrays, will do for ``Vij(1)``; see `skkeops.Vij`). float32 and float64 are promoted
             together, float16 becomes float32, integers follow the others. Strided, read-only and
             memory-mapped arrays are read in place. Complex arrays are refused, for formulas do not know which of
-            their vectors are complex: give ``z.view(z.real.dtype)`` to a variable of twice the dim.
-        backend : {"auto", "CPU", "reference"}, default="auto"
-            ``"CPU"`` is the compiled engine, and what ``"auto"`` means for NumPy arrays; ``"reference"`` is
-            dense NumPy, for checking.
+            their vectors are complex: give ``z.view(z.real.dtype)`` to a variable of twice the dim. Arrays are all of
+            NumPy, or all of CuPy on one device.
+        backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
+            ``"auto"`` follows the arrays: the compiled engine, ``"CPU"``, for NumPy arrays; CUDA kernels, ``"GPU"``, for
+            CuPy arrays, which give CuPy arrays. ``"GPU"`` with NumPy arrays moves them to the device and brings the result
+            back; CuPy arrays with ``"CPU"`` are refused. ``"reference"`` is dense NumPy, for checking.
         device_id : int, default=-1
-            Accepted for compatibility.
+            The device of ``"GPU"``: for NumPy arrays the current one by default; CuPy arrays are computed with where they
+            are. Ignored by ``"CPU"``.
         ranges : sequence of six arrays of int, optional
             Only some blocks of the pairs, as in KeOps: ``(ranges_i, slices_i, redranges_j, ranges_j, slices_j,
             redranges_i)``; see `skkeops.cluster.from_matrix`. A row that meets no column gives what an empty axis would
@@ -213,24 +228,26 @@ class Genred:
             If the backend cannot be used here.
         """
         # Small calls are all overhead: nothing is done here that could be done at construction.
+        arrays, m, n, dtype, xp = self._check(args)
         try:
-            program = self._programs[backend]
+            program = self._programs[xp][backend]
         except (KeyError, TypeError):
-            program = self._program(backend)
+            program = self._program(backend, xp)
         if progress is not None or device_id != -1:
             check_call_options(progress, device_id)
-        arrays, m, n, dtype = self._check(args)
+            if device_id != -1 and backends.is_gpu(backend, xp):
+                with on_device(int(device_id), arrays):
+                    return self(*args, backend=backend, ranges=ranges, out=out, progress=progress)
         rows, count = (m, n) if self.axis else (n, m)
         if count < self._smallest_axis:
             raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
-        if ranges is not None:
-            results = self._outputs.allocate(rows, dtype) if out is None else self._outputs.check_out(out, rows, dtype)
-            state = Ranges.of(ranges, m, n).bind(program, self.axis).run(arrays, progress)
-            store(results, slice(0, rows), finalize(self.reduction, state, dtype))
-            return self._outputs.unpack(results) if out is None else out
-        if out is None and rows <= self._block_rows:
-            return self._finalize(program.run(arrays, progress), dtype)
-        return self._run_in_blocks(program, arrays, rows, count, dtype, out, progress)
+        if ranges is None and out is None:
+            if xp is not np:
+                return program.results(arrays, dtype, progress)
+            if rows <= self._block_rows:
+                return self._finalize(program.run(arrays, progress), dtype)
+        with computing(arrays):
+            return self._run(program, arrays, (m, n), dtype, xp, ranges, out, progress)
 
     def gradient(
         self,
@@ -292,10 +309,11 @@ class Genred:
         checked, rows, count = self._checked(args, backend)
         if ranges is not None:
             derivatives = self._restricted(ranges, checked)
-        e = self._outputs.check_gradient(grad_output, rows)
-        states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count))
-        gradients = derivatives.adjoint(variables, checked, e, states, backend)
-        return _like_arguments(gradients, variables, args, wrt)
+        with computing(checked[0]):
+            e = self._outputs.check_gradient(grad_output, rows, checked[4])
+            states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count, checked[4]))
+            gradients = derivatives.adjoint(variables, checked, e, states, backend)
+            return _like_arguments(gradients, variables, args, wrt)
 
     def value_and_gradient(
         self,
@@ -324,11 +342,12 @@ class Genred:
         checked, rows, _ = self._checked(args, backend)
         if ranges is not None:
             derivatives = self._restricted(ranges, checked)
-        e = self._outputs.check_gradient(grad_output, rows)
-        results = self._outputs.allocate(rows, checked[3])
-        states = derivatives.states(checked, backend, results=results)
-        gradients = derivatives.adjoint(variables, checked, e, states, backend)
-        return self._outputs.unpack(results), _like_arguments(gradients, variables, args, wrt)
+        with computing(checked[0]):
+            e = self._outputs.check_gradient(grad_output, rows, checked[4])
+            results = self._outputs.allocate(rows, *checked[3:])
+            states = derivatives.states(checked, backend, results=results)
+            gradients = derivatives.adjoint(variables, checked, e, states, backend)
+            return self._outputs.unpack(results), _like_arguments(gradients, variables, args, wrt)
 
     def jvp(
         self,
@@ -378,11 +397,12 @@ class Genred:
         checked, rows, count = self._checked(args, backend)
         if ranges is not None:
             derivatives = self._restricted(ranges, checked)
-        directions = {
-            v: self._arguments.direction(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
-        }
-        states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count))
-        return derivatives.tangent(directions, checked, states, backend)
+        with computing(checked[0]):
+            directions = {
+                v: self._arguments.direction(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
+            }
+            states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count, checked[4]))
+            return derivatives.tangent(directions, checked, states, backend)
 
     @property
     def output_dim(self) -> int:
@@ -418,23 +438,81 @@ class Genred:
         names = dict(zip(self.variables, self.names, strict=True))
         return describe(self._problem, names, np.dtype(dtype).name, n_reduced)
 
+    def cuda_source(self, dtype: Any = "float32") -> Source:
+        """Return the CUDA source that computes the reduction on a GPU. It takes neither CuPy nor a device.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}, default="float32"
+            Of the arrays.
+
+        Returns
+        -------
+        Source
+            With the attributes ``text``, CUDA C++ that includes nothing; ``options``, those of NVRTC besides the
+            architecture; ``kernels``, the names of the kernels; and others: see `skkeops.backends.cuda.Source`.
+
+        Raises
+        ------
+        ValueError
+            If `dtype` is another one.
+
+        Examples
+        --------
+        >>> from skkeops import Genred
+        >>> source = Genred("Exp(-SqDist(x, y))", ["x = Vi(3)", "y = Vj(3)"], axis=1).cuda_source()
+        >>> 'extern "C" __global__' in source.text, "#include" in source.text
+        (True, False)
+        """
+        from skkeops.backends import cuda
+        from skkeops.plan.plan import make_plan
+
+        try:
+            found = None if dtype is None else np.dtype(dtype)
+        except TypeError:
+            found = None
+        if found is None or found not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be 'float32' or 'float64': found {dtype!r}")
+        return cuda.source(make_plan(self._problem), found, self._cuda_options())
+
     # Helpers
 
-    def _program(self, backend: str) -> Any:
-        module = backends.get(backend)
-        program = self._programs.get(module)  # "auto" is another name of "CPU"
+    def _program(self, backend: str, xp: ModuleType) -> Any:
+        """Return the program of a backend for arrays of a namespace."""
+        module = backends.get(backend, xp)
+        programs = self._programs.setdefault(xp, {})
+        program = programs.get(module)  # "auto" is another name of "CPU", or of "GPU"
         if program is None:
-            program = self._programs[module] = module.prepare(self._problem)
-        self._programs[backend] = program
+            program = programs[module] = self._prepare(self._problem, backend, xp)
+        programs[backend] = program
         return program
 
-    def _run_in_blocks(self, program, arrays, rows, count, dtype, out, progress) -> Any:
-        """Run a program whose state is large, or whose result has its place already."""
+    def _prepare(self, problem: Problem, backend: str, xp: ModuleType) -> Any:
+        """Return the program of a problem, this one or one derived from it, with the options of this object."""
+        module = backends.get(backend, xp)
+        return module.prepare(problem, self._cuda_options()) if backends.is_gpu(backend, xp) else module.prepare(problem)
+
+    def _cuda_options(self) -> Any:
+        from skkeops.backends.cuda import Options
+
+        dtype_acc, use_double_acc, sum_scheme, _, _, use_fast_math = self._options
+        return Options.of_genred(dtype_acc, use_double_acc, sum_scheme, use_fast_math)
+
+    def _run(self, program, arrays, sizes, dtype, xp, ranges, out, progress) -> Any:
+        """Run a program over blocks of pairs, or one whose state is large, or whose result has its place already."""
         outputs = self._outputs
-        results = outputs.allocate(rows, dtype) if out is None else outputs.check_out(out, rows, dtype)
+        rows, count = sizes if self.axis else sizes[::-1]
+        results = outputs.allocate(rows, dtype, xp) if out is None else outputs.check_out(out, rows, dtype, xp)
+        if ranges is not None:
+            state = Ranges.of(ranges, *sizes).bind(program, self.axis).run(arrays, progress)
+            store(results, slice(0, rows), finalize(self.reduction, state, dtype))
+            return outputs.unpack(results) if out is None else out
+        if xp is not np:
+            store(results, slice(0, rows), program.results(arrays, dtype, progress))
+            return outputs.unpack(results) if out is None else out
         # An array may be both read and written, but not while some of its rows are still to be read.
-        apart = rows <= self._block_rows or not any(np.may_share_memory(r, a) for r in results for a in arrays)
-        targets = results if apart else outputs.allocate(rows, dtype)
+        apart = rows <= self._block_rows or not any(xp.may_share_memory(r, a) for r in results for a in arrays)
+        targets = results if apart else outputs.allocate(rows, dtype, xp)
         for some, part in blocks(self._problem, arrays, rows):
             report = part_of(progress, some.start * count, rows * count)
             store(targets, some, self._finalize(program.run(part, report), dtype))
@@ -445,19 +523,19 @@ class Genred:
 
     def _get_derivatives(self) -> Derivatives:
         if self._derivatives is None:
-            self._derivatives = differentiate(self._problem, self._program)
+            self._derivatives = differentiate(self._problem, self._program, self._prepare)
         return self._derivatives
 
     def _restricted(self, ranges: Any, checked: Checked) -> Derivatives:
         """Return the derivatives of the reduction over some blocks of the pairs."""
-        _, m, n, _ = checked
-        return differentiate(self._problem, self._program, Ranges.of(ranges, m, n))
+        _, m, n, *_ = checked
+        return differentiate(self._problem, self._program, self._prepare, Ranges.of(ranges, m, n))
 
     def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""
-        backends.get(backend)
         checked = self._check(args)
-        _, m, n, _ = checked
+        _, m, n, _, xp = checked
+        backends.get(backend, xp)
         rows, count = (m, n) if self.axis else (n, m)
         if count < self._smallest_axis:
             raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
@@ -494,7 +572,7 @@ def _like_arguments(gradients: list[np.ndarray], variables: Sequence[Variable], 
     """Return gradients as `wrt` asked for them, one or a tuple, in the shapes of the arguments: a parameter may have
     come as a number or as a row."""
     shaped = tuple(
-        g.reshape(np.shape(args[v.position])) if v.category >= P and isinstance(g, np.ndarray) else g
+        g.reshape(np.shape(args[v.position])) if v.category >= P and not is_stored(g) else g
         for v, g in zip(variables, gradients, strict=True)
     )
     return shaped[0] if isinstance(wrt, (str, Variable)) else shaped

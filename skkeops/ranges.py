@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.devices import namespace_of, to_device, to_host
 from skkeops.reductions import Reduction
 from skkeops.reductions.base import State
 
@@ -105,10 +106,10 @@ class RangedProgram:
         index = state[-1]
         if index.dtype.kind == "i":
             rows, slices, _ = self._blocks
-            met = np.zeros(len(index), dtype=bool)
+            alone = np.ones(len(index), dtype=bool)
             for first, last in rows[np.diff(slices, prepend=0) > 0]:
-                met[first:last] = True
-            index[~met] = -1
+                alone[first:last] = False
+            index[to_device(alone, namespace_of(index))] = -1
         return state
 
 
@@ -155,7 +156,7 @@ def _join(
 
 
 def _integers(array: Any, name: str, ndim: int) -> np.ndarray:
-    array = np.asarray(array)
+    array = to_host(array)  # those of CuPy, too: they are few, and checked here
     if array.dtype.kind not in "iu":
         if array.size:
             raise TypeError(f"{name} must be integers: found dtype {array.dtype}")

@@ -6,53 +6,77 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-#: The backends of this version, by the names that a user can ask for.
+import numpy as np
+
+#: The backends of this version, by the names that a user can ask for: for arrays of NumPy, and for those of CuPy.
+_GPU = ("skkeops.backends.transfer", "skkeops.backends.device")
 _MODULES = {
-    "auto": "skkeops.backends.cpu",
-    "CPU": "skkeops.backends.cpu",
-    "reference": "skkeops.backends.reference",
+    "auto": ("skkeops.backends.cpu", "skkeops.backends.device"),
+    "CPU": ("skkeops.backends.cpu", None),
+    "GPU": _GPU,
+    "reference": ("skkeops.backends.reference", None),
 }
 
-_GPU_NAMES = frozenset(
-    ["GPU", "GPU_1D", "GPU_1D_device", "GPU_1D_host", "GPU_2D", "GPU_2D_device", "GPU_2D_host"]
-)
+# KeOps' names of the ways in which it runs on a GPU.
+_KEOPS_GPU = ("GPU_1D", "GPU_1D_device", "GPU_1D_host", "GPU_2D", "GPU_2D_device", "GPU_2D_host")
+_MODULES_AND_KEOPS = {**_MODULES, **dict.fromkeys(_KEOPS_GPU, _GPU)}
 
-_loaded: dict[str, ModuleType] = {}
+_loaded: dict[tuple[str, bool], ModuleType] = {}
 
 
-def get(name: str) -> ModuleType:
+def is_gpu(name: str, xp: ModuleType = np) -> bool:
+    """Return whether a backend computes on a GPU with arrays of a namespace."""
+    return name in _MODULES_AND_KEOPS and _MODULES_AND_KEOPS[name][xp is not np] in _GPU
+
+
+def get(name: str, xp: ModuleType = np) -> ModuleType:
     """Return the module of a backend, imported on first use.
 
     Parameters
     ----------
-    name : {"auto", "CPU", "reference"}
-        ``"auto"`` and ``"CPU"`` are the compiled engine; ``"reference"`` is dense NumPy, slow, for checking.
+    name : {"auto", "CPU", "GPU", "reference"}
+        ``"auto"`` follows the arrays; ``"CPU"`` is the compiled engine, for arrays of NumPy; ``"GPU"`` computes on CuPy's
+        arrays where they are, and on those of NumPy between two copies; ``"reference"`` is dense NumPy, slow, for checking.
+    xp : module
+        The namespace of the arrays, NumPy or CuPy.
 
     Raises
     ------
     ValueError
         If there is no backend of that name.
+    TypeError
+        If the backend does not compute with arrays of that namespace.
     RuntimeError
         If the backend exists but cannot work here: the message says what is missing.
     """
+    on_device = xp is not np
     try:
-        return _loaded[name]
+        return _loaded[name, on_device]
     except (KeyError, TypeError):
         pass
-    if name in _GPU_NAMES if isinstance(name, str) else False:
-        raise RuntimeError(
-            f"backend={name!r} cannot be used: this version of skkeops has no GPU backend. "
-            "Use backend='CPU' (or 'auto') with NumPy arrays."
-        )
-    if not isinstance(name, str) or name not in _MODULES:
+    if not isinstance(name, str) or name not in _MODULES_AND_KEOPS:
         expected = ", ".join(map(repr, _MODULES))
         raise ValueError(f"backend={name!r} is not known: expected one of {expected}")
+    home = _MODULES_AND_KEOPS[name][on_device]
+    if home is None:
+        raise TypeError(
+            f"backend={name!r} computes with NumPy arrays: found CuPy arrays; expected backend='auto' or 'GPU', or arrays "
+            "brought to the host by .get()"
+        )
+    if home in _GPU:
+        from .gpu import check_usable
+
+        try:
+            check_usable()
+        except RuntimeError as error:
+            raise RuntimeError(f"backend={name!r} cannot be used: {error}") from error
+        return importlib.import_module(home)
     try:
-        module = importlib.import_module(_MODULES[name])
+        module = importlib.import_module(home)
     except ImportError as error:
         raise RuntimeError(
             f"backend={name!r} cannot be used: its compiled engine is missing or was not built for this "
             f"Python ({error}). Reinstall skkeops, or use backend='reference' for small checks."
         ) from error
-    _loaded[name] = module
+    _loaded[name, on_device] = module
     return module

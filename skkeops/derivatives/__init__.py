@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from skkeops.plan.problem import Problem
@@ -17,7 +18,12 @@ __all__ = ["Derivatives", "differentiate"]
 _KINDS: dict[str, type[Derivatives]] = {"sum": SumDerivatives, "winners": WinnerDerivatives}
 
 
-def differentiate(problem: Problem, forward: Callable[[str], Any], ranges: Ranges | None = None) -> Derivatives:
+def differentiate(
+    problem: Problem,
+    forward: Callable[[str, ModuleType], Any],
+    prepare: Callable[[Problem, str, ModuleType], Any],
+    ranges: Ranges | None = None,
+) -> Derivatives:
     """Return the derivatives of a problem.
 
     Parameters
@@ -25,7 +31,9 @@ def differentiate(problem: Problem, forward: Callable[[str], Any], ranges: Range
     problem : Problem
         The forward problem.
     forward : callable
-        Returns its prepared program, given the name of a backend.
+        Returns its prepared program, given the name of a backend and the namespace of the arrays.
+    prepare : callable
+        Returns the program of another problem.
     ranges : Ranges, optional
         The blocks of pairs that the reduction visits. Default: all pairs.
 
@@ -35,4 +43,4 @@ def differentiate(problem: Problem, forward: Callable[[str], Any], ranges: Range
         If the reduction has no derivative.
     """
     problem.reduction.check_differentiable()
-    return _KINDS[problem.reduction.derivative](problem, forward, ranges)
+    return _KINDS[problem.reduction.derivative](problem, forward, prepare, ranges)

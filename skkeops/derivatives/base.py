@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,25 @@ class Derivatives(ABC):
     problem : Problem
         The forward problem.
     forward : callable
-        Returns its prepared program, given the name of a backend.
+        Returns its prepared program, given the name of a backend and the namespace of the arrays.
+    prepare : callable
+        Returns the program of another problem.
     ranges : Ranges, optional
         The blocks of pairs that the reduction visits. Default: all pairs.
     """
 
-    def __init__(self, problem: Problem, forward: Callable[[str], Any], ranges: Ranges | None = None):
+    def __init__(
+        self,
+        problem: Problem,
+        forward: Callable[[str, ModuleType], Any],
+        prepare: Callable[[Problem, str, ModuleType], Any],
+        ranges: Ranges | None = None,
+    ):
         self.problem = problem
         self.reduction = problem.reduction
+        self.prepare = prepare
         self.ranges = ranges
-        self.forward = lambda backend: self.restrict(forward(backend), problem.axis)
+        self.forward = lambda backend, xp: self.restrict(forward(backend, xp), problem.axis)
         # The category of the output's rows: i (0) for axis=1, j (1) for axis=0.
         self.rows_category = 1 - problem.axis
         self.dims = tuple(v.dim for v in problem.values)
@@ -73,22 +83,24 @@ class Derivatives(ABC):
         results : tuple of ndarray, optional
             Where the result is written.
         """
-        arrays, m, n, dtype = checked
+        arrays, m, n, dtype, xp = checked
         idle = results is None and self.reduction.fold == "sum"  # the derivative of a sum needs nothing of it
         for some, part in self.blocks(self.problem, arrays, (m, n)[self.rows_category]):
             state: State = ()
             if output is not None and not idle:
-                state = self.restore(tuple(a[some] for a in output), part, backend)
+                state = self.restore(tuple(a[some] for a in output), part, backend, xp)
             elif not idle:
-                state = self.forward(backend).run(part)
+                state = self.forward(backend, xp).run(part)
             if results is not None:
                 finish = self.reduction.finalize if self.ranges is None else partial(finalize, self.reduction)
                 store(results, some, finish(state, dtype))
             yield some, part, state
 
-    def restore(self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], backend: str) -> State:
+    def restore(
+        self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], backend: str, xp: ModuleType
+    ) -> State:
         """Return a state whose result is `output`, for the arguments of one block."""
-        values = np.asarray(output[0], dtype=np.float64)
+        values = output[0].astype(np.float64, copy=False)
         return self.reduction.restore((values, output[1]) if len(output) > 1 else values)
 
     @abstractmethod
@@ -154,8 +166,8 @@ class Derivatives(ABC):
         )
 
     def _empty_output(self, checked: Checked) -> np.ndarray:
-        _, m, n, dtype = checked
-        return np.zeros(((m, n)[self.rows_category], *self.reduction.output_dim(self.dims)), dtype=dtype)
+        _, m, n, dtype, xp = checked
+        return xp.zeros(((m, n)[self.rows_category], *self.reduction.output_dim(self.dims)), dtype=dtype)
 
 
 def shape_of(v: Variable, m: int, n: int) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ over j, for a j-variable over i. For a parameter it is reduced like the forward 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,24 +28,25 @@ from .stored import StoredGradient
 class SumDerivatives(Derivatives):
     """The derivatives of a reduction whose derivative is a Sum of formulas: new problems for the same backends."""
 
-    def restore(self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], backend: str) -> State:
+    def restore(
+        self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], backend: str, xp: ModuleType
+    ) -> State:
         if self.reduction.name != "SumSoftMaxWeight":
-            return super().restore(output, arrays, backend)
-        _, program = self._program(("partition", backend), self._partition_problem, None, backend)
-        return self.reduction.restore(np.asarray(output[0], dtype=np.float64), program.run(arrays))
+            return super().restore(output, arrays, backend, xp)
+        _, program = self._program(("partition", None), self._partition_problem, backend, xp)
+        return self.reduction.restore(output[0].astype(np.float64, copy=False), program.run(arrays))
 
     @np.errstate(all="ignore")
     def adjoint(self, wrt, checked, grad_output, states, backend):
-        arrays, m, n, dtype = checked
+        arrays, m, n, dtype, xp = checked
         problems = [
-            self._program(("adjoint", v, backend), self._adjoint_problem, v, backend) if v.category != IJ else (None, None)
-            for v in wrt
+            self._program(("adjoint", v), self._adjoint_problem, backend, xp) if v.category != IJ else (None, None) for v in wrt
         ]
         # A row of the output is of one block: what is indexed like it is final, other sums go on.
         totals = [
             StoredGradient(arrays[v.position], dtype)
             if v.category == IJ and is_stored(arrays[v.position])
-            else np.zeros(shape_of(v, m, n), dtype=dtype if v.category in (self.rows_category, IJ) else np.float64)
+            else xp.zeros(shape_of(v, m, n), dtype=dtype if v.category in (self.rows_category, IJ) else np.float64)
             for v in wrt
         ]
         for some, part, state in states:
@@ -53,16 +55,15 @@ class SumDerivatives(Derivatives):
             extended = (*part, *(a.astype(dtype, copy=False) for a in saved), to_native(e, dtype))
             for v, total, (problem, program) in zip(wrt, totals, problems, strict=True):
                 if v.category == IJ:
-                    self._write_pairs(total, v, some, extended, backend)
+                    self._write_pairs(total, v, some, extended, backends.get(backend, xp))
                 elif program is not None:
                     rows = total[some] if v.category == self.rows_category else total
                     self._add_to(rows, v, problem, program, extended)
         return [t.result() if isinstance(t, StoredGradient) else t.astype(dtype, copy=False) for t in totals]
 
-    def _write_pairs(self, total: Any, v: Variable, some: slice, arrays: tuple, backend: str) -> None:
+    def _write_pairs(self, total: Any, v: Variable, some: slice, arrays: tuple, module: ModuleType) -> None:
         """Write the gradient by a variable of pairs, which no sum ends, for some rows of the output."""
         formula, variables = self._adjoint_formula(v)
-        module = backends.get(backend)
         by_rows = self.rows_category == I
         if isinstance(total, StoredGradient):
             if self.ranges is not None:
@@ -87,12 +88,12 @@ class SumDerivatives(Derivatives):
     def tangent(self, directions, checked, states, backend):
         result = self._empty_output(checked)
         wrt = tuple(directions)
-        _, program = self._program(("tangent", wrt, backend), self._tangent_problem, wrt, backend)
+        _, program = self._program(("tangent", wrt), self._tangent_problem, backend, checked[4])
         if program is None:
             return result
         for some, part, state in states:
             saved, scale = self.reduction.save(state, result.dtype)
-            saved = [np.asarray(a, dtype=result.dtype) for a in saved]
+            saved = [a.astype(result.dtype, copy=False) for a in saved]
             total = program.run((*part, *self._rows_of(directions, some), *saved))[0]
             result[some] = total if scale is None else total * scale
         return result
@@ -100,14 +101,15 @@ class SumDerivatives(Derivatives):
     # The problems
 
     def _program(
-        self, key: Any, build: Callable[[Any], Problem | None], argument: Any, backend: str
+        self, which: tuple[str, Any], build: Callable[[Any], Problem | None], backend: str, xp: ModuleType
     ) -> tuple[Problem | None, Any]:
         """Return a derived problem and its prepared program, None for a derivative that is zero."""
+        key = (*which, backend, xp)
         if key not in self._cache:
-            problem = build(argument)
+            problem = build(which[1])
             program = None
             if problem is not None:
-                program = self.restrict(backends.get(backend).prepare(problem), problem.axis)
+                program = self.restrict(self.prepare(problem, backend, xp), problem.axis)
             self._cache[key] = problem, program
         return self._cache[key]
 

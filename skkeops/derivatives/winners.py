@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skkeops import backends
+from skkeops.devices import namespace_of
 from skkeops.formula.derivative import gradient, tangent
 from skkeops.formula.expression import IJ
 from skkeops.pairs import gather, is_stored
@@ -44,7 +45,7 @@ class WinnerDerivatives(Derivatives):
 
     @np.errstate(all="ignore")
     def adjoint(self, wrt, checked, grad_output, states, backend):
-        arrays, m, n, dtype = checked
+        arrays, m, n, dtype, xp = checked
         formula = self.problem.values[0]
         e = self._row_variable(len(self.problem.variables), formula.dim)
         wrt = tuple(wrt)
@@ -55,16 +56,16 @@ class WinnerDerivatives(Derivatives):
         totals = [
             StoredGradient(arrays[v.position], dtype)
             if v.category == IJ and is_stored(arrays[v.position])
-            else np.zeros(shape_of(v, m, n))
+            else xp.zeros(shape_of(v, m, n))
             for v in wrt
         ]
         for some, _, state in states:
             upstream = grad_output[some].reshape(-1)
             for pairs in self._winning_pairs(state, some.start) if wrt else ():
-                direction = np.zeros((len(pairs.entries), formula.dim), dtype=dtype)
-                direction[np.arange(len(direction)), pairs.components] = upstream[pairs.entries]
+                direction = xp.zeros((len(pairs.entries), formula.dim), dtype=dtype)
+                direction[xp.arange(len(direction)), pairs.components] = upstream[pairs.entries]
                 operands = (*gather(self.problem.variables, arrays, pairs.where, dtype), direction)
-                found = backends.get(backend).evaluate(expressions, variables, operands, len(direction))
+                found = backends.get(backend, xp).evaluate(expressions, variables, operands, len(direction))
                 for v, total, part in zip(wrt, totals, found, strict=True):
                     if v.category == 2:
                         total += part.sum(axis=0, dtype=np.float64)
@@ -78,7 +79,7 @@ class WinnerDerivatives(Derivatives):
 
     @np.errstate(all="ignore")
     def tangent(self, directions, checked, states, backend):
-        arrays = (*checked[0], *directions.values())
+        arrays, xp = (*checked[0], *directions.values()), checked[4]
         formula = self.problem.values[0]
         wrt = tuple(directions)
         u = self._direction_variables(wrt)
@@ -91,8 +92,8 @@ class WinnerDerivatives(Derivatives):
             flat = result[some].reshape(-1)
             for pairs in self._winning_pairs(state, some.start):
                 operands = gather(variables, arrays, pairs.where, checked[3])
-                (part,) = backends.get(backend).evaluate((expression,), variables, operands, len(pairs.entries))
-                flat[pairs.entries] = part[np.arange(len(part)), pairs.components]
+                (part,) = backends.get(backend, xp).evaluate((expression,), variables, operands, len(pairs.entries))
+                flat[pairs.entries] = part[xp.arange(len(part)), pairs.components]
         return result
 
     def _winning_pairs(self, state: State, first_row: int) -> Iterator[Pairs]:
@@ -112,6 +113,6 @@ class WinnerDerivatives(Derivatives):
 def _scatter(total: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
     """Add values to rows of a contiguous array. Column by column: NumPy's add.at is ten times faster for flat
     indices."""
-    flat = total.reshape(-1)
+    flat, add = total.reshape(-1), namespace_of(total).add
     for column in range(values.shape[1]):
-        np.add.at(flat, rows * values.shape[1] + column, values[:, column].astype(np.float64, copy=False))
+        add.at(flat, rows * values.shape[1] + column, values[:, column].astype(np.float64, copy=False))

@@ -123,7 +123,7 @@ def _fill_places(index: np.ndarray) -> np.ndarray:
     some = lists[short]
     k = some.shape[1]
     # Of 0..K-1 at least as many are unused as there are places; entry K stands for everything else.
-    used = np.zeros((len(some), k + 1), dtype=bool)
+    used = np.zeros((len(some), k + 1), dtype=bool, like=index)
     np.put_along_axis(used, np.where((some < 0) | (some >= k), k, some), True, axis=1)
     unused = used[:, :k].argsort(axis=1, kind="stable")
     places = some < 0

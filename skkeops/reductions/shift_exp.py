@@ -141,7 +141,7 @@ class LogSumExpWeight(LogSumExp):
         return np.where(s < 0, np.nan, s)  # a negative sum has no logarithm
 
     def restore(self, output: Any, partition: State | None = None) -> State:
-        m = output.max(axis=1, keepdims=True, initial=-np.inf)
+        m = output.max(axis=1, keepdims=True)
         return m, np.where(output == -np.inf, 0.0, np.exp(output - _finite(m)))
 
     def adjoint(self, values, variable, e, saved):
