@@ -14,7 +14,9 @@ from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable,
 from skkeops.plan.problem import Problem
 from skkeops.reductions import Sum
 
+from .devices import as_array, computing, namespace_of
 from .genred import Genred
+from .pairs import is_stored
 from .solvers import Solution, low_rank_preconditioner, solve
 
 __all__ = ["KernelSolve", "check_solution"]
@@ -138,7 +140,8 @@ class KernelSolve:
         """
         solution, b = self._solve(args, None, alpha, eps, maxiter, preconditioner, backend, ranges, callback)
         check_solution(solution, eps)
-        return solution.x.astype(b.dtype)
+        with computing((b,)):
+            return solution.x.astype(b.dtype)
 
     def preconditioner(
         self,
@@ -190,12 +193,12 @@ class KernelSolve:
         v, value = self._variable, self.function._problem.values[0]
         if v.dim != 1:
             raise ValueError(f"a preconditioner by name is for a variable of one component: found {v.dim}")
-        arrays, m, n, _ = self.function._check(args)
+        arrays, m, n, _, xp = self.function._check(args)
         if m != n:
             raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
         kernel = gradient(value, v, 1)
         variables = self.function.variables
-        module = backends.get(backend)
+        module = backends.get(backend, xp)
         wide: dict[int, Any] = {}
 
         def product(vectors: np.ndarray) -> np.ndarray:
@@ -203,7 +206,8 @@ class KernelSolve:
             if k not in wide:
                 w = Variable(len(variables), k, v.category)
                 wide[k] = module.prepare(Problem(Sum(), (kernel * w,), self.axis, (*variables, w)))
-            return wide[k].run((*arrays, np.ascontiguousarray(vectors, dtype=arrays[self._place].dtype)))[0]
+            right = vectors.astype(arrays[self._place].dtype, order="C", copy=False)
+            return wide[k].run((*arrays, right))[0]
 
         # A factor is made of differences of entries, which float32 would leave to rounding.
         exact = tuple(a if a.dtype.kind == "b" else a.astype(np.float64, copy=False) for a in arrays)
@@ -220,9 +224,10 @@ class KernelSolve:
             )
             return module.evaluate((substitute(kernel, at),), tuple(at.values()), some, n)[0][:, 0]
 
-        return low_rank_preconditioner(
-            kind, product, columns, diagonal, n, n_components, np.full(1, float(alpha)), random_state
-        )
+        with computing(arrays):
+            return low_rank_preconditioner(
+                kind, product, columns, diagonal, n, n_components, np.full(1, float(alpha)), random_state, xp
+            )
 
     def gradient(
         self,
@@ -260,15 +265,19 @@ class KernelSolve:
         -----
         With ``(K + alpha I) u = grad_output``, the gradient by b is u, that by another argument is that of ``-(K a | u)``.
         """
+        with computing(args):
+            return self._gradient(args, wrt, grad_output, output, alpha, eps, maxiter, preconditioner, backend)
+
+    def _gradient(self, args, wrt, grad_output, output, alpha, eps, maxiter, preconditioner, backend) -> Any:
         names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
         options = (alpha, eps, maxiter, preconditioner, backend, None, None)
-        b = np.asarray(args[self._place])
+        b = as_array(args[self._place])
         a = output if output is not None else self._solve(args, None, *options)[0].x.astype(b.dtype)
-        e = np.ones(b.shape) if grad_output is None else np.asarray(grad_output)
+        e = np.ones_like(b, dtype=np.float64) if grad_output is None else as_array(grad_output)
         if e.shape != b.shape:
             raise ValueError(f"grad_output must have the shape of b, {b.shape}: found {e.shape}")
         adjoint, _ = self._solve(args, e, *options)
-        check_solution(adjoint, eps)
+        check_solution(adjoint, eps, stacklevel=4)
         u = adjoint.x.astype(b.dtype)
         with_a = [*args]
         with_a[self._place] = a
@@ -290,7 +299,7 @@ class KernelSolve:
             preconditioner = self.preconditioner(*args, kind=preconditioner, alpha=alpha, backend=backend)
         elif preconditioner is not None and not callable(preconditioner):
             raise TypeError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {preconditioner!r}")
-        arrays, m, n, dtype = self.function._check(args)
+        arrays, m, n, dtype, _ = self.function._check(args)
         if m != n:
             raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
         b = arrays[self._place]
@@ -300,34 +309,35 @@ class KernelSolve:
             given[self._place] = v.astype(dtype, copy=False)
             return self.function(*given, backend=backend, ranges=ranges).astype(np.float64, copy=False)
 
-        solution = solve(
-            product,
-            np.full(b.shape[1], alpha),
-            (b if right is None else right).astype(np.float64),
-            preconditioner=preconditioner,
-            tol=eps,
-            max_iter=max(100, 10 * len(b)) if maxiter is None else maxiter,
-            callback=callback,
-        )
+        with computing(arrays):
+            solution = solve(
+                product,
+                np.full(b.shape[1], alpha),
+                (b if right is None else right).astype(np.float64),
+                preconditioner=preconditioner,
+                tol=eps,
+                max_iter=max(100, 10 * len(b)) if maxiter is None else maxiter,
+                callback=callback,
+            )
         return solution, b
 
 
 def _on_diagonal(array: Any) -> np.ndarray:
-    if isinstance(array, np.ndarray):
-        return np.ascontiguousarray(np.diagonal(array).T)
-    return array.diagonal()[:, None]
+    if is_stored(array):
+        return array.diagonal()[:, None]
+    return namespace_of(array).ascontiguousarray(np.diagonal(array).T)
 
 
-def check_solution(solution: Solution, eps: float) -> None:
+def check_solution(solution: Solution, eps: float, stacklevel: int = 3) -> None:
     """Warn of a solution that is not what was asked for."""
     if not solution.is_definite:
         warnings.warn(
-            "the matrix is not positive definite: the system was solved by MINRES", RuntimeWarning, stacklevel=3
+            "the matrix is not positive definite: the system was solved by MINRES", RuntimeWarning, stacklevel=stacklevel
         )
     if solution.residual > eps and not solution.stopped:
         warnings.warn(
             f"the relative residual is {solution.residual:.1e} after {solution.n_iter} iterations, eps={eps:g}: increase "
             "maxiter, alpha or eps, or give a preconditioner",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg, minres
+
+from skkeops.devices import namespace_of, to_device
+
+from .iterations import conjugate_gradients, minres
 
 __all__ = ["Solution", "solve"]
 
@@ -110,8 +113,10 @@ def solve(
     """
     norms = np.linalg.norm(b, axis=0)
     scaled = b / np.where(norms > 0, norms, 1)
-    shape, size = b.shape, b.size
+    shape = b.shape
     x = np.zeros_like(scaled)
+    smallest_shift = shift.min(initial=np.inf)
+    shift = to_device(shift, namespace_of(b))
     n_iter, stopped, definite = 0, False, True
 
     def full(v: np.ndarray) -> np.ndarray:
@@ -132,30 +137,30 @@ def solve(
         if callback is not None and callback((x + flat.reshape(shape)) * norms):
             raise _Stopped(flat.reshape(shape).copy())
 
-    operator = LinearOperator((size, size), matvec=watched, dtype=np.float64)
     inverse = None
     if preconditioner is not None:
-        inverse = LinearOperator(
-            (size, size), matvec=lambda flat: preconditioner(flat.reshape(shape)).reshape(-1), dtype=np.float64
-        )
+
+        def inverse(flat: np.ndarray) -> np.ndarray:
+            return preconditioner(flat.reshape(shape)).reshape(-1)
+
     if rough is not None:
         # A step is a good one only if the errors are small beside the smallest eigenvalue, of which the shift is a bound.
-        error = np.linalg.norm(rough(scaled) - product(scaled), axis=0).max(initial=0.0)
-        if not error <= _ROUGH_ERROR * shift.min(initial=np.inf):
+        error = _largest_norm(rough(scaled) - product(scaled))
+        if not error <= _ROUGH_ERROR * smallest_shift:
             rough = None
     rest = scaled
-    residual = float(np.linalg.norm(rest, axis=0).max(initial=0.0))
+    residual = _largest_norm(rest)
     # Both methods estimate their residual, which may drift from the true one: the next round starts from that.
     rounds = 0
     while residual > tol and n_iter < max_iter and not stopped and rounds < _ROUNDS:
-        flat, options = rest.reshape(-1), {"maxiter": max_iter - n_iter, "callback": count}
+        flat, most = rest.reshape(-1), max_iter - n_iter
         aim = 0.9 * tol if rough is None else max(0.9 * tol, _ROUGH_REDUCTION * residual)
         try:
             if definite:
-                step, _ = cg(operator, flat, rtol=0.0, atol=aim, M=inverse, **options)
+                step = conjugate_gradients(watched, flat, aim, most, inverse, count)
             else:
                 # Its preconditioner would change the norm that it measures the residual in: it has none.
-                step, _ = minres(operator, flat, rtol=0.1 * tol, **options)
+                step = minres(watched, flat, 0.1 * tol, most, count)
         except _Useless:
             rough = None
             continue
@@ -166,7 +171,7 @@ def solve(
             stopped, step = True, stop.args[0]
         found = x + step.reshape(shape)
         left = scaled - full(found)
-        reached = float(np.linalg.norm(left, axis=0).max(initial=0.0))
+        reached = _largest_norm(left)
         if rough is not None and not stopped and not reached < 0.1 * residual:
             rough = None
             if not reached < residual:
@@ -174,3 +179,8 @@ def solve(
         rounds += rough is None
         x, rest, residual = found, left, reached
     return Solution(x * norms, residual, n_iter, definite, stopped)
+
+
+def _largest_norm(columns: np.ndarray) -> float:
+    """Return the largest norm of a column."""
+    return float(np.linalg.norm(columns, axis=0).max()) if columns.shape[1] else 0.0

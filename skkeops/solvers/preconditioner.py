@@ -15,10 +15,12 @@ Z. Frangella, J. A. Tropp, M. Udell, "Randomized Nyström preconditioning", SIAM
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular, svd
 from scipy.linalg.lapack import dpstrf
+
+from skkeops.devices import linalg_of, namespace_of, to_device, to_host
 
 __all__ = ["LowRankPreconditioner", "low_rank_preconditioner", "nystrom", "pivoted_cholesky"]
 
@@ -56,40 +58,47 @@ def pivoted_cholesky(
     is_semidefinite : bool
         False if the diagonal became negative, beyond rounding: the matrix is not positive semi-definite.
     """
-    n = len(diagonal)
-    left = np.array(diagonal, dtype=np.float64)
-    scale = max(left.max(initial=0.0), 0.0)
-    if left.min(initial=0.0) < 0:
-        return np.zeros((n, 0)), False
+    n, xp = len(diagonal), namespace_of(diagonal)
+    left = diagonal.astype(np.float64)
+    scale = max(float(left.max()), 0.0) if n else 0.0
+    if n and float(left.min()) < 0:
+        return xp.zeros((n, 0)), False
     rounding = 1e-13 * scale * n
-    factor = np.empty((n, min(rank, n)), order="F")
+    factor = xp.empty((n, min(rank, n)), dtype=np.float64, order="F")
     k = 0
-    while k < factor.shape[1] and left.sum() > rounding:
+    while k < factor.shape[1] and float(left.sum()) > rounding:
         size = min(_BLOCK, factor.shape[1] - k)
-        pivots = np.unique(random_state.choice(n, size, p=left / left.sum()))
+        pivots = np.unique(_draw(left / left.sum(), size, random_state))
         rest = columns(pivots) - factor[:, :k] @ factor[pivots, :k].T
-        block = rest[pivots]
+        block = to_host(rest[pivots])
         # Among the drawn, those that the others do not already tell are kept.
         triangle, order, kept, _ = dpstrf(block, tol=1e-13 * scale, lower=1)
         if kept == 0:
             left[pivots] = 0
             continue
-        chosen = order[:kept] - 1
-        new = solve_triangular(np.tril(triangle[:kept, :kept]), rest[:, chosen].T, lower=True).T
+        chosen, triangle = (to_device(a, xp) for a in (order[:kept] - 1, np.tril(triangle[:kept, :kept])))
+        new = linalg_of(xp).solve_triangular(triangle, rest[:, chosen].T, lower=True).T
         factor[:, k : k + kept] = new
         left -= np.einsum("ij,ij->i", new, new)
-        if left.min() < -1e-9 * scale * (1 + k):
+        if float(left.min()) < -1e-9 * scale * (1 + k):
             return factor[:, :k], False
         np.maximum(left, 0, out=left)
         left[pivots] = 0
         k += kept
-        if np.einsum("ij,ij->", new, new) < smallest * kept:
+        if float(np.einsum("ij,ij->", new, new)) < smallest * kept:
             break
     return factor[:, :k], True
 
 
+def _draw(probabilities: np.ndarray, size: int, random_state: np.random.RandomState) -> np.ndarray:
+    """Return indices with these probabilities: the draws of `RandomState.choice`, wherever the array is."""
+    steps = np.cumsum(probabilities)
+    steps /= steps[-1]
+    return np.searchsorted(steps, to_device(random_state.random_sample(size), namespace_of(steps)), side="right")
+
+
 def nystrom(
-    product: Callable[[np.ndarray], np.ndarray], n: int, rank: int, random_state: np.random.RandomState
+    product: Callable[[np.ndarray], np.ndarray], n: int, rank: int, random_state: np.random.RandomState, xp: ModuleType = np
 ) -> tuple[np.ndarray, bool]:
     """Return F with ``F @ F.T`` close to a positive semi-definite matrix, from one product with random vectors.
 
@@ -102,6 +111,8 @@ def nystrom(
     rank : int
         The number of vectors.
     random_state : RandomState
+    xp : module, default=numpy
+        The namespace of the vectors.
 
     Returns
     -------
@@ -126,27 +137,36 @@ def nystrom(
     """
     rank = min(rank, n)
     if rank == 0:
-        return np.zeros((n, 0)), True
-    test = qr(random_state.standard_normal((n, rank)), mode="economic")[0]
-    image = np.asarray(product(test), dtype=np.float64)
+        return xp.zeros((n, 0)), True
+    test = np.linalg.qr(to_device(random_state.standard_normal((n, rank)), xp))[0]
+    image = product(test).astype(np.float64, copy=False)
     core = test.T @ image
     # rounding errors: of this arithmetic, and of the products, which show where the matrix is not symmetric
     asymmetry = np.sqrt(rank) * float(np.abs(core - core.T).max())
-    shift = max(np.sqrt(n) * np.finfo(np.float64).eps * np.linalg.norm(image), asymmetry)
-    image += shift * test
+    shift = max(np.sqrt(n) * np.finfo(np.float64).eps * float(np.linalg.norm(image)), asymmetry)
+    image = image + shift * test
     core = test.T @ image
-    try:
-        triangle = cholesky((core + core.T) / 2, lower=False)
-    except (LinAlgError, ValueError):
-        values, vectors = eigh((core + core.T) / 2)
-        if values.min() < -1e-6 * max(values.max(), 0.0):
-            return np.zeros((n, 0)), False
-        kept = values > max(1e-10 * values.max(), shift)
+    core = (core + core.T) / 2
+    triangle = _cholesky(core)
+    if triangle is None:
+        values, vectors = np.linalg.eigh(core)
+        if float(values.min()) < -1e-6 * max(float(values.max()), 0.0):
+            return xp.zeros((n, 0)), False
+        kept = values > max(1e-10 * float(values.max()), shift)
         half = image @ (vectors[:, kept] / np.sqrt(values[kept]))
     else:
-        half = solve_triangular(triangle, image.T, trans="T", lower=False).T
-    basis, scales, _ = svd(half, full_matrices=False)
-    return np.asfortranarray(basis * np.sqrt(np.maximum(scales**2 - shift, 0))), True
+        half = linalg_of(xp).solve_triangular(triangle, image.T, lower=True).T
+    basis, scales, _ = np.linalg.svd(half, full_matrices=False)
+    return xp.asfortranarray(basis * np.sqrt(np.maximum(scales**2 - shift, 0))), True
+
+
+def _cholesky(matrix: np.ndarray) -> np.ndarray | None:
+    """Return the lower factor, None for a matrix that is not positive definite: NumPy raises, CuPy returns NaN."""
+    try:
+        factor = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return None
+    return factor if bool(np.isfinite(factor).all()) else None
 
 
 def low_rank_preconditioner(
@@ -158,6 +178,7 @@ def low_rank_preconditioner(
     rank: int,
     shift: np.ndarray,
     random_state: int,
+    xp: ModuleType = np,
 ) -> LowRankPreconditioner | None:
     """Return a preconditioner by name, None for a matrix that is not positive semi-definite.
 
@@ -172,6 +193,8 @@ def low_rank_preconditioner(
     shift : ndarray of shape (n_targets,)
         The shifts of the systems. At least the rounding errors of K are added, as without any there is no inverse.
     random_state : int
+    xp : module, default=numpy
+        The namespace of the matrix.
     """
     if kind not in ("cholesky", "nystrom"):
         raise ValueError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {kind!r}")
@@ -181,10 +204,10 @@ def low_rank_preconditioner(
     if kind == "cholesky":
         values = diagonal()
         factor, is_semidefinite = pivoted_cholesky(columns, values, min(rank, n), random)
-        largest = float(np.max(values, initial=0.0))
     else:
-        factor, is_semidefinite = nystrom(product, n, rank, random)
-        largest = float(np.einsum("ij,ij->i", factor, factor).max(initial=0.0))
+        factor, is_semidefinite = nystrom(product, n, rank, random, xp)
+        values = np.einsum("ij,ij->i", factor, factor)
+    largest = max(float(values.max()), 0.0) if n else 0.0
     if not is_semidefinite:
         return None
     return LowRankPreconditioner(factor, np.maximum(shift, max(1e-14 * n * largest, np.finfo(np.float64).tiny)))
@@ -202,15 +225,17 @@ class LowRankPreconditioner:
     """
 
     def __init__(self, factor: np.ndarray, shift: np.ndarray):
-        values, vectors = np.zeros(0), np.zeros((0, 0))
+        shift = to_device(shift, namespace_of(factor))
+        values, turn = np.zeros(0, like=factor), np.zeros((0, 0), like=factor)
         if factor.shape[1]:
-            values, vectors = eigh(factor.T @ factor, driver="evd")
-        kept = values > values.max(initial=0.0) * 1e-12
-        values, turn = values[kept], vectors[:, kept] / np.sqrt(values[kept])
+            values, vectors = np.linalg.eigh(factor.T @ factor)
+            kept = values > max(float(values[-1]), 0.0) * 1e-12  # they are in ascending order
+            values, turn = values[kept], vectors[:, kept] / np.sqrt(values[kept])
+        rank = len(values)
         for start in range(0, len(factor), 1024):  # in place: F may take all the memory there is
             rows = factor[start : start + 1024]
-            rows[:, : kept.sum()] = rows @ turn
-        self._basis = factor[:, : kept.sum()]
+            rows[:, :rank] = rows @ turn
+        self._basis = factor[:, :rank]
         self._shift = shift
         self._correction = 1 / (values[:, None] + shift) - 1 / shift
 
