@@ -10,9 +10,11 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
+from skkeops.devices import is_on_device, namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, I, J, P, Variable
 
+from .namespaces import follow
 from .reduction import compiled
 from .windows import TailedWindow, get_window
 
@@ -100,8 +102,9 @@ class LeaveOneOut:
                 "within the bandwidth: choose the bandwidth with sklearn.model_selection.GridSearchCV, or a window "
                 "without an end, 'gaussian' or 'exponential'"
             )
-        X = np.asarray(X, dtype=np.float64)  # noqa: N806
-        weights = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        X = np.asarray(X, dtype=np.float64) if not is_on_device(X) else X.astype(np.float64, copy=False)  # noqa: N806
+        weights = namespace_of(X).ones(len(X)) if sample_weight is None else follow(sample_weight, X)
+        weights = weights.astype(np.float64, copy=False)
         self.X, self.weights = X[weights > 0], weights[weights > 0]
         places, self._place = np.unique(self.X, axis=0, return_inverse=True)
         if len(places) < 2:
@@ -109,7 +112,7 @@ class LeaveOneOut:
             raise ValueError(f"leaving one sample out takes at least two different ones: {at}")
         self._place = self._place.reshape(-1)  # NumPy 2.0 gave it two axes
         self._others = self.weights.sum() - np.bincount(self._place, self.weights)[self._place]
-        if not (self._others > 0).all():
+        if not bool((self._others > 0).all()):
             raise ValueError("leaving one sample out leaves no weight: the others weigh nothing beside it")
         self._center = np.average(self.X, axis=0, weights=self.weights)
         self._window = window
@@ -134,16 +137,16 @@ class LeaveOneOut:
         self.n_evaluations += 1
         samples = self.X - self._center  # before the scale: what differs is small
         place, log_weight = self._place[:, None].astype(np.float64), np.log(self.weights)[:, None]
-        scale = np.atleast_1d(self._window.factor / h)
+        scale = to_device(np.atleast_1d(self._window.factor / h), namespace_of(samples))
         n_features = samples.shape[1]
         sums = compiled(*_leave_one_out(self._window, n_features, len(scale)))(
             samples, samples, scale, place, place, log_weight, backend=self._backend
         )
-        total = self.weights.sum()
+        total = float(self.weights.sum())
         axes = n_features if h.ndim == 0 else 1  # features that each bandwidth scales
         log_mass = self._window.log_mass(n_features) + axes * np.log(h).sum()
-        likelihood = self.weights @ (sums[:, 0] - np.log(self._others)) - total * log_mass
-        slope = self.weights @ np.exp(sums[:, 1:] - sums[:, :1])
+        likelihood = float(self.weights @ (sums[:, 0] - np.log(self._others))) - total * log_mass
+        slope = to_host(self.weights @ np.exp(sums[:, 1:] - sums[:, :1]))
         return float(likelihood), (slope.reshape(h.shape) - total * axes) / h
 
 
@@ -190,12 +193,13 @@ def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
         not converged.
     """
     samples, weights = likelihood.X, likelihood.weights
-    n_features, total = samples.shape[1], weights.sum()
-    variances = np.average(np.square(samples - likelihood._center), axis=0, weights=weights)
-    if per_feature and (samples == samples[0]).all(axis=0).any():
+    n_features, total = samples.shape[1], float(weights.sum())
+    variances = to_host(np.average(np.square(samples - likelihood._center), axis=0, weights=weights))
+    constant = to_host((samples == samples[0]).all(axis=0))
+    if per_feature and constant.any():
         raise ValueError(
             "a constant feature has no bandwidth of its own: found "
-            f"{np.flatnonzero((samples == samples[0]).all(axis=0)).tolist()}, remove them, or choose bandwidth='cv'"
+            f"{np.flatnonzero(constant).tolist()}, remove them, or choose bandwidth='cv'"
         )
     rule = silverman(effective_size(weights, len(weights)), n_features) / likelihood._window.deviation(n_features)
     rule = np.log(rule * np.sqrt(variances if per_feature else variances.mean()))

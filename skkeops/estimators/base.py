@@ -10,16 +10,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.gaussian_process.kernels import Kernel as SklearnKernel
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skkeops import backends
+from skkeops.devices import namespace_of
 from skkeops.formula.expression import Variable
 from skkeops.kernels import Kernel, as_kernel
 from skkeops.kernels.binding import BoundKernel
 
-from .namespaces import check_namespace, floats, like, to_numpy
+from .namespaces import check_namespace, like, to_engine
 from .reduction import PairReduction
 from .rows import is_dask, map_chunks
+from .validation import check_columns, check_values, check_weights, validate_samples
 
 __all__ = ["KernelEstimator", "ReductionEstimator"]
 
@@ -66,11 +68,11 @@ class KernelEstimator(BaseEstimator):
     def _fit_samples(self, X: Any) -> Any:  # noqa: N803
         """Return the reference samples, checked, in their own namespace; set ``n_features_in_``."""
         X = self._fit_columns(X)
-        return validate_data(self, X, dtype=floats(X))
+        return validate_samples(self, X)
 
     def _fit_columns(self, X: Any) -> Any:  # noqa: N803
         """Return the reference samples, not checked, with the columns that the kernel asks for by name."""
-        backends.get(self.backend)
+        backends.get(self.backend, namespace_of(X))
         if is_dask(X):
             raise TypeError(
                 f"{type(self).__name__}.fit keeps all reference samples in memory: found a Dask array, expected an "
@@ -82,8 +84,8 @@ class KernelEstimator(BaseEstimator):
         """Return the weights of the reference samples, None if all weigh the same."""
         if sample_weight is None:
             return None
-        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=non_negative)
-        if not to_numpy(weights).any():
+        weights = check_weights(sample_weight, X, non_negative)
+        if not to_engine(weights).any():
             raise ValueError("Sample weights must contain at least one non-zero number: all of them are zero")
         return weights
 
@@ -110,10 +112,10 @@ class KernelEstimator(BaseEstimator):
         X = _named_columns(self.kernel_, X, 0)
         if self.kernel_.columns(0) is not None:
             # The queries have columns of their own.
-            X = check_array(X, dtype=floats(X), input_name="X", estimator=self)
+            X = check_columns(self, X)
             self.kernel_.check_columns(X.shape[1], self.n_features_in_)
         else:
-            X = validate_data(self, X, reset=False, dtype=floats(X))
+            X = validate_samples(self, X, reset=False)
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
@@ -130,7 +132,7 @@ class KernelEstimator(BaseEstimator):
     def _gradient(self, X: Any, grad_output: Any, wrt: Any, method: str) -> Any:  # noqa: N803
         """Return gradients by name, in the shapes of what the names stand for."""
         X = self._check_queries(X, "gradient")
-        x = to_numpy(X)
+        x = to_engine(X)
         names = (wrt,) if isinstance(wrt, str) else wrt
         if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
             raise TypeError(f"wrt must be a name or a tuple of names: found {wrt!r}")
@@ -138,7 +140,7 @@ class KernelEstimator(BaseEstimator):
         for name in names:
             if name not in known:
                 raise ValueError(f"wrt must be one of {', '.join(map(repr, known))}: found {name!r}")
-        e = self._check_grad_output(grad_output, len(x), x.dtype)
+        e = self._check_grad_output(grad_output, x)
         found = self._gradients(x, e, names)
         shaped = tuple(like(found[name], X) if np.ndim(found[name]) else float(found[name]) for name in names)
         return shaped[0] if isinstance(wrt, str) else shaped
@@ -149,11 +151,11 @@ class KernelEstimator(BaseEstimator):
 
     _own_gradient_names: ClassVar[tuple[str, ...]] = ("y", "sample_weight")
 
-    def _check_grad_output(self, grad_output: Any, rows: int, dtype: np.dtype) -> np.ndarray:
-        shape = (rows, self._n_outputs)
+    def _check_grad_output(self, grad_output: Any, x: np.ndarray) -> np.ndarray:
+        rows, shape = len(x), (len(x), self._n_outputs)
         if grad_output is None:
-            return np.ones(shape, dtype=dtype)
-        e = check_array(to_numpy(grad_output), dtype=dtype, ensure_2d=False, input_name="grad_output")
+            return namespace_of(x).ones(shape, dtype=x.dtype)
+        e = check_values(grad_output, x, "grad_output")
         if e.shape == (rows,) and shape[1] == 1:
             e = e.reshape(shape)
         if e.shape != shape:

@@ -11,17 +11,19 @@ import numpy as np
 from sklearn.base import DensityMixin, _fit_context
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skkeops.devices import computing, namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression, I, J, P, Variable
 
 from .bandwidth import LeaveOneOut, best_bandwidth, effective_size, scott, silverman
 from .base import KernelEstimator
-from .namespaces import check_namespace, floats, like, to_numpy
+from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction, compiled
 from .rows import over_rows
 from .scaling import Space, measure_scaling
+from .validation import validate_samples
 from .windows import WINDOWS, AnyWindow, TailedWindow, get_window
 
 __all__ = ["KernelDensity"]
@@ -202,6 +204,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @on_the_device_of_samples
     def fit(self, X, y=None, sample_weight=None):  # noqa: N803
         """Keep the reference samples, and find the bandwidth.
 
@@ -233,7 +236,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         X = self._fit_samples(X)
         weights = self._fit_weights(sample_weight, X, non_negative=True)
         bandwidth = self._given_bandwidth(X.shape[1])
-        samples, w = to_numpy(X), None if weights is None else to_numpy(weights).astype(np.float64)
+        samples, w = to_engine(X), None if weights is None else to_engine(weights).astype(np.float64)
         scaling = measure_scaling(self.scaling, samples, w)
         search = None
         if bandwidth is None and self.bandwidth in ("cv", "cv_ard"):
@@ -260,6 +263,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         self.sample_weight_fit_ = weights
         return self
 
+    @on_the_device_of_samples
     def score_samples(self, X):  # noqa: N803
         """Return the log densities of queries.
 
@@ -277,7 +281,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         if lazy is not None:
             return lazy
         X = self._check_queries(X, "score_samples")
-        x = to_numpy(X)
+        x = to_engine(X)
         pairs = self._pairs(x.dtype)
         sums = over_rows(
             pairs.reduction, pairs.space.enter(x), self.backend, self.n_jobs, self.verbose, "KernelDensity"
@@ -298,7 +302,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         -------
         float
         """
-        return float(np.sum(to_numpy(self.score_samples(X)), dtype=np.float64))
+        return float(np.sum(to_engine(self.score_samples(X)), dtype=np.float64))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw random samples from the estimated density.
@@ -317,18 +321,22 @@ class KernelDensity(DensityMixin, KernelEstimator):
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=0)
         rng = check_random_state(random_state)
-        samples = to_numpy(self.X_fit_)
+        samples = to_engine(self.X_fit_)
         u = rng.uniform(size=n_samples)
         if self.sample_weight_fit_ is None:
             chosen = (u * len(samples)).astype(np.int64)
         else:
-            steps = np.cumsum(to_numpy(self.sample_weight_fit_), dtype=np.float64)
+            steps = np.cumsum(to_host(to_engine(self.sample_weight_fit_)), dtype=np.float64)
             # Rounding must not choose the last sample if it weighs nothing.
             chosen = np.searchsorted(steps, np.minimum(u * steps[-1], np.nextafter(steps[-1], 0)), side="right")
-        noise = get_window(self.kernel).noise(n_samples, samples.shape[1], rng) * to_numpy(self.bandwidth_)
-        drawn = samples[chosen] + self._space(np.float64).spread(noise)
-        return like(drawn.astype(samples.dtype), self.X_fit_)
+        noise = get_window(self.kernel).noise(n_samples, samples.shape[1], rng)
+        with computing((samples,)):
+            chosen, noise = (to_device(a, namespace_of(samples)) for a in (chosen, noise))  # one seed, the same samples
+            h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
+            drawn = samples[chosen] + self._space(np.float64).spread(noise * h)
+            return like(drawn.astype(samples.dtype), self.X_fit_)
 
+    @on_the_device_of_samples
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
         """Return the gradient of ``(score_samples(X) * grad_output).sum()``.
 
@@ -380,7 +388,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
                 raise InvalidParameterError(f"{words} a float in the range (0.0, inf). Got {h!r} instead.")
             return h
         try:
-            given = to_numpy(self.bandwidth) if hasattr(self.bandwidth, "shape") else self.bandwidth
+            given = to_host(to_engine(self.bandwidth)) if hasattr(self.bandwidth, "shape") else self.bandwidth
             each = np.array(given, dtype=np.float64)
         except (TypeError, ValueError):
             each = np.empty(0)
@@ -400,7 +408,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
 
     def _check_queries(self, X: Any, method: str) -> Any:  # noqa: N803
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=floats(X))
+        X = validate_samples(self, X, reset=False)
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
@@ -412,19 +420,19 @@ class KernelDensity(DensityMixin, KernelEstimator):
         if scaling is None and not np.ndim(h) and not isinstance(window, TailedWindow):
             # Whether a sample is within the bandwidth is decided by the numbers as they are.
             return Space(None, None)
-        center = to_numpy(self.X_fit_).mean(axis=0, keepdims=True, dtype=np.float64).astype(dtype)
-        return Space(center, None if scaling is None else to_numpy(scaling))
+        center = to_engine(self.X_fit_).mean(axis=0, keepdims=True, dtype=np.float64).astype(dtype)
+        return Space(center, None if scaling is None else to_engine(scaling))
 
     def _pairs(self, dtype: np.dtype) -> _Pairs:
         """Return the sums over the reference samples as a function of the queries."""
         window = get_window(self.kernel)
-        samples, h = to_numpy(self.X_fit_), to_numpy(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
+        samples, h = to_engine(self.X_fit_), to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
         n_samples, n_features = samples.shape
         dtype = np.result_type(dtype, samples.dtype)
         space = self._space(dtype)
         weights = None
         if self.sample_weight_fit_ is not None:
-            weights = to_numpy(self.sample_weight_fit_).astype(np.float64)
+            weights = to_engine(self.sample_weight_fit_).astype(np.float64)
             weights /= weights.max()
         tailed = isinstance(window, TailedWindow)
         terms = _terms(window, n_features, np.ndim(h) > 0, weights is not None)
@@ -435,12 +443,12 @@ class KernelDensity(DensityMixin, KernelEstimator):
             parameter = 1 / h
         else:
             parameter, degree = np.atleast_1d(window.limit(h, dtype)), window.degree
-        arrays = [space.enter(samples), parameter.astype(dtype)]
+        arrays = [space.enter(samples), to_device(parameter.astype(dtype), namespace_of(samples))]
         if weights is not None:
             with np.errstate(divide="ignore"):
                 arrays.append((np.log(weights) if tailed else weights).astype(dtype)[:, None])
-        log_mass = math.log(n_samples if weights is None else weights.sum()) + window.log_mass(n_features)
-        log_mass += space.log_volume + (np.log(h).sum() if np.ndim(h) else (n_features + degree) * math.log(h))
+        log_mass = math.log(n_samples if weights is None else float(weights.sum())) + window.log_mass(n_features)
+        log_mass += space.log_volume + (float(np.log(h).sum()) if np.ndim(h) else (n_features + degree) * math.log(h))
         reduction = PairReduction(terms.weighted, terms.variables, arrays, "LogSumExp" if tailed else "Sum")
         return _Pairs(window, space, terms, reduction, weights, float(log_mass))
 
@@ -480,7 +488,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
     def _bandwidth_gradient(self, pairs: _Pairs, by_parameter: np.ndarray, total: float) -> Any:
         """Return the gradient by the bandwidth, from that of the sums by the parameter of the formula."""
         window, n_features = pairs.window, self.n_features_in_
-        h = to_numpy(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
+        h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
         if isinstance(window, TailedWindow) or np.ndim(h):
             factor = window.factor if isinstance(window, TailedWindow) else 1.0
             axes = 1 if np.ndim(h) else n_features  # that each bandwidth scales
@@ -505,7 +513,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         by_scaled = compiled(expression, variables, "Sum", 0)(*arrays, backend=self.backend)[:, 0]
         if pairs.weights is None:
             return by_scaled - total / len(by_scaled)
-        largest = float(to_numpy(self.sample_weight_fit_).max())
+        largest = float(to_engine(self.sample_weight_fit_).max())
         return ((by_scaled - total / pairs.weights.sum()) / largest).astype(by_scaled.dtype)
 
 

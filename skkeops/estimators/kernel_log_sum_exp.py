@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 
+from skkeops.devices import namespace_of
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import I, J, Variable
 
 from .base import ReductionEstimator
-from .namespaces import like, to_numpy
+from .namespaces import like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction, compiled
 from .rows import over_rows
 
@@ -93,6 +94,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
     _n_outputs = 1
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @on_the_device_of_samples
     def fit(self, X, y=None, sample_weight=None):  # noqa: N803
         """Keep the reference samples.
 
@@ -111,7 +113,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
         """
         X = self._fit_samples(X)
         self.kernel_ = self._fit_kernel(X.shape[1])
-        self._check_kernel_samples(to_numpy(X), "the reference samples")
+        self._check_kernel_samples(to_engine(X), "the reference samples")
         exponent = self._bind(X.shape[1]).exponent
         if exponent.dim != 1:
             raise ValueError(f"the exponent must be a number: found a formula with {exponent.dim} components")
@@ -120,6 +122,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
         self._n_features_out = 1
         return self
 
+    @on_the_device_of_samples
     def transform(self, X):  # noqa: N803
         """Return the logarithms for queries.
 
@@ -135,6 +138,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
         lazy = self._lazy(X, "transform", 1)
         return self._values(X, "transform") if lazy is None else lazy
 
+    @on_the_device_of_samples
     def score_samples(self, X):  # noqa: N803
         """Return the logarithms for queries, as one axis.
 
@@ -164,8 +168,9 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
         -------
         float
         """
-        return float(np.sum(to_numpy(self.score_samples(X)), dtype=np.float64))
+        return float(np.sum(to_engine(self.score_samples(X)), dtype=np.float64))
 
+    @on_the_device_of_samples
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
         """Return the gradient of ``(transform(X) * grad_output).sum()``.
 
@@ -188,21 +193,21 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
 
     def _values(self, X: Any, method: str) -> Any:  # noqa: N803
         X = self._check_queries(X, method)
-        x = to_numpy(X)
+        x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
         result = over_rows(self._reduction(x.dtype), x, self.backend, self.n_jobs, self.verbose, "KernelLogSumExp")
         self._refuse_negative_kernel(result)
         return like(result, X)
 
     def _reduction(self, dtype: np.dtype) -> PairReduction:
-        samples = to_numpy(self.X_fit_)
+        samples = to_engine(self.X_fit_)
         bound = self._bind(samples.shape[1])
-        arrays = [samples, *bound.parameter_arrays(dtype)]
+        arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples))]
         if self.sample_weight_fit_ is None:
             return PairReduction(bound.exponent, bound.variables, arrays, "LogSumExp")
         log_weight = Variable(len(bound.variables), 1, J)
         variables = (*bound.variables, log_weight)
-        arrays.append(log_of(to_numpy(self.sample_weight_fit_))[:, None])
+        arrays.append(log_of(to_engine(self.sample_weight_fit_))[:, None])
         return PairReduction(bound.exponent + log_weight, variables, arrays, "LogSumExp")
 
     def _gradients(self, x, e, names):
@@ -215,7 +220,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
             shift[shift == -np.inf] = np.inf
             c, factor = (Variable(len(bound.variables) + k, 1, I) for k in range(2))
             expression = ops.Exp.build(bound.exponent - c) * factor
-            arrays = (x, to_numpy(self.X_fit_), *bound.parameter_arrays(x.dtype), shift, e)
+            arrays = (x, to_engine(self.X_fit_), *bound.parameter_arrays(x.dtype, namespace_of(x)), shift, e)
             function = compiled(expression, (*bound.variables, c, factor), "Sum", 0)
             found["sample_weight"] = function(*arrays, backend=self.backend)[:, 0]
         return found

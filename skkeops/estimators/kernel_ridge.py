@@ -11,11 +11,11 @@ from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 from threadpoolctl import threadpool_limits
 
 from skkeops import backends
-from skkeops.backends.cpu.program import evaluate
+from skkeops.devices import namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import J, Variable
 from skkeops.kernels.matrix import dense
@@ -23,9 +23,11 @@ from skkeops.solvers import LowRankPreconditioner, Solution, pivoted_cholesky, s
 
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
-from .namespaces import check_namespace, floats, like, to_numpy
+from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction
 from .rows import over_rows
+from .score import RegressorScore
+from .validation import validate_samples, validate_samples_and_targets
 
 __all__ = ["KernelRidge"]
 
@@ -34,7 +36,7 @@ _MEMORY = 256 * 2**20
 _RANK = 800
 
 
-class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, KernelEstimator):
+class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, RegressorMixin, KernelEstimator):
     r"""Kernel ridge regression without the matrix of the kernel.
 
     .. math:: \hat y(x) = \sum_j k(x, x_j) \, a_j, \qquad (K + \alpha I) a = y
@@ -177,6 +179,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
+    @on_the_device_of_samples
     def fit(self, X, y, sample_weight=None):  # noqa: N803
         """Fit the coefficients.
 
@@ -198,10 +201,9 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
                 "The 'kernel_params' parameter of KernelRidge must be None: kernels that are Python functions cannot be "
                 f"compiled. Got {self.kernel_params!r} instead."
             )
-        backends.get(self.backend)
         X = self._fit_columns(X)
-        X, y = validate_data(self, X, y, dtype=floats(X), multi_output=True, y_numeric=True)
-        x = to_numpy(X)
+        X, y = validate_samples_and_targets(self, X, y)
+        x = to_engine(X)
         if self._is_precomputed:
             if x.shape[0] != x.shape[1]:
                 raise ValueError(f"Precomputed matrix must be a square matrix. Input is a {x.shape[0]}x{x.shape[1]} matrix.")
@@ -216,12 +218,12 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
                     f"{bound.expression.dim} components for {bound.x.dim} and {bound.y.dim} columns"
                 )
         weights = self._fit_weights(sample_weight, X, non_negative=True)
-        targets = to_numpy(y).astype(np.float64)
+        targets = to_engine(y).astype(np.float64)
         b = targets.reshape(len(x), -1)
         alpha = self._check_alpha(b.shape[1])
 
         self.X_fit_ = X
-        root = None if weights is None else np.sqrt(to_numpy(weights).astype(np.float64))[:, None]
+        root = None if weights is None else np.sqrt(to_engine(weights).astype(np.float64))[:, None]
         matrix = _Matrix(self, x.astype(np.float64, copy=False), root)
 
         def attributes(a: np.ndarray) -> dict[str, Any]:
@@ -239,6 +241,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
         self._warn(solution)
         return self
 
+    @on_the_device_of_samples
     def predict(self, X):  # noqa: N803
         """Return the predictions for queries.
 
@@ -258,14 +261,15 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
         if lazy is not None:
             return lazy
         X = self._check_queries(X, "predict")
-        x = to_numpy(X)
+        x = to_engine(X)
         if self.kernel_ is None:
-            return like(x @ to_numpy(self.dual_coef_), X)
+            return like(x @ to_engine(self.dual_coef_), X)
         self._check_kernel_samples(x, "the queries")
         reduction, _ = self._reduction(x.dtype)
         result = over_rows(reduction, x, self.backend, self.n_jobs, self.verbose, "KernelRidge")
         return like(result[:, 0] if one_axis else result, X)
 
+    @on_the_device_of_samples
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
         """Return the gradient of ``(predict(X) * grad_output).sum()``, the coefficients standing still.
 
@@ -295,12 +299,12 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
     def _check_queries(self, X: Any, method: str) -> Any:  # noqa: N803
         if not self._is_precomputed or not hasattr(self, "kernel_"):
             return super()._check_queries(X, method)
-        X = validate_data(self, X, reset=False, dtype=floats(X))
+        X = validate_samples(self, X, reset=False)
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
     def _check_alpha(self, n_targets: int) -> np.ndarray:
-        alpha = np.asarray(self.alpha, dtype=np.float64)
+        alpha = to_host(self.alpha).astype(np.float64)
         if alpha.ndim > 1 or (alpha.ndim == 1 and alpha.size not in (1, n_targets)):
             raise ValueError(
                 "The 'alpha' parameter of KernelRidge must be a number, or one for each target. "
@@ -324,7 +328,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
                 matrix.columns, matrix.diagonal, min(rank, n), check_random_state(self.random_state), smallest
             )
             # Without any shift the preconditioner has no inverse; rounding errors are the least one that is meaningful.
-            shift = np.maximum(alpha, 1e-14 * n * matrix.diagonal.max(initial=0.0))
+            shift = np.maximum(alpha, 1e-14 * n * max(float(matrix.diagonal.max()), 0.0))
             # An indefinite kernel may still make a definite system, with the ridge: conjugate gradients will tell.
             if is_semidefinite and (shift > 0).all():
                 preconditioner = LowRankPreconditioner(factor, shift)
@@ -341,10 +345,10 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, Kernel
 
     def _coefficients(self, a: np.ndarray, root: np.ndarray | None, ndim: int, X: Any) -> Any:  # noqa: N803
         a = a if root is None else a * root
-        return like((a[:, 0] if ndim == 1 else a).astype(to_numpy(X).dtype), X)
+        return like((a[:, 0] if ndim == 1 else a).astype(to_engine(X).dtype), X)
 
     def _reduction(self, dtype: np.dtype) -> tuple[PairReduction, Variable]:
-        samples, a = to_numpy(self.X_fit_), to_numpy(self.dual_coef_)
+        samples, a = to_engine(self.X_fit_), to_engine(self.dual_coef_)
         return _weighted_sum(self._bind(samples.shape[1]), samples, a.reshape(len(a), -1), dtype)
 
     def _gradients(self, x, e, names):
@@ -392,7 +396,8 @@ class _Matrix:
             # As between two samples that are equal, not of a sample with itself: White is zero, as in scikit-learn.
             bound = self._bound
             value = substitute(bound.expression, {bound.y: bound.x})
-            arrays = (self._x, *bound.parameter_arrays(self._x.dtype))
+            arrays = (self._x, *bound.parameter_arrays(self._x.dtype, namespace_of(self._x)))
+            evaluate = backends.get(self._backend, namespace_of(self._x)).evaluate
             found = evaluate((value,), (bound.x, *bound.parameters.values()), arrays, len(self._x))[0][:, 0]
         return found if self._root is None else found * self._root[:, 0] ** 2
 
@@ -412,7 +417,7 @@ class _Matrix:
         if self._bound is None:
             image = x @ v.astype(x.dtype, copy=False)
         else:
-            reduction, _ = _weighted_sum(self._bound, x, np.ascontiguousarray(v, dtype=x.dtype), x.dtype)
+            reduction, _ = _weighted_sum(self._bound, x, v.astype(x.dtype, order="C", copy=False), x.dtype)
             image = reduction(x, self._backend)
         return image if self._root is None else image * self._root
 
@@ -425,5 +430,5 @@ class _Matrix:
 def _weighted_sum(bound: Any, samples: np.ndarray, a: np.ndarray, dtype: np.dtype) -> tuple[PairReduction, Variable]:
     """Return the sum over samples of the kernel times columns of a, and the variable of these."""
     v = Variable(len(bound.variables), a.shape[1], J)
-    arrays = [samples, *bound.parameter_arrays(dtype), a]
+    arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples)), a]
     return PairReduction(bound.expression * v, (*bound.variables, v), arrays, "Sum"), v

@@ -6,22 +6,23 @@ import warnings
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
-from sklearn.utils.validation import validate_data
 
-from skkeops import backends
+from skkeops.devices import namespace_of
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Expression, I, J, Variable
 
 from .base import ReductionEstimator
 from .kernel_log_sum_exp import log_of
-from .namespaces import floats, like, to_numpy
+from .namespaces import like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction, compiled
 from .rows import over_rows
+from .score import RegressorScore
+from .validation import validate_samples_and_targets
 
 __all__ = ["KernelSmoother"]
 
 
-class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
+class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, ReductionEstimator):
     r"""Regression by kernel-weighted means, the estimator of Nadaraya and Watson.
 
     .. math:: \hat y(x) = \frac{\sum_j w_j \, k(x, x'_j) \, y_j}{\sum_j w_j \, k(x, x'_j)}
@@ -85,6 +86,7 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @on_the_device_of_samples
     def fit(self, X, y, sample_weight=None):  # noqa: N803
         """Keep the training samples and their targets.
 
@@ -101,19 +103,19 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
         -------
         self : object
         """
-        backends.get(self.backend)
         X = self._fit_columns(X)
-        X, y = validate_data(self, X, y, dtype=floats(X), multi_output=True, y_numeric=True)
+        X, y = validate_samples_and_targets(self, X, y)
         self.kernel_ = self._fit_kernel(X.shape[1])
-        self._check_kernel_samples(to_numpy(X), "the training samples")
+        self._check_kernel_samples(to_engine(X), "the training samples")
         exponent = self._bind(X.shape[1]).log_expression
         if exponent.dim != 1:
             raise ValueError(f"the kernel must be a number: found a formula with {exponent.dim} components")
         self.X_fit_ = X
-        self.y_fit_ = like(to_numpy(y).astype(to_numpy(X).dtype, copy=False), X)
+        self.y_fit_ = like(to_engine(y).astype(to_engine(X).dtype, copy=False), X)
         self.sample_weight_fit_ = self._fit_weights(sample_weight, X, non_negative=True)
         return self
 
+    @on_the_device_of_samples
     def predict(self, X):  # noqa: N803
         """Return the weighted means for queries.
 
@@ -132,13 +134,14 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
         if lazy is not None:
             return lazy
         X = self._check_queries(X, "predict")
-        x = to_numpy(X)
+        x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
         reduction, _ = self._reduction(x.dtype)
         result = over_rows(reduction, x, self.backend, self.n_jobs, self.verbose, "KernelSmoother")
         self._check_undefined(result, x, reduction)
         return like(result[:, 0] if self.y_fit_.ndim == 1 else result, X)
 
+    @on_the_device_of_samples
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
         """Return the gradient of ``(predict(X) * grad_output).sum()``.
 
@@ -167,7 +170,7 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
             log_sum = compiled(expression, variables, "LogSumExp")(x[undefined], *reduction.arrays, backend=self.backend)
             self._refuse_negative_kernel(log_sum)
             warnings.warn(
-                f"{undefined.sum()} of {len(x)} queries have no mean, as the kernel between them and every weighted "
+                f"{int(undefined.sum())} of {len(x)} queries have no mean, as the kernel between them and every weighted "
                 "sample is zero: they get NaN",
                 RuntimeWarning,
                 stacklevel=3,
@@ -178,16 +181,16 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
         return 1 if self.y_fit_.ndim == 1 else self.y_fit_.shape[1]
 
     def _reduction(self, dtype: np.dtype) -> tuple[PairReduction, Variable]:
-        samples, y = to_numpy(self.X_fit_), to_numpy(self.y_fit_)
+        samples, y = to_engine(self.X_fit_), to_engine(self.y_fit_)
         bound = self._bind(samples.shape[1])
         targets = Variable(len(bound.variables), self._n_outputs, J)
         variables = [*bound.variables, targets]
-        arrays = [samples, *bound.parameter_arrays(dtype), y.reshape(len(y), -1)]
+        arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples)), y.reshape(len(y), -1)]
         exponent: Expression = bound.log_expression
         if self.sample_weight_fit_ is not None:
             log_weight = Variable(len(variables), 1, J)
             variables.append(log_weight)
-            arrays.append(log_of(to_numpy(self.sample_weight_fit_))[:, None])
+            arrays.append(log_of(to_engine(self.sample_weight_fit_))[:, None])
             exponent = exponent + log_weight
         return PairReduction(exponent, variables, arrays, "SumSoftMaxWeight", targets), targets
 
@@ -212,7 +215,7 @@ class KernelSmoother(MultiOutputMixin, RegressorMixin, ReductionEstimator):
         mean, factor = (Variable(position + k, targets.dim, I) for k in (1, 2))
         share = ops.Exp.build(bound.log_expression - shift)
         f = share * ((targets - mean) | factor)
-        y = to_numpy(self.y_fit_)
-        arrays = (x, to_numpy(self.X_fit_), *bound.parameter_arrays(x.dtype), y.reshape(len(y), -1))
+        y = to_engine(self.y_fit_)
+        arrays = (x, to_engine(self.X_fit_), *bound.parameter_arrays(x.dtype, namespace_of(x)), y.reshape(len(y), -1))
         function = compiled(f, (*bound.variables, targets, shift, mean, factor), "Sum", 0)
         return function(*arrays, log_sum, reduction(x, self.backend), e, backend=self.backend)[:, 0]

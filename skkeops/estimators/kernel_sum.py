@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_consistent_length
 
+from skkeops.devices import namespace_of
 from skkeops.formula.expression import J, Variable
 
 from .base import ReductionEstimator
-from .namespaces import like, to_numpy
+from .namespaces import like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction
 from .rows import over_rows
+from .validation import check_values
 
 __all__ = ["KernelSum"]
 
@@ -79,6 +81,7 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @on_the_device_of_samples
     def fit(self, X, y=None, sample_weight=None):  # noqa: N803
         """Keep the reference samples.
 
@@ -97,10 +100,10 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
         """
         X = self._fit_samples(X)
         self.kernel_ = self._fit_kernel(X.shape[1])
-        self._check_kernel_samples(to_numpy(X), "the reference samples")
+        self._check_kernel_samples(to_engine(X), "the reference samples")
         values = None
         if y is not None:
-            values = check_array(to_numpy(y), dtype=to_numpy(X).dtype, ensure_2d=False, input_name="y", estimator=self)
+            values = check_values(y, X, "y", self)
             check_consistent_length(X, values)
             if values.ndim > 2:
                 raise ValueError(f"y must have one or two axes: found {values.ndim}")
@@ -116,6 +119,7 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
         self._n_features_out = max(dim, columns)
         return self
 
+    @on_the_device_of_samples
     def transform(self, X):  # noqa: N803
         """Return the sums for queries.
 
@@ -132,12 +136,13 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
         if lazy is not None:
             return lazy
         X = self._check_queries(X, "transform")
-        x = to_numpy(X)
+        x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
         has_values = self.y_fit_ is not None or self.sample_weight_fit_ is not None
         reduction, _ = self._reduction(x.dtype, has_values)
         return like(over_rows(reduction, x, self.backend, self.n_jobs, self.verbose, "KernelSum"), X)
 
+    @on_the_device_of_samples
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
         """Return the gradient of ``(transform(X) * grad_output).sum()``.
 
@@ -165,19 +170,20 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
     def _values(self) -> np.ndarray:
         """Return the values b_j as columns; one column of ones if there are none."""
         if self.y_fit_ is None:
-            return np.ones((self.X_fit_.shape[0], 1), dtype=to_numpy(self.X_fit_).dtype)
-        values = to_numpy(self.y_fit_)
+            samples = to_engine(self.X_fit_)
+            return namespace_of(samples).ones((len(samples), 1), dtype=samples.dtype)
+        values = to_engine(self.y_fit_)
         return values.reshape(len(values), -1)
 
     def _reduction(self, dtype: np.dtype, with_values: bool) -> tuple[PairReduction, Variable | None]:
-        samples = to_numpy(self.X_fit_)
+        samples = to_engine(self.X_fit_)
         bound = self._bind(samples.shape[1])
-        arrays = [samples, *bound.parameter_arrays(dtype)]
+        arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples))]
         if not with_values:
             return PairReduction(bound.expression, bound.variables, arrays, "Sum"), None
         values = self._values()
         if self.sample_weight_fit_ is not None:
-            values = values * to_numpy(self.sample_weight_fit_)[:, None]
+            values = values * to_engine(self.sample_weight_fit_)[:, None]
         b = Variable(len(bound.variables), values.shape[1], J)
         return PairReduction(bound.expression * b, (*bound.variables, b), [*arrays, values], "Sum"), b
 
@@ -191,7 +197,7 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
         if "y" in found:
             g = found["y"]
             if self.sample_weight_fit_ is not None:
-                g = g * to_numpy(self.sample_weight_fit_)[:, None]
+                g = g * to_engine(self.sample_weight_fit_)[:, None]
             found["y"] = g.reshape((len(g),) if self.y_fit_ is None else self.y_fit_.shape)
         if "sample_weight" in found:
             found["sample_weight"] = (found["sample_weight"] * self._values()).sum(axis=1)

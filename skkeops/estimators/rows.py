@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import gen_even_slices
 from sklearn.utils.parallel import Parallel, delayed
 
+from skkeops.devices import is_on_device
+
 from .progress import progress_bar
 from .reduction import PairReduction, reduce_rows
 
@@ -33,7 +35,8 @@ def over_rows(
     title : str
         What the bar is called.
     """
-    jobs = min(joblib.effective_n_jobs(n_jobs), max(1, len(X)))
+    # A device is one, and is not shared among processes.
+    jobs = 1 if is_on_device(X) else min(joblib.effective_n_jobs(n_jobs), max(1, len(X)))
     if jobs == 1:
         with progress_bar(verbose, title) as progress:
             return reduction(X, backend, progress)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_triangular
+
+from skkeops.devices import linalg_of, namespace_of
 
 __all__ = ["Space", "measure_scaling"]
 
@@ -36,7 +37,8 @@ class Space:
         if self.diagonal is not None:
             return z / self.diagonal.astype(z.dtype)
         if self.lower is not None:
-            return np.ascontiguousarray(solve_triangular(self.lower, z.T, lower=True).T, dtype=z.dtype)
+            solve_triangular = linalg_of(namespace_of(z)).solve_triangular
+            return solve_triangular(self.lower, z.T, lower=True).T.astype(z.dtype, order="C", copy=False)
         return z
 
     def spread(self, z: np.ndarray) -> np.ndarray:
@@ -50,6 +52,7 @@ class Space:
         if self.diagonal is not None:
             return gradient / self.diagonal.astype(gradient.dtype)
         if self.lower is not None:
+            solve_triangular = linalg_of(namespace_of(gradient)).solve_triangular
             return solve_triangular(self.lower, gradient.T, lower=True, trans="T").T.astype(gradient.dtype)
         return gradient
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skkeops.devices import to_device
 from skkeops.formula.expression import Expression, I, J, P, Variable
 from skkeops.formula.parser import parse
 
@@ -120,6 +122,6 @@ class BoundKernel:
         """x, y and the parameters."""
         return (self.x, self.y, *self.parameters.values())
 
-    def parameter_arrays(self, dtype: Any) -> list[np.ndarray]:
-        """Return the parameters' values in the order of `variables`."""
-        return [value.astype(dtype) for value in self.values.values()]
+    def parameter_arrays(self, dtype: Any, xp: ModuleType = np) -> list[np.ndarray]:
+        """Return the parameters' values in the order of `variables`, as arrays of a namespace."""
+        return [to_device(value.astype(dtype), xp) for value in self.values.values()]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils import check_array
 
-from skkeops.backends.cpu.program import evaluate, evaluate_pairs
+from skkeops import backends
+from skkeops.devices import namespace_of
 from skkeops.formula.derivative import gradient
 from skkeops.formula.expression import Expression
 
@@ -70,12 +71,15 @@ def _differentiated(bound: BoundKernel, expression: Expression, name: str | None
 def dense(bound: BoundKernel, name: str | None, X: np.ndarray, Y: np.ndarray) -> np.ndarray:  # noqa: N803
     """Return the matrix of the kernel, or of its derivative by a parameter: (n_X, n_Y, dim)."""
     expression = _differentiated(bound, bound.expression, name)
-    variables = (bound.x, bound.y, *bound.parameters.values())
-    return evaluate_pairs(expression, variables, (X, Y, *bound.parameter_arrays(X.dtype)), len(X), len(Y))
+    variables, xp = (bound.x, bound.y, *bound.parameters.values()), namespace_of(X)
+    arrays = (X, Y, *bound.parameter_arrays(X.dtype, xp))
+    return backends.get("auto", xp).evaluate_pairs(expression, variables, arrays, len(X), len(Y))
 
 
 def _on_diagonal(bound: BoundKernel, name: str | None, X: np.ndarray) -> np.ndarray:  # noqa: N803
     """Return the kernel of samples with themselves, or its derivative by a parameter: (n_X, dim)."""
     expression = _differentiated(bound, bound.diagonal(), name)
     variables = (bound.x, *bound.parameters.values())
-    return evaluate((expression,), variables, (X, *bound.parameter_arrays(X.dtype)), len(X))[0]
+    xp = namespace_of(X)
+    arrays = (X, *bound.parameter_arrays(X.dtype, xp))
+    return backends.get("auto", xp).evaluate((expression,), variables, arrays, len(X))[0]
