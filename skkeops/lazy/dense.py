@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skkeops import backends
 from skkeops.arguments import common_dtype
-from skkeops.backends.cpu.program import evaluate, evaluate_pairs
+from skkeops.devices import is_on_device, namespace_of, to_device, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
 from skkeops.pairs import is_stored
@@ -35,13 +36,15 @@ def dense(tensor: LazyTensor) -> np.ndarray:
         arrays.append(array if is_stored(array) else np.broadcast_to(array, (*batch, *inner)))
     expression = substitute(tensor.expression, renamed)
     variables = tuple(renamed.values())
+    xp: Any = namespace_of(*arrays)
+    module = backends.get("auto", xp)
     if not batch:
-        result = evaluate_pairs(expression, variables, tuple(arrays), *rows)
+        result = module.evaluate_pairs(expression, variables, tuple(arrays), *rows)
     else:
-        result = np.empty((*batch, *rows, expression.dim), dtype=dtype)
+        result = xp.empty((*batch, *rows, expression.dim), dtype=dtype)
         for problem in np.ndindex(*batch):
             given = tuple(a[problem] for a in arrays)
-            result[problem] = evaluate_pairs(expression, variables, given, *rows)
+            result[problem] = module.evaluate_pairs(expression, variables, given, *rows)
     return result[..., 0] if expression.dim == 1 else result
 
 
@@ -63,10 +66,12 @@ def diagonal(tensor: LazyTensor) -> np.ndarray:
             array = np.moveaxis(np.diagonal(array, axis1=-3, axis2=-2), -1, -2)
         inner = array.shape[len(s.batch) :]
         arrays.append(np.broadcast_to(array, (*batch, *inner)).astype(dtype, copy=False))
-    result = np.empty((*batch, rows[0], expression.dim), dtype=dtype)
+    xp: Any = namespace_of(*arrays)
+    module = backends.get("auto", xp)
+    result = xp.empty((*batch, rows[0], expression.dim), dtype=dtype)
     for problem in np.ndindex(*batch):
         given = tuple(a[problem] for a in arrays)
-        result[problem] = evaluate((expression,), tuple(renamed.values()), given, rows[0])[0]
+        result[problem] = module.evaluate((expression,), tuple(renamed.values()), given, rows[0])[0]
     return result[..., 0] if expression.dim == 1 else result
 
 
@@ -75,7 +80,7 @@ def restrict(tensor: LazyTensor, key: tuple[Any, Any]) -> LazyTensor:
     if tensor.ranges is not None:
         raise ValueError("rows and columns of a tensor with ranges: select first, and set ranges of the result")
     rows = _known_rows(tensor)
-    chosen = [np.atleast_1d(np.arange(n)[some]) for n, some in zip(rows, key, strict=True)]
+    chosen = [np.atleast_1d(np.arange(n)[_on_host(some)]) for n, some in zip(rows, key, strict=True)]
     for axis, some in enumerate(chosen):
         if some.ndim != 1:
             raise IndexError(f"{('rows', 'columns')[axis]} are selected by a slice, a list or a mask: found {key[axis]!r}")
@@ -87,7 +92,9 @@ def restrict(tensor: LazyTensor, key: tuple[Any, Any]) -> LazyTensor:
             part = s.array[chosen[0]][:, chosen[1]] if is_stored(s.array) else s.array[..., chosen[0], :, :][..., chosen[1], :]
             kept = symbol(part, IJ)
         elif v.category != P:
-            kept = symbol(np.ascontiguousarray(s.array[..., chosen[v.category], :]), v.category)
+            xp: Any = namespace_of(s.array)
+            some = to_device(chosen[v.category], xp)
+            kept = symbol(xp.ascontiguousarray(s.array[..., some, :]), v.category)
         renamed[v] = kept.variable
         symbols[kept.variable] = kept
     sizes = tuple(n if n is None else len(some) for n, some in zip(tensor._rows, chosen, strict=True))
@@ -105,6 +112,10 @@ def in_float64(tensor: LazyTensor) -> LazyTensor:
         renamed[v] = exact.variable
         symbols[exact.variable] = exact
     return tensor._of(substitute(tensor.expression, renamed), symbols, tensor._rows)
+
+
+def _on_host(key: Any) -> Any:
+    return to_host(key) if is_on_device(key) else key
 
 
 def _known_rows(tensor: LazyTensor) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.devices import as_array
 from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
 from skkeops.pairs import check_pairs, is_stored
 
@@ -49,7 +50,7 @@ def leaf(x: Any, axis: Any) -> Leaf:
         return _of(check_pairs(x, 1, "a sparse array"), IJ)
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("a masked array, whose mask would be lost: give where(~a.mask, ...) and a plain array, see .filled()")
-    array = np.asarray(x)
+    array = as_array(x)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a LazyTensor is made of real numbers: found {type(x).__name__} (dtype {array.dtype})")
     if array.dtype.kind != "f" and not (array.dtype.kind == "b" and axis == (0, 1)):
@@ -102,7 +103,7 @@ def beside(x: Any, ndim: int) -> tuple[Any, Any]:
             return x, 2
         if x.shape[1] == 1:
             return x, 0
-        return (np.asarray(x).T, 1) if x.shape[0] == 1 else (x, (0, 1))
+        return (as_array(x).T, 1) if x.shape[0] == 1 else (x, (0, 1))
     return x, None
 
 

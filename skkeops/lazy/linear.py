@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skkeops.devices import as_array, namespace_of
 from skkeops.kernel_solve import KernelSolve, check_solution
 from skkeops.solvers import low_rank_preconditioner
 from skkeops.solvers import solve as solve_system
@@ -76,6 +77,7 @@ def solve(
             n_components or 100,
             np.full(columns.shape[1], float(alpha)),
             random_state,
+            namespace_of(columns),
         )
     elif inverse is not None and not callable(inverse):
         raise TypeError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {inverse!r}")
@@ -97,7 +99,7 @@ def _right_hand_side(b: Any, cls: Any) -> np.ndarray:
         if len(arrays) != 1 or len(b.variables) != 1 or b.expression not in b.symbols:
             raise ValueError("b must be an array, or the LazyTensor of one")
         return arrays[0]
-    return np.asarray(b)
+    return as_array(b)
 
 
 def _solve_for(K: Any, b: Any, var: Any, alpha, eps, maxiter, preconditioner, ranges, backend, options) -> np.ndarray:  # noqa: N803

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skkeops.devices import as_array
 from skkeops.formula import operations as ops
 
 if TYPE_CHECKING:
@@ -439,7 +440,7 @@ class Methods:
             return self.operator @ v
         if _is_operator(v):
             return self.operator @ v
-        v = v.toarray() if hasattr(v, "toarray") else np.asarray(v)
+        v = v.toarray() if hasattr(v, "toarray") else as_array(v)
         if self.ndim != 1:
             raise ValueError(f"K @ v is for tensors of one component: found {self.ndim}; see .sum() and (K * v).sum()")
         columns = v[:, None] if v.ndim == 1 else v
@@ -452,7 +453,7 @@ class Methods:
             from .operator import as_operator
 
             return as_operator(v) @ self
-        v = np.asarray(v)
+        v = as_array(v)
         return self.t() @ v if v.ndim == 1 else np.swapaxes(self.t() @ np.swapaxes(v, -1, -2), -1, -2)
 
     def matvec(self, v):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from skkeops.devices import as_array
+
 if TYPE_CHECKING:
     from .tensor import LazyTensor
 
@@ -192,8 +194,9 @@ def _of_tensor(tensor: LazyTensor) -> LazyOperator:
 
     def product(of: LazyTensor) -> Product:
         def times(v: np.ndarray) -> np.ndarray:
-            of_v = np.result_type(dtype, np.complex64) if np.iscomplexobj(v) else dtype
-            return of @ np.ascontiguousarray(v, dtype=of_v)
+            v = as_array(v)
+            of_v = np.result_type(dtype, np.complex64) if v.dtype.kind == "c" else dtype
+            return of @ v.astype(of_v, order="C", copy=False)
 
         return times
 

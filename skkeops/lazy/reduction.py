@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.arguments import common_dtype
+from skkeops.devices import as_array, is_on_device, namespace_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
 from skkeops.genred import Genred
@@ -132,6 +133,8 @@ class Call:
         """
         if is_stored(array):
             raise ValueError("sparse arrays are for tensors without batch dimensions")
+        if is_on_device(array):
+            raise ValueError("values of pairs on a device are for tensors without batch dimensions")
         m, n, dim = *self.rows, array.shape[-1]
         copy = np.empty((self.size, m + 1, n, dim), dtype=array.dtype if array.dtype.kind == "b" else self.dtype)
         copy[:, :m] = np.broadcast_to(array, (*self.batch, m, n, dim)).reshape(self.size, m, n, dim)
@@ -164,7 +167,7 @@ class Call:
         kept = self.rows[1 - axis]
         result = result.reshape(self.size, kept, *result.shape[1:])
         if result.dtype.kind == "i":
-            offsets = np.arange(self.size).reshape(-1, *(1,) * (result.ndim - 1)) * self.rows[axis]
+            offsets = namespace_of(result).arange(self.size).reshape(-1, *(1,) * (result.ndim - 1)) * self.rows[axis]
             result = np.where(result < 0, result, result - offsets)
         return result.reshape(*self.batch, *result.shape[1:])
 
@@ -243,7 +246,7 @@ def gradient(
     place = [s is wrt for s in symbols].index(True)
     which = r.function.variables[place]
     if call.batch and grad_output is not None:
-        e = np.asarray(grad_output)
+        e = as_array(grad_output)
         inner = e.shape[len(call.batch) :]
         if e.shape[: len(call.batch)] != call.batch or inner[:1] != (rows[1 - axis],):
             raise ValueError(f"grad_output must begin with the shape {(*call.batch, rows[1 - axis])}: found {e.shape}")

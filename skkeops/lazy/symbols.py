@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.devices import address_of
 from skkeops.formula.expression import IJ, Variable
 from skkeops.pairs import is_stored
 
@@ -87,9 +88,9 @@ def symbol(array: Any, category: int) -> Symbol:
     """Return the symbol of an array: the same one for the same memory, seen in the same way."""
     if type(array) is not np.ndarray and is_stored(array):
         parts = (array.data, array.indices, array.indptr)
-        key: tuple = (*(a.__array_interface__["data"][0] for a in parts), array.shape, array.dtype.str, category)
+        key: tuple = (*map(address_of, parts), array.shape, array.dtype.str, category)
     else:
-        key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, category)
+        key = (address_of(array), array.shape, array.strides, array.dtype.str, category)
     found = _known.get(key)
     if found is None:
         found = _known[key] = Symbol(array, 1 if is_stored(array) else array.shape[-1], category)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.arguments import common_dtype
+from skkeops.devices import address_of, as_array, is_on_device
 from skkeops.formula.derivative import substitute
 from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import IJ, Expression, P, Variable
@@ -232,6 +233,10 @@ class LazyTensor(Methods, Calculus, ComplexMethods):
             raise ValueError("a LazyTensor holds no array that could be used without a copy")
         if int(np.prod(self.shape)) > _DENSE_LIMIT:
             raise ValueError(self._would_be())
+        if any(is_on_device(s.array) for s in self.symbols.values()):
+            raise TypeError(
+                f"a LazyTensor of CuPy arrays, of shape {self.shape}, is not converted to a NumPy array: call .dense().get()"
+            )
         found = self.dense()
         return found if dtype is None else found.astype(dtype)
 
@@ -596,8 +601,8 @@ def _same_memory(a: Any, b: Any) -> bool:
         if not (is_stored(a) and is_stored(b)) or a.shape != b.shape:
             return False
         a, b = a.data, b.data
-    b = np.asarray(b)
-    return a.size == b.size and a.dtype == b.dtype and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    b = as_array(b)
+    return a.size == b.size and a.dtype == b.dtype and address_of(a) == address_of(b)
 
 
 def _rebuild(expression: Expression, leaves: tuple, rows: tuple, ranges: Any = None, backend: Any = None) -> LazyTensor:
