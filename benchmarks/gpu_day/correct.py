@@ -1,0 +1,100 @@
+"""Step 1: results on the device against dense NumPy in float64, outputs and workspaces full of NaN before, several seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .run import Run
+
+__all__ = ["check"]
+
+ALIASES = ("x = Vi(2)", "y = Vj(2)", "b = Vj(3)", "p = Pm(1)")
+GAUSS, POWER = "Exp(-p*SqDist(x,y))", "-p*SqDist(x,y)"
+REDUCTIONS = {
+    "Sum": (f"{GAUSS}*b", {}),
+    "LogSumExp": (POWER, {}),
+    "LogSumExp, weighted": (POWER, {"formula2": "Square(b)"}),
+    "SumSoftMaxWeight": (POWER, {"formula2": "b"}),
+    "Max_ArgMax": ("p*(x-y)", {}),
+    "Min_ArgMin": ("p*SqDist(x,y)", {}),
+    "KMin_ArgKMin": ("p*SqDist(x,y)", {"opt_arg": 5}),
+    "KMin": ("p*(x-y)", {"opt_arg": 3}),
+}
+OPERATIONS = (
+    "Sin(x|y)+Cos(x|y)", "Log(IntCst(1)+SqDist(x,y))", "Sqrt(SqDist(x,y))*b", "Norm2(x-y)", "Abs(x-y)+Sign(x-y)",
+    "Inv(IntCst(1)+SqDist(x,y))",
+    "Pow(x|y,3)", "Atan2(Elem(x,0),Elem(y,1))", "Step(x-y)*ReLU(x)", "TensorProd(x,y)", "Normalize(x-y)", "Clamp(x-y,0,1)",
+)  # fmt: skip
+SIZES = ((1, 1), (3, 257), (1000, 129), (5, 100_003), (20_011, 300))
+DRY_SIZES = ((3, 70),)
+
+
+def check(run: Run) -> bool:
+    """Compare; write correct.csv; return whether everything is right."""
+    from skkeops import Genred
+
+    cases = []
+    for op, (formula, options) in REDUCTIONS.items():
+        for axis in (0, 1):
+            cases.append((op, formula, Genred(formula, ALIASES, op.split(",")[0], axis, **options)))
+    cases += [("Sum", formula, Genred(formula, ALIASES, "Sum", 1)) for formula in OPERATIONS]
+    seeds, sizes, dtypes = (range(3), SIZES, ("float32", "float64"))
+    if run.dry:
+        cases, seeds, sizes, dtypes = cases[1:4:2], range(1), DRY_SIZES, ("float32",)
+    rows, right = [], True
+    empty = run.cupy.empty
+
+    def poisoned(*args, **kwargs):
+        a = empty(*args, **kwargs)
+        a.view(np.uint8)[...] = 0xFF
+        return a
+
+    run.cupy.empty = poisoned
+    try:
+        for op, formula, f in cases:
+            for m, n in sizes:
+                if op.startswith("KMin") and (n, m)[1 - f.axis] < 5:
+                    continue
+                for seed in seeds:
+                    for dtype in dtypes:
+                        rows.append(_compare(run, op, formula, f, m, n, seed, dtype))
+                        right &= rows[-1]["ok"]
+            run.write_csv("correct.csv", rows)
+    finally:
+        run.cupy.empty = empty
+    wrong = [row for row in rows if not row["ok"]]
+    run.say(f"correctness: {len(rows)} comparisons with dense NumPy in float64, {len(wrong)} wrong")
+    for row in wrong[:10]:
+        run.say(f"  WRONG {row}")
+    return right
+
+
+def _compare(run: Run, op: str, formula: str, f, m: int, n: int, seed: int, dtype: str) -> dict:
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in ((m, 2), (n, 2), (n, 3))] + [np.array([0.7], dtype)]
+    there = [run.cupy.asarray(a) for a in arrays]
+    exact = [a.astype(np.float64) for a in arrays]
+    row = {"reduction": op, "formula": formula, "axis": f.axis, "M": m, "N": n, "seed": seed, "dtype": dtype}
+    try:
+        found = f(*there)
+        found = [a.get() for a in (found if isinstance(found, tuple) else (found,))]
+        expected = f(*exact, backend="reference")
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        row["error"] = max(_error(a, b) for a, b in zip(found, expected, strict=True))
+        if formula == REDUCTIONS["Sum"][0] or op == "LogSumExp":
+            g = f.gradient(*there, wrt="x").get()
+            row["error"] = max(row["error"], _error(g, f.gradient(*exact, wrt="x", backend="reference")))
+    except Exception as error:
+        return {**row, "error": f"{type(error).__name__}: {error}"[:300], "ok": False}
+    # The largest error relative to the largest value; for indices, the share that differs, as ties break by rounding.
+    return {**row, "ok": bool(row["error"] <= (2e-5 if dtype == "float32" else 1e-10))}
+
+
+def _error(found: np.ndarray, expected: np.ndarray) -> float:
+    if expected.dtype.kind == "i":
+        return 0.01 * float(np.mean(found != expected)) if expected.size > 500 else 0.0
+    if not np.array_equal(np.isfinite(found), np.isfinite(expected)):
+        return float("inf")
+    finite = np.isfinite(expected)
+    difference = np.abs(found[finite] - expected[finite]).max(initial=0.0)
+    return float(difference / max(1.0, np.abs(expected[finite]).max(initial=0.0)))

@@ -1,0 +1,85 @@
+"""Steps 5 and 6: compute-sanitizer and ncu, each on one small launch of every shape of kernel, in processes of their own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+
+from .cases import TEMPLATES, on_device, skkeops_call
+from .run import Run, Skipped
+
+__all__ = ["profile", "sanitize"]
+
+_STALLS = ("math_pipe_throttle", "long_scoreboard", "short_scoreboard")
+METRICS = (
+    "smsp__issue_active.avg.pct_of_peak_sustained_active", "sm__warps_active.avg.pct_of_peak_sustained_active",
+    *(f"sm__inst_executed_pipe_{pipe}.avg.pct_of_peak_sustained_active" for pipe in ("fma", "alu", "xu", "fp64", "lsu")),
+    "launch__registers_per_thread", "dram__bytes.sum", "lts__t_bytes.sum",
+    *(f"smsp__warp_issue_stalled_{why}_per_warp_active.pct" for why in _STALLS),
+)  # fmt: skip
+
+
+def sanitize(run: Run) -> None:
+    """Look for reads and writes out of bounds, and for races."""
+    tool = _tool(run, "compute-sanitizer")
+    rows = []
+    for check in ("memcheck", "racecheck"):
+        for name in TEMPLATES:
+            done = _launch(run, [tool, "--tool", check, "--error-exitcode", "77"], name)
+            text = done.stdout + done.stderr
+            summary = next((line for line in reversed(text.splitlines()) if "SUMMARY" in line), text[-200:])
+            rows.append({"tool": check, "template": name, "exit": done.returncode, "summary": summary.strip()})
+            run.write_csv("sanitizer.csv", rows)
+    wrong = [row for row in rows if row["exit"] != 0]
+    run.say(f"compute-sanitizer: {len(rows)} runs, {len(wrong)} with errors")
+    for row in wrong:
+        run.say(f"  {row}")
+
+
+def profile(run: Run) -> None:
+    """Count what keeps the kernels busy."""
+    tool = _tool(run, "ncu")
+    rows: list[dict] = []
+    for name in TEMPLATES:
+        options = [tool, "--clock-control", "none", "--csv", "--metrics", ",".join(METRICS)]
+        done = _launch(run, options, name)
+        found = figures(done.stdout)
+        if not found:
+            run.say(f"ncu gave no table for {name}: {(done.stderr or done.stdout).strip()[-200:]}")
+        rows += [{"template": name, **figure} for figure in found]
+        run.write_csv("ncu.csv", rows)
+    run.say(f"ncu: {len(rows)} figures in ncu.csv")
+
+
+def figures(text: str) -> list[dict]:
+    """Return the figures of what ``ncu --csv`` prints after the output of the program."""
+    lines = text.splitlines()
+    begin = next((k for k, line in enumerate(lines) if line.startswith('"ID"')), None)
+    if begin is None:
+        return []
+    names = {"kernel": "Kernel Name", "metric": "Metric Name", "unit": "Metric Unit", "value": "Metric Value"}
+    table = csv.DictReader(io.StringIO("\n".join(lines[begin:])))
+    return [{key: row.get(name) for key, name in names.items()} for row in table]
+
+
+def _launch(run: Run, before: list[str], name: str) -> subprocess.CompletedProcess:
+    command = [*before, sys.executable, "-m", "benchmarks.gpu_day", "--launch", name]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=max(5.0, min(60.0, run.left - 5)))
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 124, "", "took too long")
+
+
+def _tool(run: Run, name: str) -> str:
+    if run.dry:
+        for row in TEMPLATES.values():  # what it would be shown
+            row = row.shrunk()
+            skkeops_call(row, on_device(run.cupy, row))()
+        raise Skipped(f"{name}: not run in a dry run")
+    found = shutil.which(name)
+    if found is None:
+        raise Skipped(f"{name} is not installed, or not on PATH: what it would show is not known")
+    return found
