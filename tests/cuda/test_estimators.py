@@ -304,11 +304,32 @@ for estimator, method in ((KernelDensity(bandwidth="cv"), "score_samples"), (Ker
 """
 
 
-def test_with_dispatch():
+_SCIKIT_LEARN = """
+import sys, warnings
+sys.path.insert(0, {tests!r})
+import cupy, reference_backend, skkeops
+from skkeops.backends import device
+from sklearn.utils.estimator_checks import check_estimator
+device.cuda = reference_backend
+warnings.simplefilter("ignore")
+names = "KernelSum", "KernelLogSumExp", "KernelSmoother", "KernelRidge", "KernelDensity"
+cases = [(name, {{"kernel": "rbf"}} if name == "KernelRidge" else {{}}) for name in names]
+for name, params in cases:
+    cupy.stand_in_counts.clear()
+    results = check_estimator(getattr(skkeops, name)(**params), on_fail=None, on_skip=None)
+    results = [r for r in results if "array_api" in r["check_name"]]
+    failed = [r for r in results if r["status"] == "failed"]
+    assert not failed and cupy.stand_in_counts.launches, (name, failed)
+    assert not any("cupy" in str(r["exception"]).lower() for r in results), (name, results)
+"""
+
+
+@pytest.mark.parametrize("code", [_WITH_DISPATCH, _SCIKIT_LEARN], ids=["pipelines", "scikit-learn's checks"])
+def test_with_dispatch(code):
     """The other door: scikit-learn's array API dispatch, in a process of its own, as SCIPY_ARRAY_API has to be set early."""
     tests = pathlib.Path(__file__).parent
     path = os.pathsep.join([str(tests / "stand_in"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": path}
-    code = _WITH_DISPATCH.format(tests=str(tests))
-    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-P", "-c", code.format(tests=str(tests))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

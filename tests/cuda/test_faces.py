@@ -39,14 +39,14 @@ def as_tuple(result):
     return result if isinstance(result, tuple) else (result,)
 
 
-def assert_same(found, expected, cupy):
+def assert_same(found, expected, cupy, tolerance=None):
     """Same results: of CuPy, in dtype, shape and value."""
     found, expected = as_tuple(found), as_tuple(expected)
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         assert type(a) is cupy.ndarray and a.dtype == b.dtype and a.shape == b.shape
-        tolerance = 1e-5 if b.dtype == np.float32 else 1e-12
-        np.testing.assert_allclose(a.get(), b, rtol=tolerance, atol=tolerance)
+        small = tolerance or (1e-5 if b.dtype == np.float32 else 1e-12)
+        np.testing.assert_allclose(a.get(), b, rtol=small, atol=small)
 
 
 @pytest.fixture
