@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 
 from .run import Run
@@ -46,7 +50,8 @@ def check(run: Run) -> bool:
 
     def poisoned(*args, **kwargs):
         a = empty(*args, **kwargs)
-        a.view(np.uint8)[...] = 0xFF
+        if a.ndim and a.size:
+            a.view(np.uint8)[...] = 0xFF
         return a
 
     run.cupy.empty = poisoned
@@ -62,11 +67,27 @@ def check(run: Run) -> bool:
             run.write_csv("correct.csv", rows)
     finally:
         run.cupy.empty = empty
+    right &= run.dry or _tests(run)
     wrong = [row for row in rows if not row["ok"]]
     run.say(f"correctness: {len(rows)} comparisons with dense NumPy in float64, {len(wrong)} wrong")
     for row in wrong[:10]:
         run.say(f"  WRONG {row}")
     return right
+
+
+def _tests(run: Run) -> bool:
+    """Run the tests of the way from CuPy's arrays to kernels and back, which take the device where there is one."""
+    try:
+        import pytest
+    except ImportError:
+        run.say("pytest is not installed: the tests of the host code are not run on the device")
+        return True
+    tests = Path(__file__).resolve().parents[2] / "tests" / "cuda" / "test_host_code.py"
+    command = [sys.executable, "-m", pytest.__name__, "-q", "-p", "no:cacheprovider", str(tests)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (run.out / "tests.txt").write_text(done.stdout + done.stderr)
+    run.say(f"tests of the host code on the device: {(done.stdout.strip().splitlines() or ['no output'])[-1]}")
+    return done.returncode == 0
 
 
 def _compare(run: Run, op: str, formula: str, f, m: int, n: int, seed: int, dtype: str) -> dict:
