@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "OnDevice", "address_of", "as_array", "computing", "device_of", "is_on_device", "linalg_of", "namespace_of", "to_device",
-    "to_host",
+    "OnDevice", "address_of", "as_array", "computing", "contiguous", "device_of", "is_on_device", "linalg_of", "namespace_of",
+    "to_device", "to_host",
 ]  # fmt: skip
 
 
@@ -65,6 +65,11 @@ def linalg_of(xp: ModuleType) -> Any:
 def as_array(thing: Any) -> Any:
     """Return an array of CuPy as it is, everything else as `numpy.asarray` does."""
     return thing if is_on_device(thing) else np.asarray(thing)
+
+
+def contiguous(array: Any) -> Any:
+    """Return an array of either kind in C order, itself if it already is."""
+    return array.astype(array.dtype, order="C", copy=False)
 
 
 def address_of(array: Any) -> int:

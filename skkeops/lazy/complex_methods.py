@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skkeops.devices import as_array, contiguous
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
 
@@ -33,19 +34,19 @@ def interleave(z: Any) -> np.ndarray:
     """Return complex numbers as real ones, real and imaginary parts in turn along the last axis; a view if possible."""
     if isinstance(z, np.ma.MaskedArray):
         raise TypeError("found a masked array, whose mask would be lost; expected a plain array (see .filled())")
-    z = np.atleast_1d(np.asarray(z))
+    z = np.atleast_1d(as_array(z))
     if z.dtype.kind != "c":
         z = z.astype(np.result_type(z.dtype, np.complex64))
     if z.dtype.itemsize > 16:
         raise TypeError(f"complex numbers are complex64 or complex128: found dtype {z.dtype}")
     if z.shape[-1] != 1 and z.strides[-1] == z.itemsize:
         return z.view(z.real.dtype)
-    return np.ascontiguousarray(z).view(z.real.dtype)
+    return contiguous(z).view(z.real.dtype)
 
 
 def to_complex(a: np.ndarray) -> np.ndarray:
     """Return interleaved real and imaginary parts as complex numbers."""
-    a = np.ascontiguousarray(a)
+    a = contiguous(a)
     return a.view(np.result_type(a.dtype, np.complex64))
 
 

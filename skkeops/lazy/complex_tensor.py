@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.devices import as_array, is_on_device
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
 from skkeops.pairs import is_stored
@@ -77,7 +78,7 @@ class ComplexLazyTensor(LazyTensor):
             if np.isfinite(z):
                 return cls._of(ops.Complex(Constant(z.real), Constant(z.imag)), {}, (None, None))
             x = np.array([z], dtype=np.complex64)  # a constant is a fraction, which infinity is not
-        category, array = arrange(x if isinstance(x, np.ma.MaskedArray) else np.asarray(x), axis)
+        category, array = arrange(x if isinstance(x, np.ma.MaskedArray) else as_array(x), axis)
         s = symbol(interleave(array), category)
         return cls._of(s.variable, {s.variable: s}, s.sizes)
 
@@ -146,8 +147,8 @@ class ComplexLazyTensor(LazyTensor):
             raise TypeError(_UNORDERED)
         if out is None:
             return complex_result(super()._reduce(op, axis, **options))
-        if not isinstance(out, np.ndarray) or out.dtype != self.dtype or not out.flags.c_contiguous:
-            found = f"dtype {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
+        if not (isinstance(out, np.ndarray) or is_on_device(out)) or out.dtype != self.dtype or not out.flags.c_contiguous:
+            found = f"dtype {out.dtype}" if hasattr(out, "dtype") else type(out).__name__
             raise TypeError(f"argument 'out': found {found}, expected a contiguous array of dtype {self.dtype}")
         return complex_result(super()._reduce(op, axis, out=interleave(out), **options), out)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import as_array
+from skkeops.devices import as_array, is_on_device
 from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
 from skkeops.pairs import check_pairs, is_stored
 
@@ -93,7 +93,7 @@ def operand(x: Any, ndim: int) -> Leaf:
 
 def beside(x: Any, ndim: int) -> tuple[Any, Any]:
     """Return an operand beside a tensor of `ndim` components, and the axis that it has there."""
-    if isinstance(x, (np.ndarray, np.matrix)) and x.ndim == 2:
+    if (isinstance(x, (np.ndarray, np.matrix)) or is_on_device(x)) and x.ndim == 2:
         if ndim != 1:
             raise ValueError(
                 f"an array of shape {x.shape} beside a tensor of {ndim} components can mean several things: write Vij(a) for "

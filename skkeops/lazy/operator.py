@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from skkeops.devices import as_array
+from skkeops.devices import as_array, is_on_device
 
 if TYPE_CHECKING:
     from .tensor import LazyTensor
@@ -82,6 +82,8 @@ class LazyOperator(LinearOperator):
         return self._text if self._level >= level else f"({self._text})"
 
     def __matmul__(self, other: Any) -> Any:
+        if is_on_device(other):  # SciPy takes NumPy's arrays alone
+            return self._product(other[:, None])[:, 0] if other.ndim == 1 else self._product(other)
         if isinstance(other, np.ndarray):
             return self.dot(other)
         b = as_operator(other)

@@ -40,6 +40,18 @@ def assert_same(found, expected, cupy, tolerance=1e-12):
         lambda K, b: (K * 2.0 + 1).max(axis=1),
         lambda K, b: K[2:5, :].sum(axis=1),
         lambda K, b: K[[1, 4, 7], 3:].sum(axis=1),
+        lambda K, b: K.tril().sum(axis=1),
+        lambda K, b: K.band(0, 1, fill=2.0).sum(axis=0),
+        lambda K, b: np.where(K > 0.1, K, 0.0).sum(axis=1),
+        lambda K, b: np.exp(K).sum(axis=1),
+        lambda K, b: (K * (2 * b[:, :1]).T).sum(axis=1),
+        lambda K, b: K.operator @ b,
+        lambda K, b: K.operator @ b[:, 0],
+        lambda K, b: (2 * K.operator) @ b,
+        lambda K, b: (K @ K.t()) @ (K @ b),
+        lambda K, b: K @ (b + 1j * b),
+        lambda K, b: (K * Vj(b + 2j)).exp().sum(axis=1),
+        lambda K, b: (K * Vj(b + 2j)).dense(),
     ],
 )
 def test_reductions(reduce, points, double):
@@ -93,6 +105,7 @@ def test_solve(rng, double):
     x, b = rng.normal(size=(30, 2)), rng.normal(size=(30, 2))
     truth = np.linalg.solve(np.exp(-((x[:, None] - x[None]) ** 2).sum(-1)) + 0.1 * np.eye(30), b)
     x_d, b_d = map(double.asarray, (x, b))
+    assert_same(gaussian(x_d, x_d).solve(b_d + 1j * b_d, alpha=0.1, eps=1e-10), truth + 1j * truth, double, 1e-7)
     for kind, components in ((None, 0), (None, 12), ("cholesky", 12), ("nystrom", 12)):
         options = {"preconditioner": kind, "n_components": components}
         found = gaussian(x_d, x_d).solve(b_d, alpha=0.1, eps=1e-10, **options)
