@@ -523,13 +523,13 @@ class Genred:
 
     def _get_derivatives(self) -> Derivatives:
         if self._derivatives is None:
-            self._derivatives = differentiate(self._problem, self._program, self._prepare)
+            self._derivatives = differentiate(self._problem, self._program, prepare=self._prepare)
         return self._derivatives
 
     def _restricted(self, ranges: Any, checked: Checked) -> Derivatives:
         """Return the derivatives of the reduction over some blocks of the pairs."""
         _, m, n, *_ = checked
-        return differentiate(self._problem, self._program, self._prepare, Ranges.of(ranges, m, n))
+        return differentiate(self._problem, self._program, Ranges.of(ranges, m, n), self._prepare)
 
     def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""

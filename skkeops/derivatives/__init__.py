@@ -21,8 +21,8 @@ _KINDS: dict[str, type[Derivatives]] = {"sum": SumDerivatives, "winners": Winner
 def differentiate(
     problem: Problem,
     forward: Callable[[str, ModuleType], Any],
-    prepare: Callable[[Problem, str, ModuleType], Any],
     ranges: Ranges | None = None,
+    prepare: Callable[[Problem, str, ModuleType], Any] | None = None,
 ) -> Derivatives:
     """Return the derivatives of a problem.
 
@@ -32,10 +32,11 @@ def differentiate(
         The forward problem.
     forward : callable
         Returns its prepared program, given the name of a backend and the namespace of the arrays.
-    prepare : callable
-        Returns the program of another problem.
     ranges : Ranges, optional
         The blocks of pairs that the reduction visits. Default: all pairs.
+    prepare : callable, optional
+        Returns the program of another problem, given the problem, the name of a backend and the namespace of the arrays.
+        Default: that of the backend, without options.
 
     Raises
     ------
@@ -43,4 +44,4 @@ def differentiate(
         If the reduction has no derivative.
     """
     problem.reduction.check_differentiable()
-    return _KINDS[problem.reduction.derivative](problem, forward, prepare, ranges)
+    return _KINDS[problem.reduction.derivative](problem, forward, ranges, prepare)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skkeops import backends
 from skkeops.arguments import Checked
 from skkeops.blocks import blocks
 from skkeops.formula.expression import IJ, I, Variable
@@ -31,22 +32,23 @@ class Derivatives(ABC):
         The forward problem.
     forward : callable
         Returns its prepared program, given the name of a backend and the namespace of the arrays.
-    prepare : callable
-        Returns the program of another problem.
     ranges : Ranges, optional
         The blocks of pairs that the reduction visits. Default: all pairs.
+    prepare : callable, optional
+        Returns the program of another problem, given the problem, the name of a backend and the namespace of the arrays.
+        Default: that of the backend, without options.
     """
 
     def __init__(
         self,
         problem: Problem,
         forward: Callable[[str, ModuleType], Any],
-        prepare: Callable[[Problem, str, ModuleType], Any],
         ranges: Ranges | None = None,
+        prepare: Callable[[Problem, str, ModuleType], Any] | None = None,
     ):
         self.problem = problem
         self.reduction = problem.reduction
-        self.prepare = prepare
+        self.prepare = prepare or (lambda problem, backend, xp: backends.get(backend, xp).prepare(problem))
         self.ranges = ranges
         self.forward = lambda backend, xp: self.restrict(forward(backend, xp), problem.axis)
         # The category of the output's rows: i (0) for axis=1, j (1) for axis=0.

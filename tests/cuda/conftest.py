@@ -75,14 +75,7 @@ def emulator():
     if not emulator.available():
         pytest.skip("the emulator of kernels needs g++ and an x86-64 processor")
 
-    class Emulated:
-        def __init__(self, code, options):
-            (self._module,) = emulator.compile_sources([code], jobs=1)
-
-        def get_function(self, name):
-            return lambda grid, block, args, shared: self._module.launch(name, grid, block, args)
-
-    return Emulated
+    return emulator.RawModule
 
 
 @pytest.fixture
