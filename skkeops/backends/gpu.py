@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -9,11 +10,18 @@ from typing import Any
 
 from skkeops.devices import OnDevice, device_of, is_on_device
 
-__all__ = ["check_usable", "explain", "load_cupy", "on_device", "report"]
+__all__ = ["GPUError", "GPUMemoryError", "check_usable", "explain", "load_cupy", "on_device", "report"]
 
 _INSTALL = "pip install cupy-cuda12x (or cupy-cuda13x, for a driver of CUDA 13)"
-_RUNTIME = 'pip install "cupy-cuda12x[ctk]", or the wheels nvidia-cuda-nvrtc-cu12 and nvidia-cuda-runtime-cu12'
 _WITH_NUMPY = "With NumPy arrays, backend='CPU' (or 'auto') computes without a GPU."
+
+
+class GPUError(RuntimeError):
+    """Something went wrong on a device; the message says what, and what to do."""
+
+
+class GPUMemoryError(MemoryError):
+    """The memory of a device does not suffice."""
 
 
 def load_cupy() -> Any:
@@ -29,7 +37,7 @@ def load_cupy() -> Any:
         if importlib.util.find_spec("cupy") is None:
             raise RuntimeError(f"a GPU is used through CuPy, which is not installed: {_INSTALL}. {_WITH_NUMPY}")
         try:
-            import cupy
+            cupy = importlib.import_module("cupy")
         except Exception as error:
             raise RuntimeError(
                 f"a GPU is used through CuPy, which is installed but cannot be imported ({_first_line(error)}): remove all of "
@@ -81,40 +89,39 @@ def on_device(device_id: int, arrays: Sequence[Any]) -> OnDevice:
 def explain(error: Exception) -> Exception | None:
     """Return an error of CuPy as one of ours, whose message says what to do; None if it is nothing of CuPy's."""
     cupy = sys.modules.get("cupy")
-    if cupy is None or isinstance(error, (TypeError, ValueError)) or getattr(error, "explained", False):
+    if cupy is None or isinstance(error, (TypeError, ValueError, GPUError, GPUMemoryError)):
         return None
     cuda, text = cupy.cuda, str(error)
     told: Exception
     if isinstance(error, cuda.memory.OutOfMemoryError):
-        told = MemoryError(
+        told = GPUMemoryError(
             f"the memory of the GPU does not suffice: {_first_line(error)} Free arrays, then "
             "cupy.get_default_memory_pool().free_all_blocks(); or take fewer rows at a time."
         )
     elif isinstance(error, cuda.compiler.CompileException):
-        told = RuntimeError(
+        told = GPUError(
             "the CUDA kernel of this formula could not be compiled. Please report it with the formula, the output of "
             f"skkeops.show_versions() and this message of the compiler: {text[-2000:]}"
         )
     elif "CUDA headers" in text or "CUDA root directory" in text:
-        told = RuntimeError(
-            f"kernels cannot be compiled: CuPy finds no CUDA headers ({_first_line(error)}): {_RUNTIME}; or set CUDA_PATH to "
+        told = GPUError(
+            f"kernels cannot be compiled: CuPy finds no CUDA headers ({_first_line(error)}): {_toolkit(cupy)}; or set CUDA_PATH to "
             "the folder of a CUDA toolkit"
         )
     elif "nvrtc" in text.lower() and isinstance(error, (RuntimeError, OSError)):
-        told = RuntimeError(f"kernels cannot be compiled: NVRTC, the compiler, is missing ({_first_line(error)}): {_RUNTIME}")
+        told = GPUError(f"kernels cannot be compiled: NVRTC, the compiler, is missing ({_first_line(error)}): {_toolkit(cupy)}")
     elif type(error).__name__ == "DynamicLibNotFoundError":
-        told = RuntimeError(f'a library of CUDA is missing ({_first_line(error)}): pip install "cupy-cuda12x[ctk]"')
+        told = GPUError(f"a library of CUDA is missing ({_first_line(error)}): {_toolkit(cupy)}")
     elif isinstance(error, (cuda.runtime.CUDARuntimeError, cuda.driver.CUDADriverError)):
         if any(word in text for word in ("InsufficientDriver", "NoDevice", "NO_DEVICE", "SystemDriverMismatch")):
-            told = RuntimeError(_no_device(cupy, error))
+            told = GPUError(_no_device(cupy, error))
         else:
-            told = RuntimeError(
+            told = GPUError(
                 f"a computation on the GPU failed: {_first_line(error)}. After an illegal address or a launch failure, the "
                 "process has to be started again. Please report it with the formula, the shapes and skkeops.show_versions()."
             )
     else:
         return None
-    told.explained = True  # type: ignore[attr-defined]
     return told
 
 
@@ -162,6 +169,16 @@ def _no_device(cupy: Any, error: Exception | None = None) -> str:
         found = "the driver shows no device: see nvidia-smi, and the environment variable CUDA_VISIBLE_DEVICES"
     told = "" if error is None else f" ({_first_line(error)})"
     return f"no GPU can be used{told}: {found}. {_WITH_NUMPY}"
+
+
+def _toolkit(cupy: Any) -> str:
+    """Return how the parts of CUDA are installed that this CuPy needs."""
+    try:
+        major = cupy.cuda.runtime.runtimeGetVersion() // 1000
+    except Exception:
+        major = 12
+    wheels = [f"nvidia-cuda-{name}" + ("-cu12" if major == 12 else "") for name in ("nvrtc", "runtime")]
+    return f'pip install "cupy-cuda{major}x[ctk]", or the wheels {wheels[0]} and {wheels[1]}'
 
 
 def _version(number: int) -> str:

@@ -123,7 +123,7 @@ class TestLaunches:
     def test_launch_failure(self, failing, double):
         error = double.cuda.driver.CUDADriverError(700, "CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered")
         for e in failing(error):
-            assert type(e) is RuntimeError and "a computation on the GPU failed: CUDA_ERROR_ILLEGAL_ADDRESS" in str(e)
+            assert isinstance(e, RuntimeError) and "a computation on the GPU failed: CUDA_ERROR_ILLEGAL_ADDRESS" in str(e)
 
     def test_device_lost(self, failing, double):
         for e in failing(double.cuda.runtime.CUDARuntimeError(100, "cudaErrorNoDevice: no CUDA-capable device is detected")):
