@@ -113,8 +113,8 @@ def pair_rows(quick: bool) -> list[Row]:
     sparse = gaussian(skkeops, z, z) * S
     rows.append(Row(f"sparse operand, {S.nnz} entries", "NumPy", by_entries, lambda: sparse.sum(axis=1), 1.0))
     m = 5000 if quick else 50_000
-    z, labels = cluster.sort_clusters(z[:m], cluster.grid_cluster(z[:m], 0.07))
-    scaled = z / 0.02
+    ordered, labels = cluster.sort_clusters(z[:m], cluster.grid_cluster(z[:m], 0.07))
+    scaled = ordered / 0.02
     ranges = cluster.ranges_from_tolerance(lambda r: np.exp(-(r**2)), 1e-6, scaled, labels)
     near = gaussian(skkeops, scaled, scaled)
     rows.append(
