@@ -147,6 +147,33 @@ def compare(dtype, spread):
 
 
 ###############################################################################
+# On a GPU
+# --------
+#
+# The same calls take arrays of CuPy, and return such arrays: nothing else changes. Without CuPy, or without a device, this part
+# is skipped.
+
+
+def compare_with_gpu(dtype, spread):
+    try:
+        import cupy
+
+        if not cupy.cuda.is_available():
+            raise ImportError("no CUDA device")
+    except ImportError as error:
+        print(f"\nThe GPU is left out: {error}")
+        return
+    args = data(dtype, spread)
+    x, y, a, p, e = (cupy.asarray(array) for array in args)
+    c = log_sum_exp(x, y, a, p)
+    g = log_sum_exp.gradient(x, y, a, p, wrt="y", grad_output=e, output=c)
+    print(f"\n{np.dtype(dtype).name}, spread {spread}, on the GPU")
+    for name, ours, on_gpu in zip("cg", stable(*args), (c.get(), g.get()), strict=True):
+        difference = np.max(np.abs(on_gpu - ours)) / np.max(np.abs(ours))
+        print(f"  {name}: differs from the CPU's by {difference:.1e}, of its largest value")
+
+
+###############################################################################
 # The figure
 # ----------
 #
@@ -207,6 +234,7 @@ def main(argv=None):
     for dtype in ("float32", "float64"):
         for spread in (0.4, 1.5):
             results[f"{dtype}, spread {spread}"] = compare(dtype, spread)
+    compare_with_gpu("float32", 1.5)
     try:
         figure = plot(results)
     except ImportError:

@@ -1,6 +1,9 @@
 """The whole way from a call on CuPy's arrays to generated kernels, and back: on a device, or in the emulator."""
 
+import importlib.util
+import re
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,3 +96,17 @@ def test_cuda_source_needs_no_cupy(monkeypatch):
     for dtype in ("float16", int, "numbers", None):
         with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64': found"):
             make("Sum").cuda_source(dtype=dtype)
+
+
+def test_the_first_page(cupy, capsys, monkeypatch):
+    """The part of examples/plot_log_sum_exp.py that readers with a GPU see, on fewer points."""
+    path = Path(__file__).parents[2] / "examples" / "plot_log_sum_exp.py"
+    spec = importlib.util.spec_from_file_location("page", path)
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    data = page.data
+    monkeypatch.setattr(page, "data", lambda dtype, spread: data(dtype, spread, M=40, N=60))
+    page.compare_with_gpu("float32", 1.5)
+    differences = re.findall(r"[cg]: differs from the CPU's by (\S+),", capsys.readouterr().out)
+    assert len(differences) == 2
+    assert all(float(d) < 1e-5 for d in differences)
