@@ -328,7 +328,8 @@ for name, params in cases:
 def test_with_dispatch(code):
     """The other door: scikit-learn's array API dispatch, in a process of its own, as SCIPY_ARRAY_API has to be set early."""
     tests = pathlib.Path(__file__).parent
-    path = os.pathsep.join([str(tests / "stand_in"), os.environ.get("PYTHONPATH", "")])
+    # an empty entry would be the current folder, and its package one without a compiled engine
+    path = os.pathsep.join(filter(None, [str(tests / "stand_in"), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": path}
     command = [sys.executable, "-P", "-c", code.format(tests=str(tests))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
