@@ -12,7 +12,7 @@ from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
 from skkeops.pairs import is_stored
 
-from .complex_methods import MEANINGS, holds_complex, interleave, to_complex
+from .complex_numbers import MEANINGS, holds_complex, interleave, to_complex
 from .leaves import arrange, leaf
 from .symbols import symbol
 from .tensor import LazyTensor, _rebuild, as_tensor

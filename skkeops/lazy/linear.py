@@ -11,7 +11,7 @@ from skkeops.kernel_solve import KernelSolve, check_solution
 from skkeops.solvers import low_rank_preconditioner
 from skkeops.solvers import solve as solve_system
 
-from .complex_methods import holds_complex, interleave, to_complex
+from .complex_numbers import holds_complex, interleave, to_complex
 from .dense import in_float64
 from .reduction import split_options
 

@@ -23,7 +23,7 @@ UFUNCS = {
 _REDUCTIONS = {"add": "sum", "maximum": "max", "minimum": "min"}
 
 
-def call_ufunc(cls: Any, as_tensor: Callable[..., Any], ufunc: Any, method: str, inputs: tuple, options: dict) -> Any:
+def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) -> Any:
     """Return a ufunc of lazy tensors and other operands, or NotImplemented."""
     if method == "reduce" and ufunc.__name__ in _REDUCTIONS and set(options) <= {"axis"}:
         return getattr(inputs[0], _REDUCTIONS[ufunc.__name__])(axis=options.get("axis", 0))
@@ -33,9 +33,9 @@ def call_ufunc(cls: Any, as_tensor: Callable[..., Any], ufunc: Any, method: str,
     if ufunc.__name__ == "matmul":
         left, right = inputs
         return left @ right if isinstance(left, cls) else right.__rmatmul__(left)
-    ndim = max(t.ndim for t in inputs if isinstance(t, cls))
+    tensors = [t for t in inputs if isinstance(t, cls)]
     first, *others = inputs
-    return getattr(as_tensor(first, ndim), name)(*others)
+    return getattr(tensors[0]._operand(first, max(t.ndim for t in tensors)), name)(*others)
 
 
 def _reduce(name: str, total: Callable[[Any], Any] | None) -> Callable[..., Any]:

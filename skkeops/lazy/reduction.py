@@ -17,7 +17,7 @@ from skkeops.genred import Genred
 from skkeops.pairs import is_stored
 from skkeops.ranges import Ranges
 
-from .complex_methods import holds_complex, interleave
+from .complex_numbers import holds_complex, interleave
 from .leaves import Given
 from .symbols import Symbol
 

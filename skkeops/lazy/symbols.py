@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from skkeops.devices import address_of
 from skkeops.formula.expression import IJ, Variable
 from skkeops.pairs import is_stored
 
-__all__ = ["Symbol", "symbol"]
+__all__ = ["Symbol", "in_order", "symbol"]
 
 _lock = threading.RLock()
 _free: list[int] = []  # positions that were used and are free again
@@ -95,3 +96,12 @@ def symbol(array: Any, category: int) -> Symbol:
     if found is None:
         found = _known[key] = Symbol(array, 1 if is_stored(array) else array.shape[-1], category)
     return found
+
+
+def in_order(symbols: Iterable[Symbol]) -> list[Symbol]:
+    """Return symbols by the positions of their variables."""
+    return sorted(symbols, key=_position)
+
+
+def _position(s: Symbol) -> int:
+    return s.variable.params[0]

@@ -1,9 +1,9 @@
-"""What real lazy tensors have to do with complex numbers, and what their operations mean for complex ones."""
+"""Complex numbers as pairs of real ones, and what the operations of real lazy tensors mean for complex ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,7 @@ from skkeops.formula.expression import Constant, Expression
 
 from .masks import choose
 
-if TYPE_CHECKING:
-    from .complex_tensor import ComplexLazyTensor
-    from .tensor import LazyTensor
-
-__all__ = ["MEANINGS", "ComplexMethods", "holds_complex", "interleave", "to_complex"]
+__all__ = ["MEANINGS", "holds_complex", "interleave", "to_complex"]
 
 
 def holds_complex(x: Any) -> bool:
@@ -48,72 +44,6 @@ def to_complex(a: np.ndarray) -> np.ndarray:
     """Return interleaved real and imaginary parts as complex numbers."""
     a = contiguous(a)
     return a.view(np.result_type(a.dtype, np.complex64))
-
-
-class ComplexMethods:
-    """Methods by which tensors become complex, and those of complex numbers that real numbers have, too."""
-
-    __slots__ = ()
-
-    is_complex = False
-
-    if TYPE_CHECKING:
-        expression: Expression
-        symbols: dict
-        _rows: tuple[int | None, int | None]
-        ranges: Any
-        backend: str | None
-
-    def _as_complex(self, build: Callable[[Expression], Expression] = ops.Real2Complex.build) -> ComplexLazyTensor:
-        from .complex_tensor import ComplexLazyTensor
-
-        return ComplexLazyTensor._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
-
-    def _as_real(self, build: Callable[[Expression], Expression]) -> LazyTensor:
-        from .tensor import LazyTensor
-
-        return LazyTensor._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
-
-    def real2complex(self):
-        """Return the tensor as complex numbers without imaginary parts."""
-        return self._as_complex()
-
-    def imag2complex(self):
-        """Return the tensor as the imaginary parts of complex numbers."""
-        return self._as_complex(ops.Imag2Complex.build)
-
-    def exp1j(self):
-        """Return exp(i x), that is cos x + i sin x."""
-        return self._as_complex(ops.ComplexExp1j.build)
-
-    @property
-    def real(self):
-        """The real parts."""
-        return self
-
-    @property
-    def imag(self):
-        """The imaginary parts."""
-        return self._as_real(lambda f: Constant(0, f.dim))
-
-    def conj(self):
-        """Return the complex conjugate."""
-        return self
-
-    conjugate = conj
-
-    def angle(self):
-        """Return the angle in [-pi, pi] of the complex number, 0 at 0."""
-        return self._as_complex().angle()
-
-    def adjoint(self):
-        """Return the tensor with i and j exchanged, conjugate."""
-        return self.conj().t()
-
-    @property
-    def H(self):  # noqa: N802 (SciPy's name)
-        """The tensor with i and j exchanged, conjugate."""
-        return self.adjoint()
 
 
 # The operations of complex tensors, by those of real ones ------------------------------------------------------------

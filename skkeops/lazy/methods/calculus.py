@@ -1,0 +1,153 @@
+"""Derivatives of lazy tensors: inside of formulas, and of reductions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skkeops.devices import address_of, as_array
+from skkeops.formula import operations as ops
+from skkeops.formula.expression import IJ, Variable
+from skkeops.pairs import is_stored
+
+from ..complex_numbers import holds_complex, interleave, to_complex
+from ..reduction import gradient
+from ..symbols import in_order
+from .base import Methods, common_rows, same
+
+if TYPE_CHECKING:
+    from ..tensor import LazyTensor
+
+__all__ = ["Calculus"]
+
+
+class Calculus(Methods):
+    """Derivatives by a variable, which is the LazyTensor of an array: they are lazy tensors, to be reduced like others.
+
+    >>> import numpy as np
+    >>> from skkeops import Vi, Vj
+    >>> x, y = Vi(np.array([[1.0], [2.0]])), Vj(np.array([[3.0]]))
+    >>> (x * y).exp().log().grad(x, 1.0).sum(axis=1)
+    array([[3.],
+           [3.]])
+    """
+
+    __slots__ = ()
+
+    def grad(self, variable, direction):
+        """Return the gradient of the scalar product with a direction: as many components as the variable has."""
+        return self._apply(ops.Grad.build, _variable(variable), direction)
+
+    def diff(self, variable, direction):
+        """Return the derivative where the variable moves in a direction."""
+        return self._apply(ops.Diff.build, _variable(variable), direction)
+
+    def grad_matrix(self, variable):
+        """Return the Jacobian, row by row: a row for each component of the tensor."""
+        return self._apply(ops.GradMatrix.build, _variable(variable))
+
+    def divergence(self, variable):
+        """Return the sum of the derivatives of component k by component k of the variable."""
+        return self._apply(ops.Divergence.build, _variable(variable))
+
+    def laplacian(self, variable):
+        """Return the divergence of the gradient of a tensor of one component."""
+        return self._apply(ops.Laplacian.build, _variable(variable))
+
+    def trace_operator(self, variable):
+        """Return the trace of the tensor as a linear function of the variable."""
+        return self._apply(ops.TraceOperator.build, _variable(variable))
+
+    def gradient(
+        self,
+        wrt: Any,
+        *,
+        grad_output: Any = None,
+        axis: int | None = None,
+        reduction: str = "Sum",
+        weight: Any = None,
+        opt_arg: int | None = None,
+        ranges: Any = None,
+        backend: str | None = None,
+    ) -> Any:
+        """Return the gradient of a reduction of the tensor by one of the arrays that it is made of.
+
+        Parameters
+        ----------
+        wrt : ndarray or LazyTensor
+            The array, or the tensor that was made from it.
+        grad_output : array-like, optional
+            The gradient by the result of the reduction, of its shape; ones by default.
+        axis : int, optional
+            The axis that is reduced, as for the reductions; by default that of j.
+        reduction : str, default="Sum"
+            As for `Genred`.
+        weight : LazyTensor or array-like, optional
+            The weight of ``"SumSoftMaxWeight"``, or of a weighted ``"LogSumExp"``.
+        opt_arg : int, optional
+            The number K, for ``"KMin"``.
+        ranges : sequence of six arrays, optional
+            As for `Genred`.
+        backend : str, optional
+            As for `Genred`.
+
+        Returns
+        -------
+        ndarray, or csr_array by sparse values of pairs
+            The shape of the array: (M, D), (N, D), (D,), or (M, N) for values of pairs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Vi, Vj
+        >>> x = np.array([[1.0], [2.0]])
+        >>> (Vi(x) * Vj(np.ones((5, 1)))).gradient(x)
+        array([[5.],
+               [5.]])
+        """
+        if holds_complex(wrt) or isinstance(wrt, Methods) and wrt.is_complex:
+            is_tensor = isinstance(wrt, Methods)
+            part = wrt._as_real(lambda f: f) if is_tensor else interleave(wrt)[None]
+            given = {"axis": axis, "reduction": reduction, "weight": weight, "opt_arg": opt_arg}
+            given |= {"grad_output": grad_output, "ranges": ranges, "backend": backend}
+            found = to_complex(Calculus.gradient(self, part, **given))
+            return found if is_tensor else found.reshape(np.shape(wrt))
+        symbols, rows, g = self.symbols, self._rows, None
+        if weight is not None:
+            weight = self._operand(weight)
+            if weight.is_complex:
+                raise TypeError(f"the gradient of {reduction} needs a real weight: found a complex tensor")
+            symbols, g = {**symbols, **weight.symbols}, weight.expression
+            rows = common_rows(self, weight)
+        ordered = in_order(symbols.values())
+        if isinstance(wrt, Methods):
+            found = [s for s in ordered if s.variable is wrt.expression]
+        else:
+            found = [s for s in ordered if s.array is not None and _same_memory(s.array, wrt)]
+        if len(found) != 1:
+            raise ValueError("wrt must be one of the arrays that the tensor is made of, or the LazyTensor of one of them")
+        options = {"backend": backend or self.backend or "auto", "ranges": self.ranges}
+        if ranges is not None:
+            options["ranges"] = same("ranges", ranges, self.ranges)
+        known = (1 if rows[0] is None else rows[0], 1 if rows[1] is None else rows[1])
+        axis = self._reduced_axis(len(self.batch) + 1 if axis is None else axis)
+        result = gradient(ordered, known, self.expression, g, reduction, axis, opt_arg, found[0], grad_output, options)
+        if found[0].variable.category == IJ and not is_stored(result) and np.ndim(wrt) == 2:
+            return result[:, :, 0]
+        return result
+
+
+def _variable(tensor: Any) -> LazyTensor:
+    if not isinstance(getattr(tensor, "expression", None), Variable):
+        raise ValueError("derivatives are taken by the LazyTensor of an array, such as Vi(x): found something else")
+    return tensor
+
+
+def _same_memory(a: Any, b: Any) -> bool:
+    if is_stored(a) or is_stored(b):
+        if not (is_stored(a) and is_stored(b)) or a.shape != b.shape:
+            return False
+        a, b = a.data, b.data
+    b = as_array(b)
+    return a.size == b.size and a.dtype == b.dtype and address_of(a) == address_of(b)

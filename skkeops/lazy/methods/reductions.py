@@ -1,0 +1,192 @@
+"""Reductions of lazy tensors: over i and j, which computes, and over the components, which does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skkeops.formula import operations as ops
+
+from ..reduction import reduce, symbolic
+from ..symbols import in_order
+from .base import Methods, common_rows, same
+
+__all__ = ["Reductions"]
+
+
+class Reductions(Methods):
+    """Reductions by KeOps' names: over the components (axis=-1), i or j."""
+
+    __slots__ = ()
+
+    def sum(self, axis=-1, dim=None, **options):
+        """Return the sum over the components (axis=-1, lazily), i or j."""
+        axis = _axis(axis, dim)
+        return self._apply(ops.Sum.build) if _is_last(self, axis) else self._reduce("Sum", axis, **options)
+
+    def sum_reduction(self, axis=None, dim=None, **options):
+        """Return the sum over i or j."""
+        return self._reduce("Sum", _axis(axis, dim), **options)
+
+    def mean(self, axis=-1, dim=None, **options):
+        """Return the mean over the components (axis=-1, lazily), i or j."""
+        axis = _axis(axis, dim)
+        if _is_last(self, axis):
+            return self.sum(-1) / self.ndim
+        return self.sum(axis, **options) / (self._shape[axis] or 1)
+
+    def logsumexp(self, axis=None, dim=None, weight=None, **options):
+        """Return the logarithm of the sum of exponentials over i or j, weighted if there is a weight."""
+        return self._reduce("LogSumExp", _axis(axis, dim), weight=weight, **options)
+
+    logsumexp_reduction = logsumexp
+
+    def sumsoftmaxweight(self, weight, axis=None, dim=None, **options):
+        """Return the mean of a weight with the softmax of the tensor over i or j."""
+        return self._reduce("SumSoftMaxWeight", _axis(axis, dim), weight=weight, **options)
+
+    sumsoftmaxweight_reduction = sumsoftmaxweight
+
+    def min(self, axis=-1, dim=None, **options):
+        """Return the least value over the components, i or j."""
+        axis = _axis(axis, dim)
+        return self._apply(ops.Min.build) if _is_last(self, axis) else self._reduce("Min", axis, **options)
+
+    def max(self, axis=-1, dim=None, **options):
+        """Return the largest value over the components, i or j."""
+        axis = _axis(axis, dim)
+        return self._apply(ops.Max.build) if _is_last(self, axis) else self._reduce("Max", axis, **options)
+
+    def argmin(self, axis=-1, dim=None, **options):
+        """Return the index of the least value over the components, i or j."""
+        axis = _axis(axis, dim)
+        return self._apply(ops.ArgMin.build) if _is_last(self, axis) else self._reduce("ArgMin", axis, **options)
+
+    def argmax(self, axis=-1, dim=None, **options):
+        """Return the index of the largest value over the components, i or j."""
+        axis = _axis(axis, dim)
+        return self._apply(ops.ArgMax.build) if _is_last(self, axis) else self._reduce("ArgMax", axis, **options)
+
+    def min_reduction(self, axis=None, dim=None, **options):
+        """Return the least value over i or j."""
+        return self._reduce("Min", _axis(axis, dim), **options)
+
+    def max_reduction(self, axis=None, dim=None, **options):
+        """Return the largest value over i or j."""
+        return self._reduce("Max", _axis(axis, dim), **options)
+
+    def argmin_reduction(self, axis=None, dim=None, **options):
+        """Return the index of the least value over i or j."""
+        return self._reduce("ArgMin", _axis(axis, dim), **options)
+
+    def argmax_reduction(self, axis=None, dim=None, **options):
+        """Return the index of the largest value over i or j."""
+        return self._reduce("ArgMax", _axis(axis, dim), **options)
+
+    def min_argmin(self, axis=None, dim=None, **options):
+        """Return the least value over i or j, and its index."""
+        return self._reduce("Min_ArgMin", _axis(axis, dim), **options)
+
+    min_argmin_reduction = min_argmin
+
+    def max_argmax(self, axis=None, dim=None, **options):
+        """Return the largest value over i or j, and its index."""
+        return self._reduce("Max_ArgMax", _axis(axis, dim), **options)
+
+    max_argmax_reduction = max_argmax
+
+    def Kmin(self, K, axis=None, dim=None, **options):  # noqa: N802, N803 (KeOps' names)
+        """Return the K least values over i or j."""
+        return self._reduce("KMin", _axis(axis, dim), opt_arg=K, **options)
+
+    Kmin_reduction = Kmin
+
+    def argKmin(self, K, axis=None, dim=None, **options):  # noqa: N802, N803
+        """Return the indices of the K least values over i or j."""
+        return self._reduce("ArgKMin", _axis(axis, dim), opt_arg=K, **options)
+
+    argKmin_reduction = argKmin
+
+    def Kmin_argKmin(self, K, axis=None, dim=None, **options):  # noqa: N802, N803
+        """Return the K least values over i or j, and their indices."""
+        return self._reduce("KMin_ArgKMin", _axis(axis, dim), opt_arg=K, **options)
+
+    Kmin_argKmin_reduction = Kmin_argKmin
+
+    def reduction(self, reduction_op, other=None, opt_arg=None, axis=None, dim=None, call=True, **options):
+        """Return a reduction over i or j by its name, with a weight where it has one.
+
+        Parameters
+        ----------
+        reduction_op : str
+            As for `skkeops.Genred`.
+        other : LazyTensor or array-like, optional
+            The weight of ``"SumSoftMaxWeight"`` and of ``"LogSumExp"``.
+        opt_arg : int, optional
+            The number K of ``"KMin"`` and the like.
+        axis, dim : int
+            The axis that is reduced.
+        call : bool, default=True
+            If false, a function without arguments, or of those that are given later, that reduces.
+        **options
+            Further options of `skkeops.Genred`, or of its call.
+        """
+        axis = axis if dim is None else dim
+        return self._reduce(reduction_op, axis, weight=other, opt_arg=opt_arg, call=call, **options)
+
+    def _reduce(
+        self,
+        op: str,
+        axis: int | None,
+        *,
+        weight: Any = None,
+        opt_arg: int | None = None,
+        call: bool = True,
+        **options: Any,
+    ) -> Any:
+        """Return a reduction over i (axis 0) or j (axis 1)."""
+        axis = self._reduced_axis(axis)
+        symbols, rows, g = self.symbols, self._rows, None
+        if weight is not None:
+            weight = self._operand(weight)
+            symbols = {**symbols, **weight.symbols}
+            rows = common_rows(self, weight)
+            g = weight.expression
+            if weight.is_complex:
+                if op != "SumSoftMaxWeight":
+                    raise TypeError(f"the weight of {op} must be real: found a complex tensor")
+                from ..complex_tensor import complex_result
+
+                weight, axis = weight._as_real(lambda f: f), axis + len(self.batch)
+                return complex_result(self._reduce(op, axis, weight=weight, opt_arg=opt_arg, call=call, **options))
+        if self.ranges is not None:
+            options["ranges"] = same("ranges", options.get("ranges"), self.ranges)
+        if self.backend is not None and options.get("backend") is None:
+            options["backend"] = self.backend
+        ordered = in_order(symbols.values())
+        if options:
+            options = {name: value for name, value in options.items() if value is not None}
+        known = (1 if rows[0] is None else rows[0], 1 if rows[1] is None else rows[1])
+        if all(s.array is not None for s in ordered):
+
+            def run() -> Any:
+                return reduce(ordered, known, self.expression, g, op, axis, opt_arg, options)
+
+            return run() if call else run
+        return symbolic(ordered, self.expression, g, op, axis, opt_arg, options)
+
+    def _reduced_axis(self, axis: Any) -> int:
+        first = len(self.batch)
+        if axis not in (first, first + 1):
+            raise ValueError(
+                f"a LazyTensor of shape {self.shape} is reduced over i (axis={first}) or j (axis={first + 1}): "
+                f"found axis={axis!r}"
+            )
+        return axis - first
+
+
+def _axis(axis: Any, dim: Any) -> Any:
+    return axis if dim is None else dim
+
+
+def _is_last(tensor: Methods, axis: Any) -> bool:
+    return axis == -1 or axis == len(tensor.batch) + 2
