@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.device_errors import explain
+
 __all__ = [
     "OnDevice", "address_of", "as_array", "computing", "contiguous", "device_of", "is_on_device", "linalg_of", "namespace_of",
     "to_device", "to_host",
@@ -102,8 +104,6 @@ class OnDevice:
         if self._entered is not None:
             self._entered.__exit__(kind, error, trace)
         if isinstance(error, Exception):
-            from skkeops.backends.gpu import explain
-
             told = explain(error)
             if told is not None:
                 raise told from error

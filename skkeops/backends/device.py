@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.device_errors import explain
 from skkeops.devices import computing, namespace_of
 from skkeops.formula.expression import IJ, Expression, Variable
 from skkeops.plan.problem import Problem
 
 from . import cuda
-from .gpu import check_usable, explain
+from .gpu import check_usable
 
 __all__ = ["DeviceProgram", "evaluate", "evaluate_pairs", "prepare"]
 
