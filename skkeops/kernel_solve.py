@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from skkeops import backends
-from skkeops.formula.derivative import gradient, substitute
-from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable, variables_of
-from skkeops.plan.problem import Problem
-from skkeops.reductions import Sum
+from skkeops.formula.derivative import gradient
+from skkeops.formula.expression import Constant, Expression, variables_of
 
-from .devices import as_array, computing, namespace_of
+from .devices import as_array, computing
+from .formula_matrix import Matrix
 from .genred import Genred
-from .pairs import is_stored
-from .solvers import Solution, low_rank_preconditioner, solve
+from .solvers import Solution, check_rank, low_rank_preconditioner, solve
 
-__all__ = ["KernelSolve", "check_solution"]
+__all__ = ["KernelSolve"]
 
 
 class KernelSolve:
@@ -60,6 +60,10 @@ class KernelSolve:
     together. `eps` is relative to the norm of each column of b, where that of KeOps is the root mean square of all entries
     of the residual: the same for b of unit variance.
 
+    The system is solved in float64 whatever the data: residuals are those of float64 products. Where `alpha` is large beside
+    the rounding errors of float32, the iterations between them compute in float32, which takes a third of the time
+    (iterative refinement, see `skkeops.solvers.solve`).
+
     Examples
     --------
     >>> import numpy as np
@@ -99,6 +103,8 @@ class KernelSolve:
         eps: float = 1e-6,
         maxiter: int | None = None,
         preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = None,
+        n_components: int | str = 0,
+        random_state: int | np.random.RandomState = 0,
         backend: str = "auto",
         device_id: int = -1,
         ranges: Any = None,
@@ -116,15 +122,22 @@ class KernelSolve:
             The norm of the residual, relative to that of b.
         maxiter : int, optional
             The largest number of iterations. Default: ten times the number of unknowns of a column, at least 100.
-        preconditioner : callable or {"cholesky", "nystrom"}, optional
-            Returns about ``(K + alpha I)^-1 v``, such as a `skkeops.solvers.LowRankPreconditioner`. By name: what
-            `preconditioner` returns for the arguments, of rank 100.
+        preconditioner : {"cholesky", "nystrom"} or callable, optional
+            What stands for ``(K + alpha I)^-1``: from columns of K (a randomly pivoted Cholesky factor, the default where
+            `n_components` is not 0), from products with random vectors (Nyström), or a function of arrays such as a
+            `skkeops.solvers.LowRankPreconditioner`, see `preconditioner`.
+        n_components : int or "auto", default=0
+            The rank of a preconditioner by name: more make fewer iterations, and take ``8 n`` bytes each. "auto" is the number
+            of eigenvalues above 4 `alpha`, about, and at most 700, or what 256 MB hold. 0 is none, or 100 if one is asked for
+            by name.
+        random_state : int or RandomState, default=0
+            For the columns, or vectors, that are drawn. Solutions differ within `eps`.
         backend : str, default="auto"
             As for `Genred`.
         device_id : int, default=-1
             Accepted for compatibility.
         ranges : sequence of six arrays of int, optional
-            As for `Genred`.
+            As for `Genred`. A preconditioner from columns is that of all pairs.
         callback : callable, optional
             Called after every iteration with the solution so far; a true result ends the iterations.
 
@@ -137,20 +150,33 @@ class KernelSolve:
         -----
         RuntimeWarning
             If the residual is above `eps` after `maxiter` iterations, or the matrix is not positive definite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import KernelSolve
+        >>> invert = KernelSolve("Exp(-SqDist(x, y)) * a", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)"], "a", axis=1)
+        >>> x, steps = np.linspace(0, 9, 500)[:, None], []
+        >>> a = invert(x, x, np.sin(x), alpha=1e-3, n_components=50, callback=steps.append)
+        >>> len(steps) < 10
+        True
         """
-        solution, b = self._solve(args, None, alpha, eps, maxiter, preconditioner, backend, ranges, callback)
-        check_solution(solution, eps)
+        matrix, b = self._matrix(args, backend, ranges)
+        inverse = self._inverse(matrix, preconditioner, n_components, alpha, random_state)
+        solution = self._solve(matrix, b, inverse, alpha, eps, maxiter, callback)
+        _check(solution, eps)
         with computing((b,)):
-            return solution.x.astype(b.dtype)
+            return solution.x.astype(matrix.dtype)
 
     def preconditioner(
         self,
         *args: Any,
         kind: str = "cholesky",
-        n_components: int = 100,
+        n_components: int | str = 100,
         alpha: float = 1e-10,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState = 0,
         backend: str = "auto",
+        ranges: Any = None,
     ) -> Any:
         """Return a preconditioner of the system, for several calls with the same matrix.
 
@@ -161,14 +187,16 @@ class KernelSolve:
         kind : {"cholesky", "nystrom"}, default="cholesky"
             From columns of the matrix, `skkeops.solvers.pivoted_cholesky`, or from products with random vectors,
             `skkeops.solvers.nystrom`.
-        n_components : int, default=100
+        n_components : int or "auto", default=100
             The rank; it takes ``8 n n_components`` bytes.
         alpha : float, default=1e-10
             As for the call.
-        random_state : int, default=0
+        random_state : int or RandomState, default=0
             For what is drawn.
         backend : str, default="auto"
             As for `Genred`.
+        ranges : sequence of six arrays of int, optional
+            As for the call.
 
         Returns
         -------
@@ -178,7 +206,7 @@ class KernelSolve:
         Raises
         ------
         ValueError
-            If the variable has more than one component: the matrix of the pairs is then not one of numbers.
+            If the variable has several components and the formula is no number for each pair, times the variable.
 
         Examples
         --------
@@ -190,44 +218,8 @@ class KernelSolve:
         >>> invert(x, x, b, alpha=0.1, preconditioner=inverse).shape
         (50, 1)
         """
-        v, value = self._variable, self.function._problem.values[0]
-        if v.dim != 1:
-            raise ValueError(f"a preconditioner by name is for a variable of one component: found {v.dim}")
-        arrays, m, n, _, xp = self.function._check(args)
-        if m != n:
-            raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
-        kernel = gradient(value, v, 1)
-        variables = self.function.variables
-        module = backends.get(backend, xp)
-        wide: dict[int, Any] = {}
-
-        def product(vectors: np.ndarray) -> np.ndarray:
-            k = vectors.shape[1]
-            if k not in wide:
-                w = Variable(len(variables), k, v.category)
-                wide[k] = module.prepare(Problem(Sum(), (kernel * w,), self.axis, (*variables, w)))
-            right = vectors.astype(arrays[self._place].dtype, order="C", copy=False)
-            return wide[k].run((*arrays, right))[0]
-
-        # A factor is made of differences of entries, which float32 would leave to rounding.
-        exact = tuple(a if a.dtype.kind == "b" else a.astype(np.float64, copy=False) for a in arrays)
-
-        def columns(which: np.ndarray) -> np.ndarray:  # rows: the matrix is symmetric
-            some = tuple(a[which] if w.category in (I, IJ) else a for w, a in zip(variables, exact, strict=True))
-            return module.evaluate_pairs(kernel, variables, some, len(which), n)[:, :, 0].T
-
-        def diagonal() -> np.ndarray:
-            at = {w: w if w.category == P else Variable(w.position, w.dim, I) for w in variables}
-            some = tuple(
-                _on_diagonal(a).astype(np.float64) if w.category == IJ else a
-                for w, a in zip(variables, exact, strict=True)
-            )
-            return module.evaluate((substitute(kernel, at),), tuple(at.values()), some, n)[0][:, 0]
-
-        with computing(arrays):
-            return low_rank_preconditioner(
-                kind, product, columns, diagonal, n, n_components, np.full(1, float(alpha)), random_state, xp
-            )
+        check_rank(n_components, 1)
+        return self._inverse(self._matrix(args, backend, ranges)[0], kind, n_components, alpha, random_state)
 
     def gradient(
         self,
@@ -239,7 +231,10 @@ class KernelSolve:
         eps: float = 1e-6,
         maxiter: int | None = None,
         preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = None,
+        n_components: int | str = 0,
+        random_state: int | np.random.RandomState = 0,
         backend: str = "auto",
+        ranges: Any = None,
     ) -> Any:
         """Return the gradient of ``(solution * grad_output).sum()``, by one more solve.
 
@@ -253,7 +248,7 @@ class KernelSolve:
             The gradient by the solution, of its shape; ones by default.
         output : ndarray, optional
             The solution, if it is known.
-        alpha, eps, maxiter, preconditioner, backend
+        alpha, eps, maxiter, preconditioner, n_components, random_state, backend, ranges
             As for the call.
 
         Returns
@@ -265,79 +260,103 @@ class KernelSolve:
         -----
         With ``(K + alpha I) u = grad_output``, the gradient by b is u, that by another argument is that of ``-(K a | u)``.
         """
-        with computing(args):
-            return self._gradient(args, wrt, grad_output, output, alpha, eps, maxiter, preconditioner, backend)
-
-    def _gradient(self, args, wrt, grad_output, output, alpha, eps, maxiter, preconditioner, backend) -> Any:
+        matrix, b = self._matrix(args, backend, ranges)
         names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
-        options = (alpha, eps, maxiter, preconditioner, backend, None, None)
-        b = as_array(args[self._place])
-        a = output if output is not None else self._solve(args, None, *options)[0].x.astype(b.dtype)
-        e = np.ones_like(b, dtype=np.float64) if grad_output is None else as_array(grad_output)
-        if e.shape != b.shape:
-            raise ValueError(f"grad_output must have the shape of b, {b.shape}: found {e.shape}")
-        adjoint, _ = self._solve(args, e, *options)
-        check_solution(adjoint, eps, stacklevel=4)
-        u = adjoint.x.astype(b.dtype)
-        with_a = [*args]
-        with_a[self._place] = a
-        found = []
-        for name in names:
-            if name.replace(" ", "") == self.varinvalias.replace(" ", ""):
-                found.append(u)
-            else:
-                found.append(-self.function.gradient(*with_a, wrt=name, grad_output=u, backend=backend))
+        with computing((b,)):
+            e = np.ones_like(b, dtype=np.float64) if grad_output is None else as_array(grad_output)
+            if e.shape != b.shape:
+                raise ValueError(f"grad_output must have the shape of b, {b.shape}: found {e.shape}")
+            inverse = self._inverse(matrix, preconditioner, n_components, alpha, random_state)
+            a = output
+            if a is None:
+                a = self._solve(matrix, b, inverse, alpha, eps, maxiter).x.astype(matrix.dtype)
+            adjoint = self._solve(matrix, e, inverse, alpha, eps, maxiter)
+            _check(adjoint, eps)
+            u = adjoint.x.astype(matrix.dtype)
+            with_a = [*args]
+            with_a[self._place] = a
+            found = []
+            for name in names:
+                if name.replace(" ", "") == self.varinvalias.replace(" ", ""):
+                    found.append(u)
+                else:
+                    found.append(-self.function.gradient(*with_a, wrt=name, grad_output=u, backend=backend, ranges=ranges))
         return found[0] if isinstance(wrt, str) else tuple(found)
 
-    def _solve(
-        self, args, right, alpha, eps, maxiter, preconditioner, backend, ranges, callback
-    ) -> tuple[Solution, np.ndarray]:
-        alpha, eps = float(alpha), float(eps)
-        if not alpha >= 0 or not eps > 0:
-            raise ValueError(f"alpha must not be negative and eps positive: found alpha={alpha!r}, eps={eps!r}")
-        if isinstance(preconditioner, str):
-            preconditioner = self.preconditioner(*args, kind=preconditioner, alpha=alpha, backend=backend)
-        elif preconditioner is not None and not callable(preconditioner):
-            raise TypeError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {preconditioner!r}")
-        arrays, m, n, dtype, _ = self.function._check(args)
+    def _matrix(self, args: tuple, backend: str, ranges: Any) -> tuple[Matrix, Any]:
+        """Return the matrix of the system and b."""
+        arrays, m, n, dtype, xp = self.function._check(args)
         if m != n:
             raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
-        b = arrays[self._place]
-        given = list(arrays)
+        return Matrix(self.function, self._place, arrays, n, dtype, xp, backend, ranges), arrays[self._place]
 
-        def product(v: np.ndarray) -> np.ndarray:
-            given[self._place] = v.astype(dtype, copy=False)
-            return self.function(*given, backend=backend, ranges=ranges).astype(np.float64, copy=False)
+    def _inverse(self, matrix: Matrix, preconditioner: Any, n_components: Any, alpha: float, random_state: Any) -> Any:
+        """Return the preconditioner that is asked for, None if there is none."""
+        check_rank(n_components, 0)
+        if preconditioner is None and n_components != 0:
+            preconditioner = "cholesky"
+        if not isinstance(preconditioner, str):
+            if preconditioner is not None and not callable(preconditioner):
+                raise TypeError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {preconditioner!r}")
+            return preconditioner
+        shift = np.full(1, _number(alpha, "alpha"))
+        with computing(matrix.arrays), _one_thread():
+            return low_rank_preconditioner(
+                preconditioner,
+                matrix.wide_product,
+                matrix.columns,
+                matrix.diagonal,
+                matrix.size,
+                n_components or 100,
+                shift,
+                random_state,
+                matrix.namespace,
+            )
 
-        with computing(arrays):
-            solution = solve(
-                product,
+    def _solve(
+        self, matrix: Matrix, b: Any, inverse: Any, alpha: float, eps: float, maxiter: int | None, callback: Any = None
+    ) -> Solution:
+        alpha, eps = _number(alpha, "alpha"), _number(eps, "eps")
+        if not eps > 0:
+            raise ValueError(f"eps must be positive: found {eps!r}")
+        with computing(matrix.arrays), _one_thread() if inverse is not None else nullcontext():
+            return solve(
+                matrix.product,
                 np.full(b.shape[1], alpha),
-                (b if right is None else right).astype(np.float64),
-                preconditioner=preconditioner,
+                b.astype(np.float64),
+                rough=matrix.rough_product,
+                preconditioner=inverse,
                 tol=eps,
                 max_iter=max(100, 10 * len(b)) if maxiter is None else maxiter,
                 callback=callback,
             )
-        return solution, b
 
 
-def _on_diagonal(array: Any) -> np.ndarray:
-    if is_stored(array):
-        return array.diagonal()[:, None]
-    return namespace_of(array).ascontiguousarray(np.diagonal(array).T)
+def _one_thread() -> Any:
+    """Return a context in which the BLAS has one thread: its others wait by spinning, on the cores that products need."""
+    return threadpool_limits(1, user_api="blas")
 
 
-def check_solution(solution: Solution, eps: float, stacklevel: int = 3) -> None:
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not value >= 0:
+        raise ValueError(f"{name} must be a number, not negative: found {value!r}")
+    return float(value)
+
+
+def _check(solution: Solution, eps: float) -> None:
     """Warn of a solution that is not what was asked for."""
     if not solution.is_definite:
-        warnings.warn(
-            "the matrix is not positive definite: the system was solved by MINRES", RuntimeWarning, stacklevel=stacklevel
-        )
+        _warn("the matrix is not positive definite: the system was solved by MINRES")
     if solution.residual > eps and not solution.stopped:
-        warnings.warn(
+        _warn(
             f"the relative residual is {solution.residual:.1e} after {solution.n_iter} iterations, eps={eps:g}: increase "
-            "maxiter, alpha or eps, or give a preconditioner",
-            RuntimeWarning,
-            stacklevel=stacklevel,
+            "maxiter, alpha or eps, or give a preconditioner"
         )
+
+
+def _warn(message: str) -> None:
+    """Warn, and show the line that called us, by whatever face."""
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("skkeops."):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, RuntimeWarning, stacklevel=depth)

@@ -125,6 +125,12 @@ def test_warnings():
         found = negative(X, X, B, alpha=0.1, eps=1e-10)
     expected = np.linalg.solve(-cdist(X, X) + 0.1 * np.eye(N), B)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    with pytest.warns(RuntimeWarning, match="after 1 iterations") as told:
+        invert(X, X, B, G, alpha=1e-6, eps=1e-12, maxiter=1)
+        invert.gradient(X, X, B, G, wrt="a", alpha=1e-6, eps=1e-12, maxiter=1)
+        lazy().solve(B, alpha=1e-6, eps=1e-12, maxiter=1)
+        (lazy() * Vj(0, 2)).solve(B, Vj(0, 2), alpha=1e-6, eps=1e-12, maxiter=1)
+    assert [warning.filename for warning in told] == [__file__] * 4  # the line of the caller is shown
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stopped = invert(X, X, B, G, alpha=1e-6, callback=lambda a: True)
@@ -140,8 +146,8 @@ def test_warnings():
         (lambda: KernelSolve("Square(a)", ["a = Vj(2)"], "a", axis=1), ValueError, "must be linear in 'a'"),
         (lambda: KernelSolve("Exp(", ["a = Vj(2)"], "a", axis=1), FormulaError, "never closed"),
         (lambda: KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X[:5], B[:5], G), ValueError, "must be square: found 90"),
-        (lambda: KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X, B, G, alpha=-1), ValueError, "alpha must not be negative"),
-        (lambda: lazy().solve(B, eps=0), ValueError, "eps positive"),
+        (lambda: KernelSolve(FORMULA, ALIASES, "a", axis=1)(X, X, B, G, alpha=-1), ValueError, "alpha must be a number"),
+        (lambda: lazy().solve(B, eps=0), ValueError, "eps must be positive: found 0.0"),
         (lambda: lazy().solve(B[:5]), ValueError, r"b must have 90 rows: found shape \(5, 2\)"),
         (lambda: (Vi(X) | Vj(X[:5])).solve(B), ValueError, r"needs a square tensor .* found shape \(90, 5\)"),
     ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 
-from skkeops import KernelSolve, Vi, Vij, Vj
+from skkeops import Genred, KernelSolve, Vi, Vij, Vj, cluster
 from skkeops.solvers import LowRankPreconditioner, nystrom, solve
 
 RNG = np.random.default_rng(17)
@@ -119,6 +121,99 @@ def test_several_right_hand_sides():
         np.testing.assert_allclose(lazy().solve(many, alpha=0.1, eps=1e-12, **options), truth, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["cholesky", "nystrom"])
+@pytest.mark.parametrize("rank", [7, 60, "auto"])
+def test_rank_of_the_call(kind, rank):
+    """More columns, fewer iterations, the same solution; also for several columns of b, and in the gradient."""
+    alpha, many = 1e-3, RNG.normal(size=(N, 3))
+    half = "Exp(-SqDist(x, y) / 0.3) * a / 2"
+    invert = KernelSolve(f"{half} + {half}", [*ALIASES[:2], "a = Vj(3)"], "a", axis=1)
+    truth = np.linalg.solve(K + alpha * np.eye(N), many)
+    counts = []
+    for options in ({}, {"n_components": rank, "preconditioner": kind, "random_state": np.random.RandomState(5)}):
+        found = []
+        np.testing.assert_allclose(
+            invert(X, X, many, alpha=alpha, eps=1e-10, callback=found.append, **options), truth, rtol=1e-6, atol=1e-6
+        )
+        np.testing.assert_allclose(lazy().solve(many, alpha=alpha, eps=1e-10, **options), truth, rtol=1e-6, atol=1e-6)
+        counts.append(len(found))
+    assert counts[1] < counts[0] / (1.2 if rank == 7 else 3)
+    u = invert.gradient(X, X, many, wrt="a", grad_output=many, alpha=alpha, eps=1e-10, **options)
+    np.testing.assert_allclose(u, truth, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_components", [0, 40])
+@pytest.mark.parametrize("alpha", [1e-4, 1e-1])
+def test_float32_is_solved_in_float64(alpha, n_components):
+    """The truth is that of the rounded data; products in float32 alone leave a relative error of 1e-3 and more."""
+    x, b = X.astype(np.float32), B.astype(np.float32)
+    matrix = np.exp(-cdist(x.astype(float), x.astype(float), "sqeuclidean") / np.float64(0.3)) + alpha * np.eye(N)
+    truth = np.linalg.solve(matrix, b.astype(float))
+    options = {"alpha": alpha, "eps": 1e-10, "n_components": n_components, "maxiter": 20_000}
+    for found in (INVERT(x, x, b, **options), lazy(x).solve(b, **options)):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, truth, rtol=0, atol=1e-6 * np.abs(truth).max())
+
+
+@pytest.mark.parametrize(("alpha", "mostly"), [(0.3, np.float32), (1e-9, np.float64)])
+def test_iterations_are_rough_where_that_does(monkeypatch, alpha, mostly):
+    """Where the shift is large beside the rounding errors of float32, the iterations compute in it."""
+    dtypes = []
+    call = Genred.__call__
+
+    def counted(self, *args, **options):
+        dtypes.append(args[0].dtype)
+        return call(self, *args, **options)
+
+    monkeypatch.setattr(Genred, "__call__", counted)
+    found = INVERT(X, X, B, alpha=alpha, eps=1e-11, maxiter=300, callback=lambda a: alpha < 1e-3 and len(dtypes) > 30)
+    assert dtypes.count(mostly) > 3 * (len(dtypes) - dtypes.count(mostly))
+    assert dtypes.count(np.float64) >= 2  # residuals
+    if mostly == np.float32:
+        np.testing.assert_allclose(found, np.linalg.solve(K + alpha * np.eye(N), B), rtol=0, atol=1e-9)
+
+
+def test_data_beyond_float32():
+    """Whatever float32 cannot hold is not computed in it, without a word."""
+    x = X * 1e200
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        norm = KernelSolve("Exp(-Abs(x - y) / s) * a", ["x=Vi(1)", "y=Vj(1)", "a=Vj(1)", "s=Pm(1)"], "a", axis=1)
+        found = norm(x[:, :1], x[:, :1], B, np.array([1e200]), alpha=0.1, eps=1e-12)
+    truth = np.linalg.solve(np.exp(-cdist(X[:, :1], X[:, :1])) + 0.1 * np.eye(N), B)
+    np.testing.assert_allclose(found, truth, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [None, "cholesky", "nystrom"])
+def test_gradient_within_ranges(kind):
+    half = [[0, 70], [70, N]]
+    ranges = cluster.from_matrix(half, half, np.eye(2))
+    blocks = np.zeros((N, N))
+    blocks[:70, :70] = blocks[70:, 70:] = 1
+    e, direction = RNG.normal(size=B.shape), RNG.normal(size=X.shape)
+
+    def total(x):
+        matrix = np.exp(-cdist(x, X, "sqeuclidean") / 0.3) * blocks + 0.1 * np.eye(N)
+        return (np.linalg.solve(matrix, B) * e).sum()
+
+    options = {"alpha": 0.1, "eps": 1e-13, "ranges": ranges, "preconditioner": kind}
+    np.testing.assert_allclose(
+        INVERT(X, X, B, **options), np.linalg.solve(K * blocks + 0.1 * np.eye(N), B), rtol=1e-8, atol=1e-9
+    )
+    gradient = INVERT.gradient(X, X, B, wrt="x", grad_output=e, **options)
+    difference = (total(X + 1e-6 * direction) - total(X - 1e-6 * direction)) / 2e-6
+    assert (gradient * direction).sum() == pytest.approx(difference, rel=1e-6)
+
+
+def test_options_of_lazy_systems():
+    """The other options of a reduction arrive, and a callback ends the iterations."""
+    found = lazy().solve(B, alpha=0.1, eps=1e-12, sum_scheme="kahan_scheme", backend="reference")
+    np.testing.assert_allclose(found, np.linalg.solve(K + 0.1 * np.eye(N), B), rtol=1e-8, atol=1e-9)
+    steps = []
+    lazy().solve(B[:, 0], alpha=1e-4, callback=lambda a: steps.append(a.shape) or len(steps) == 3)
+    assert steps == [(N, 1)] * 3
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -129,12 +224,18 @@ def test_several_right_hand_sides():
         (lambda: INVERT.preconditioner(X, X, B, n_components=1.5), ValueError, "n_components must be an integer"),
         (lambda: INVERT.preconditioner(X, X[:3], B[:3]), ValueError, "the matrix must be square"),
         (
-            lambda: KernelSolve("Exp(-SqDist(x, y)) * a", [*ALIASES[:2], "a = Vj(2)"], "a", axis=1)(
+            lambda: KernelSolve("MatVecMult(TensorProd(x, y), a)", [*ALIASES[:2], "a = Vj(2)"], "a", axis=1)(
                 X, X, np.ones((N, 2)), preconditioner="cholesky"
             ),
             ValueError,
-            "for a variable of one component: found 2",
+            "found a formula that mixes the 2 components of 'a'",
         ),
+        (lambda: INVERT(X, X, B, n_components=-1), ValueError, "n_components must be an integer, at least 0, or 'auto': found -1"),
+        (lambda: INVERT(X, X, B, n_components="all"), ValueError, "at least 0, or 'auto': found 'all'"),
+        (lambda: INVERT(X, X, B, n_components=True), ValueError, "n_components must be an integer"),
+        (lambda: INVERT(X, X, B, alpha="1"), ValueError, "alpha must be a number, not negative: found '1'"),
+        (lambda: INVERT(X, X, B, alpha=np.nan), ValueError, "alpha must be a number, not negative: found nan"),
+        (lambda: INVERT(X, X, B, eps=None), ValueError, "eps must be a number, not negative: found None"),
         (lambda: lazy().solve(B, what=1), TypeError, "unknown option 'what' of a reduction"),
         (lambda: lazy().solve(lazy()), ValueError, "b must be an array, or the LazyTensor of one"),
     ],

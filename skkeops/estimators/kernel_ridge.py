@@ -19,7 +19,7 @@ from skkeops.devices import namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import J, Variable
 from skkeops.kernels.matrix import dense
-from skkeops.solvers import LowRankPreconditioner, Solution, pivoted_cholesky, solve
+from skkeops.solvers import Solution, low_rank_preconditioner, solve
 
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
@@ -30,12 +30,6 @@ from .score import RegressorScore
 from .validation import validate_samples, validate_samples_and_targets
 
 __all__ = ["KernelRidge"]
-
-# The preconditioner of the default rank takes at most this, and this many columns; those of eigenvalues below so many alphas
-# cost more time than they spare (measured with 10 000 samples).
-_MEMORY = 256 * 2**20
-_RANK = 700
-_SMALLEST = 4
 
 
 class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, RegressorMixin, KernelEstimator):
@@ -320,20 +314,20 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         return np.broadcast_to(alpha, (n_targets,)).copy()
 
     def _solve(self, matrix: _Matrix, alpha: np.ndarray, b: np.ndarray, iterations: Iterations) -> Solution:
-        n = matrix.size
-        rank, smallest = self.n_components, 0.0
-        if rank == "auto":
-            rank, smallest = min(_RANK, max(1, _MEMORY // (8 * n))), _SMALLEST * float(alpha.min())
         preconditioner = None
-        if rank > 0:
-            factor, is_semidefinite = pivoted_cholesky(
-                matrix.columns, matrix.diagonal, min(rank, n), check_random_state(self.random_state), smallest
-            )
-            # Without any shift the preconditioner has no inverse; rounding errors are the least one that is meaningful.
-            shift = np.maximum(alpha, 1e-14 * n * max(float(matrix.diagonal.max()), 0.0))
+        if self.n_components != 0:
             # An indefinite kernel may still make a definite system, with the ridge: conjugate gradients will tell.
-            if is_semidefinite and (shift > 0).all():
-                preconditioner = LowRankPreconditioner(factor, shift)
+            preconditioner = low_rank_preconditioner(
+                "cholesky",
+                matrix.product,
+                matrix.columns,
+                lambda: matrix.diagonal,
+                matrix.size,
+                self.n_components,
+                alpha,
+                check_random_state(self.random_state),
+                namespace_of(b),
+            )
         return solve(
             matrix.product,
             alpha,

@@ -18,7 +18,7 @@ from .symbols import Symbol, symbol
 if TYPE_CHECKING:
     from .tensor import LazyTensor
 
-__all__ = ["dense", "diagonal", "in_float64", "restrict"]
+__all__ = ["dense", "diagonal", "restrict"]
 
 
 def dense(tensor: LazyTensor) -> np.ndarray:
@@ -99,19 +99,6 @@ def restrict(tensor: LazyTensor, key: tuple[Any, Any]) -> LazyTensor:
         symbols[kept.variable] = kept
     sizes = tuple(n if n is None else len(some) for n, some in zip(tensor._rows, chosen, strict=True))
     return tensor._of(substitute(tensor.expression, renamed), symbols, sizes, None, tensor.backend)
-
-
-def in_float64(tensor: LazyTensor) -> LazyTensor:
-    """Return the tensor with its arrays in float64, without ranges."""
-    renamed: dict[Expression, Expression] = {}
-    symbols = {}
-    for v, s in tensor.symbols.items():
-        exact = s
-        if s.array.dtype not in (np.float64, np.bool_):
-            exact = symbol(s.array.astype(np.float64), v.category)
-        renamed[v] = exact.variable
-        symbols[exact.variable] = exact
-    return tensor._of(substitute(tensor.expression, renamed), symbols, tensor._rows)
 
 
 def _on_host(key: Any) -> Any:

@@ -120,10 +120,11 @@ class LinearAlgebra(Methods):
         eps: float = 1e-6,
         maxiter: int | None = None,
         preconditioner: Any = None,
-        n_components: int = 0,
-        random_state: int = 0,
+        n_components: int | str = 0,
+        random_state: int | np.random.RandomState = 0,
         ranges: Any = None,
         backend: str | None = None,
+        callback: Any = None,
         **options: Any,
     ) -> Any:
         """Return the solution a of ``(K + alpha I) a = b`` for a symmetric tensor K of one component.
@@ -143,12 +144,13 @@ class LinearAlgebra(Methods):
         maxiter : int, optional
             The largest number of iterations. Default: 10 M, at least 100.
         preconditioner : {"cholesky", "nystrom"} or callable, optional
-            What stands for ``(K + alpha I)^-1``: from columns of K (a randomly pivoted Cholesky factor, the default where
-            `n_components` is not 0), from products with random vectors (Nyström), or a function of arrays (M, k).
-        n_components : int, default=0
-            The rank of the preconditioner, 100 if one is asked for by name; it takes ``8 M n_components`` bytes.
-        random_state : int, default=0
+            As for `skkeops.KernelSolve`; a function is of arrays (M, k).
+        n_components : int or "auto", default=0
+            The rank of a preconditioner by name, as for `skkeops.KernelSolve`; ``"auto"`` is a good choice for large M.
+        random_state : int or RandomState, default=0
             For the columns, or vectors, that are drawn.
+        callback : callable, optional
+            Called after every iteration with the solution so far, of shape (M, k); a true result ends the iterations.
         ranges : sequence of six arrays of int, optional
             As for `Genred`.
         backend : str, optional
@@ -181,9 +183,11 @@ class LinearAlgebra(Methods):
         """
         from ..linear import solve
 
+        options |= {"alpha": alpha, "eps": eps, "maxiter": maxiter, "preconditioner": preconditioner}
+        options |= {"n_components": n_components, "random_state": random_state, "callback": callback}
+        options |= {"ranges": ranges, "backend": backend}
+
         def run() -> np.ndarray:
-            return solve(
-                self, b, var, alpha, eps, maxiter, preconditioner, n_components, random_state, ranges, backend, options
-            )
+            return solve(self, b, var, dict(options))
 
         return run() if call else run
