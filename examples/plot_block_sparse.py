@@ -163,7 +163,7 @@ def plot():
     other = axes[2].twinx()
     other.plot(tolerances, 100 * shares, "s-", color="tab:blue", ms=4, label="share of the pairs")
     other.plot(tolerances, 100 * times, "o--", color="tab:blue", mfc="white", ms=4, label="share of the time")
-    other.set_ylim(0, None)
+    other.set_ylim(0, 150 * max(*shares, *times))
     other.set_ylabel("percent", color="tab:blue")
     axes[2].legend(loc="upper left", fontsize=8)
     other.legend(loc="lower right", fontsize=8)

@@ -22,6 +22,8 @@ _HOMES = {
     "ComplexLazyTensor": "skkeops.lazy",
     "Formula": "skkeops.kernels.formula",
     "FormulaError": "skkeops.formula.errors",
+    "GPUError": "skkeops.device_errors",
+    "GPUMemoryError": "skkeops.device_errors",
     "Genred": "skkeops.genred",
     "KernelDensity": "skkeops.estimators",
     "KernelLogSumExp": "skkeops.estimators",

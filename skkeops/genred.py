@@ -140,7 +140,7 @@ class Genred:
         rec_multVar_highdim: bool | None = False,  # noqa: N803 (KeOps' name)
         use_fast_math: bool = True,
     ):
-        warn_deprecated(dtype=dtype, cuda_type=cuda_type)
+        warn_deprecated("Genred", dtype=dtype, cuda_type=cuda_type)
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or axis not in (0, 1):
             raise ValueError(f"axis must be 0 (reduce over i) or 1 (reduce over j): found {axis!r}")
         f, g, self.variables, self.names = declare(aliases, formula, formula2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -17,7 +15,9 @@ from skkeops.formula.expression import Constant, Expression, variables_of
 from .devices import as_array, computing
 from .formula_matrix import Matrix
 from .genred import Genred
-from .solvers import Solution, check_rank, low_rank_preconditioner, solve
+from .options import warn_caller, warn_deprecated
+from .solvers import Solution, low_rank_preconditioner, solve
+from .solvers.preconditioner import check_rank
 
 __all__ = ["KernelSolve"]
 
@@ -39,8 +39,12 @@ class KernelSolve:
         The name of the variable that F is linear in. In a call b takes its place.
     axis : {0, 1}, default=0
         The axis that is reduced. The variable is indexed by it.
-    **options
-        Further options of `Genred`.
+    dtype : None
+        Deprecated and ignored: the dtype is that of the arrays.
+    opt_arg : None
+        Accepted for compatibility: sums have none.
+    dtype_acc, use_double_acc, sum_scheme, enable_chunks, rec_multVar_highdim, use_fast_math
+        As for `Genred`.
 
     Raises
     ------
@@ -77,9 +81,34 @@ class KernelSolve:
     """
 
     def __init__(
-        self, formula: str | Expression, aliases: Sequence[str], varinvalias: str, axis: int = 0, **options: Any
+        self,
+        formula: str | Expression,
+        aliases: Sequence[str],
+        varinvalias: str,
+        axis: int = 0,
+        dtype: Any = None,
+        opt_arg: None = None,
+        dtype_acc: str = "auto",
+        use_double_acc: bool = False,
+        sum_scheme: str = "auto",
+        enable_chunks: bool = True,
+        rec_multVar_highdim: bool | None = None,  # noqa: N803 (KeOps' name)
+        use_fast_math: bool = True,
     ):
-        self.function = Genred(formula, aliases, "Sum", axis=axis, **options)
+        warn_deprecated("KernelSolve", dtype=dtype)
+        self.function = Genred(
+            formula,
+            aliases,
+            "Sum",
+            axis=axis,
+            opt_arg=opt_arg,
+            dtype_acc=dtype_acc,
+            use_double_acc=use_double_acc,
+            sum_scheme=sum_scheme,
+            enable_chunks=enable_chunks,
+            rec_multVar_highdim=rec_multVar_highdim,
+            use_fast_math=use_fast_math,
+        )
         names = [name.replace(" ", "") for name in self.function.names]
         if not isinstance(varinvalias, str) or varinvalias.replace(" ", "") not in names:
             raise ValueError(f"varinvalias must be one of {', '.join(names)}: found {varinvalias!r}")
@@ -149,7 +178,7 @@ class KernelSolve:
         Warns
         -----
         RuntimeWarning
-            If the residual is above `eps` after `maxiter` iterations, or the matrix is not positive definite.
+            If the residual is above `eps` after `maxiter` iterations, or the matrix is not positive definite, or not finite.
 
         Examples
         --------
@@ -346,17 +375,11 @@ def _number(value: Any, name: str) -> float:
 def _check(solution: Solution, eps: float) -> None:
     """Warn of a solution that is not what was asked for."""
     if not solution.is_definite:
-        _warn("the matrix is not positive definite: the system was solved by MINRES")
-    if solution.residual > eps and not solution.stopped:
-        _warn(
+        warn_caller("the matrix is not positive definite: the system was solved by MINRES")
+    if np.isnan(solution.residual):
+        warn_caller("the matrix has entries that are infinite or NaN, or b has: there is no solution")
+    elif solution.residual > eps and not solution.stopped:
+        warn_caller(
             f"the relative residual is {solution.residual:.1e} after {solution.n_iter} iterations, eps={eps:g}: increase "
             "maxiter, alpha or eps, or give a preconditioner"
         )
-
-
-def _warn(message: str) -> None:
-    """Warn, and show the line that called us, by whatever face."""
-    depth, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("skkeops."):
-        depth, frame = depth + 1, frame.f_back
-    warnings.warn(message, RuntimeWarning, stacklevel=depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
@@ -12,15 +13,22 @@ _SUM_SCHEMES = ("auto", "direct_sum", "block_sum", "kahan_scheme")
 _SUM_FOLDS = ("sum", "shift_exp")
 
 
-def warn_deprecated(**arguments: Any) -> None:
-    """Warn of arguments of Genred that are given and no longer mean anything."""
+def warn_deprecated(owner: str, **arguments: Any) -> None:
+    """Warn of arguments that are given and no longer mean anything."""
     for name, value in arguments.items():
         if value is not None:
-            warnings.warn(
-                f"the argument {name!r} of Genred is deprecated and ignored: the dtype is that of the arrays",
+            warn_caller(
+                f"the argument {name!r} of {owner} is deprecated and ignored: the dtype is that of the arrays",
                 DeprecationWarning,
-                stacklevel=3,
             )
+
+
+def warn_caller(message: str, category: type[Warning] = RuntimeWarning) -> None:
+    """Warn, and show the line that called us, by whatever face."""
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("skkeops."):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=depth)
 
 
 def check_options(

@@ -155,3 +155,27 @@ def test_warnings():
 def test_bad_input(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_matrices_and_right_hand_sides_that_are_not_finite():
+    """They end at once, with a warning."""
+    undefined = KernelSolve("Exp(-SqDist(x,y)/g)*a", ALIASES, "a", axis=1)
+    b = B.copy()
+    b[3] = np.nan
+    for args in ((X, X, B, np.zeros(1)), (X, X, b, G), (X, X, B * np.inf, G)):
+        steps = []
+        with pytest.warns(RuntimeWarning, match="infinite or NaN"):
+            found = undefined(*args, alpha=0.1, callback=steps.append)
+        assert not np.isfinite(found).all()
+        assert len(steps) < 5
+    with pytest.warns(RuntimeWarning, match="infinite or NaN"):
+        (lazy() * np.nan).solve(B)
+
+
+def test_the_signature_of_keops():
+    with pytest.warns(DeprecationWarning, match="'dtype' of KernelSolve is deprecated") as told:
+        invert = KernelSolve(FORMULA, ALIASES, "a", 1, "float64", None, "auto", False, "auto", True, None, True)
+    assert told[0].filename == __file__
+    np.testing.assert_allclose(invert(X, X, B, G, alpha=0.1, eps=1e-12), TRUTH, rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match="opt_arg"):
+        KernelSolve(FORMULA, ALIASES, "a", 1, opt_arg=3)

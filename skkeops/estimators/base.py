@@ -40,7 +40,7 @@ class KernelEstimator(BaseEstimator):
     }
     #: Those of a kernel by name or as an object.
     _kernel_constraints: ClassVar[dict[str, list]] = {
-        "kernel": [str, SklearnKernel],
+        "kernel": [str, SklearnKernel, callable],  # functions are refused by as_kernel, which says why
         "gamma": [Interval(Real, 0, None, closed="neither"), None],
         "degree": [Interval(Real, 0, None, closed="neither")],
         "coef0": [Interval(Real, None, None, closed="neither")],

@@ -363,7 +363,11 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
                 RuntimeWarning,
                 stacklevel=4,
             )
-        if solution.residual > self.tol and not solution.stopped:
+        if np.isnan(solution.residual):
+            warnings.warn(
+                "The kernel matrix has entries that are infinite or NaN: there is no solution.", RuntimeWarning, stacklevel=4
+            )
+        elif solution.residual > self.tol and not solution.stopped:
             warnings.warn(
                 f"KernelRidge did not converge: the relative residual is {solution.residual:.1e} after {solution.n_iter} "
                 f"iterations, tol={self.tol:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",

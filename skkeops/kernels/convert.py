@@ -89,8 +89,9 @@ def as_kernel(
     if isinstance(kernel, gp.Kernel):
         return _gaussian_process(kernel, n_features)
     raise TypeError(
-        f"The 'kernel' parameter must be one of {sorted(PAIRWISE)}, a formula of x and y, or a kernel object; Python "
-        f"functions cannot be compiled. Got {kernel!r} instead."
+        f"The 'kernel' parameter must be one of {sorted(PAIRWISE)}, a formula of x and y, or a kernel object. Python "
+        "functions cannot be compiled: write one as a formula, such as skkeops.Formula('Exp(-g*SqDist(x,y))', g=0.5). "
+        f"Got {kernel!r} instead."
     )
 
 

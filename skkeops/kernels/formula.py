@@ -191,7 +191,14 @@ class Formula(Kernel):
                     start += dim
         for name, value in self._arrays().items():
             names[name] = scope.parameter(name, value)
-        return substitute(parsed(self._params["formula"], names), columns)
+        try:
+            found = parsed(self._params["formula"], names)
+        except FormulaError as error:
+            if not error.message.startswith("unknown variable"):
+                raise
+            hint = "; a parameter has its value from Formula(..., name=value)"
+            raise FormulaError(error.message + hint, error.text, error.position, error.length) from None
+        return substitute(found, columns)
 
     def expression(self, scope: Scope) -> Expression:
         return self._expression(scope)

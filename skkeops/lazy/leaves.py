@@ -80,7 +80,8 @@ def arrange(array: np.ndarray, axis: Any) -> tuple[int, np.ndarray]:
                 raise ValueError(f"a parameter has the shape (D,) or (..., 1, D): found {array.shape}")
             array = array[..., 0, :]
     elif array.ndim < 2:
-        raise ValueError(f"points have the shape (..., n, D): found {array.shape}")
+        hint = "; numbers, one for each point, are a column: a[:, None]" if array.ndim == 1 else ""
+        raise ValueError(f"points have the shape (..., n, D): found {array.shape}{hint}")
     return axis, array
 
 
@@ -138,5 +139,5 @@ def _guess(array: np.ndarray) -> tuple[int, np.ndarray]:
         return IJ, array
     raise ValueError(
         "an array has the shape (..., M, 1, D) for points x_i, (..., 1, N, D) for points y_j, (..., 1, 1, D) for parameters "
-        f"or (..., M, N, D) for values of pairs, or needs axis=: found {shape}"
+        f"or (..., M, N, D) for values of pairs, or needs axis=: found {shape}; Vi(a) are points x_i, Vj(a) points y_j"
     )

@@ -29,7 +29,10 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
         return getattr(inputs[0], _REDUCTIONS[ufunc.__name__])(axis=options.get("axis", 0))
     name = UFUNCS.get(ufunc.__name__)
     if method != "__call__" or options or name is None:
-        return NotImplemented
+        if all(isinstance(x, (cls, np.ndarray, np.generic, int, float, complex)) for x in inputs):
+            how = "".join([f".{method}" if method != "__call__" else "", f" with {', '.join(options)}=" if options else ""])
+            raise TypeError(f"np.{ufunc.__name__}{how} is not defined for lazy tensors")
+        return NotImplemented  # another library's may know more
     if ufunc.__name__ == "matmul":
         left, right = inputs
         return left @ right if isinstance(left, cls) else right.__rmatmul__(left)

@@ -1,12 +1,11 @@
 """Linear systems with matrices that are never stored."""
 
 from .linear_system import Solution, solve
-from .preconditioner import LowRankPreconditioner, check_rank, low_rank_preconditioner, nystrom, pivoted_cholesky
+from .preconditioner import LowRankPreconditioner, low_rank_preconditioner, nystrom, pivoted_cholesky
 
 __all__ = [
     "LowRankPreconditioner",
     "Solution",
-    "check_rank",
     "low_rank_preconditioner",
     "nystrom",
     "pivoted_cholesky",

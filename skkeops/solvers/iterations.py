@@ -42,7 +42,7 @@ def conjugate_gradients(
     x, r = np.zeros_like(b), b.copy()
     before = p = None
     for _ in range(max_iter):
-        if float(np.linalg.norm(r)) < aim:
+        if not float(np.linalg.norm(r)) >= aim:  # or NaN: no better solution comes
             break
         z = r if inverse is None else inverse(r)
         rho = np.vdot(r, z)
@@ -77,7 +77,7 @@ def minres(apply: Map, b: Any, aim: float, max_iter: int, callback: Callable[[An
     beta_before, cosine, sine, delta, epsilon = 0.0, -1.0, 0.0, 0.0, 0.0
     scale = 0.0
     for _ in range(max_iter):
-        if left <= aim:
+        if not left > aim:
             break
         image = apply(v)
         if beta_before:

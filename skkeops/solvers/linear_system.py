@@ -22,7 +22,7 @@ class Solution:
     ----------
     x : ndarray of shape (n, n_targets)
     residual : float
-        The largest norm of a residual ``b - (K + shift I) x``, relative to that of b.
+        The largest norm of a residual ``b - (K + shift I) x``, relative to that of b; NaN if the products are not finite.
     n_iter : int
     is_definite : bool
         Whether the matrix K + shift I showed only positive curvature.

@@ -324,3 +324,10 @@ def test_pivoted_cholesky_ends_where_eigenvalues_are_small():
     factor, _ = pivoted_cholesky(lambda which: k[:, which], np.diagonal(k), 400, np.random.RandomState(0), 1e-3)
     assert np.linalg.eigvalsh(k - factor @ factor.T).max() < 1e-3  # 65 eigenvalues are larger
     assert factor.shape[1] <= 160
+
+
+def test_a_kernel_that_is_not_finite_is_told_at_once():
+    with pytest.warns(RuntimeWarning, match="entries that are infinite or NaN"):
+        model = KernelRidge(kernel=Formula("Exp(-SqDist(x,y)/s)", s=0.0)).fit(X, Y)
+    assert model.n_iter_ < 5
+    assert np.isnan(model.residual_)

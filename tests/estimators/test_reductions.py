@@ -364,3 +364,12 @@ def test_a_negative_kernel_has_no_logarithm():
         KernelLogSumExp("linear").fit(Y).transform(X)
     with pytest.raises(ValueError, match="takes the logarithm of the kernel, which is negative"):
         KernelSmoother("linear").fit(Y, B).predict(X)
+
+
+@pytest.mark.parametrize("estimator", ["KernelSum", "KernelLogSumExp", "KernelSmoother", "KernelRidge"])
+def test_a_python_function_as_a_kernel_is_shown_what_to_write(estimator):
+    import skkeops
+
+    model = getattr(skkeops, estimator)(kernel=lambda a, b: 1.0)
+    with pytest.raises(TypeError, match=r"Python functions cannot be compiled: write one as a formula, such as skkeops\.Formula"):
+        model.fit(np.zeros((3, 2)), np.zeros(3))

@@ -314,3 +314,8 @@ class TestText:
         np.testing.assert_array_equal(again(X, Y), kernel(X, Y))
         again.set_params(formula=kernel.log_formula(2))
         np.testing.assert_array_equal(again(X, Y), log_matrix(kernel, X, Y))
+
+
+def test_a_parameter_without_a_value_is_told(X):
+    with pytest.raises(FormulaError, match=r"unknown variable 'g'; .*a parameter has its value from Formula\(\.\.\., name=value\)"):
+        Formula("Exp(-g * SqDist(x, y))")(X)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skkeops.formula.expression import IJ, Variable
+
 if TYPE_CHECKING:
-    from skkeops.formula.expression import Expression, Variable
+    from skkeops.formula.expression import Expression
 
     from ..symbols import Symbol
     from ..tensor import LazyTensor
@@ -76,7 +78,11 @@ def common_rows(
     (m, n), (p, q) = left._rows if rows is None else rows, right._rows
     for a, b, axis in ((m, p, "rows"), (n, q, "columns")):
         if a is not None and b is not None and a != b:
-            raise ValueError(f"operands have different numbers of {axis}: found shapes {left.shape} and {right.shape}")
+            pairs = isinstance(right.expression, Variable) and right.expression.category == IJ
+            hint = "; an array (M, N) holds values of pairs: points are Vi(a) or Vj(a)" if pairs else ""
+            raise ValueError(
+                f"operands have different numbers of {axis}: found shapes {left.shape} and {right.shape}{hint}"
+            )
     return (p if m is None else m), (q if n is None else n)
 
 

@@ -33,6 +33,10 @@ class Parts(Methods):
             if step != 1 or stop <= start:
                 raise ValueError(f"components are selected by ranges with step 1: found {key}")
             return self.extract(start, stop - start)
+        if not isinstance(key, (int, np.integer)) or isinstance(key, bool):
+            if isinstance(key, Methods):
+                raise TypeError("a mask of pairs selects no array: where(mask, K, 0), or another fill, keeps those pairs")
+            raise TypeError(f"components are selected by an integer or a slice: found {repr(key)[:60]} ({type(key).__name__})")
         k = int(key)
         if not -self.ndim <= k < self.ndim:
             raise IndexError(f"component {k} of a tensor with {self.ndim} components")

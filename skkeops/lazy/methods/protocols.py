@@ -48,8 +48,9 @@ class Protocols(Methods):
         """Return what to say where an array is needed."""
         size = int(np.prod(self.shape))
         bytes_ = size * (8 if self.dtype is None else self.dtype.itemsize)
+        unit, name = next((u, n) for u, n in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes")) if bytes_ >= u or u == 1)
         return (
-            f"a LazyTensor of shape {self.shape} would be an array of {size:,} numbers ({bytes_ / 1e9:,.3g} GB): reduce it "
+            f"a LazyTensor of shape {self.shape} would be an array of {size:,} numbers ({bytes_ / unit:,.3g} {name}): reduce it "
             "(.sum(axis=1), K @ v, ...), select K[rows, columns], or call .dense()"
         )
 

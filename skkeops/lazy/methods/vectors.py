@@ -57,8 +57,9 @@ class Vectors(Methods):
         return self._apply(ops.Concat.build, other)
 
     @classmethod
-    def concatenate(cls, tensors, axis=-1):
-        """Return the components of several tensors, one behind the other; axis is -1."""
+    def concatenate(cls, tensors, axis=-1, dim=None):
+        """Return the components of several tensors, one behind the other; axis, or dim, is -1."""
+        axis = axis if dim is None else dim
         tensors = [cls._operand(t) for t in tensors]
         if not tensors or axis not in (-1, len(tensors[0]._shape) - 1):
             raise ValueError(f"components of at least one tensor are concatenated along axis=-1: found axis={axis!r}")

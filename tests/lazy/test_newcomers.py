@@ -1,0 +1,60 @@
+"""What those who come from NumPy or KeOps try with a lazy tensor, and what they are told."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from skkeops import LazyTensor, Vi, Vj, where
+
+RNG = np.random.default_rng(3)
+X, Y, V = RNG.normal(size=(20, 3)), RNG.normal(size=(30, 3)), RNG.normal(size=(30, 2))
+D2 = ((Vi(X) - Vj(Y)) ** 2).sum(-1)
+
+
+def test_components_one_behind_the_other_by_keops_names():
+    expected = np.concatenate(np.broadcast_arrays(X[:, None], Y), axis=-1).sum(axis=1)
+    for option in ({}, {"axis": -1}, {"dim": -1}, {"dim": 2}):
+        np.testing.assert_allclose(LazyTensor.cat((Vi(X), Vj(Y)), **option).sum(axis=1), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="along axis=-1: found axis=0"):
+        LazyTensor.cat((Vi(X), Vj(Y)), dim=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: LazyTensor(X), ValueError, "found (20, 3); Vi(a) are points x_i, Vj(a) points y_j"),
+        (lambda: Vi(X[:, 0]), ValueError, "found (20,); numbers, one for each point, are a column: a[:, None]"),
+        (lambda: Vi(X)["a"], TypeError, "selected by an integer or a slice: found 'a' (str)"),
+        (lambda: Vi(X)[1.5], TypeError, "selected by an integer or a slice: found 1.5 (float)"),
+        (lambda: Vi(X)[True], TypeError, "selected by an integer or a slice: found True (bool)"),
+        (lambda: Vi(X)[None], TypeError, "selected by an integer or a slice: found None (NoneType)"),
+        (lambda: D2[D2 < 1], TypeError, "where(mask, K, 0)"),
+        (lambda: np.tanh(D2), TypeError, "np.tanh is not defined for lazy tensors"),
+        (lambda: np.hypot(X, D2), TypeError, "np.hypot is not defined for lazy tensors"),
+        (lambda: np.add.accumulate(D2), TypeError, "np.add.accumulate is not defined for lazy tensors"),
+        (lambda: np.exp(D2, out=np.zeros(3)), TypeError, "np.exp with out= is not defined for lazy tensors"),
+        (lambda: np.linalg.det(D2), TypeError, "would be an array of 600 numbers (4.8 kB)"),
+        (lambda: (-D2).sumsoftmaxweight(V, axis=1), ValueError, "holds values of pairs: points are Vi(a) or Vj(a)"),
+    ],
+)  # fmt: skip
+def test_what_is_told(make, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        make()
+
+
+def test_what_the_messages_say_works():
+    np.testing.assert_allclose(where(D2 < 1, D2, 0).sum(axis=1)[:, 0], np.where(D2.dense() < 1, D2.dense(), 0).sum(axis=1))
+    weights = np.exp(-D2.dense())
+    np.testing.assert_allclose((-D2).sumsoftmaxweight(Vj(V), axis=1), weights @ V / weights.sum(axis=1, keepdims=True))
+    assert Vi(X)[np.int64(1)].ndim == 1
+
+
+def test_ufuncs_leave_other_libraries_their_turn():
+    class Other:
+        def __array_ufunc__(self, ufunc, method, *inputs, **options):
+            return ufunc.__name__ if method == "__call__" else NotImplemented
+
+    assert np.hypot(D2, Other()) == "hypot"
