@@ -7,6 +7,7 @@ and gives the same bits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -24,7 +25,9 @@ Progress = Callable[[int, int], Any]
 
 def block_rows(problem: Problem) -> int:
     """Return how many rows of a problem's output are computed at once."""
-    width = sum(part.size for part in problem.reduction.identity(1, tuple(v.dim for v in problem.values)))
+    # of no rows, as those of one may be large
+    empty = problem.reduction.identity(0, tuple(v.dim for v in problem.values))
+    width = sum(math.prod(part.shape[1:]) for part in empty)
     return max(SMALLEST_BLOCK, STATE_NUMBERS // max(1, width))
 
 

@@ -4,6 +4,7 @@ The sentences themselves are part of the interface, and are tested.
 """
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -364,3 +365,18 @@ class TestConstruction:
         arguments = {"formula": "SqDist(x, y)", "aliases": ["x = Vi(3)", "y = Vj(3)", "b = Vj(2)"], **changes}
         with pytest.raises(error, match=message):
             Genred(**arguments)
+
+
+@pytest.mark.parametrize("reduction", ["KMin", "ArgKMin", "KMin_ArgKMin"])
+def test_a_huge_k_costs_nothing_and_is_refused(reduction):
+    """Before anything is allocated for it."""
+    tracemalloc.start()
+    try:
+        nearest = Genred("SqDist(x, y)", ["x = Vi(3)", "y = Vj(3)"], reduction, axis=1, opt_arg=10**9)
+        with pytest.raises(ValueError, match=r"opt_arg \(K\) must not exceed .* found K = 1000000000, expected at most 5"):
+            nearest(np.ones((7, 3)), np.ones((5, 3)))
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(ValueError, match="opt_arg must be the number K of values to keep, at most 2147483647: found 1000"):
+        Genred("SqDist(x, y)", ["x = Vi(3)", "y = Vj(3)"], reduction, axis=1, opt_arg=10**30)

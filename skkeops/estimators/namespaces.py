@@ -15,9 +15,11 @@ __all__ = ["check_namespace", "floats", "follow", "like", "on_the_device_of_samp
 
 
 def to_engine(array: Any) -> np.ndarray:
-    """Return an array of any namespace as one that a backend computes with: those of NumPy and of CuPy as they are, others as
-    one of NumPy."""
-    if isinstance(array, np.ndarray) or is_on_device(array):
+    """Return an array of any namespace as one that a backend computes with: those of NumPy, if they are aligned, and
+    of CuPy as they are, others as one of NumPy."""
+    if isinstance(array, np.ndarray):
+        return array if array.flags.aligned else array.copy()
+    if is_on_device(array):
         return array
     xp, _ = _array_api.get_namespace(array)
     return np.asarray(array) if _array_api._is_numpy_namespace(xp) else _array_api._convert_to_numpy(array, xp)

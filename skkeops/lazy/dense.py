@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.arguments import common_dtype
+from skkeops.arguments import common_dtype, to_native
 from skkeops.devices import is_on_device, namespace_of, to_device, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
@@ -32,7 +32,7 @@ def dense(tensor: LazyTensor) -> np.ndarray:
         v = s.variable
         renamed[v] = Variable(k, v.dim, v.category)
         inner = {P: (v.dim,), IJ: (*rows, v.dim)}.get(v.category) or (rows[v.category], v.dim)
-        array = s.array if s.array.dtype.kind == "b" and not is_stored(s.array) else s.array.astype(dtype, copy=False)
+        array = s.array if s.array.dtype.kind == "b" and not is_stored(s.array) else to_native(s.array, dtype)
         arrays.append(array if is_stored(array) else np.broadcast_to(array, (*batch, *inner)))
     expression = substitute(tensor.expression, renamed)
     variables = tuple(renamed.values())
@@ -65,7 +65,7 @@ def diagonal(tensor: LazyTensor) -> np.ndarray:
         elif s.variable.category == IJ:
             array = np.moveaxis(np.diagonal(array, axis1=-3, axis2=-2), -1, -2)
         inner = array.shape[len(s.batch) :]
-        arrays.append(np.broadcast_to(array, (*batch, *inner)).astype(dtype, copy=False))
+        arrays.append(np.broadcast_to(to_native(array, dtype), (*batch, *inner)))
     xp: Any = namespace_of(*arrays)
     module = backends.get("auto", xp)
     result = xp.empty((*batch, rows[0], expression.dim), dtype=dtype)

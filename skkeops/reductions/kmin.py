@@ -9,6 +9,8 @@ import numpy as np
 
 from .base import Reduction, State
 
+_LARGEST = 2**31 - 1
+
 
 class KSmallest(Reduction):
     """Common part of the reductions that keep the K smallest values of each component, in ascending order.
@@ -34,6 +36,8 @@ class KSmallest(Reduction):
             ) from None
         if k < 1:
             raise ValueError(f"opt_arg must be the number K of values to keep, at least 1: found {k}")
+        if k > _LARGEST:
+            raise ValueError(f"opt_arg must be the number K of values to keep, at most {_LARGEST}: found {k}")
         self.k = k
 
     @property

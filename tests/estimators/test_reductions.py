@@ -373,3 +373,25 @@ def test_a_python_function_as_a_kernel_is_shown_what_to_write(estimator):
     model = getattr(skkeops, estimator)(kernel=lambda a, b: 1.0)
     with pytest.raises(TypeError, match=r"Python functions cannot be compiled: write one as a formula, such as skkeops\.Formula"):
         model.fit(np.zeros((3, 2)), np.zeros(3))
+
+
+@pytest.mark.parametrize("estimator", ["KernelSum", "KernelLogSumExp", "KernelSmoother", "KernelRidge", "KernelDensity"])
+def test_samples_at_any_address(estimator):
+    import skkeops
+
+    rng = np.random.default_rng(0)
+    X, y, w = rng.random((30, 3)), rng.random(30), rng.random(30)
+
+    def misaligned(a):
+        found = np.zeros(a.nbytes + 1, dtype=np.uint8)[1:].view(a.dtype).reshape(a.shape)
+        found[...] = a
+        assert not found.flags.aligned
+        return found
+
+    def result(X, y, w, Q):
+        model = getattr(skkeops, estimator)()
+        model.fit(X, y, sample_weight=w)
+        return next(getattr(model, name)(Q) for name in ("predict", "transform", "score_samples") if hasattr(model, name))
+
+    expected = result(X, y, w, X[:7])
+    np.testing.assert_array_equal(result(*map(misaligned, (X, y, w, X[:7]))), expected)

@@ -58,3 +58,49 @@ def test_ufuncs_leave_other_libraries_their_turn():
             return ufunc.__name__ if method == "__call__" else NotImplemented
 
     assert np.hypot(D2, Other()) == "hypot"
+
+
+def misaligned(a):
+    """The same numbers at an address that is no multiple of their size."""
+    found = np.zeros(a.nbytes + 1, dtype=np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    found[...] = a
+    assert not found.flags.aligned
+    return found
+
+
+@pytest.mark.parametrize("change", [misaligned, lambda a: a.astype(">f8"), lambda a: a[::-1][::-1], np.asfortranarray])
+def test_arrays_wherever_they_are_in_memory(change):
+    x, y, w = change(X), change(Y), change(RNG.random((20, 30)))
+    K = ((Vi(x) - Vj(y)) ** 2).sum(-1) * w
+    truth = ((X[:, None] - Y) ** 2).sum(-1) * w
+    np.testing.assert_allclose(K.dense(), truth, rtol=1e-12)
+    np.testing.assert_allclose(K.sum(axis=1)[:, 0], truth.sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose((Vi(x) * Vj(change(X))).diagonal(), X * X, rtol=1e-12)
+    np.testing.assert_allclose(K @ change(V), truth @ V, rtol=1e-12)
+    np.testing.assert_allclose(np.asarray(K[3:9, ::2]), truth[3:9, ::2], rtol=1e-12)
+    batch = LazyTensor(change(RNG.random((2, 4, 1, 3)))) + LazyTensor(change(np.ones((2, 1, 5, 3))))
+    assert batch.dense().shape == (2, 4, 5, 3)
+    square = (-((Vi(x) - Vj(x)) ** 2).sum(-1)).exp()
+    b = np.sin(X[:, :1])
+    expected = np.linalg.solve(np.exp(-((X[:, None] - X) ** 2).sum(-1)) + np.eye(20), b)
+    np.testing.assert_allclose(square.solve(change(b), alpha=1.0, n_components=5, eps=1e-12), expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: object() @ D2, TypeError, "the product with a LazyTensor takes an array of real or complex numbers: found object"),
+        (lambda: D2 @ object(), TypeError, "the product with a LazyTensor takes an array of real or complex numbers: found object"),
+        (lambda: D2 @ "a", TypeError, "found str"),
+        (lambda: D2 @ 3.0, ValueError, "the product with a LazyTensor takes an array of at least one axis: found ()"),
+        (lambda: 3.0 @ D2, ValueError, "the product with a LazyTensor takes an array of at least one axis: found ()"),
+        (lambda: D2.Kmin(3, axis=np.ones(3)), ValueError, "is reduced over i (axis=0) or j (axis=1): found axis=array"),
+        (lambda: D2.sum(axis=np.ones(3)), ValueError, "is reduced over i (axis=0) or j (axis=1): found axis=array"),
+        (lambda: D2.sum(axis="j"), ValueError, "is reduced over i (axis=0) or j (axis=1): found axis='j'"),
+        (lambda: D2.sum(axis=True), ValueError, "is reduced over i (axis=0) or j (axis=1): found axis=True"),
+        (lambda: D2.sum(axis=1.0), ValueError, "is reduced over i (axis=0) or j (axis=1): found axis=1.0"),
+    ],
+)  # fmt: skip
+def test_what_random_input_found(make, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        make()

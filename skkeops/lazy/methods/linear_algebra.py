@@ -60,7 +60,7 @@ class LinearAlgebra(Methods):
             return self.operator @ v
         if is_operator(v):
             return self.operator @ v
-        v = v.toarray() if hasattr(v, "toarray") else as_array(v)
+        v = _vectors(v.toarray() if hasattr(v, "toarray") else v)
         if self.ndim != 1:
             raise ValueError(f"K @ v is for tensors of one component: found {self.ndim}; see .sum() and (K * v).sum()")
         columns = v[:, None] if v.ndim == 1 else v
@@ -73,7 +73,7 @@ class LinearAlgebra(Methods):
             from ..operator import as_operator
 
             return as_operator(v) @ self
-        v = as_array(v)
+        v = _vectors(v)
         return self.t() @ v if v.ndim == 1 else np.swapaxes(self.t() @ np.swapaxes(v, -1, -2), -1, -2)
 
     def matvec(self, v):
@@ -191,3 +191,13 @@ class LinearAlgebra(Methods):
             return solve(self, b, var, dict(options))
 
         return run() if call else run
+
+
+def _vectors(v: Any) -> Any:
+    """Return what a tensor is multiplied with as an array."""
+    array = as_array(v)
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"the product with a LazyTensor takes an array of real or complex numbers: found {type(v).__name__}")
+    if array.ndim == 0:
+        raise ValueError(f"the product with a LazyTensor takes an array of at least one axis: found {array.shape}")
+    return v if isinstance(v, np.ma.MaskedArray) else array

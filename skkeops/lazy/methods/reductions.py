@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from skkeops.formula import operations as ops
 
 from ..reduction import reduce, symbolic
@@ -176,7 +178,7 @@ class Reductions(Methods):
 
     def _reduced_axis(self, axis: Any) -> int:
         first = len(self.batch)
-        if axis not in (first, first + 1):
+        if not _is_integer(axis) or axis not in (first, first + 1):
             raise ValueError(
                 f"a LazyTensor of shape {self.shape} is reduced over i (axis={first}) or j (axis={first + 1}): "
                 f"found axis={axis!r}"
@@ -189,4 +191,8 @@ def _axis(axis: Any, dim: Any) -> Any:
 
 
 def _is_last(tensor: Methods, axis: Any) -> bool:
-    return axis == -1 or axis == len(tensor.batch) + 2
+    return _is_integer(axis) and (axis == -1 or axis == len(tensor.batch) + 2)
+
+
+def _is_integer(axis: Any) -> bool:
+    return isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)
