@@ -125,7 +125,7 @@ def cluster_ranges(lab: Any, Nlab: Any = None) -> np.ndarray:  # noqa: N803 (KeO
            [3, 4],
            [4, 5]])
     """
-    counts = np.bincount(_labels(lab)) if Nlab is None else np.asarray(Nlab)
+    counts = np.bincount(_labels(lab)) if Nlab is None else _numbers_of_points(Nlab)
     ends = np.cumsum(counts).astype(np.int64)
     return np.stack([ends - counts.astype(np.int64), ends], axis=1)
 
@@ -168,12 +168,12 @@ def cluster_centroids(
     if len(w) != len(x):
         raise ValueError(f"weights must have a number for each of the {len(x)} points: found {len(w)}")
     if weights is None:
-        total = np.bincount(lab) if Nlab is None else np.asarray(Nlab)
+        total = np.bincount(lab) if Nlab is None else _numbers_of_points(Nlab)
     else:
         total = np.bincount(lab, weights=w) if weights_c is None else np.asarray(weights_c)
     sums = [np.bincount(lab, weights=x[:, d] * w, minlength=total.size) for d in range(x.shape[1])]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (np.stack(sums, axis=1) / total.reshape(-1, 1)).astype(x.dtype)
+        return (np.array(sums, dtype=np.float64).reshape(len(sums), total.size).T / total.reshape(-1, 1)).astype(x.dtype)
 
 
 def cluster_ranges_centroids(x: Any, lab: Any, weights: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -236,7 +236,7 @@ def from_matrix(ranges_i: Any, ranges_j: Any, keep: Any) -> tuple[np.ndarray, ..
            [4, 9],
            [4, 9]])
     """
-    ranges_i, ranges_j = (np.asarray(r, dtype=np.int64).reshape(-1, 2) for r in (ranges_i, ranges_j))
+    ranges_i, ranges_j = _ranges(ranges_i, "ranges_i"), _ranges(ranges_j, "ranges_j")
     keep = np.asarray(keep, dtype=bool)
     if keep.shape != (len(ranges_i), len(ranges_j)):
         raise ValueError(
@@ -454,6 +454,35 @@ def _points(x: Any) -> np.ndarray:
     if x.ndim != 2:
         raise ValueError(f"x must have the shape (n, dim): found {x.shape}")
     return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def _whole(numbers: Any, name: str) -> np.ndarray:
+    """Return whole numbers, of whatever dtype, as int64."""
+    found = np.asarray(numbers)
+    if found.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be whole numbers: found dtype {found.dtype}")
+    if found.dtype.kind == "f":
+        bad = ~(np.abs(found) < 2.0**63) | (found != np.floor(found))
+        if bad.any():
+            raise ValueError(f"{name} must be whole numbers: found {found[bad][0]}")
+    return found.astype(np.int64)
+
+
+def _ranges(ranges: Any, name: str) -> np.ndarray:
+    found = _whole(ranges, name)
+    found = found.reshape(0, 2) if found.size == 0 else found
+    if found.ndim != 2 or found.shape[1] != 2:
+        raise ValueError(f"{name} must have the shape (C, 2): found {found.shape}")
+    return found
+
+
+def _numbers_of_points(counts: Any) -> np.ndarray:
+    found = _whole(counts, "Nlab")
+    if found.ndim != 1:
+        raise ValueError(f"Nlab must have the shape (C,): found {found.shape}")
+    if (found < 0).any():
+        raise ValueError(f"Nlab must be numbers of points, not negative: found {found.min()}")
+    return found
 
 
 def _labels(lab: Any) -> np.ndarray:

@@ -348,6 +348,12 @@ class KernelSolve:
         alpha, eps = _number(alpha, "alpha"), _number(eps, "eps")
         if not eps > 0:
             raise ValueError(f"eps must be positive: found {eps!r}")
+        if maxiter is not None and (
+            isinstance(maxiter, bool) or not isinstance(maxiter, (int, np.integer)) or maxiter < 0
+        ):
+            raise ValueError(f"maxiter must be an integer, not negative: found {maxiter!r}")
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be a function of the solution so far: found {callback!r}")
         with computing(matrix.arrays), _one_thread() if inverse is not None else nullcontext():
             return solve(
                 matrix.product,

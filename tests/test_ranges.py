@@ -245,3 +245,31 @@ def test_bad_clusters():
     with pytest.raises(ValueError, match="x must have a row for each of the 2 labels"):
         cluster.sort_clusters(np.zeros((3, 1)), [0, 1])
     assert cluster.swap_axes(None) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: cluster.from_matrix(np.inf, [[0, 1]], [[1]]), ValueError, "ranges_i must be whole numbers: found inf"),
+        (lambda: cluster.from_matrix([[0, 1]], [[0, 0.5]], [[1]]), ValueError, "ranges_j must be whole numbers: found 0.5"),
+        (lambda: cluster.from_matrix([[0, 10**20]], [[0, 1]], [[1]]), TypeError, "whole numbers: found dtype object"),
+        (lambda: cluster.from_matrix([0, 1, 2], [[0, 1]], [[1]]), ValueError, r"ranges_i must have the shape \(C, 2\)"),
+        (lambda: cluster.cluster_ranges([0, 0, 1], "a"), TypeError, "Nlab must be whole numbers: found dtype <U1"),
+        (lambda: cluster.cluster_ranges([0, 0, 1], np.nan), ValueError, "Nlab must be whole numbers: found nan"),
+        (lambda: cluster.cluster_ranges([0, 0, 1], [3, -1]), ValueError, "Nlab must be numbers of points, not negative: found -1"),
+        (lambda: cluster.cluster_ranges([0, 0, 1], [[2], [1]]), ValueError, r"Nlab must have the shape \(C,\): found \(2, 1\)"),
+        (lambda: cluster.cluster_centroids(np.ones((3, 2)), [0, 0, 1], "a"), TypeError, "Nlab must be whole numbers"),
+    ],
+)
+def test_numbers_that_are_none(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_clusters_of_points_without_columns_and_ranges_of_whole_floats():
+    ranges, centroids, counts = cluster.cluster_ranges_centroids(np.zeros((5, 0)), [0, 1, 1, 2, 2])
+    assert centroids.shape == (3, 0)
+    assert counts.tolist() == [1, 2, 2]
+    expected = cluster.from_matrix(ranges, ranges, np.eye(3))
+    for a, b in zip(cluster.from_matrix(ranges.astype(float), ranges.tolist(), np.eye(3)), expected, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skkeops import backends
+from skkeops.arguments import to_native
 from skkeops.devices import namespace_of
 from skkeops.formula.derivative import gradient
 from skkeops.formula.expression import Expression
@@ -59,6 +60,7 @@ def diagonal(kernel: Kernel, X: Any) -> np.ndarray:  # noqa: N803
 def check_samples(kernel: Kernel, X: Any, name: str) -> np.ndarray:  # noqa: N803
     """Return samples as an array of float32 or float64, or raise what scikit-learn would."""
     X = check_array(X, dtype=[np.float64, np.float32], input_name=name)
+    X = to_native(X, X.dtype)
     if kernel.requires_nonnegative and (X < 0).any():
         raise ValueError(f"{name} contains negative values, where {type(kernel).__name__} has none: expected X >= 0")
     return X

@@ -211,7 +211,7 @@ def low_rank_preconditioner(
     smallest = 0.0
     if rank == "auto":
         rank, smallest = min(_RANK, max(1, _MEMORY // (8 * max(1, n)))), _SMALLEST * float(shift.min(initial=np.inf))
-    random = random_state if isinstance(random_state, np.random.RandomState) else np.random.RandomState(random_state)
+    random = _random(random_state)
     if kind == "cholesky":
         values = diagonal()
         factor, is_semidefinite = pivoted_cholesky(columns, values, min(int(rank), n), random, smallest)
@@ -221,6 +221,17 @@ def low_rank_preconditioner(
     largest = max(float(values.max()), 0.0) if n else 0.0
     shift = np.maximum(shift, 1e-14 * n * largest)
     return LowRankPreconditioner(factor, shift) if is_semidefinite and (shift > 0).all() else None
+
+
+def _random(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    if isinstance(random_state, np.random.RandomState):
+        return random_state
+    is_integer = isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool)
+    if random_state is not None and not (is_integer and 0 <= random_state < 2**32):
+        raise ValueError(
+            f"random_state must be an integer from 0 to {2**32 - 1}, a RandomState or None: found {random_state!r}"
+        )
+    return np.random.RandomState(random_state)
 
 
 def check_rank(rank: int | str, least: int) -> None:

@@ -286,3 +286,15 @@ class TestExtremes:
         x, y = np.zeros((1, 1)), np.array([[1e4], [1e15]])
         kernel = kernels.Gaussian() + kernels.Laplacian(1e-12)
         np.testing.assert_allclose(log_matrix(kernel, x, y), [[-0.5e8, -1e27]], rtol=1e-12)
+
+
+def test_samples_at_any_address():
+    X = np.random.default_rng(0).random((7, 3))
+    there = np.zeros(X.nbytes + 1, dtype=np.uint8)[1:].view(X.dtype).reshape(X.shape)
+    there[...] = X
+    assert not there.flags.aligned
+    kernel = kernels.Matern(nu=1.5) + kernels.White(0.1)
+    np.testing.assert_array_equal(kernel(there), kernel(X))
+    np.testing.assert_array_equal(kernel(there, there[:2]), kernel(X, X[:2]))
+    np.testing.assert_array_equal(kernel.diag(there), kernel.diag(X))
+    np.testing.assert_array_equal(kernel(there, eval_gradient=True)[1], kernel(X, eval_gradient=True)[1])
