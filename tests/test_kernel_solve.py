@@ -172,6 +172,19 @@ def test_matrices_and_right_hand_sides_that_are_not_finite():
         (lazy() * np.nan).solve(B)
 
 
+def test_what_does_not_converge_is_the_best_so_far():
+    """The residual of conjugate gradients goes up and down where a system is ill-conditioned: the least one counts."""
+    x, b = RNG.random((40, 2)), RNG.random((40, 2))
+    matrix = np.exp(-cdist(x, x, "sqeuclidean")) + 1e-10 * np.eye(40)
+    invert, norms = KernelSolve("Exp(-SqDist(x,y))*a", ["x = Vi(2)", "y = Vj(2)", "a = Vj(2)"], "a", axis=1), []
+    for maxiter in (1, 2, 5, 20, 50, 150):
+        with pytest.warns(RuntimeWarning, match=f"after {maxiter} iterations"):
+            found = invert(x, x, b, alpha=1e-10, eps=1e-14, maxiter=maxiter)
+        norms.append(np.linalg.norm((matrix @ found - b) / np.linalg.norm(b, axis=0)) / np.sqrt(2))
+    assert norms[0] < 1
+    assert (np.diff(norms) < 0.01).all(), norms
+
+
 def test_the_signature_of_keops():
     with pytest.warns(DeprecationWarning, match="'dtype' of KernelSolve is deprecated") as told:
         invert = KernelSolve(FORMULA, ALIASES, "a", 1, "float64", None, "auto", False, "auto", True, None, True)

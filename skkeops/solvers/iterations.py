@@ -19,7 +19,7 @@ Map = Callable[[Any], Any]
 def conjugate_gradients(
     apply: Map, b: Any, aim: float, max_iter: int, inverse: Map | None = None, callback: Callable[[Any], None] | None = None
 ) -> Any:
-    """Return about the solution of ``A x = b`` for a symmetric positive definite A.
+    """Return about the solution of ``A x = b`` for a symmetric positive definite A: of what the iterations reach, the best.
 
     Parameters
     ----------
@@ -41,8 +41,14 @@ def conjugate_gradients(
     """
     x, r = np.zeros_like(b), b.copy()
     before = p = None
-    for _ in range(max_iter):
-        if not float(np.linalg.norm(r)) >= aim:  # or NaN: no better solution comes
+    best, least = x, np.inf
+    for k in range(max_iter + 1):
+        norm = float(np.linalg.norm(r))
+        if norm < least:
+            best, least = x.copy(), norm
+        if math.isnan(norm):  # no better solution comes, and none at all should be believed
+            return x
+        if k == max_iter or norm < aim:
             break
         z = r if inverse is None else inverse(r)
         rho = np.vdot(r, z)
@@ -54,7 +60,7 @@ def conjugate_gradients(
         before = rho
         if callback is not None:
             callback(x)
-    return x
+    return best
 
 
 def minres(apply: Map, b: Any, aim: float, max_iter: int, callback: Callable[[Any], None] | None = None) -> Any:
