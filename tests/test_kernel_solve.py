@@ -172,6 +172,12 @@ def test_matrices_and_right_hand_sides_that_are_not_finite():
         (lazy() * np.nan).solve(B)
 
 
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_right_hand_sides_whose_squares_leave_float64(scale):
+    invert = KernelSolve(FORMULA, ALIASES, "a", axis=1)
+    np.testing.assert_allclose(invert(X, X, B * scale, G, alpha=0.1, eps=1e-12), TRUTH * scale, rtol=1e-8, atol=0)
+
+
 def test_what_does_not_converge_is_the_best_so_far():
     """The residual of conjugate gradients goes up and down where a system is ill-conditioned: the least one counts."""
     x, b = RNG.random((40, 2)), RNG.random((40, 2))

@@ -111,7 +111,9 @@ def solve(
     array([[1.],
            [1.]])
     """
-    norms = np.linalg.norm(b, axis=0)
+    if not bool(np.isfinite(b).all()):
+        return Solution(np.full_like(b, np.nan), np.nan, 0, True, False)
+    norms = _norms(b)
     scaled = b / np.where(norms > 0, norms, 1)
     shape = b.shape
     x = np.zeros_like(scaled)
@@ -179,6 +181,14 @@ def solve(
         rounds += rough is None
         x, rest, residual = found, left, reached
     return Solution(x * norms, residual, n_iter, definite, stopped)
+
+
+def _norms(columns: np.ndarray) -> np.ndarray:
+    """Return the norms of columns, whose squares may be more, or less, than a float64 holds."""
+    if not len(columns):
+        return np.linalg.norm(columns, axis=0)
+    largest = np.abs(columns).max(axis=0)
+    return largest * np.linalg.norm(columns / np.where(largest > 0, largest, 1), axis=0)
 
 
 def _largest_norm(columns: np.ndarray) -> float:
