@@ -125,6 +125,11 @@ class KernelSolve:
         if v not in variables_of(value) or v in variables_of(gradient(value, v, Constant(1, v.dim))):
             raise ValueError(f"the formula must be linear in {varinvalias!r}")
 
+    def __repr__(self) -> str:
+        function = self.function
+        formula = str(function.formula)
+        return f"KernelSolve({formula!r}, {function.aliases!r}, {self.varinvalias!r}, axis={self.axis})"
+
     def __call__(
         self,
         *args: Any,

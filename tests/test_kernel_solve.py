@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import numpy as np
@@ -198,3 +199,10 @@ def test_the_signature_of_keops():
     np.testing.assert_allclose(invert(X, X, B, G, alpha=0.1, eps=1e-12), TRUTH, rtol=1e-9, atol=1e-9)
     with pytest.raises(ValueError, match="opt_arg"):
         KernelSolve(FORMULA, ALIASES, "a", 1, opt_arg=3)
+
+
+def test_text_and_pickles():
+    invert = KernelSolve(FORMULA, ALIASES, "a", axis=1)
+    assert repr(invert) == f"KernelSolve({FORMULA!r}, {ALIASES!r}, 'a', axis=1)"
+    for copy in (pickle.loads(pickle.dumps(invert)), eval(repr(invert))):
+        np.testing.assert_array_equal(copy(X, X, B, G, alpha=0.1), invert(X, X, B, G, alpha=0.1))
