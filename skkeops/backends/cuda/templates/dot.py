@@ -123,52 +123,27 @@ class Dot(Rows):
 
     def text(self, parameters: Sequence[str]) -> str:
         """The kernel ``skk_dot``."""
-        fold, side = self.fold, self._side
-        lanes = range(len(self._lane_values))
+        fold = self.fold
         lines = [
-            f"#define ROWS {side}",
+            f"#define ROWS {self._kept_rows}",
             f'extern "C" __global__ void __launch_bounds__({BLOCK}, 2) skk_dot('
             + "".join(f"{parameter}, " for parameter in parameters),
             "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
             "{",
-            f"    __shared__ __align__(16) real of_rows[{_SLAB}][{self.rows + _PAD}];",
-            f"    __shared__ __align__(16) real of_columns[{_SLAB}][{self._columns + _PAD}];",
-            *(f"    __shared__ real lane{k}[{self._columns}];" for k in lanes),
+            *indent(self._shared()),
             *indent(self._const.lines),
             *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
-            *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
+            *(f"    real r{k}[{self._side}];" for k in range(len(self._row_values))),
             *indent(fold.declarations),
             f"    const int tx = threadIdx.x % {_LANES}, ty = threadIdx.x / {_LANES};",
             f"    const long long first_row = (long long)blockIdx.x * {self.rows}, end_row = rows;",
             "    const long long split = blockIdx.y;",
             *([f"    const int column = blockIdx.z * {fold.chunk};"] if fold.chunks > 1 else []),
             "    const long long base = split * chunk, stop = min(columns, base + chunk);",
-            *self._for_rows([*self._row_prologue(), *fold.start()], "    "),
+            *self._before_tiles(),
             f"    for (long long start = base; start < stop; start += {self._columns}) {{",
-            f"        real acc[ROWS][{side}];",
-            *self._for_rows([f"acc[t][{u}] = 0;" for u in range(side)], " " * 8),
-            "        #pragma unroll 1",
-            f"        for (int d0 = 0; d0 < {self._length}; d0 += {_SLAB}) {{",
-            "            __syncthreads();",
-            *self._load_slab("of_rows", self.rows, "i", "first_row", "end_row", self._row_slab, self._row_component),
-            *self._load_slab("of_columns", self._columns, "j", "start", "stop", self._lane_slab, self._lane_component),
-            *self._load_lanes(),
-            "            __syncthreads();",
-            "            #pragma unroll 4",
-            f"            for (int m = 0; m < {_SLAB}; ++m) {{",
-            *indent(self._multiply(), " " * 16),
-            "            }",
-            "        }",
-            *indent(fold.group(), " " * 8),
-            f"        const bool whole = start + {self._columns} <= stop;",
-            "        if (whole) {",
-            "            #pragma unroll",
-            f"            for (int u = 0; u < {side}; ++u) {{",
-            *indent(self._unpack(), " " * 16),
-            *self._for_rows([*self._row_number(), "const real q = acc[t][u];", *self._fast_lines()], " " * 16),
-            "            }",
-            "        }",
-            *self._finish_group(" " * 8),
+            *indent(self._distances(), " " * 8),
+            *indent(self._enter(), " " * 8),
             "    }",
             *indent(self._across_threads()),
             "}",
@@ -176,14 +151,75 @@ class Dot(Rows):
         ]
         return "\n".join(lines) + "\n"
 
+    @property
+    def _kept_rows(self) -> int:
+        """Of how many rows a thread keeps the state."""
+        return self._side
+
+    def _shared(self) -> list[str]:
+        """What is in shared memory."""
+        return [
+            f"__shared__ __align__(16) real of_rows[{_SLAB}][{self.rows + _PAD}];",
+            f"__shared__ __align__(16) real of_columns[{_SLAB}][{self._columns + _PAD}];",
+            *(f"__shared__ real lane{k}[{self._columns}];" for k in range(len(self._lane_values))),
+        ]
+
+    def _before_tiles(self) -> list[str]:
+        return self._for_rows([*self._row_prologue(), *self.fold.start()], "    ")
+
+    def _for_rows(self, body: list[str], margin: str) -> list[str]:
+        lines = ["#pragma unroll", f"for (int t = 0; t < {self._side}; ++t) {{", *indent(body), "}"]
+        return [margin + line for line in lines]
+
+    def _distances(self) -> list[str]:
+        """The distances or products of the tile, in ``acc``."""
+        side = self._side
+        return [
+            f"real acc[{side}][{side}];",
+            *self._for_rows([f"acc[t][{u}] = 0;" for u in range(side)], ""),
+            *self._slabs(self._multiply()),
+        ]
+
+    def _slabs(self, multiply: list[str]) -> list[str]:
+        """The loop over slabs: loaded by all threads, then the statements for component m of the slab."""
+        return [
+            "#pragma unroll 1",
+            f"for (int d0 = 0; d0 < {self._length}; d0 += {_SLAB}) {{",
+            "    __syncthreads();",
+            *indent(self._load_slab("of_rows", self.rows, "i", "first_row", "end_row", self._row_slab, self._row_component)),
+            *indent(self._load_slab("of_columns", self._columns, "j", "start", "stop", self._lane_slab, self._lane_component)),
+            *indent(self._load_lanes()),
+            "    __syncthreads();",
+            "    #pragma unroll 4",
+            f"    for (int m = 0; m < {_SLAB}; ++m) {{",
+            *indent(multiply, " " * 8),
+            "    }",
+            "}",
+        ]
+
+    def _enter(self) -> list[str]:
+        """The pairs of the tile enter the states of the rows."""
+        return [
+            *self.fold.group(),
+            f"const bool whole = start + {self._columns} <= stop;",
+            "if (whole) {",
+            "    #pragma unroll",
+            f"    for (int u = 0; u < {self._side}; ++u) {{",
+            *indent(self._unpack(), " " * 8),
+            *self._for_rows([*self._row_number(), "const real q = acc[t][u];", *self._fast_lines()], " " * 8),
+            "    }",
+            "}",
+            *self._finish_group(""),
+        ]
+
     def _row_of(self) -> str:
-        return "first_row + ty * ROWS + t"
+        return f"first_row + ty * {self._side} + t"
 
     def _row_number(self) -> list[str]:
         return [f"const long long i = min({self._row_of()}, end_row - 1);"]
 
     def _load_slab(self, name, size, index, first, end, block: LoopBlock, component: str) -> list[str]:
-        lines = [
+        return [
             f"for (int e = threadIdx.x; e < {size * _SLAB}; e += {BLOCK}) {{",
             f"    const int m = e % {_SLAB}, at = min(d0 + m, {self._length - 1});",
             f"    const long long {index} = min({first} + e / {_SLAB}, {end} - 1);",
@@ -191,19 +227,17 @@ class Dot(Rows):
             f"    {name}[m][e / {_SLAB}] = d0 + m < {self._length} ? {component} : (real)0;",
             "}",
         ]
-        return indent(lines, " " * 12)
 
     def _load_lanes(self) -> list[str]:
         if not self._lane_values:
             return []
-        lines = [
+        return [
             f"if (d0 == 0) for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK}) {{",
             "    const long long j = min(start + e, stop - 1);",
             *indent(self._lane.lines),
             *(f"    lane{k}[e] = {value};" for k, value in enumerate(self._lane_values)),
             "}",
         ]
-        return indent(lines, " " * 12)
 
     def _multiply(self) -> list[str]:
         """A component of the slab enters all pairs of a thread."""
@@ -211,7 +245,7 @@ class Dot(Rows):
         kind = f"real{pack}"
         lines = [f"real x[{self._side}], y[{self._side}];"]
         for part in range(2):
-            lines.append(f"const {kind} xs{part} = *(const {kind}*)&of_rows[m][ty * ROWS + {part * pack}];")
+            lines.append(f"const {kind} xs{part} = *(const {kind}*)&of_rows[m][ty * {self._side} + {part * pack}];")
             lines.append(f"const {kind} ys{part} = *(const {kind}*)&of_columns[m][{part * half} + tx * {pack}];")
             for k in range(pack):
                 lines.append(f"x[{part * pack + k}] = xs{part}.{'xyzw'[k]}; y[{part * pack + k}] = ys{part}.{'xyzw'[k]};")
