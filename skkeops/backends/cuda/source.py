@@ -27,6 +27,7 @@ from .templates.folds import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
 from .templates.rows import BLOCK, Rows
+from .templates.smallest import Smallest
 from .templates.wide import COLUMNS, Wide
 
 __all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
@@ -119,7 +120,7 @@ def choose_template(plan: Plan, rows: int, columns: int) -> str:
 def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
     if template == "auto" and _is_dot(plan, real):
-        found = _generate(plan, real, options, Dot)
+        found = _generate(plan, real, options, Smallest if plan.problem.reduction.fold == "kmin" else Dot)
         if found is not None:
             return found
     narrow = Columns if template == "columns" and plan.problem.reduction.fold != "kmin" else Rows
@@ -132,7 +133,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     homes = Homes(plan.output, plan.reduced)
     value, terms, base_2 = _rewritten(plan, homes, real, options, template in (Rows, Columns))
     product = None
-    if template is Dot:
+    if issubclass(template, Dot):
         parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
         product = find(parts, homes, real)
         if product is None:
@@ -153,7 +154,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *extra)
     if template in (Rows, Columns) and main.pressure > _MOST_PRESSURE:
         return None
-    name = {Columns: "skk_columns", Dot: "skk_dot"}.get(template, "skk_rows")
+    name = {Columns: "skk_columns", Dot: "skk_dot", Smallest: "skk_dot"}.get(template, "skk_rows")
     kernels = {name: main.text(parameters)}
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
@@ -162,7 +163,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
 
-    rows_per_block = main.rows if template is Dot else main.rows_per_thread * (1 if template is Columns else BLOCK)
+    rows_per_block = main.rows if issubclass(template, Dot) else main.rows_per_thread * (1 if template is Columns else BLOCK)
 
     def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
@@ -171,7 +172,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
             row_blocks, splits = items, 1
         launches = []
         if row_blocks and splits:
-            pointers = ("workspace",) if template in (Columns, Dot) else ("workspace", "items", "segments")
+            pointers = ("workspace",) if template is Columns or issubclass(template, Dot) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
             launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
         if rows:
@@ -221,7 +222,7 @@ def _is_wide(plan: Plan, real: str) -> bool:
 
 def _is_dot(plan: Plan, real: str) -> bool:
     """Whether blocks of distances or scalar products are worth while: few columns come out of them."""
-    return plan.problem.reduction.fold != "kmin" and _columns(plan) <= _DOT_COLUMNS
+    return _columns(plan) <= (1 if plan.problem.reduction.fold == "kmin" else _DOT_COLUMNS)
 
 
 def _columns(plan: Plan) -> int:

@@ -377,7 +377,7 @@ class KMinFold(Fold):
     K-th, and the group's values inserted if it is smaller."""
 
     needs_test = True
-    _MOST_IN_REGISTERS = 16
+    most_in_registers = 16
 
     def __init__(self, plan: Plan, value, real: str, chunk: int | None):
         self.plan = plan
@@ -386,15 +386,15 @@ class KMinFold(Fold):
         if self.k > _MOST_KEPT:
             raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
         self.roots = [self._component(value, k) for k in range(self.dim)]
-        self._unrolled = self.k * self.dim <= self._MOST_IN_REGISTERS
+        self.in_registers = self.k * self.dim <= self.most_in_registers
         words = 1 if real == "float" else 2
-        self.registers = (words + 1) * self.k * self.dim if self._unrolled else (2 * words) * self.dim + 40
+        self.registers = (words + 1) * self.k * self.dim if self.in_registers else (2 * words) * self.dim + 40
         self.bytes_per_row = value.dim * self.k * (8 + 4 * words)
         shape = f"[ROWS][{self.dim}][{self.k}]"
         self.declarations = [f"real kept{shape};", f"int place{shape};", f"real worst[ROWS][{self.dim}];"]
 
     def start(self):
-        unroll = "#pragma unroll" if self._unrolled else "#pragma unroll 1"
+        unroll = "#pragma unroll" if self.in_registers else "#pragma unroll 1"
         lines = []
         for d in range(self.dim):
             lines += [
@@ -419,37 +419,48 @@ class KMinFold(Fold):
         return f"!({beaten})"
 
     def exact(self, values):
-        lines = []
-        for d, v in enumerate(values):
-            lines.append(f"if ({v} < worst[t][{d}]) {{")
-            if self._unrolled:
-                lines += [
-                    f"    real v = {v}; int p = at;",
-                    "    #pragma unroll",
-                    f"    for (int q = 0; q < {self.k}; ++q) {{",
-                    f"        const bool before = v < kept[t][{d}][q];",
-                    f"        const real kv = kept[t][{d}][q]; const int kp = place[t][{d}][q];",
-                    f"        kept[t][{d}][q] = before ? v : kv; place[t][{d}][q] = before ? p : kp;",
-                    "        v = before ? kv : v; p = before ? kp : p;",
-                    "    }",
-                ]
-            else:
-                lines += [
-                    f"    int q = {self.k - 1};",
-                    "    #pragma unroll 1",
-                    f"    for (; q > 0 && kept[t][{d}][q - 1] > {v}; --q) {{",
-                    f"        kept[t][{d}][q] = kept[t][{d}][q - 1]; place[t][{d}][q] = place[t][{d}][q - 1];",
-                    "    }",
-                    f"    kept[t][{d}][q] = {v}; place[t][{d}][q] = at;",
-                ]
-            lines += [f"    worst[t][{d}] = kept[t][{d}][{self.k - 1}];", "}"]
-        return lines
+        return [line for d, v in enumerate(values) for line in self._insert(d, v, "at", f"{v} < worst[t][{d}]", "{0} < {2}")]
+
+    def enter(self, d: int, value: str, place: str) -> list[str]:
+        """A value of another list, with its place, enters the list of component d: the first of equals comes first. Values
+        that have no place are infinite and stay outside."""
+        before = "({0} < {2} || ({0} == {2} && (unsigned){1} < (unsigned){3}))"  # a place of -1 comes last
+        last = self.k - 1
+        condition = before.format(value, place, f"kept[t][{d}][{last}]", f"place[t][{d}][{last}]")
+        return self._insert(d, value, place, condition, before)
+
+    def _insert(self, d: int, value: str, place: str, condition: str, before: str) -> list[str]:
+        """Insert where ``before`` holds for the first time: of a value and its place, and those of an entry."""
+        kept, places = f"kept[t][{d}]", f"place[t][{d}]"
+        lines = [f"if ({condition}) {{"]
+        if self.in_registers:
+            # the entries after it move by one, equals too: they must not be compared again
+            lines += [
+                f"    real v = {value}; int p = {place}; bool found = false;",
+                "    #pragma unroll",
+                f"    for (int q = 0; q < {self.k}; ++q) {{",
+                f"        const real kv = {kept}[q]; const int kp = {places}[q];",
+                f"        found = found || {before.format('v', 'p', 'kv', 'kp')};",
+                f"        {kept}[q] = found ? v : kv; {places}[q] = found ? p : kp;",
+                "        v = found ? kv : v; p = found ? kp : p;",
+                "    }",
+            ]
+        else:
+            lines += [
+                f"    int q = {self.k - 1};",
+                "    #pragma unroll 1",
+                f"    for (; q > 0 && {before.format(value, place, f'{kept}[q - 1]', f'{places}[q - 1]')}; --q) {{",
+                f"        {kept}[q] = {kept}[q - 1]; {places}[q] = {places}[q - 1];",
+                "    }",
+                f"    {kept}[q] = {value}; {places}[q] = {place};",
+            ]
+        return [*lines, f"    worst[t][{d}] = {kept}[{self.k - 1}];", "}"]
 
     def store(self):
         lines = []
         for d in range(self.dim):
             lines += [
-                "#pragma unroll" if self._unrolled else "#pragma unroll 1",
+                "#pragma unroll" if self.in_registers else "#pragma unroll 1",
                 f"for (int q = 0; q < {self.k}; ++q)",
                 "    "
                 + self._guard(
