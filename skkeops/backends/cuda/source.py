@@ -22,12 +22,13 @@ from .options import Options
 from .prelude import prelude
 from .results import WORKSPACE, Output
 from .templates.columns import Columns
+from .templates.columns_smallest import MOST_KEPT, ColumnsSmallest
 from .templates.dot import Dot, find, substitute
-from .templates.folds import make_fold
+from .templates.dot_smallest import DotSmallest
+from .templates.make import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
 from .templates.rows import BLOCK, Rows
-from .templates.smallest import Smallest
 from .templates.wide import COLUMNS, Wide
 
 __all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
@@ -113,17 +114,22 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template
 def choose_template(plan: Plan, rows: int, columns: int) -> str:
     """Which template suits the lengths of the output's and of the reduced axis."""
     few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
-    return "columns" if few and plan.problem.reduction.fold != "kmin" else "auto"
+    return "columns" if few and _is_columns(plan) else "auto"
+
+
+_NARROW_TEMPLATES = (Rows, Columns, ColumnsSmallest)  # expressions are written out component by component
 
 
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
     if template == "auto" and _is_dot(plan, real):
-        found = _generate(plan, real, options, Smallest if plan.problem.reduction.fold == "kmin" else Dot)
+        found = _generate(plan, real, options, DotSmallest if plan.problem.reduction.fold == "kmin" else Dot)
         if found is not None:
             return found
-    narrow = Columns if template == "columns" and plan.problem.reduction.fold != "kmin" else Rows
+    narrow = Rows
+    if template == "columns" and _is_columns(plan):
+        narrow = ColumnsSmallest if plan.problem.reduction.fold == "kmin" else Columns
     made = None if _is_wide(plan, real) else _generate(plan, real, options, narrow)
     return made or _generate(plan, real, options, Wide)
 
@@ -131,7 +137,7 @@ def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
     """The source with a template; None if its vectors need more registers than there are."""
     homes = Homes(plan.output, plan.reduced)
-    value, terms, base_2 = _rewritten(plan, homes, real, options, template in (Rows, Columns))
+    value, terms, base_2 = _rewritten(plan, homes, real, options, template in _NARROW_TEMPLATES)
     product = None
     if issubclass(template, Dot):
         parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
@@ -146,15 +152,15 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     if product is not None:
         value = None if value is None else substitute(value, product)
         terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
-    chunk = None if template in (Rows, Columns) else _chunk(plan, real) if template is Wide else 2
+    chunk = None if template in _NARROW_TEMPLATES else _chunk(plan, real) if template is Wide else 2
     fold = make_fold(plan, value, terms, base_2, options, real, chunk)
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     extra = () if product is None else (product,)
     main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *extra)
-    if template in (Rows, Columns) and main.pressure > _MOST_PRESSURE:
+    if template in _NARROW_TEMPLATES and main.pressure > _MOST_PRESSURE:
         return None
-    name = {Columns: "skk_columns", Dot: "skk_dot", Smallest: "skk_dot"}.get(template, "skk_rows")
+    name = {"columns": "skk_columns", "dot": "skk_dot"}.get(main.name, "skk_rows")
     kernels = {name: main.text(parameters)}
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
@@ -163,7 +169,10 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
 
-    rows_per_block = main.rows if issubclass(template, Dot) else main.rows_per_thread * (1 if template is Columns else BLOCK)
+    if issubclass(template, Dot):
+        rows_per_block = main.rows
+    else:
+        rows_per_block = main.rows_per_thread * (1 if issubclass(template, Columns) else BLOCK)
 
     def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
@@ -172,12 +181,12 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
             row_blocks, splits = items, 1
         launches = []
         if row_blocks and splits:
-            pointers = ("workspace",) if template is Columns or issubclass(template, Dot) else ("workspace", "items", "segments")
+            pointers = ("workspace",) if issubclass(template, (Columns, Dot)) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
             launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
-            lanes = 32 if splits > _MOST_SERIAL and plan.problem.reduction.fold != "kmin" else 1
+            lanes = 32 if splits > _MOST_SERIAL else 1
             grid = (blocks_of(rows * lanes, MERGE_BLOCK),)
             args = ("workspace", *written, rows, splits, lanes)
             launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, args))
@@ -218,6 +227,12 @@ def _is_wide(plan: Plan, real: str) -> bool:
         return True
     columns = _columns(plan)
     return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
+
+
+def _is_columns(plan: Plan) -> bool:
+    """Whether the threads of a block can merge what each of them keeps."""
+    reduction = plan.problem.reduction
+    return reduction.fold != "kmin" or reduction.k * plan.problem.values[0].dim <= MOST_KEPT
 
 
 def _is_dot(plan: Plan, real: str) -> bool:

@@ -1,4 +1,4 @@
-"""The four folds: what a thread keeps for a row, how pairs enter it, how it is stored and merged.
+"""The folds: what a thread keeps for a row, how pairs enter it, how it is stored and merged. K smallest: `kmin`.
 
 Pairs come in groups of `GROUP`. A fold has a fast path for a whole group, and an exact one for single pairs, which serves
 where the fast path does not hold and for the last pairs of a tile. All names of a row have the index ``[t]``, the row's
@@ -16,16 +16,14 @@ from ..expressions import Component
 from ..loops import LoopBlock
 from ..options import Options
 from ..prelude import FINITE_MAX
-from ..results import Output, merge_extremum, merge_kmin, merge_shift_exp, merge_sum
+from ..results import Output, merge_extremum, merge_shift_exp, merge_sum
 from .accumulators import Accumulators
 
-__all__ = ["GROUP", "ExtremumFold", "Fold", "KMinFold", "ShiftExpFold", "SumFold", "make_fold"]
+__all__ = ["GROUP", "ExtremumFold", "Fold", "ShiftExpFold", "SumFold"]
 
 #: Pairs of a row between two tests, and float32 additions between two additions in float64. Sixteen terms of one
 #: sign lose at most 16 half-ulps, on average much less: 2.7e-7 was measured on constant data, the CPU engine's figure.
 GROUP = 16
-
-_MOST_KEPT = 4096  # in the local memory of a thread
 
 
 class Fold:
@@ -370,133 +368,3 @@ class ExtremumFold(Fold):
 
     def merge(self, factor):
         return merge_extremum(self.plan, self.all_columns, self._better, self._worst)
-
-
-class KMinFold(Fold):
-    """The K smallest values of each component, ascending, and their indices: the smallest of a group is compared with the
-    K-th, and the group's values inserted if it is smaller."""
-
-    needs_test = True
-    most_in_registers = 16
-
-    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
-        self.plan = plan
-        self.dim = self._divide(value.dim, chunk)
-        self.k = plan.problem.reduction.k
-        if self.k > _MOST_KEPT:
-            raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
-        self.roots = [self._component(value, k) for k in range(self.dim)]
-        self.in_registers = self.k * self.dim <= self.most_in_registers
-        words = 1 if real == "float" else 2
-        self.registers = (words + 1) * self.k * self.dim if self.in_registers else (2 * words) * self.dim + 40
-        self.bytes_per_row = value.dim * self.k * (8 + 4 * words)
-        shape = f"[ROWS][{self.dim}][{self.k}]"
-        self.declarations = [f"real kept{shape};", f"int place{shape};", f"real worst[ROWS][{self.dim}];"]
-
-    def start(self):
-        unroll = "#pragma unroll" if self.in_registers else "#pragma unroll 1"
-        lines = []
-        for d in range(self.dim):
-            lines += [
-                f"worst[t][{d}] = SKK_INF;",
-                unroll,
-                f"for (int q = 0; q < {self.k}; ++q) {{ kept[t][{d}][q] = SKK_INF; place[t][{d}][q] = -1; }}",
-            ]
-        return lines
-
-    def group(self):
-        return [
-            f"real g[ROWS][{self.dim}];",
-            "#pragma unroll",
-            f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = SKK_INF;' for d in range(self.dim))} }}",
-        ]
-
-    def fast(self, values, started=False):
-        return [f"g[t][{d}] = fmin(g[t][{d}], {v});" for d, v in enumerate(values)]
-
-    def test(self):
-        beaten = " || ".join(f"g[t][{d}] < worst[t][{d}]" for d in range(self.dim))
-        return f"!({beaten})"
-
-    def exact(self, values):
-        return [line for d, v in enumerate(values) for line in self._insert(d, v, "at", f"{v} < worst[t][{d}]", "{0} < {2}")]
-
-    def enter(self, d: int, value: str, place: str) -> list[str]:
-        """A value of another list, with its place, enters the list of component d: the first of equals comes first. Values
-        that have no place are infinite and stay outside."""
-        before = "({0} < {2} || ({0} == {2} && (unsigned){1} < (unsigned){3}))"  # a place of -1 comes last
-        last = self.k - 1
-        condition = before.format(value, place, f"kept[t][{d}][{last}]", f"place[t][{d}][{last}]")
-        return self._insert(d, value, place, condition, before)
-
-    def _insert(self, d: int, value: str, place: str, condition: str, before: str) -> list[str]:
-        """Insert where ``before`` holds for the first time: of a value and its place, and those of an entry."""
-        kept, places = f"kept[t][{d}]", f"place[t][{d}]"
-        lines = [f"if ({condition}) {{"]
-        if self.in_registers:
-            # the entries after it move by one, equals too: they must not be compared again
-            lines += [
-                f"    real v = {value}; int p = {place}; bool found = false;",
-                "    #pragma unroll",
-                f"    for (int q = 0; q < {self.k}; ++q) {{",
-                f"        const real kv = {kept}[q]; const int kp = {places}[q];",
-                f"        found = found || {before.format('v', 'p', 'kv', 'kp')};",
-                f"        {kept}[q] = found ? v : kv; {places}[q] = found ? p : kp;",
-                "        v = found ? kv : v; p = found ? kp : p;",
-                "    }",
-            ]
-        else:
-            lines += [
-                f"    int q = {self.k - 1};",
-                "    #pragma unroll 1",
-                f"    for (; q > 0 && {before.format(value, place, f'{kept}[q - 1]', f'{places}[q - 1]')}; --q) {{",
-                f"        {kept}[q] = {kept}[q - 1]; {places}[q] = {places}[q - 1];",
-                "    }",
-                f"    {kept}[q] = {value}; {places}[q] = {place};",
-            ]
-        return [*lines, f"    worst[t][{d}] = {kept}[{self.k - 1}];", "}"]
-
-    def store(self):
-        lines = []
-        for d in range(self.dim):
-            lines += [
-                "#pragma unroll" if self.in_registers else "#pragma unroll 1",
-                f"for (int q = 0; q < {self.k}; ++q)",
-                "    "
-                + self._guard(
-                    d,
-                    f"skk_put_found(workspace, split, ({self._column(d)}) * {self.k} + q, {self.all_columns * self.k}, rows, "
-                    f"splits, i, kept[t][{d}][q], place[t][{d}][q] < 0 ? -1LL : base + place[t][{d}][q]);",
-                ),
-            ]
-        return lines
-
-    def merge(self, factor):
-        return merge_kmin(self.plan, self.all_columns, self.k)
-
-
-def make_fold(
-    plan: Plan, value, terms, base_2: bool, options: Options, real: str, chunk: int | None = None
-) -> Fold:
-    """The fold of a plan, of rewritten expressions.
-
-    Parameters
-    ----------
-    plan : Plan
-    value : Expression or None
-    terms : list of (scale, vector, minus)
-        Expressions or None.
-    base_2 : bool
-        Whether `value` is an exponent in base 2.
-    chunk : int, optional
-        The most columns of a thread. Default: all.
-    """
-    kind = plan.problem.reduction.fold
-    if kind == "sum":
-        return SumFold(plan, *terms[0], options, real, chunk)
-    if kind == "shift_exp":
-        weights = [v for _, v, _ in terms if v is not None]
-        return ShiftExpFold(plan, value, weights[0] if weights else None, base_2, options, real, chunk)
-    if kind == "extremum":
-        return ExtremumFold(plan, value, real, chunk)
-    return KMinFold(plan, value, real, chunk)

@@ -8,15 +8,16 @@ columns, always the same. At the end their lists are merged, the first of equals
 from __future__ import annotations
 
 from .dot import Dot
-from .folds import GROUP, KMinFold
+from .folds import GROUP
+from .kmin import KMinFold
 from .rows import BLOCK, indent
 
-__all__ = ["Smallest"]
+__all__ = ["DotSmallest"]
 
 _MERGED = 16  # entries of a list that go through shared memory at a time
 
 
-class Smallest(Dot):
+class DotSmallest(Dot):
     """The main kernel, with the arguments of `Dot` and a `KMinFold` of one component."""
 
     fold: KMinFold
@@ -120,7 +121,7 @@ class Smallest(Dot):
     def _across_threads(self) -> list[str]:
         """The lists of the owners of a row are merged."""
         fold, merged = self.fold, min(_MERGED, self.fold.k)
-        entries = "#pragma unroll" if fold.in_registers else "#pragma unroll 1"
+        entries = fold.each_entry
         here = f"q < {merged}" if fold.k % merged == 0 else f"q < {merged} && q0 + q < {fold.k}"
         sent = ["other_kept[own_part - 1][q][own_row] = kept[t][0][q0 + q];"]
         sent += ["other_place[own_part - 1][q][own_row] = place[t][0][q0 + q];"]
