@@ -80,7 +80,10 @@ def test_which_template():
     kmin = plan_of("SqDist(x, y)", reduction="KMin", opt_arg=2)
     assert choose_template(plan, 10, 10**7) == "columns"
     assert choose_template(plan, 10, 100) == choose_template(plan, 10**5, 10**5) == "auto"
-    assert choose_template(kmin, 10, 10**7) == "auto"
+    many = plan_of("SqDist(x, y)", reduction="KMin", opt_arg=65)
+    assert choose_template(kmin, 10, 10**7) == "columns" and choose_template(many, 10, 10**7) == "auto"
+    assert source(kmin, "float32", None, "columns").template == "columns"
+    assert source(many, "float32", None, "columns").template == "rows"
     long = ["x = Vi(300)", "y = Vj(300)"]
     for formula, aliases, reduction, template in (
         ("Exp(-SqDist(x, y))", XY, "Sum", "rows"),
