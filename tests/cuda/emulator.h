@@ -39,9 +39,12 @@ static inline double2 make_double2(double x, double y) { return {x, y}; }
 #define __shared__ static __attribute__((section(SKK_SECTION)))
 #endif
 #define __syncthreads() emulated::wait(emulated::AT_BLOCK, __LINE__, 0)
-#define __syncthreads_or(p) emulated::any_of_block((p), __LINE__)
+#define __syncthreads_or(p) (emulated::count_of_block((p), __LINE__) != 0)
+#define __syncthreads_count(p) emulated::count_of_block((p), __LINE__)
 #define __syncwarp() emulated::wait(emulated::AT_WARP, __LINE__, 0xffffffffu)
 #define __shfl_xor_sync(mask, v, o) emulated::shuffle(mask, v, emulated::current->lane ^ (o), __LINE__)
+#define __shfl_sync(mask, v, source) emulated::shuffle(mask, v, (source), __LINE__)
+#define __ballot_sync(mask, p) emulated::ballot(mask, (p), __LINE__)
 #define __shfl_down_sync(mask, v, o) \
     emulated::shuffle(mask, v, emulated::current->lane + (o) < 32 ? emulated::current->lane + (o) : emulated::current->lane, __LINE__)
 #define threadIdx (emulated::current->thread)
@@ -123,10 +126,10 @@ UNWATCHED static void wait(State state, int line, unsigned mask)
 
 static int votes[2];
 
-UNWATCHED static int any_of_block(int vote, int line)
+UNWATCHED static int count_of_block(int vote, int line)
 {
     const unsigned turn = current->block_phase & 1;
-    if (vote) votes[turn] = 1;
+    if (vote) ++votes[turn];
 #if !defined(__SANITIZE_THREAD__)
     current->block_phase++;
 #endif
@@ -146,6 +149,15 @@ template <class T> UNWATCHED static T shuffle(unsigned mask, T value, int source
     if (!((mask >> source) & 1)) { fprintf(stderr, "emulator: line %d reads lane %d outside the mask\n", line, source); abort(); }
     memcpy(&value, &current->warp->received[source], sizeof value);
     return value;
+}
+
+UNWATCHED static unsigned ballot(unsigned mask, int vote, int line)
+{
+    current->warp->sent[current->lane] = vote != 0;
+    wait(AT_WARP, line, mask);
+    unsigned found = 0;
+    for (int lane = 0; lane < 32; ++lane) if (((mask >> lane) & 1) && current->warp->received[lane]) found |= 1u << lane;
+    return found;
 }
 
 static void (*kernel)(void **);
@@ -298,6 +310,11 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
 extern "C" const char *emulated_message() { return emulated::message; }
 
 static inline int __float_as_int(float f) { int i; memcpy(&i, &f, 4); return i; }
+static inline float __fsub_rn(float a, float b) { return a - b; }
+static inline double __dsub_rn(double a, double b) { return a - b; }
+static inline int __ffs(int i) { return __builtin_ffs(i); }
+static inline int __ffsll(long long i) { return __builtin_ffsll(i); }
+static inline int __popcll(unsigned long long i) { return __builtin_popcountll(i); }
 static inline float __int_as_float(int i) { float f; memcpy(&f, &i, 4); return f; }
 static inline double __longlong_as_double(long long i) { double d; memcpy(&d, &i, 8); return d; }
 static inline void sincos(float x, float *s, float *c) { *s = sinf(x); *c = cosf(x); }

@@ -21,9 +21,10 @@ from .loops import LoopBlock
 from .options import Options
 from .prelude import prelude
 from .results import WORKSPACE, Output
+from .templates.centred import Centred
 from .templates.columns import Columns
 from .templates.columns_smallest import MOST_KEPT, ColumnsSmallest
-from .templates.dot import Dot, find, substitute
+from .templates.dot import Dot, find, is_squared_distance, substitute
 from .templates.dot_smallest import DotSmallest
 from .templates.make import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
@@ -117,6 +118,7 @@ def choose_template(plan: Plan, rows: int, columns: int) -> str:
     return "columns" if few and _is_columns(plan) else "auto"
 
 
+_CENTRED = {base: type(f"Centred{base.__name__}", (Centred, base), {}) for base in (Dot, DotSmallest)}
 _NARROW_TEMPLATES = (Rows, Columns, ColumnsSmallest)  # expressions are written out component by component
 
 
@@ -144,6 +146,8 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         product = find(parts, homes, real)
         if product is None:
             return None
+        if options.fast_math and is_squared_distance(product):
+            template = _CENTRED[template]
     factors = [term.factor for term in plan.terms if term.factor is not None]
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
     used = {node for node in postorder(*roots) if isinstance(node, Variable)}
@@ -162,6 +166,8 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         return None
     name = {"columns": "skk_columns", "dot": "skk_dot"}.get(main.name, "skk_rows")
     kernels = {name: main.text(parameters)}
+    if issubclass(template, Centred):
+        kernels["skk_norms"] = main.norms_text(parameters)
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
     for kind, (body, written) in fold.merge(factor).items():
@@ -180,17 +186,23 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         if items is not None:
             row_blocks, splits = items, 1
         launches = []
+        workspace = splits * rows * fold.bytes_per_row
+        norms = ()
+        if row_blocks and splits and issubclass(template, Centred):
+            norms = (-(-workspace // 16) * 16,)
+            workspace = norms[0] + main.norms_bytes(rows, columns)
+            launches.append(main.norms_launch(rows, columns, *norms))
         if row_blocks and splits:
             pointers = ("workspace",) if issubclass(template, (Columns, Dot)) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
-            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
+            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits, *norms)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
             lanes = 32 if splits > _MOST_SERIAL else 1
             grid = (blocks_of(rows * lanes, MERGE_BLOCK),)
             args = ("workspace", *written, rows, splits, lanes)
             launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, args))
-        return Geometry(splits * rows * fold.bytes_per_row, tuple(launches))
+        return Geometry(workspace, tuple(launches))
 
     return Source(
         text=text,

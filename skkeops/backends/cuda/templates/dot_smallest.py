@@ -26,6 +26,9 @@ class DotSmallest(Dot):
     def _kept_rows(self) -> int:
         return 1
 
+    def _choose_rows(self):
+        return self._side, 110
+
     @property
     def _half(self) -> int:
         """Columns whose values are in shared memory at a time: those of one pack of each thread."""
