@@ -65,6 +65,7 @@ struct Fiber {
     void *stack_pointer;
     char *stack;
     void *tsan;
+    int vote;
 };
 
 static Fiber *current, scheduler;
@@ -124,19 +125,13 @@ UNWATCHED static void wait(State state, int line, unsigned mask)
 #endif
 }
 
-static int votes[2];
+static int votes;  // of the threads at the barrier that was released last
 
 UNWATCHED static int count_of_block(int vote, int line)
 {
-    const unsigned turn = current->block_phase & 1;
-    if (vote) ++votes[turn];
-#if !defined(__SANITIZE_THREAD__)
-    current->block_phase++;
-#endif
+    current->vote = vote != 0;
     wait(AT_BLOCK, line, 0);
-    const int found = votes[turn];
-    votes[turn ^ 1] = 0;
-    return found;
+    return votes;
 }
 
 template <class T> UNWATCHED static T shuffle(unsigned mask, T value, int source, int line)
@@ -249,11 +244,11 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
         const uint64_t number = order == 1 ? blocks - 1 - q : q;
         blockIdx = {(unsigned)(number % grid[0]), (unsigned)(number / grid[0] % grid[1]), (unsigned)(number / grid[0] / grid[1])};
         memset(shared, 0xff, shared_size);  // NaN
-        votes[0] = votes[1] = 0;
+        votes = 0;
         for (auto &w : warps) w.live = 0;
         for (int t = 0; t < n; ++t) {
             Fiber &f = fibers[t];
-            f = Fiber{{t % block[0], t / block[0] % block[1], t / block[0] / block[1]}, t, t & 31, 0, 0, 0, 0, READY, &warps[t / 32], nullptr, stacks[t], nullptr};
+            f = Fiber{{t % block[0], t / block[0] % block[1], t / block[0] / block[1]}, t, t & 31, 0, 0, 0, 0, READY, &warps[t / 32], nullptr, stacks[t], nullptr, 0};
             f.warp->live |= 1u << f.lane;
             turns[t] = order == 1 ? n - 1 - t : t;
             void **top = (void **)(f.stack + STACK);
@@ -289,7 +284,8 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
             if (waiting && waiting + done == n) {
                 if (apart) { snprintf(message, sizeof message, "line %d: the threads of a block wait at different barriers", line); error = 3; }
                 else if (done) { snprintf(message, sizeof message, "line %d: a barrier after %d threads have returned", line, done); error = 4; }
-                for (auto &f : fibers) if (f.state == AT_BLOCK) f.state = READY;
+                votes = 0;
+                for (auto &f : fibers) if (f.state == AT_BLOCK) { votes += f.vote; f.vote = 0; f.state = READY; }
                 progress = true;
             }
             if (!progress && !error) {

@@ -199,7 +199,7 @@ class Dot(Rows):
             "#pragma unroll 1",
             f"for (int d0 = 0; d0 < {self._length}; d0 += {SLAB}) {{",
             f"    const int own = threadIdx.x % {SLAB}, at = min(d0 + own, {self._length - 1});  // what the thread loads",
-            f"    const bool inside = d0 + own < {self._length};",
+            *([f"    const bool inside = d0 + own < {self._length};"] if self._length % SLAB else []),
             *indent(self._before_slab()),
             "    __syncthreads();",
             *indent(self._load_slab("of_rows", self.rows, "i", "first_row", "end_row", self._row_component, self._row_slab.lines)),
@@ -247,6 +247,10 @@ class Dot(Rows):
         """A slab of a vector: a thread loads the same component of some points. Where all of these exist, one address
         serves, plus constants."""
 
+        value = self._component_of_slab(component)
+        if self._length % SLAB:
+            value = f"inside ? {value} : (real)0"
+
         def loop(unroll: str, point: str) -> list[str]:
             return [
                 unroll,
@@ -254,7 +258,7 @@ class Dot(Rows):
                 f"    const int p = (int)threadIdx.x / {SLAB} + v * {BLOCK // SLAB};",
                 f"    const long long {index} = {point};",
                 *indent(lines),
-                f"    {name}[own][p] = inside ? {self._component_of_slab(component)} : (real)0;",
+                f"    {name}[own][p] = {value};",
                 "}",
             ]
 
