@@ -150,7 +150,7 @@ class Centred:
             *columns,
             f"    {self._place_of_column()}",
             f"    {total}",
-            "    acc[t][u] = total - 2 * acc[t][u];",
+            "    acc[t][u] = fma((real)-2, acc[t][u], total);",
             "    doubtful = doubtful || !(acc[t][u] > (real)0.125 * total);",
             "}",
         ]
