@@ -94,6 +94,12 @@ def test_which_template():
     ):
         assert source(plan_of(formula, aliases, reduction), "float32").template == template, formula
     assert source(plan_of("Exp(-SqDist(x, y))", long), "float32", None, "rows").template == "wide"
+    for formula, reduction, options, template in (
+        ("Exp(-SqDist(x, y))", "Sum", {}, "dot"),  # few rows of vectors too long for registers
+        ("SqDist(x, y)", "ArgKMin", {"opt_arg": 100}, "dot"),
+        ("x - y", "ArgKMin", {"opt_arg": 2}, "wide"),
+    ):
+        assert source(plan_of(formula, long, reduction, **options), "float32", None, "columns").template == template, formula
 
 
 @pytest.mark.parametrize("row_blocks", [1, 3, 100, 5000])

@@ -125,19 +125,26 @@ _NARROW_TEMPLATES = (Rows, Columns, ColumnsSmallest)  # expressions are written 
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
-    if template == "auto" and _is_dot(plan, real):
-        found = _generate(plan, real, options, DotSmallest if plan.problem.reduction.fold == "kmin" else Dot)
+    for candidate in _candidates(plan, real, template):
+        found = _generate(plan, real, options, candidate)
         if found is not None:
             return found
-    narrow = Rows
-    if template == "columns" and _is_columns(plan):
-        narrow = ColumnsSmallest if plan.problem.reduction.fold == "kmin" else Columns
-    made = None if _is_wide(plan, real) else _generate(plan, real, options, narrow)
-    return made or _generate(plan, real, options, Wide)
+    raise AssertionError("the last template can do everything")
+
+
+def _candidates(plan: Plan, real: str, template: str) -> list[type]:
+    """The templates to be tried, in this order."""
+    kmin = plan.problem.reduction.fold == "kmin"
+    narrow = [] if _is_wide(plan, real) else [Rows]
+    if template == "rows":  # alone these two know ranges
+        return [*narrow, Wide]
+    few = [ColumnsSmallest if kmin else Columns] if narrow and template == "columns" and _is_columns(plan) else []
+    dot = [DotSmallest if kmin else Dot] if _columns(plan) <= (1 if kmin else _DOT_COLUMNS) else []
+    return [*few, *dot, *narrow, Wide]
 
 
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
-    """The source with a template; None if its vectors need more registers than there are."""
+    """The source with a template; None if it cannot do it: without enough registers, or for want of a product of long vectors."""
     homes = Homes(plan.output, plan.reduced)
     value, terms, base_2 = _rewritten(plan, homes, real, options, template in _NARROW_TEMPLATES)
     product = None
@@ -221,7 +228,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
 _NARROW = {"float": 96, "double": 64}
 _NARROW_TERMS = 1024
 _MOST_PRESSURE = 170
-_DOT_COLUMNS = 16
+_DOT_COLUMNS = 16  # few columns come out of blocks of distances or products
 _MOST_CHUNKS = 65535  # the third dimension of a grid
 _NARROW_COLUMNS = {"float": 48, "double": 32}
 
@@ -245,11 +252,6 @@ def _is_columns(plan: Plan) -> bool:
     """Whether the threads of a block can merge what each of them keeps."""
     reduction = plan.problem.reduction
     return reduction.fold != "kmin" or reduction.k * plan.problem.values[0].dim <= MOST_KEPT
-
-
-def _is_dot(plan: Plan, real: str) -> bool:
-    """Whether blocks of distances or scalar products are worth while: few columns come out of them."""
-    return _columns(plan) <= (1 if plan.problem.reduction.fold == "kmin" else _DOT_COLUMNS)
 
 
 def _columns(plan: Plan) -> int:
