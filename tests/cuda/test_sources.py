@@ -98,6 +98,7 @@ def test_which_template():
         ("Exp(-SqDist(x, y))", "Sum", {}, "dot"),  # few rows of vectors too long for registers
         ("SqDist(x, y)", "ArgKMin", {"opt_arg": 100}, "dot"),
         ("x - y", "ArgKMin", {"opt_arg": 2}, "wide"),
+        ("SqDist(x, y)" + "".join(f" + Elem(x, {k}) * Elem(y, {k})" for k in range(40)), "KMin", {"opt_arg": 20}, "wide"),
     ):
         assert source(plan_of(formula, long, reduction, **options), "float32", None, "columns").template == template, formula
 

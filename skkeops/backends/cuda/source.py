@@ -29,7 +29,7 @@ from .templates.dot_smallest import DotSmallest
 from .templates.make import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
-from .templates.rows import BLOCK, Rows
+from .templates.rows import BLOCK, SHARED_MOST, Rows
 from .templates.wide import COLUMNS, Wide
 
 __all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
@@ -144,7 +144,7 @@ def _candidates(plan: Plan, real: str, template: str) -> list[type]:
 
 
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
-    """The source with a template; None if it cannot do it: without enough registers, or for want of a product of long vectors."""
+    """The source with a template; None where registers or shared memory are too small, or what it is for is not there."""
     homes = Homes(plan.output, plan.reduced)
     value, terms, base_2 = _rewritten(plan, homes, real, options, template in _NARROW_TEMPLATES)
     product = None
@@ -170,6 +170,8 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     extra = () if product is None else (product,)
     main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *extra)
     if template in _NARROW_TEMPLATES and main.pressure > _MOST_PRESSURE:
+        return None
+    if issubclass(template, Dot) and main.shared_bytes > SHARED_MOST:
         return None
     name = {"columns": "skk_columns", "dot": "skk_dot"}.get(main.name, "skk_rows")
     kernels = {name: main.text(parameters)}

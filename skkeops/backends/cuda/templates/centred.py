@@ -35,7 +35,7 @@ class Centred:
 
     def norms_bytes(self, rows: int, columns: int) -> int:
         """What the first kernel leaves in the workspace."""
-        return (rows + columns + self._length) * (4 if self._real == "float" else 8)
+        return (rows + columns + self._length) * self._size
 
     def norms_launch(self, rows: int, columns: int, norms: int) -> Launch:
         """The launch of the first kernel, which writes from byte `norms` of the workspace on."""
@@ -103,6 +103,10 @@ class Centred:
 
     def _parameters(self) -> str:
         return super()._parameters() + ", long long norms"
+
+    @property
+    def shared_bytes(self) -> int:
+        return super().shared_bytes + self._size * (self.rows + self._columns)
 
     def _shared(self) -> list[str]:
         return [

@@ -169,6 +169,17 @@ class Dot(Rows):
         """Of how many rows a thread keeps the state."""
         return self._side
 
+    @property
+    def _size(self) -> int:
+        """Bytes of a number."""
+        return 4 if self._real == "float" else 8
+
+    @property
+    def shared_bytes(self) -> int:
+        """The bytes of `_shared`."""
+        slabs = SLAB * (self.rows + self._columns + 2 * _PAD)
+        return self._size * (slabs + len(self._lane_values) * self._columns)
+
     def _shared(self) -> list[str]:
         """What is in shared memory."""
         return [

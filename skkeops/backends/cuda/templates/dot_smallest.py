@@ -48,6 +48,11 @@ class DotSmallest(Dot):
     def _stride(self) -> int:
         return self._half + self._pack
 
+    @property
+    def shared_bytes(self) -> int:
+        merged = (self._owners - 1) * min(_MERGED, self.fold.k) * self.rows
+        return super().shared_bytes + self._size * self.rows * self._stride + (self._size + 4) * merged
+
     def _shared(self) -> list[str]:
         others, merged = self._owners - 1, min(_MERGED, self.fold.k)
         return [
