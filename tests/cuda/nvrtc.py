@@ -133,7 +133,8 @@ class Instruction(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """A loop of the machine code, on its hot path: inner loops that a forward branch can skip are skipped.
+    """A loop of the machine code, on its hot path: inner loops that a forward branch can skip are skipped; of two ways, one if
+    and one else, the longer is taken.
 
     Attributes
     ----------
@@ -191,7 +192,10 @@ def _hot_path(code, begin, end, ends, target) -> Loop:
         to = target(k)
         if to is not None and k < to <= end + 1 and k != end:
             skipped = range(k + 1, to)
-            if not code[k].predicated or any(loop[0] in skipped for loop in inner):
+            after = target(to - 1)  # of an if with an else
+            otherwise = range(to, after) if after is not None and not code[to - 1].predicated and to < after <= end + 1 else []
+            rare = [any(loop[0] in way for loop in inner) for way in (skipped, otherwise)]
+            if not code[k].predicated or rare[0] or (len(otherwise) > len(skipped) and not rare[1]):
                 k = to
                 continue
         k += 1

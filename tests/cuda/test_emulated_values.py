@@ -163,17 +163,60 @@ def test_a_mask_of_infinite_coordinates():
     np.testing.assert_allclose(found, np.exp(-1.0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_parameter_of_either_sign_scales_a_distance(sign):
-    genred = Genred("Exp(g * SqDist(x, y) / Square(s))", ["g = Pm(1)", "s = Pm(1)", *GIVEN], axis=1)
-    made = source(make_plan(genred._problem), "float32")
-    (module,) = emulator.compile_sources([made.text])
+G, S = "g = Pm(1)", "s = Pm(1)"
+FACTORS = [0.3, -0.3, 0.0, -0.0, NAN, INF, -INF, 1e-42, 1e37]
+FACTORED = [
+    Genred("Exp(-g * SqDist(x, y)) * b", [G, "x = Vi(2)", "y = Vj(2)", "b = Vj(1)"], axis=1),
+    Genred("Exp(g * Sum(Abs(x - y)))", [G, "x = Vi(2)", "y = Vj(2)"], axis=1),
+    Genred("Exp(g * SqDist(x, y) / Square(s))", [G, S, *GIVEN], axis=1),
+    Genred("Exp(-SqDist(x, y) / (2 * Square(g)))", [G, "x = Vi(2)", "y = Vj(2)"], axis=1),
+    Genred("Exp(g * Square(x - y)) + Exp(-g * s * Abs(x - y))", [G, S, *GIVEN], axis=1),
+    Genred("-g * SqDist(x, y)", [G, "x = Vi(2)", "y = Vj(2)"], "LogSumExp", axis=1),
+    Genred("Exp(-g * SqDist(x, y)) * (x - y)", [G, "x = Vi(2)", "y = Vj(2)"], axis=1),
+]
+
+
+@pytest.fixture(scope="module")
+def factored():
+    return [running.build([g._problem for g in FACTORED], ["float32"], template=t) for t in ("rows", "columns")]
+
+
+@pytest.mark.parametrize("n", [7, 40])  # pairs one by one, and groups of them
+@pytest.mark.parametrize("factor", FACTORS)
+def test_a_factor_of_any_sign_or_none(factored, factor, n):
+    """As the formula says, also where the factor is not finite and a distance is zero."""
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((5, 1)), rng.standard_normal((9, 1))
-    arrays = tuple(np.asarray(a, "float32") for a in ([0.3 * sign], [1.7], x, y))
-    (found,) = running.run(made, module, genred._problem, arrays, "result")
-    truth = np.exp(0.3 * sign * (x - y.T) ** 2 / 1.7**2).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, truth, rtol=2e-6)
+    for k, genred in enumerate(FACTORED):
+        y = rng.standard_normal((n, genred.variables[-1 - (k == 0)].dim))
+        x = np.concatenate([y[3:4], rng.standard_normal((4, y.shape[1]))])
+        values = {"g": [factor], "s": [1.7], "x": x, "y": y, "b": rng.standard_normal((n, 1))}
+        arrays = tuple(np.asarray(values[name], "float32") for name in genred.names)
+        with np.errstate(all="ignore"):
+            truth = formula_of_numpy(k, {name: a.astype(float) for name, a in zip(genred.names, arrays, strict=True)})
+        for built in factored:
+            (found,) = running.run(*built[k, "float32"], genred._problem, arrays, "result")
+            with np.errstate(over="ignore"):
+                expected = truth.astype("float32")
+            np.testing.assert_allclose(found, expected, rtol=3e-5, atol=1e-6, err_msg=str(genred))
+
+
+def formula_of_numpy(k, a):
+    """What `FACTORED` says, in NumPy."""
+    g, s = a["g"], a.get("s")
+    d = a["x"][:, None] - a["y"][None]
+    square, absolute = (d**2).sum(axis=2), np.abs(d).sum(axis=2)
+    if k == 0:
+        return np.exp(-g * square) @ a["b"]
+    if k == 5:
+        return np.logaddexp.reduce(-g * square, axis=1, keepdims=True)
+    if k == 6:
+        return (np.exp(-g * square)[..., None] * d).sum(axis=1)
+    terms = {
+        1: lambda: g * absolute, 2: lambda: g * square / s**2, 3: lambda: -square / (2 * np.square(g, dtype=np.float32)),
+        4: lambda: [g * square, -g * s * absolute],
+    }  # fmt: skip
+    found = np.exp(terms[k]())
+    return (found if k != 4 else found.sum(axis=0)).sum(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

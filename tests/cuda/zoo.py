@@ -35,6 +35,7 @@ def both_axes(name: str, formula: str, aliases, reduction: str = "Sum", **option
 
 REDUCTIONS = [
     *both_axes("sum", "Exp(-SqDist(x, y)) * b", [*XY, "b = Vj(1)"]),
+    *both_axes("sum with a factor of any sign", "Exp(g * SqDist(x, y)) * b", ["g = Pm(1)", *XY, "b = Vj(1)"]),
     *both_axes("sum of vectors", "Exp(-g * SqDist(x, y)) * (x - y)", ["g = Pm(1)", *XY]),
     *both_axes("sum with factor", "p * Exp(x) * Exp(x * y) * b", ["p = Pm(1)", "x = Vi(1)", "y = Vj(1)", "b = Vj(4)"]),
     *both_axes("logsumexp", "Square(p - a) * Exp(x + y)", ["p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)"], "LogSumExp"),

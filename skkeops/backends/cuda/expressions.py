@@ -140,8 +140,8 @@ class Block:
             (value,) = first.compute([(node.args[0], k)])
             self.lines += first.lines
             return self._name(node.cuda.format(value, real="real"))
-        if node.name == "Minus" and node.args[0].name == "Sum":
-            (f,) = node.args[0].args
+        if node.name == "Minus" and node.args[0].name == "Sum" and node.args[0].args[0].name != "Abs":
+            (f,) = node.args[0].args  # -|a| - |b| would be more instructions than -(|a| + |b|)
             if all((f, m) in self._names for m in range(f.dim)):  # the sign goes into the multiply-adds
                 return self._total([self._names[f, m] for m in range(f.dim)], "-", self._take_start(node, k))
         template = node.cuda

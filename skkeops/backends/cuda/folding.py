@@ -9,11 +9,17 @@ Scaling rounds the vectors before they are subtracted. So that points far from t
 first shifted by the first point of the reduced index. What remains is a relative error of about eps times
 (extent of the points / length of the kernel) in the exponent; ``use_fast_math=False`` avoids it, for an
 instruction more per pair.
+
+A factor of parameters may have any sign, and need not be finite. So it is taken apart: its `Magnitude` goes into the
+vectors, its `Direction` stays at the distance, as `Directed`. Where the factor is finite, the direction is a sign, which
+costs nothing once it is known: `of_sign` has the expressions for either, and the kernel chooses between two copies of its
+loop. Where it is not finite, pairs are computed one by one from the expressions as they are.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -23,7 +29,7 @@ from skkeops.formula.operations.families import Elementwise
 
 from .homes import CONST, LANE, PAIR, Homes
 
-__all__ = ["Exp2", "Folding", "Origin"]
+__all__ = ["Direction", "Directed", "Exp2", "Folding", "Magnitude", "Origin", "directions", "of_sign"]
 
 
 class Exp2(Elementwise):
@@ -43,6 +49,53 @@ class Origin(Elementwise):
     @classmethod
     def _category_mask(cls, args, params):
         return 1 << P
+
+
+class Magnitude(Elementwise):
+    """``|f|``, and 1 where f is not finite."""
+
+    name = "Magnitude"
+    cuda = "({0} - {0} == (real)0 ? fabs({0}) : (real)1)"
+
+
+class Direction(Elementwise):
+    """``f / Magnitude(f)``: 1 or -1, and f itself where it is not finite."""
+
+    name = "Direction"
+    cuda = "({0} - {0} == (real)0 ? ({0} < (real)0 ? (real)-1 : (real)1) : {0})"
+
+    @property
+    def sign_is_known(self) -> bool:
+        """Whether it is 1 wherever the factor is finite."""
+        return _is_nonnegative(self.args[0])
+
+
+class Directed(Elementwise):
+    """A distance times a direction."""
+
+    name = "Directed"
+    cuda = "{0} * {1}"
+
+
+def directions(roots: Iterable[Expression]) -> list[Direction]:
+    """The directions of the factors that were folded into distances; the sign of one at most is not known."""
+    return [node for node in postorder(*roots) if isinstance(node, Direction)]
+
+
+def of_sign(roots: Sequence[Expression], negative: bool) -> list[Expression]:
+    """The expressions where all factors are finite, and where the one of unknown sign is negative or is not."""
+    new: dict[Expression, Expression] = {}
+    for node in postorder(*roots):
+        args = tuple(new[arg] for arg in node.args)
+        if isinstance(node, Directed):
+            direction, distance = node.args[0], args[1]
+            minus = negative and not direction.sign_is_known
+            new[node] = lookup("Minus")._new((distance,)) if minus else distance
+        elif node.name == "Minus" and args[0].name == "Minus":
+            new[node] = args[0].args[0]
+        else:
+            new[node] = node if args == node.args else type(node)._new(args, node.params)
+    return [new[root] for root in roots]
 
 
 class Coefficient(NamedTuple):
@@ -85,13 +138,20 @@ class Folding:
     Parameters
     ----------
     homes : Homes
+    users : mapping of Expression to int
+        How many expressions take the value of an expression.
     distances : bool, default=True
         Whether constants may go into the vectors of a distance.
+    directed : bool, default=False
+        Whether the template can compute what is `Directed`. Without, constants alone are folded into distances.
     """
 
-    def __init__(self, homes: Homes, distances: bool = True):
+    def __init__(self, homes: Homes, users: Mapping[Expression, int], distances: bool = True, directed: bool = False):
         self._home = homes
+        self._users = users
         self._distances = distances
+        self._directed = directed
+        self._unknown: Expression | None = None  # the factor of unknown sign
 
     def rewrite(self, *roots: Expression) -> list[Expression]:
         """The same values, with the exponentials and divisions per pair rewritten."""
@@ -142,7 +202,7 @@ class Folding:
                     if self._home(product) != PAIR:
                         return type(node)._new((product, g) if k == 0 else (f, product))
             return None
-        if name == "Sum":
+        if name in ("Sum", "Square", "Abs"):
             return self._absorb_distance(node, c)
         return None
 
@@ -164,25 +224,42 @@ class Folding:
 
     def _absorb_distance(self, node: Expression, c: Coefficient) -> Expression | None:
         """Sums of squares and of absolute values of a difference of hoisted vectors."""
-        (inner,) = node.args
-        if not self._distances:
-            return None
-        if inner.name not in ("Square", "Abs") or inner.args[0].name != "Subtract":
+        inner = node.args[0] if node.name == "Sum" else node
+        if not self._distances or inner.name not in ("Square", "Abs") or inner.args[0].name != "Subtract":
             return None
         difference = inner.args[0]
         sides = difference.args
+        if any(self._users[e] > 1 for e in (node, inner, difference)):
+            return None  # it has to be computed without the coefficient as well
         homes = [self._home(side) for side in sides]
         if PAIR in homes or LANE not in homes or self._home(c.expression()) != CONST:
             return None
-        if c.number == 0 or not all(_is_nonnegative(factor) for factor in c.factors):
+        if c.number == 0:
             return None
-        scale = c._replace(number=abs(c.number)).expression()
+        factor = c._replace(number=1.0).expression() if c.factors else None
+        if factor is not None and not self._may_fold(factor):
+            return None
+        scale: Expression = Constant(Fraction(abs(c.number)))
         if inner.name == "Square":
             scale = _root(scale)
+        if factor is not None:
+            magnitude = Magnitude._new((factor,))
+            scale = _mult(scale, _root(magnitude) if inner.name == "Square" else magnitude)
         origin = Origin._new((sides[homes.index(LANE)],))
         scaled = tuple(_mult(scale, _subtract(side, origin)) for side in sides)
-        total = type(node)._new((type(inner)._new((type(difference)._new(scaled),)),))
+        total = type(inner)._new((type(difference)._new(scaled),))
+        if node is not inner:
+            total = type(node)._new((total,))
+        if factor is not None:
+            total = Directed._new((Direction._new((factor,)), total))
         return lookup("Minus")._new((total,)) if c.number < 0 else total
+
+    def _may_fold(self, factor: Expression) -> bool:
+        if not self._directed or _is_nonnegative(factor):
+            return self._directed
+        if self._unknown is None:
+            self._unknown = factor
+        return self._unknown == factor  # another one would want four copies of the loop
 
 
 def _is_nonnegative(node: Expression) -> bool:

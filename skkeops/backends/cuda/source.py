@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -10,6 +11,7 @@ from math import prod
 import numpy as np
 
 from skkeops.formula.expression import Expression, P, Variable, postorder
+from skkeops.formula.operations import lookup
 from skkeops.formula.operations.families import Bilinear
 from skkeops.plan.plan import Plan
 
@@ -146,7 +148,7 @@ def _candidates(plan: Plan, real: str, template: str) -> list[type]:
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
     """The source with a template; None where registers or shared memory are too small, or what it is for is not there."""
     homes = Homes(plan.output, plan.reduced)
-    value, terms, base_2 = _rewritten(plan, homes, real, options, template in _NARROW_TEMPLATES)
+    value, terms, base_2 = _rewritten(plan, homes, real, options, template)
     product = None
     if issubclass(template, Dot):
         parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
@@ -276,13 +278,13 @@ def _chunk(plan: Plan, real: str) -> int:
     return 1 if kind == "kmin" else COLUMNS[real] // 4 if kind == "extremum" else COLUMNS[real]
 
 
-def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, distances: bool):
+def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, template: type):
     """The value and the terms of the plan as the kernel computes them, and whether the value is in base 2."""
     parts = [(term.scale, term.vector, term.minus) for term in plan.terms]
     value = plan.value
     base_2 = False
     if real == "float" and options.fast_math:
-        folding = Folding(homes, distances)
+        folding = Folding(homes, _users(value, parts), template in _NARROW_TEMPLATES, template is Rows)
 
         def rewrite(e: Expression | None) -> Expression | None:
             return None if e is None else folding.rewrite(e)[0]
@@ -292,6 +294,18 @@ def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, distances:
         if plan.problem.reduction.fold == "shift_exp" and plan.problem.reduction.cuda is not None:
             value, base_2 = folding.in_base_2(value), True
     return value, parts, base_2
+
+
+def _users(value: Expression | None, parts: Sequence[tuple[Expression | None, ...]]) -> Counter[Expression]:
+    """How many expressions take the value of an expression; the difference of a term's vectors is one."""
+    roots = [e for e in (value, *(e for part in parts for e in part)) if e is not None]
+    users: Counter[Expression] = Counter(roots)
+    for node in postorder(*roots):
+        users.update(node.args)
+    for _, vector, minus in parts:
+        if minus is not None:
+            users.update([lookup("Subtract")._new(sides) for sides in ((vector, minus), (minus, vector))])
+    return users
 
 
 @dataclass(frozen=True, eq=False)

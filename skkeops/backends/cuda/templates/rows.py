@@ -4,6 +4,9 @@ What depends on the reduced index alone is computed when a tile is loaded, that 
 512 of them): this needs no pass of its own and no memory, and costs a pair less than a hundredth of what it costs a
 column. A tile is an array of 16-byte packs, so that a pair reads what it needs with few instructions; all threads read
 the same word. There are no padded columns: the last tile of a split ends where the split ends.
+
+If an exponent has a factor whose sign is known only on the device, there are two copies of the loop over a group's pairs, and
+all threads take the same one: see `folding`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Sequence
 from skkeops.formula.expression import Variable
 
 from ..expressions import Block, Component, at_first_point, statements_cost
+from ..folding import directions, of_sign
 from ..homes import CONST, LANE, PAIR, ROW, Homes
 from .folds import GROUP, Fold
 
@@ -52,7 +56,12 @@ class Rows:
         output, reduced = categories
         self._pair, self._fast = self._pair_blocks(arrays, output, reduced)
         self.values = self._pair.compute(fold.roots)
-        self._fast_values = self._fast.compute(fold.roots)
+        self._directions = directions(node for node, _ in fold.roots)
+        self._fast_values = self._fast.compute(self._roots_of_sign(negative=False))
+        self._unknown = next((node for node in self._directions if not node.sign_is_known), None)
+        if self._unknown is not None:
+            _, self._negative = self._pair_blocks(arrays, output, reduced, negative=True)
+            self._negative_values = self._negative.compute(self._roots_of_sign(negative=True))
         places = {"arrays": arrays, "outside": self._outside_side}
         self._row = self._block(real, "x", index={output: "i"}, **places)
         self._row_values = self._row.compute(self._hoisted[ROW])
@@ -67,9 +76,15 @@ class Rows:
         self.tile = self._choose_tile()
 
     # -- where values come from -------------------------------------------------------------------------------
-    def _pair_blocks(self, arrays, output, reduced):
+    def _roots_of_sign(self, negative: bool) -> list[Component]:
+        """What the fast path computes."""
+        nodes = of_sign([node for node, _ in self.fold.roots], negative)
+        return [(node, k) for node, (_, k) in zip(nodes, self.fold.roots, strict=True)]
+
+    def _pair_blocks(self, arrays, output, reduced, negative=False):
         """The statements of a pair, and those of its fast path."""
-        start = None if self.fold.start_of_value is None else (*self.fold.roots[0], self.fold.start_of_value)
+        value = self._roots_of_sign(negative)[0] if self.fold.roots else ()
+        start = None if self.fold.start_of_value is None else (*value, self.fold.start_of_value)
         real = self._real
         return Block(real, "v", self._outside_pair), Block(real, "v", self._outside_pair, start=start)
 
@@ -116,6 +131,9 @@ class Rows:
     def _fast_lines(self) -> list[str]:
         return [*self._fast.lines, *self.fold.fast(self._fast_values, self._fast.started)]
 
+    def _negative_lines(self) -> list[str]:
+        return [*self._negative.lines, *self.fold.fast(self._negative_values, self._negative.started)]
+
     @property
     def registers(self) -> int:
         """The most registers that a thread can have."""
@@ -158,6 +176,7 @@ class Rows:
             *(f"    __shared__ {self._pack_type(n)} tile{p}[TILE];" for p, n in enumerate(self.packs)),
             *indent(self._const.lines),
             *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
+            *indent(self._tests_of_factors()),
             *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
             *indent(fold.declarations),
             "    // without a list of items: all pairs of a block of rows and of a split of the columns",
@@ -181,14 +200,9 @@ class Rows:
             *self._load_tile("            "),
             "            for (int k0 = 0; k0 < count; k0 += GROUP) {",
             *indent(fold.group(), "                "),
-            "                const bool whole = k0 + GROUP <= count;",
+            f"                const bool whole = k0 + GROUP <= count{' && finite' if self._directions else ''};",
             "                if (whole) {",
-            f"                    #pragma unroll {self._unroll()}",
-            "                    for (int u = 0; u < GROUP; ++u) {",
-            "                        const int k = k0 + u;",
-            *indent(self._unpack(), " " * 24),
-            *self._for_rows(self._fast_lines(), " " * 24),
-            "                    }",
+            *indent(self._fast_loops(["const int k = k0 + u;", *self._unpack()]), " " * 20),
             "                }",
             *self._finish_group("                "),
             "            }",
@@ -209,6 +223,32 @@ class Rows:
             "#undef GROUP",
         ]
         return "\n".join(lines) + "\n"
+
+    def _tests_of_factors(self) -> list[str]:
+        """Whether the factors in distances are finite, and whether the one of unknown sign is negative."""
+        if not self._directions:
+            return []
+        texts = {node: self._outside_pair(node, 0) for node in self._directions}
+        lines = [f"const bool finite = {' && '.join(f'fabs({text}) == (real)1' for text in texts.values())};"]
+        if self._unknown is not None:
+            lines.append(f"const bool negative = {texts[self._unknown]} < (real)0;")
+        return lines
+
+    def _fast_loops(self, pair: list[str]) -> list[str]:
+        """The loop over a whole group: a copy for either sign, if the sign of a factor is not known."""
+        copies = [
+            [
+                f"#pragma unroll {self._unroll()}",
+                "for (int u = 0; u < GROUP; ++u) {",
+                *indent(pair),
+                *self._for_rows(lines, "    "),
+                "}",
+            ]
+            for lines in [self._fast_lines(), *([] if self._unknown is None else [self._negative_lines()])]
+        ]
+        if self._unknown is None:
+            return copies[0]
+        return ["if (negative) {", *indent(copies[1]), "} else {", *indent(copies[0]), "}"]
 
     def _pack_type(self, n: int) -> str:
         return {1: "real", 2: "real2", 4: "real4"}[n]
