@@ -60,7 +60,7 @@ class Arguments:
         arrays : tuple of ndarray
             Native, aligned, of one dtype, (n, dim) or (dim,); strided or read-only as they came. Not copied
             unless the dtype or the byte order has to change. Those of pairs are (M, N, dim), and stay booleans, or a
-            csr_array. Those of CuPy are contiguous.
+            csr_array.
         M, N : int
             The numbers of rows of the variables indexed by i and by j, 1 if there are none.
         dtype : dtype
@@ -194,8 +194,6 @@ class Arguments:
                 if n != found[0] and n >= 0:
                     return None
                 n = found[0]
-            if not array.flags.c_contiguous:
-                return None
         return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, cupy
 
     def _check_all(self, args: tuple, xp: ModuleType) -> Checked:

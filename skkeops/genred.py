@@ -171,6 +171,7 @@ class Genred:
         self._smallest_axis = self.reduction.smallest_axis
         self._block_rows = block_rows(self._problem)
         self._programs: dict[ModuleType, dict[Any, Any]] = {}
+        self._usable: set[tuple[str, ModuleType]] = set()
         self._derivatives: Derivatives | None = None
 
     def __call__(
@@ -535,7 +536,13 @@ class Genred:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""
         checked = self._check(args)
         _, m, n, _, xp = checked
-        backends.get(backend, xp)
+        try:
+            known = (backend, xp) in self._usable
+        except TypeError:
+            known = False
+        if not known:
+            backends.get(backend, xp)
+            self._usable.add((backend, xp))
         rows, count = (m, n) if self.axis else (n, m)
         if count < self._smallest_axis:
             raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))

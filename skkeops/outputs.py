@@ -83,7 +83,7 @@ class Outputs:
         """Return the argument `grad_output`, or ones if there is none."""
         shape = self.shape(rows)
         if grad_output is None:
-            return xp.broadcast_to(_ONE if xp is np else xp.ones((), dtype=np.float32), shape)
+            return np.broadcast_to(_ONE, shape) if xp is np else xp.ones(shape, dtype=np.float32)
         return check_like(grad_output, shape, "argument 'grad_output'", xp)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from skkeops import backends
 from skkeops.arguments import Checked
-from skkeops.blocks import blocks
+from skkeops.blocks import block_rows, blocks
 from skkeops.formula.expression import IJ, I, Variable
 from skkeops.outputs import store
 from skkeops.plan.problem import Problem
@@ -54,6 +54,7 @@ class Derivatives(ABC):
         # The category of the output's rows: i (0) for axis=1, j (1) for axis=0.
         self.rows_category = 1 - problem.axis
         self.dims = tuple(v.dim for v in problem.values)
+        self.block_rows = block_rows(problem)
         self._cache: dict[Any, Any] = {}
 
     def restrict(self, program: Any, axis: int) -> Any:
@@ -64,7 +65,9 @@ class Derivatives(ABC):
         self, problem: Problem, arrays: Sequence[np.ndarray], rows: int
     ) -> Iterator[tuple[slice, tuple[np.ndarray, ...]]]:
         """Yield the rows of each block of a problem with its arrays; ranges are blocks already."""
-        return blocks(problem, arrays, rows) if self.ranges is None else iter([(slice(0, rows), tuple(arrays))])
+        if self.ranges is not None or (problem is self.problem and 0 < rows <= self.block_rows):
+            return iter([(slice(0, rows), tuple(arrays))])
+        return blocks(problem, arrays, rows)
 
     def states(
         self,

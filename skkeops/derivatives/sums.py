@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.arguments import to_native
-from skkeops.formula.expression import IJ, Constant, Expression, I, Variable
+from skkeops.arguments import Checked, to_native
+from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable
 from skkeops.pairs import is_stored
 from skkeops.plan.problem import Problem
 from skkeops.reductions import LogSumExp, Sum
@@ -36,8 +36,27 @@ class SumDerivatives(Derivatives):
         _, program = self._program(("partition", None), self._partition_problem, backend, xp)
         return self.reduction.restore(output[0].astype(np.float64, copy=False), program.run(arrays))
 
-    @np.errstate(all="ignore")
     def adjoint(self, wrt, checked, grad_output, states, backend):
+        _, m, n, dtype, xp = checked
+        rows = (m, n)[self.rows_category]
+        if xp is not np and self.ranges is None and 0 < rows <= self.block_rows and all(v.category != IJ for v in wrt):
+            ((_, part, state),) = states
+            extended = self._extended(part, state, grad_output, dtype)
+            return [self._on_device(v, checked, extended, backend) for v in wrt]
+        return self._in_blocks(wrt, checked, grad_output, states, backend)
+
+    def _on_device(self, v: Variable, checked: Checked, extended: tuple, backend: str) -> Any:
+        """Return a gradient of one block: the result of the derived problem, as its kernels finish it."""
+        _, m, n, dtype, xp = checked
+        _, program = self._program(("adjoint", v), self._adjoint_problem, backend, xp)
+        if program is None:
+            return xp.zeros(shape_of(v, m, n), dtype=dtype)
+        if v.category != P:
+            return program.results(extended, dtype)
+        return program.run(extended)[0].sum(axis=0).astype(dtype, copy=False)
+
+    @np.errstate(all="ignore")
+    def _in_blocks(self, wrt, checked, grad_output, states, backend):
         arrays, m, n, dtype, xp = checked
         problems = [
             self._program(("adjoint", v), self._adjoint_problem, backend, xp) if v.category != IJ else (None, None) for v in wrt
@@ -50,9 +69,7 @@ class SumDerivatives(Derivatives):
             for v in wrt
         ]
         for some, part, state in states:
-            saved, scale = self.reduction.save(state, dtype)
-            e = grad_output[some] if scale is None else grad_output[some] * scale
-            extended = (*part, *(a.astype(dtype, copy=False) for a in saved), to_native(e, dtype))
+            extended = self._extended(part, state, grad_output[some], dtype)
             for v, total, (problem, program) in zip(wrt, totals, problems, strict=True):
                 if v.category == IJ:
                     self._write_pairs(total, v, some, extended, backends.get(backend, xp))
@@ -60,6 +77,12 @@ class SumDerivatives(Derivatives):
                     rows = total[some] if v.category == self.rows_category else total
                     self._add_to(rows, v, problem, program, extended)
         return [t.result() if isinstance(t, StoredGradient) else t.astype(dtype, copy=False) for t in totals]
+
+    def _extended(self, arrays: tuple, state: State, grad_output: np.ndarray, dtype: np.dtype) -> tuple:
+        """Return the arrays of the derived problems, from those of the problem."""
+        saved, scale = self.reduction.save(state, dtype)
+        e = grad_output if scale is None else grad_output * scale
+        return (*arrays, *(a.astype(dtype, copy=False) for a in saved), to_native(e, dtype))
 
     def _write_pairs(self, total: Any, v: Variable, some: slice, arrays: tuple, module: ModuleType) -> None:
         """Write the gradient by a variable of pairs, which no sum ends, for some rows of the output."""
@@ -77,7 +100,7 @@ class SumDerivatives(Derivatives):
 
     def _add_to(self, total: np.ndarray, v: Variable, problem: Problem, program: Any, arrays: tuple) -> None:
         """Run a derived problem, and add its result to the gradient with respect to v."""
-        if v.category == 2:  # a row for each row of e, which comes last
+        if v.category == P:  # a row for each row of e, which comes last
             for _, part in self.blocks(problem, arrays, len(arrays[-1])):
                 total += program.run(part)[0].sum(axis=0)
         else:
@@ -117,7 +140,7 @@ class SumDerivatives(Derivatives):
         formula, variables = self._adjoint_formula(v)
         if _is_zero(formula):
             return None
-        axis = self.problem.axis if v.category == 2 else 1 - v.category
+        axis = self.problem.axis if v.category == P else 1 - v.category
         return Problem(Sum(), (formula,), axis, variables)
 
     def _adjoint_formula(self, v: Variable) -> tuple[Expression, tuple[Variable, ...]]:

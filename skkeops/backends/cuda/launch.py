@@ -11,7 +11,9 @@ import numpy as np
 
 from .geometry import Geometry
 
-__all__ = ["Module"]
+__all__ = ["Call", "Module", "contiguous"]
+
+_NULL = np.uint64(0)  # a null pointer
 
 _integers: dict[int, Any] = {}
 
@@ -23,6 +25,69 @@ def _int64(value: int) -> Any:
             _integers.clear()
         found = _integers[value] = np.int64(value)
     return found
+
+
+def contiguous(array: Any) -> Any:
+    """An array of CuPy in C order, itself if it already is: kernels know nothing of strides."""
+    if array.flags.c_contiguous:
+        return array
+    import cupy
+
+    return cupy.ascontiguousarray(array)
+
+
+class Call:
+    """A call on arrays of given sizes: all that can be known before the arrays are.
+
+    Parameters
+    ----------
+    source : Source
+    module : Module
+    rows, columns : int
+    final : {"state", "result"}
+    dtype : dtype
+        Of the arrays.
+    """
+
+    __slots__ = ("_cupy", "_launches", "_outputs", "_variables", "_workspace")
+
+    def __init__(self, source: Any, module: Module, rows: int, columns: int, final: str, dtype: Any):
+        import cupy
+
+        geometry = source.geometry(rows, columns, final)
+        kernels = module.kernels()
+        self._cupy = cupy
+        self._variables = source.variables
+        self._workspace = geometry.workspace
+        self._outputs = [
+            ((rows, *output.shape), dtype if output.dtype == "real" else np.dtype(output.dtype))
+            for output in source.outputs[final]
+        ]
+        written = [f"out{k}" for k in range(len(self._outputs))]
+        self._launches = []
+        for launch in geometry.launches:
+            first, *rest = launch.args
+            assert first == "workspace"
+            writes = rest[: len(written)] == written
+            numbers = [_NULL if type(a) is str else np.int64(a) for a in (rest[len(written) :] if writes else rest)]
+            self._launches.append((kernels[launch.kernel], launch.grid, launch.block, launch.shared, writes, tuple(numbers)))
+
+    def __call__(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Launch the kernels; return what they write."""
+        empty = self._cupy.empty
+        taken = [arrays[k] for k in self._variables]
+        for k, array in enumerate(taken):
+            if not array.flags.c_contiguous:
+                taken[k] = contiguous(array)
+        workspace = empty(self._workspace, _BYTES)
+        outputs = [empty(shape, dtype) for shape, dtype in self._outputs]
+        for kernel, grid, block, shared, writes, numbers in self._launches:
+            places = (*taken, workspace, *outputs, *numbers) if writes else (*taken, workspace, *numbers)
+            kernel(grid, block, places, shared_mem=shared)
+        return tuple(outputs)
+
+
+_BYTES = np.dtype(np.uint8)
 
 
 class Module:

@@ -11,8 +11,7 @@ from skkeops.formula.expression import Expression, Variable
 from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
 
-from .geometry import Geometry
-from .launch import Module
+from .launch import Call, Module, contiguous
 from .options import Options
 from .ranges import work_items
 from .source import Source, choose_template, points_source, source
@@ -34,7 +33,7 @@ class CudaProgram:
         self.plan = make_plan(problem)
         self.options = options or Options()
         self._modules: dict[Any, tuple[Source, Module]] = {}
-        self._geometries: dict[Any, Geometry] = {}
+        self._calls: dict[Any, Call] = {}
         categories = [v.category for v in problem.variables]
         self._output = categories.index(self.plan.output) if self.plan.output in categories else -1
         self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
@@ -67,7 +66,7 @@ class CudaProgram:
             float64, and int64 for indices. The reference m of a log-sum-exp is not the largest exponent but the logarithm
             of the sum itself, unless the raw state is what the reduction returns.
         """
-        state = self._call(arrays, "state", ranges)
+        state = self._call(arrays, "state") if ranges is None else self._call_with_ranges(arrays, ranges)
         if progress is not None:
             rows, columns = self._sizes(arrays)
             progress(rows * columns, rows * columns)
@@ -87,63 +86,61 @@ class CudaProgram:
         -------
         cupy.ndarray or tuple of two
         """
-        found = self._call(arrays, "result", None)
-        if dtype is not None and arrays and np.dtype(dtype) != arrays[0].dtype:
+        found = self._call(arrays, "result")
+        if dtype is not None and arrays and dtype is not arrays[0].dtype and np.dtype(dtype) != arrays[0].dtype:
             found = tuple(a if a.dtype.kind == "i" else a.astype(dtype) for a in found)
         return found[0] if len(found) == 1 else found
 
     def _sizes(self, arrays: tuple[Any, ...]) -> tuple[int, int]:
-        rows = len(arrays[self._output]) if self._output >= 0 else 1
-        columns = len(arrays[self._reduced]) if self._reduced >= 0 else 1
+        rows = arrays[self._output].shape[0] if self._output >= 0 else 1
+        columns = arrays[self._reduced].shape[0] if self._reduced >= 0 else 1
         return rows, columns
 
-    def _call(self, arrays: tuple[Any, ...], final: str, ranges: Any) -> tuple[Any, ...]:
-        import cupy
-
+    def _call(self, arrays: tuple[Any, ...], final: str) -> tuple[Any, ...]:
+        # Small calls are all overhead: what sizes decide is decided once.
         rows, columns = self._sizes(arrays)
-        dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
-        template = "rows" if ranges is not None else choose_template(self.plan, rows, columns)
+        dtype, device = (arrays[0].dtype, arrays[0].data.device_id) if arrays else (_FLOAT64, None)
+        key = (rows, columns, dtype, device, final)
+        call = self._calls.get(key)
+        if call is None:
+            made, module = self._module(dtype, choose_template(self.plan, rows, columns))
+            if len(self._calls) >= 256:
+                self._calls.clear()
+            call = self._calls[key] = Call(made, module, rows, columns, final, dtype)
+        return call(arrays)
+
+    def _module(self, dtype: Any, template: str) -> tuple[Source, Module]:
         found = self._modules.get((dtype, template))
         if found is None:
             made = self.source(dtype, template)
             found = self._modules[dtype, template] = (made, Module(made))
-        made, module = found
-        items = segments = None
-        if ranges is not None:
-            if columns >= 2**31:
-                raise ValueError(f"ranges on a GPU: the reduced axis must be shorter than 2**31, found {columns}")
-            host_items, host_segments = work_items(ranges, rows, made.rows_per_block)
-            items, segments = cupy.asarray(host_items), cupy.asarray(host_segments)
-        key = (dtype, rows, columns, final)
-        geometry = self._geometries.get(key) if ranges is None else None
-        if geometry is None:
-            geometry = made.geometry(rows, columns, final, None if ranges is None else len(host_items))
-            if ranges is None:
-                if len(self._geometries) >= 256:
-                    self._geometries.clear()
-                self._geometries[key] = geometry
-        places = {"workspace": cupy.empty(geometry.workspace, np.uint8), "items": items, "segments": segments}
-        if items is None:
-            places["items"] = places["segments"] = _NULL
-        outputs = []
-        for k, output in enumerate(made.outputs[final]):
-            out = cupy.empty((rows, *output.shape), dtype if output.dtype == "real" else output.dtype)
-            places[f"out{k}"] = out
-            outputs.append(out)
-        taken = tuple([_contiguous(arrays[k]) for k in made.variables])
-        module.launch(geometry, taken, places)
+        return found
+
+    def _call_with_ranges(self, arrays: tuple[Any, ...], ranges: Any) -> tuple[Any, ...]:
+        import cupy
+
+        rows, columns = self._sizes(arrays)
+        if columns >= 2**31:
+            raise ValueError(f"ranges on a GPU: the reduced axis must be shorter than 2**31, found {columns}")
+        dtype = arrays[0].dtype if arrays else _FLOAT64
+        made, module = self._module(dtype, "rows")
+        host_items, host_segments = work_items(ranges, rows, made.rows_per_block)
+        geometry = made.geometry(rows, columns, "state", len(host_items))
+        outputs = [
+            cupy.empty((rows, *output.shape), dtype if output.dtype == "real" else output.dtype)
+            for output in made.outputs["state"]
+        ]
+        places = {
+            "workspace": cupy.empty(geometry.workspace, np.uint8),
+            "items": cupy.asarray(host_items),
+            "segments": cupy.asarray(host_segments),
+            **{f"out{k}": out for k, out in enumerate(outputs)},
+        }
+        module.launch(geometry, tuple([contiguous(arrays[k]) for k in made.variables]), places)
         return tuple(outputs)
 
 
-_NULL = np.uint64(0)  # a null pointer
-
-
-def _contiguous(array: Any) -> Any:
-    if array.flags.c_contiguous:
-        return array
-    import cupy
-
-    return cupy.ascontiguousarray(array)
+_FLOAT64 = np.dtype(np.float64)
 
 
 def prepare(problem: Problem, options: Options | None = None) -> CudaProgram:
@@ -188,6 +185,6 @@ def evaluate(
     made, module = found
     outputs = [cupy.empty((n, e.dim), dtype) for e in expressions]
     places = {f"out{k}": out for k, out in enumerate(outputs)}
-    taken = tuple([_contiguous(arrays[k]) for k in made.variables])
+    taken = tuple([contiguous(arrays[k]) for k in made.variables])
     module.launch(made.geometry(n, len(outputs)), taken, places)
     return outputs
