@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._devices import Device, copied_to_host, counts, current_device
+from ._devices import (
+    Device,
+    copied_to_device,
+    copied_to_host,
+    counts,
+    current_device,
+    launched,
+    launched_in_place,
+)
 from ._signatures import check
 
 SCALARS = (bool, int, float, complex, np.generic)
@@ -45,6 +53,7 @@ def device(x):
 
 def poisoned(shape, dtype, order="C"):
     a = np.empty(shape, dtype, order=order)
+    counts.allocations.append(a.nbytes)
     a.reshape(-1, order="A").view(np.uint8)[...] = 0xFF
     return a
 
@@ -148,7 +157,7 @@ class ndarray:  # noqa: N801 (CuPy's name)
             raise TypeError(f"{arr.dtype} array cannot be set to {self.dtype} array")
         if self.shape != arr.shape:
             raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
-        counts.to_device.append(arr.nbytes)
+        copied_to_device(arr.nbytes)
         self._a[...] = arr
 
     def __array__(self, dtype=None, copy=None):
@@ -221,7 +230,8 @@ class ndarray:  # noqa: N801 (CuPy's name)
         key = _key(key)
         if any(isinstance(k, np.ndarray) and k.dtype == bool for k in (key if isinstance(key, tuple) else (key,))):
             copied_to_host(8)  # how many are chosen
-        return device(np.asarray(host(self)[key]))
+        a = host(self)
+        return device(launched("__getitem__", lambda: np.asarray(a[key]), a))
 
     def __setitem__(self, key, value):
         a, key = host(self), _key(key)
@@ -231,10 +241,12 @@ class ndarray:  # noqa: N801 (CuPy's name)
             np.add.at(visits, key, 1)
             if visits.max(initial=0) > 1:
                 raise AssertionError("an index that occurs twice: which value is stored is undefined on a device")
-        a[key] = host(value)
+        value = host(value)
+        launched_in_place("__setitem__", lambda: a.__setitem__(key, value))
 
     def scatter_add(self, slices, value):
-        np.add.at(host(self), _key(slices), host(value))
+        a, key, value = host(self), _key(slices), host(value)
+        launched_in_place("scatter_add", lambda: np.add.at(a, key, value))
 
     # NumPy's protocols
 
@@ -275,13 +287,13 @@ def _key(key):
         return tuple(_key(k) for k in key)
     if isinstance(key, (list, np.ndarray)):
         key = np.asarray(key)
-        counts.to_device.append(key.nbytes)
+        copied_to_device(key.nbytes)
         return key
     return host(key)
 
 
 def _from_host(a):
-    counts.to_device.append(a.nbytes)
+    copied_to_device(a.nbytes)
     return ndarray._of(a.copy())
 
 
@@ -289,8 +301,15 @@ def _method(name):
     def method(self, *args, **kwargs):
         check(f"ndarray.{name}", args, kwargs)
         kwargs = {key: host(value) for key, value in kwargs.items()}
-        with silent():
-            return device(getattr(host(self), name)(*map(host, args), **kwargs))
+        a, args = host(self), list(map(host, args))
+
+        def compute():
+            with silent():
+                return getattr(a, name)(*args, **kwargs)
+
+        if name in ("fill", "partition", "put", "sort"):
+            return launched_in_place(name, compute)
+        return device(launched(name, compute, a, args, kwargs))
 
     method.__name__ = name
     return method
@@ -313,10 +332,16 @@ def _operator(name):
             if getattr(other, "__array_ufunc__", None) is None and getattr(other, "__array_priority__", 0) > 100:
                 return NotImplemented
             raise TypeError(f"Unsupported type {type(other)}")
-        with silent():
-            result = getattr(host(self), name)(*map(host, others))
+        a, others = host(self), list(map(host, others))
+
+        def compute():
+            with silent():
+                return getattr(a, name)(*others)
+
         if name.startswith("__i") and name != "__invert__":
+            launched_in_place(name, compute)
             return self
+        result = launched(name, compute, a, others)
         return result if result is NotImplemented else device(result)
 
     operator.__name__ = name

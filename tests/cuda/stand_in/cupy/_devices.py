@@ -1,9 +1,13 @@
-"""Two devices without any hardware: which one is current, streams, and counts of what passes between host and device."""
+"""Two devices without any hardware: which one is current, streams and graphs, and counts of what a program does with them."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 N_DEVICES = 2
 
@@ -18,16 +22,35 @@ class CUDARuntimeError(RuntimeError):
 
 @dataclass
 class Counts:
-    """What tests ask for: bytes of each copy between host and device, and launches (kernel, grid, block, stream)."""
+    """What tests ask for.
+
+    Attributes
+    ----------
+    to_device, to_host : list of int
+        Bytes of each copy between host and device.
+    launches : list of tuple
+        Kernels from source: (kernel, grid, block, stream, device).
+    functions : list of str
+        Functions of CuPy that launch a kernel of its own.
+    allocations : list of int
+        Bytes of each array that is made without values.
+    waits : list of str
+        Where the host waits for a device, besides copies.
+    compilations : list of str
+        Kernels that had to be compiled or loaded.
+    """
 
     to_device: list[int] = field(default_factory=list)
     to_host: list[int] = field(default_factory=list)
     launches: list[tuple] = field(default_factory=list)
+    functions: list[str] = field(default_factory=list)
+    allocations: list[int] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)
+    compilations: list[str] = field(default_factory=list)
 
     def clear(self) -> None:
-        self.to_device.clear()
-        self.to_host.clear()
-        self.launches.clear()
+        for listed in vars(self).values():
+            listed.clear()
 
 
 counts = Counts()
@@ -73,7 +96,7 @@ class Device:
         set_device(_local.before.pop())
 
     def synchronize(self):
-        pass
+        waited("Device.synchronize")
 
     @property
     def mem_info(self):
@@ -97,7 +120,7 @@ class Device:
 
 
 class Stream:
-    """As ``cupy.cuda.Stream``; what is launched runs at once."""
+    """As ``cupy.cuda.Stream``; what is launched runs at once, or in a capture with the graph."""
 
     null: Stream
     _next = 1
@@ -105,7 +128,7 @@ class Stream:
     def __init__(self, null=False, non_blocking=False, ptds=False):
         self.ptr = 0 if null else Stream._next
         Stream._next += not null
-        self._capturing = False
+        self._captured: list[Callable[[], Any]] | None = None
 
     def __enter__(self):
         _local.streams.append(self)
@@ -119,8 +142,9 @@ class Stream:
         return self
 
     def synchronize(self):
-        if self._capturing:
-            raise CUDARuntimeError(900, "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
+        if self.is_capturing():
+            raise not_in_a_capture("Stream.synchronize")
+        waited("Stream.synchronize")
 
     def record(self, event=None):
         return event or Event()
@@ -128,19 +152,25 @@ class Stream:
     def begin_capture(self, mode=None):
         if self.ptr == 0:
             raise RuntimeError("cannot capture on the default (legacy) stream")
-        self._capturing = True
+        self._captured = []
 
     def end_capture(self):
-        self._capturing = False
-        return Graph()
+        captured, self._captured = self._captured, None
+        return Graph(captured)
 
     def is_capturing(self):
-        return self._capturing
+        return self._captured is not None
 
 
 class Graph:
+    """As ``cupy.cuda.graph.Graph``: what was launched in a capture, and did not run."""
+
+    def __init__(self, captured: list[Callable[[], Any]]):
+        self._captured = captured
+
     def launch(self, stream=None):
-        pass
+        for run in self._captured:
+            run()
 
 
 Stream.null = Stream(null=True)
@@ -158,7 +188,7 @@ class Event:
         self.time = time.perf_counter()
 
     def synchronize(self):
-        pass
+        waited("Event.synchronize")
 
 
 def get_elapsed_time(start: Event, end: Event) -> float:
@@ -169,7 +199,84 @@ def get_current_stream() -> Stream:
     return _local.streams[-1] if _local.streams else Stream.null
 
 
+# What a capture does not allow
+
+
+def not_in_a_capture(what: str) -> CUDARuntimeError:
+    return CUDARuntimeError(
+        900, f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing ({what})"
+    )
+
+
+def waited(what: str) -> None:
+    """Note that the host waits for the device."""
+    if get_current_stream().is_capturing():
+        raise not_in_a_capture(what)
+    counts.waits.append(what)
+
+
 def copied_to_host(nbytes: int) -> None:
     if get_current_stream().is_capturing():
         raise CUDARuntimeError(906, "cudaErrorStreamCaptureImplicit: operation would make the legacy stream depend on a capture")
     counts.to_host.append(nbytes)
+
+
+def copied_to_device(nbytes: int) -> None:
+    if get_current_stream().is_capturing():  # the copy would be captured, from memory of the host that is gone when it runs
+        raise not_in_a_capture("a copy from the host")
+    counts.to_device.append(nbytes)
+
+
+def compiled(name: str) -> None:
+    if get_current_stream().is_capturing():
+        raise not_in_a_capture(f"the compilation of {name}")
+    counts.compilations.append(name)
+
+
+# What a capture notes
+
+
+def launched_in_place(name: str, run: Callable[[], Any]) -> None:
+    """Run what writes to arrays that exist; in a capture, note it."""
+    counts.functions.append(name)
+    captured = get_current_stream()._captured
+    if captured is None:
+        run()
+    else:
+        captured.append(run)
+
+
+def launched(name: str, compute: Callable[[], Any], *given: Any) -> Any:
+    """Return what a function computes of the given arrays. In a capture it is not computed yet: memory that is no view of
+    what was given is poison, until the graph is launched.
+    """
+    result = compute()
+    parts = result if isinstance(result, (list, tuple)) else (result,)
+    inputs = list(_arrays(given))
+    if all(any(np.may_share_memory(part, a) for a in inputs) for part in parts if isinstance(part, np.ndarray)) and not any(
+        isinstance(part, np.generic) for part in parts
+    ):
+        return result  # views
+    counts.functions.append(name)
+    captured = get_current_stream()._captured
+    if captured is None:
+        return result
+    new = [np.array(part) for part in parts]
+    for part in new:
+        part.reshape(-1).view(np.uint8)[...] = 0xFF
+
+    def run():
+        again = compute()
+        for part, value in zip(new, again if isinstance(result, (list, tuple)) else (again,), strict=True):
+            part[...] = value
+
+    captured.append(run)
+    return type(result)(new) if isinstance(result, (list, tuple)) else new[0]
+
+
+def _arrays(things: Any) -> Iterator[np.ndarray]:
+    for thing in things.values() if isinstance(things, dict) else things:
+        if isinstance(thing, np.ndarray):
+            yield thing
+        elif isinstance(thing, (list, tuple, dict)):
+            yield from _arrays(thing)

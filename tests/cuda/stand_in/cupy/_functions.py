@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from ._array import device, host, ndarray, poisoned, silent
-from ._devices import copied_to_host, counts, current_device
+from ._devices import copied_to_device, copied_to_host, current_device, launched, launched_in_place
 from ._signatures import check
 
 __all__ = ["CREATORS", "Ufunc", "wrap"]
@@ -26,9 +26,16 @@ def wrap(function, prefix=""):
         out = kwargs.get("out")
         if function.__name__ in _SIZED_BY_VALUES:
             copied_to_host(8)
-        with silent():
-            result = function(*map(host, args), **{key: host(value) for key, value in kwargs.items()})
-        return out if out is not None else device(result)
+        args, kwargs = list(map(host, args)), {key: host(value) for key, value in kwargs.items()}
+
+        def compute():
+            with silent():
+                return function(*args, **kwargs)
+
+        if out is None:
+            return device(launched(function.__name__, compute, args, kwargs))
+        launched_in_place(function.__name__, compute)
+        return out
 
     wrapped.__module__ = "cupy"
     return wrapped
@@ -49,34 +56,47 @@ class Ufunc:
         out = kwargs.pop("out", args[self.nin] if len(args) > self.nin else None)
         if out is not None and not isinstance(out, ndarray):
             raise TypeError(f"Unsupported type {type(out)}")
-        with silent():
-            result = self._ufunc(*inputs, **kwargs, **({} if out is None else {"out": host(out)}))
-        return device(result) if out is None else out
+        if out is not None:
+            kwargs["out"] = host(out)
+
+        def compute():
+            with silent():
+                return self._ufunc(*inputs, **kwargs)
+
+        if out is None:
+            return device(launched(self.__name__, compute))
+        launched_in_place(self.__name__, compute)
+        return out
 
     def at(self, a, indices, b=None):
         if self.__name__ not in ("add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"):
             raise NotImplementedError(f"`{self.__name__}.at` is not supported yet")
-        self._ufunc.at(host(a), host(indices), host(b))
+        a, indices, b = host(a), host(indices), host(b)
+        launched_in_place(f"{self.__name__}.at", lambda: self._ufunc.at(a, indices, b))
 
     def outer(self, a, b, **kwargs):
-        return device(self._ufunc.outer(host(a), host(b), **kwargs))
+        a, b = host(a), host(b)
+        return device(launched(f"{self.__name__}.outer", lambda: self._ufunc.outer(a, b, **kwargs)))
 
     def reduce(self, array, axis=0, dtype=None, out=None, keepdims=False):
-        return device(self._ufunc.reduce(host(array), axis, dtype, None, keepdims))
+        a = host(array)
+        return device(launched(f"{self.__name__}.reduce", lambda: self._ufunc.reduce(a, axis, dtype, None, keepdims)))
 
     def accumulate(self, array, axis=0, dtype=None, out=None):
-        return device(self._ufunc.accumulate(host(array), axis, dtype))
+        a = host(array)
+        return device(launched(f"{self.__name__}.accumulate", lambda: self._ufunc.accumulate(a, axis, dtype)))
 
 
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
     if isinstance(obj, ndarray):
-        moved = obj._device_id != current_device()
-        return device(np.array(obj._a, dtype=dtype, copy=True if copy or moved else None, order=order, ndmin=ndmin))
+        a, always = obj._a, True if copy or obj._device_id != current_device() else None
+        return device(launched("array", lambda: np.array(a, dtype=dtype, copy=always, order=order, ndmin=ndmin), a))
     if isinstance(obj, (list, tuple)) and any(isinstance(part, ndarray) for part in obj):
-        return device(np.array([host(part) for part in obj], dtype=dtype, ndmin=ndmin))
+        parts = [host(part) for part in obj]
+        return device(launched("array", lambda: np.array(parts, dtype=dtype, ndmin=ndmin)))
     a = np.array(obj, dtype=dtype, order=order, ndmin=ndmin)
     if a.ndim:
-        counts.to_device.append(a.nbytes)
+        copied_to_device(a.nbytes)
     return device(a)
 
 
@@ -89,11 +109,13 @@ def asanyarray(a, dtype=None, order=None, **_):
 
 
 def ascontiguousarray(a, dtype=None):
-    return device(np.ascontiguousarray(host(a if isinstance(a, ndarray) else array(a)), dtype))
+    given = host(a if isinstance(a, ndarray) else array(a))
+    return device(launched("ascontiguousarray", lambda: np.ascontiguousarray(given, dtype), given))
 
 
 def asfortranarray(a, dtype=None):
-    return device(np.asfortranarray(host(a if isinstance(a, ndarray) else array(a)), dtype))
+    given = host(a if isinstance(a, ndarray) else array(a))
+    return device(launched("asfortranarray", lambda: np.asfortranarray(given, dtype), given))
 
 
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
@@ -111,19 +133,20 @@ def empty_like(prototype, dtype=None, order="K", subok=None, shape=None):
 
 
 def zeros(shape, dtype=float, order="C"):
-    return device(np.zeros(shape, dtype, order))
+    return device(launched("zeros", lambda: np.zeros(shape, dtype, order)))
 
 
 def ones(shape, dtype=float, order="C"):
-    return device(np.ones(shape, dtype, order))
+    return device(launched("ones", lambda: np.ones(shape, dtype, order)))
 
 
 def full(shape, fill_value, dtype=None, order="C"):
-    return device(np.full(shape, host(fill_value), dtype, order))
+    value = host(fill_value)
+    return device(launched("full", lambda: np.full(shape, value, dtype, order)))
 
 
 def arange(*args, dtype=None):
-    return device(np.arange(*args, dtype=dtype))
+    return device(launched("arange", lambda: np.arange(*args, dtype=dtype)))
 
 
 def get_array_module(*args):
@@ -149,7 +172,8 @@ def result_type(*arrays_and_dtypes):
 
 
 def einsum(*operands, **kwargs):
-    return device(np.einsum(*map(host, operands), **kwargs))
+    given = list(map(host, operands))
+    return device(launched("einsum", lambda: np.einsum(*given, **kwargs), given))
 
 
 def ndim(a):

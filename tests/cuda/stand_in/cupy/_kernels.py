@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from ._array import host, ndarray
-from ._devices import counts, current_device, get_current_stream
+from ._devices import compiled, counts, current_device, get_current_stream
 
 #: What makes a module of a source and its options: ``emulator(code, options)``, with ``get_function(name)`` that returns a
 #: function of (grid, block, arguments, shared memory) on arrays and scalars of NumPy. Set by whoever has one.
@@ -51,6 +51,7 @@ class RawKernel:
 
     def compile(self, log_stream=None):
         if self._function is None:
+            compiled(self.name)
             self._function = _compile(self.code, self.options).get_function(self.name)
 
     def __call__(self, grid, block, args, *, shared_mem=0):
@@ -66,7 +67,11 @@ class RawKernel:
         if not isinstance(args, tuple):
             raise TypeError(f"Argument 'args' has incorrect type (expected tuple, got {type(args).__name__})")
         counts.launches.append((self.name, grid, block, get_current_stream().ptr, current_device()))
-        self._function(grid, block, [_argument(a) for a in args], shared_mem)
+        passed, captured = [_argument(a) for a in args], get_current_stream()._captured
+        if captured is None:
+            self._function(grid, block, passed, shared_mem)
+        else:
+            captured.append(lambda: self._function(grid, block, passed, shared_mem))
 
 
 def invalid(what):

@@ -6,7 +6,7 @@ from .._array import MemoryPointer
 from .._devices import Device, Event, Graph, Stream, current_device, get_current_stream, get_elapsed_time
 from . import compiler, device, driver, memory, nvrtc, runtime, stream
 
-OutOfMemoryError = memory.OutOfMemoryError
+OutOfMemoryError, MemoryPool, using_allocator = memory.OutOfMemoryError, memory.MemoryPool, memory.using_allocator
 
 
 def is_available() -> bool:
@@ -22,6 +22,7 @@ def get_cuda_path():
 
 
 __all__ = [
-    "Device", "Event", "Graph", "MemoryPointer", "OutOfMemoryError", "Stream", "compiler", "device", "driver", "get_current_stream",
+    "Device", "Event", "Graph", "MemoryPointer", "MemoryPool", "OutOfMemoryError", "Stream", "compiler", "device", "driver", "get_current_stream",
     "get_device_id", "get_elapsed_time", "is_available", "memory", "nvrtc", "runtime", "stream",
+    "using_allocator",
 ]  # fmt: skip

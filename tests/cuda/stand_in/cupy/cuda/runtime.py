@@ -1,6 +1,6 @@
 """As ``cupy.cuda.runtime``."""
 
-from .._devices import N_DEVICES, CUDARuntimeError, current_device, set_device
+from .._devices import N_DEVICES, CUDARuntimeError, current_device, set_device, waited
 
 streamCaptureModeGlobal, streamCaptureModeThreadLocal, streamCaptureModeRelaxed = 0, 1, 2  # noqa: N816
 
@@ -30,7 +30,7 @@ def getDeviceProperties(device):  # noqa: N802
 
 
 def deviceSynchronize():  # noqa: N802
-    pass
+    waited("deviceSynchronize")
 
 
 __all__ = ["CUDARuntimeError"]
