@@ -22,7 +22,7 @@ def get_cuda_path():
 
 
 __all__ = [
-    "Device", "Event", "Graph", "MemoryPointer", "MemoryPool", "OutOfMemoryError", "Stream", "compiler", "device", "driver", "get_current_stream",
-    "get_device_id", "get_elapsed_time", "is_available", "memory", "nvrtc", "runtime", "stream",
+    "Device", "Event", "Graph", "MemoryPointer", "MemoryPool", "OutOfMemoryError", "Stream", "compiler", "device", "driver",
+    "get_current_stream", "get_device_id", "get_elapsed_time", "is_available", "memory", "nvrtc", "runtime", "stream",
     "using_allocator",
 ]  # fmt: skip
