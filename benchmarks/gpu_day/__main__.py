@@ -1,8 +1,16 @@
 """``python -m benchmarks.gpu_day --out DIR``: everything that only a GPU can tell, in less than ten minutes.
 
-Steps, in an order in which a time-out leaves the most important: what machine this is (env.txt); correctness against dense
-NumPy (correct.csv), after which a failure stops; rates of the device and costs of launches (rates.json); times beside the
-floor, and peers in the same run on device arrays (bench.csv); compute-sanitizer (sanitizer.csv); ncu (ncu.csv); a table.
+Steps, in an order in which a time-out leaves the most important; each writes what it has as it goes.
+
+1. what machine this is (env.txt);
+2. correctness, after which a failure stops: every kernel of the tests' zoo against the reference and the emulator (zoo.csv), calls
+   and gradients against dense NumPy (correct.csv), the tests of the host code;
+3. rates of the device, and costs of launches and compilation (rates.json);
+4. times beside their floors, and peers in the same run on device arrays: KeOps and torch, CuPy (bench.csv);
+5. compute-sanitizer (sanitizer.csv) and ncu (ncu.csv) on a kernel of every template;
+6. the table of times, and what was aimed for beside what was found (summary.json).
+
+What is not installed is left out, with a sentence. KeOps needs CUDA in a place where it looks: see `keops_env`.
 """
 
 from __future__ import annotations
@@ -10,17 +18,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-from . import correct, grid, rates, tools
+from . import correct, grid, keops_env, rates, tools, zoo
 from .cases import TEMPLATES, on_device, skkeops_call
-from .run import Run, Skipped
+from .run import ROOT, Run, Skipped, from_tests
 
-_TESTS = Path(__file__).resolve().parents[2] / "tests" / "cuda"
+_STARTED = "SKKEOPS_GPU_DAY"  # set in the process that has KeOps' environment
 
 
 def environment(run: Run) -> None:
@@ -52,26 +62,45 @@ def table(run: Run, rows: list[dict]) -> None:
         run.say(f"{title:52} {row['who']:16} {row['median_ms']:10.4g} {floor:>10} {reached:>8} {ratio:>9}")
 
 
+def aims(run: Run, rows: list[dict]) -> list[dict]:
+    """Print what is asked for beside what was found."""
+    found = grid.aims(rows)
+    run.say(f"{'aims':58} {'':14} {'aim':>7} {'found':>7}")
+    for line in found:
+        value = "-" if line["found"] is None else f"{line['found']:.2f}"
+        verdict = "" if line["reached"] is None else "reached" if line["reached"] else "MISSED"
+        run.say(f"{line['row'][:58]:58} {line['what']:14} {line['aim']:7.2f} {value:>7} {verdict}")
+    return found
+
+
 def stand_in():
     """Return CuPy's stand-in from the tests, with the emulator that runs its kernels."""
     import importlib
 
-    sys.path.insert(0, str(_TESTS / "stand_in"))
-    sys.path.insert(0, str(_TESTS))
+    sys.path.insert(0, str(ROOT / "tests" / "cuda" / "stand_in"))
     cupy = importlib.import_module("cupy")
-    cupy._kernels.emulator = importlib.import_module("emulator").RawModule
+    cupy._kernels.emulator = from_tests("emulator").RawModule
     return cupy
 
 
-def launch(name: str) -> int:
-    """Run one small reduction once: for the sanitizer and the profiler."""
+def launch(names: list[str]) -> int:
+    """Run small reductions once each: for the sanitizer and the profiler."""
     from skkeops.backends.gpu import check_usable
 
     cupy = check_usable()
-    row = TEMPLATES[name]
-    skkeops_call(row, on_device(cupy, row))()
+    for name in names:
+        row = TEMPLATES[name]
+        skkeops_call(row, on_device(cupy, row))()
     cupy.cuda.runtime.deviceSynchronize()
     return 0
+
+
+def start_again(argv: list[str]) -> int:
+    """Run the script in a process in whose environment KeOps finds CUDA."""
+    with tempfile.TemporaryDirectory() as folder:
+        variables, missing = keops_env.environment(Path(folder) / "cuda", os.environ)
+        command = [sys.executable, "-m", "benchmarks.gpu_day", *argv]
+        return subprocess.run(command, env={**variables, _STARTED: ", ".join(missing) or "complete"}).returncode
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,12 +110,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=570.0, help="when to stop beginning anything new (default: 570)")
     parser.add_argument("--dry-run", action="store_true", help="on the stand-in for CuPy, tiny: shows that the script works")
     parser.add_argument("--keep-going", action="store_true", help="do not stop after a wrong result")
-    parser.add_argument("--launch", choices=list(TEMPLATES), help=argparse.SUPPRESS)
+    parser.add_argument("--launch", choices=list(TEMPLATES), nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.launch:
         return launch(args.launch)
     if args.dry_run:
         cupy = stand_in()
+    elif _STARTED not in os.environ:
+        return start_again(sys.argv[1:] if argv is None else argv)
     else:
         from skkeops.backends.gpu import check_usable
 
@@ -96,13 +127,24 @@ def main(argv: list[str] | None = None) -> int:
     run = Run(out, cupy, args.dry_run, time.monotonic() + args.seconds)
     if args.dry_run:
         run.say("a dry run on CuPy's stand-in: no figure below means anything")
+    elif os.environ[_STARTED] != "complete":
+        run.say(f"KeOps' environment lacks {os.environ[_STARTED]}")
 
     environment(run)
-    right = correct.check(run)
-    rows: list[dict] = []
+    summary = {"right": False, "dry_run": args.dry_run, "sentences": run.sentences, "rows": [], "aims": []}
+
+    def write() -> None:
+        run.write_json("summary.json", summary)
+
+    right = zoo.check_kernels(run)
+    right = (right or args.keep_going) and correct.check(run) and right
+    summary["right"] = right
+    write()
     if right or args.keep_going:
         found = rates.measure(run)
-        rows = grid.time_all(run, found)
+        rows = summary["rows"] = grid.time_all(run, found)
+        summary["aims"] = grid.aims(rows)
+        write()
         for step in (tools.sanitize, tools.profile):
             try:
                 if run.left < 10:
@@ -111,7 +153,8 @@ def main(argv: list[str] | None = None) -> int:
             except Skipped as reason:
                 run.say(str(reason))
         table(run, rows)
-    run.write_json("summary.json", {"right": right, "dry_run": args.dry_run, "sentences": run.sentences, "rows": rows})
+        aims(run, rows)
+    write()
     return 0 if right else 1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..cases import PAGE, Case, Work, gaussian, gaussian_gradient, points
 
-__all__ = ["ROWS", "TEMPLATES", "Pair", "Row", "on_device", "skkeops_call"]
+__all__ = ["ROWS", "TEMPLATES", "Pair", "Row", "on_device", "skkeops_call", "timed_source"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Row:
     pair: Pair
     kind: str  # for the peers: what they have to write by hand
     aim: float | None = None  # times KeOps, what is asked for on an H200
+    share: float | None = None  # of the floor, likewise
 
     @property
     def label(self) -> str:
@@ -71,13 +72,13 @@ _LSE_ADJOINT = replace(
 
 GAUSS3, LSE, ARGKMIN = Pair(5.34, 1), Pair(3.7, 1), Pair(8.0)
 ROWS: tuple[Row, ...] = (
-    Row(_gauss(10**6, 10**6, 3), "float32", GAUSS3, "gauss", 1.5),
+    Row(_gauss(10**6, 10**6, 3), "float32", GAUSS3, "gauss", 1.5, 0.75),
     Row(_lse(10**6, 10**6), "float32", LSE, "lse", 2.0),
     Row(_argkmin(10**5, 10**5, 3), "float32", ARGKMIN, "argkmin", 2.5),
     Row(_gauss(10, 10**7, 3), "float32", Pair(8.55, 1, bytes_per_column=16), "gauss", 100.0),
     Row(_gauss(10**4, 10**4, 3), "float32", GAUSS3, "gauss", 5.0),
     Row(_gauss(10**5, 10**5, 64), "float32", Pair(68, 1), "gauss", 2.5),
-    Row(_gauss(10**5, 10**5, 3), "float64", Pair(44, 0, fp64=26), "gauss"),
+    Row(_gauss(10**5, 10**5, 3), "float64", Pair(44, 0, fp64=26), "gauss", None, 0.75),
     Row(_GRADIENT, "float32", Pair(11.3, 1), "gradient", 1.5),
     Row(_LSE_ADJOINT, "float32", Pair(6.0, 2), "lse-adjoint", 2.0),
     Row(_gauss(10**3, 10**3, 3), "float32", GAUSS3, "gauss", 5.0),
@@ -99,6 +100,8 @@ TEMPLATES: dict[str, Row] = {
     "dot": Row(_gauss(2000, 2000, 64), "float32", Pair(68, 1), "gauss"),
     "k-smallest of long vectors": Row(_argkmin(2000, 2000, 100), "float32", Pair(104), "argkmin"),
     "k-smallest of few rows": Row(_argkmin(4, 100_000, 3), "float32", ARGKMIN, "argkmin"),
+    "wide": Row(_argkmin(1000, 1000, 200), "float32", Pair(400), "argkmin"),
+    "gradient": Row(replace(_GRADIENT, **gaussian_gradient(3000, 3000, 3)), "float32", Pair(11.3, 1), "gradient"),
 }
 
 
@@ -120,6 +123,22 @@ def skkeops_call(row: Row, arrays: dict):
         return lambda: reduction(*args)
     extra = {"output": arrays["L"]} if "L" in arrays else {}
     return lambda: reduction.gradient(*args, wrt=case.wrt, grad_output=arrays["e"], **extra)
+
+
+def timed_source(row: Row):
+    """Return the source of the kernel that a row's call launches."""
+    from skkeops.backends.cuda import source
+    from skkeops.backends.cuda.source import choose_template
+    from skkeops.plan.plan import make_plan
+
+    reduction = _genred(row)
+    problem = reduction._problem
+    if row.case.wrt is not None:
+        (variable,) = reduction._arguments.find(row.case.wrt)
+        problem = reduction._get_derivatives()._adjoint_problem(variable)
+    m, n = row.case.size
+    plan = make_plan(problem)
+    return source(plan, row.dtype, None, choose_template(plan, *((m, n) if problem.axis == 1 else (n, m))))
 
 
 def _genred(row: Row):

@@ -1,15 +1,20 @@
-"""Steps 3 and 4: times of skkeops with each row's floor and the share of it, and of the peers in the same run."""
+"""Steps 3 and 4: times of skkeops with each row's floor and the share of it, and of the peers in the same run.
+
+A row has two floors: ``floor_ms``, the least for the best known form of the formula, which the aims speak of; and
+``own_floor_ms``, the least for the instructions of our own kernel, counted in its machine code where there is a disassembler.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .cases import ROWS, on_device, skkeops_call
+from . import slots
+from .cases import ROWS, on_device, skkeops_call, timed_source
 from .peers import PEERS
 from .rates import Rates
 from .run import Run, Skipped, milliseconds
 
-__all__ = ["time_all"]
+__all__ = ["aims", "time_all"]
 
 TOLERANCE = {"float32": 1e-3, "float64": 1e-9}
 _DRY = 4  # rows of a dry run
@@ -32,11 +37,16 @@ def time_all(run: Run, rates: Rates) -> list[dict]:
         times = milliseconds(run, ours)
         reached = floor / times["median_ms"] if times["median_ms"] else float("nan")
         about = {"case": row.case.name, "title": row.case.title, "dtype": row.dtype, "M": m, "N": n}
-        table.append({**about, "who": "skkeops", **times, "floor_ms": floor, "share_of_floor": reached})
+        found = {"floor_ms": floor, "share_of_floor": reached, "aim_share": row.share}
+        table.append({**about, "who": "skkeops", **times, **found, **_own_floor(run, rates, row, times["median_ms"])})
+        run.write_csv("bench.csv", table)
         for name, prepare in PEERS.items():
             try:
                 theirs = prepare(run, row, arrays)
-                difference = _disagreement(expected, theirs(), row)
+                result = theirs()
+                if not getattr(result, "is_cuda", True):
+                    raise Skipped(f"{name} is not timed: its result is not on the GPU")
+                difference = _disagreement(expected, result, row)
                 if difference > TOLERANCE[row.dtype]:
                     raise Skipped(f"{name} is not timed for {row.label}: its result differs by {difference:.1e}")
                 found = milliseconds(run, theirs)
@@ -55,6 +65,42 @@ def time_all(run: Run, rates: Rates) -> list[dict]:
         del arrays, ours
         run.cupy.get_default_memory_pool().free_all_blocks()
     return table
+
+
+def _own_floor(run: Run, rates: Rates, row, median_ms: float) -> dict:
+    """Return the instructions of a pair in our own kernel, and the floor that they make."""
+    made = timed_source(row)
+    arch = f"sm_{run.cupy.cuda.Device().compute_capability}"
+    pair = slots.count(made, arch, row.pair.bytes_per_column)
+    about = {"template": made.template}
+    if pair is None:
+        return about
+    own = 1e3 * rates.floor(pair, *row.case.size)
+    counted = {"slots": round(pair.slots, 2), "special": round(pair.mufu, 2), "fp64": round(pair.fp64, 2)}
+    return {**about, **counted, "own_floor_ms": own, "share_of_own_floor": own / median_ms if median_ms else float("nan")}
+
+
+def aims(table: list[dict]) -> list[dict]:
+    """Return what is asked for, with what was found; None for a row that was not timed, or has no KeOps beside it."""
+    ours = {_key(line): line for line in table if line["who"] == "skkeops"}
+    keops = {_key(line): line for line in table if line["who"] == "KeOps"}
+    found = []
+    for row in ROWS:
+        m, n = row.case.size
+        key = (row.case.title, m, n, row.dtype)
+        for what, aim, line, name in (
+            ("times KeOps", row.aim, keops.get(key), "times_skkeops"),
+            ("of the floor", row.share, ours.get(key), "share_of_floor"),
+        ):
+            if aim is not None:
+                value = None if line is None else line[name]
+                reached = None if value is None else bool(value >= aim)
+                found.append({"row": row.label, "what": what, "aim": aim, "found": value, "reached": reached})
+    return found
+
+
+def _key(line: dict) -> tuple:
+    return line["title"], line["M"], line["N"], line["dtype"]
 
 
 def _disagreement(expected: np.ndarray, found, row) -> float:

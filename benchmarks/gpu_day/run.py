@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Run", "Skipped", "milliseconds"]
+__all__ = ["ROOT", "Run", "Skipped", "from_tests", "milliseconds"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def from_tests(name: str) -> Any:
+    """Return a module of the tests of the CUDA backend."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return importlib.import_module(f"tests.cuda.{name}")
 
 
 class Skipped(Exception):  # noqa: N818 (not an error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
+import shutil
 import subprocess
 import tempfile
 from collections import Counter
@@ -27,7 +28,8 @@ def _folders(part: str) -> list[Path]:
 
 @cache
 def _library():
-    for folder in _folders("lib"):
+    toolkits = sorted(Path("/usr/local").glob("cuda*/lib64"), reverse=True)
+    for folder in [*_folders("lib"), *toolkits]:
         for path in sorted(folder.glob("libnvrtc.so.1[0-9]")):
             for builtins in folder.glob("libnvrtc-builtins.so.1*"):
                 ctypes.CDLL(str(builtins), ctypes.RTLD_GLOBAL)  # it would be looked for on the library path alone
@@ -38,17 +40,17 @@ def _library():
 
 
 def available() -> bool:
-    """Whether the wheel nvidia-cuda-nvrtc is installed."""
+    """Whether NVRTC is installed: the wheel nvidia-cuda-nvrtc, or a toolkit."""
     return _library() is not None
 
 
 @cache
 def disassembler() -> str | None:
-    """The path of nvdisasm, from the wheel nvidia-cuda-nvdisasm."""
+    """The path of nvdisasm, from the wheel nvidia-cuda-nvdisasm or on PATH."""
     for folder in _folders("bin"):
         if (folder / "nvdisasm").exists():
             return str(folder / "nvdisasm")
-    return None
+    return shutil.which("nvdisasm")
 
 
 class Usage(NamedTuple):
