@@ -104,7 +104,7 @@ def start_again(argv: list[str]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the steps; return 1 if a result is wrong."""
+    """Run the steps; return 1 if a result is wrong, 2 if there is no device."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_day", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", metavar="DIR", help="the folder of the results (default: gpu_day)", default="gpu_day")
     parser.add_argument("--seconds", type=float, default=570.0, help="when to stop beginning anything new (default: 570)")
@@ -121,7 +121,11 @@ def main(argv: list[str] | None = None) -> int:
     else:
         from skkeops.backends.gpu import check_usable
 
-        cupy = check_usable()
+        try:
+            cupy = check_usable()
+        except RuntimeError as error:
+            print(f"there is no GPU to use: {error}", file=sys.stderr)
+            return 2
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     run = Run(out, cupy, args.dry_run, time.monotonic() + args.seconds)

@@ -37,8 +37,8 @@ def sanitize(run: Run) -> None:
             summary = next((line for line in reversed(text.splitlines()) if "SUMMARY" in line), text[-200:])
             rows.append({"tool": check, "kernels": " ".join(names), "exit": done.returncode, "summary": summary.strip()})
             run.write_csv("sanitizer.csv", rows)
-            if done.returncode == 0:
-                break  # nothing to look for more closely
+            if done.returncode == 0 and len(names) > 1:
+                break  # there is nothing to look for more closely
     wrong = [row for row in rows if row["exit"] != 0]
     run.say(f"compute-sanitizer: {len(rows)} runs, {len(wrong)} with errors")
     for row in wrong:

@@ -1,13 +1,19 @@
 """The script for a day with a GPU, as a dry run on the stand-in: it must work when the day comes."""
 
 import csv
+import importlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
+
+from . import nvrtc
+from .conftest import _device_exists
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -31,6 +37,12 @@ def test_correctness(results):
     assert found and all(row["ok"] == "True" and float(row["error"]) < 1e-4 for row in found)
 
 
+def test_the_zoo(results):
+    found = rows(results[0] / "zoo.csv")
+    assert {row["template"] for row in found} == {"rows", "columns", "wide"} and all(row["ok"] == "True" for row in found)
+    assert all(float(row["error"]) < 1e-5 and row["same_bits"] == "True" for row in found)  # the emulator beside itself
+
+
 def test_rates(results):
     found = json.loads((results[0] / "rates.json").read_text())
     names = {"ex2", "ffma", "fmnmx", "f2f", "dfma", "lds128", "copy", "launch_8_arguments_us", "genred_call_us", "compile_ms"}
@@ -43,6 +55,9 @@ def test_times(results):
     ours = [row for row in found if row["who"] == "skkeops"]
     assert {row["case"] for row in ours} == {"gauss3", "lse", "argkmin"}
     assert all(float(row["median_ms"]) > 0 and float(row["floor_ms"]) > 0 for row in ours)
+    if nvrtc.available() and nvrtc.disassembler():
+        assert [float(row["slots"]) for row in ours] == pytest.approx([8.7, 5.8, 8.3, 8.7], abs=0.4)
+        assert all(float(row["own_floor_ms"]) > float(row["floor_ms"]) for row in ours)
     theirs = [row for row in found if row["who"] == "CuPy in chunks"]
     assert len(theirs) == len(ours) and all(float(row["differs"]) < 1e-3 for row in theirs)
 
@@ -55,6 +70,10 @@ def test_what_is_absent_is_said(results):
     for tool in ("compute-sanitizer", "ncu"):
         assert f"{tool}: not run in a dry run" in said
     assert said in printed and (out / "env.txt").read_text()
+    asked = summary["aims"]
+    assert ("times KeOps", 100.0) in {(line["what"], line["aim"]) for line in asked} and len(asked) > 10
+    assert all(line["found"] is None for line in asked)  # no row of a dry run has the size of an aim
+    assert len(list(out.iterdir())) <= 8  # with those of the two tools: what is carried back from elsewhere should be few
 
 
 @pytest.fixture
@@ -82,6 +101,106 @@ def test_floors(scripts):
     assert found.floor(Pair(slots=1, mufu=1), 1000, 1000) == pytest.approx(1e6 / 16e11)
     assert found.floor(Pair(slots=1, fp64=10), 1000, 1000) == pytest.approx(1e6 * 10 / 64e11)
     assert found.floor(Pair(slots=1, bytes_per_column=16), 1, 10**7) == pytest.approx(16e7 / 4.3e12)
+
+
+def test_aims_beside_what_was_found(scripts):
+    from benchmarks.gpu_day import grid
+
+    about = {"title": "Sum of Exp(-SqDist(x,y))*b, D=3", "M": 10**6, "N": 10**6, "dtype": "float32"}
+    table = [{**about, "who": "skkeops", "share_of_floor": 0.8}, {**about, "who": "KeOps", "times_skkeops": 1.4}]
+    found = [line for line in grid.aims(table) if line["found"] is not None]
+    assert [(line["what"], line["reached"]) for line in found] == [("times KeOps", False), ("of the floor", True)]
+
+
+def test_without_a_device_it_says_so(tmp_path):
+    if _device_exists():
+        pytest.skip("there is a device")
+    command = [sys.executable, "-m", "benchmarks.gpu_day", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "there is no GPU to use: " in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_the_tools(scripts, stand_in, tmp_path, monkeypatch):
+    """What compute-sanitizer and ncu print is read; errors are looked for kernel by kernel."""
+    *_, tools = scripts
+    from benchmarks.gpu_day.cases import TEMPLATES
+    from benchmarks.gpu_day.run import Run
+
+    sanitizer, ncu = tmp_path / "compute-sanitizer", tmp_path / "ncu"
+    sanitizer.write_text(
+        '#!/bin/sh\ncase "$*" in *racecheck*dot*) echo "========= RACECHECK SUMMARY: 1 hazard"; exit 77;; esac\n'
+        'echo "========= ERROR SUMMARY: 0 errors"\n'
+    )
+    ncu.write_text('#!/bin/sh\necho \'"ID","Kernel Name","Metric Name","Metric Unit","Metric Value"\n"0","k","m","%","50"\'\n')
+    for tool in (sanitizer, ncu):
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    run = Run(tmp_path, stand_in, False, time.monotonic() + 1000)
+    tools.sanitize(run)
+    tools.profile(run)
+    found = rows(tmp_path / "sanitizer.csv")
+    assert [row["exit"] for row in found if row["tool"] == "memcheck"] == ["0"]  # all kernels in one run
+    races = [row for row in found if row["tool"] == "racecheck"]
+    assert [row["kernels"] for row in races if row["exit"] != "0"] == [" ".join(TEMPLATES), "dot"]
+    assert len(races) == 1 + len(TEMPLATES) and "hazard" in races[0]["summary"]
+    assert [row["template"] for row in rows(tmp_path / "ncu.csv")] == list(TEMPLATES)
+    assert any("with errors" in sentence for sentence in run.sentences)
+    run.end = 0.0
+    tools.sanitize(run)
+    assert any("as the time is over" in sentence for sentence in run.sentences)
+
+
+def test_the_kernels_of_the_zoo_are_all_there(scripts):
+    from benchmarks.gpu_day import zoo
+
+    found = zoo.kernels(importlib.import_module("tests.cuda.zoo"))
+    assert {kernel.template for kernel in found} == {"rows", "columns", "auto"} and len(found) > 250
+    kernel = next(kernel for kernel in found if kernel.name.startswith("gaussian by x"))
+    assert [a.shape for a in kernel.arrays(4, 5)][1:3] == [(4, 3), (5, 3)]
+
+
+def test_a_wrong_kernel_is_found(scripts, emulated, tmp_path, monkeypatch):
+    """A kernel that gives something else: a sentence, a row, and the script stops."""
+    from benchmarks.gpu_day import zoo
+    from benchmarks.gpu_day.run import Run
+
+    class Wrong(zoo.DeviceModule):
+        def launch(self, name, grid, block, args, order=0):
+            super().launch(name, grid, block, args, order)
+            args[-4][...] += 1e-2  # the output
+
+    monkeypatch.setattr(zoo, "DeviceModule", Wrong)
+    run = Run(tmp_path, emulated, True, float("inf"))
+    assert zoo.check_kernels(run) is False
+    assert any("WRONG sum" in sentence for sentence in run.sentences)
+    assert {row["ok"] for row in rows(tmp_path / "zoo.csv")} == {"False"}
+
+
+def test_keops_finds_everything_in_one_folder(scripts, tmp_path):
+    from benchmarks.gpu_day import keops_env
+
+    wheel, toolkit, driver = (tmp_path / name for name in ("wheel", "toolkit", "driver"))
+    files = ["include/nvrtc.h", "include/crt/host_defines.h", "lib/libnvrtc.so.13", "lib/libnvrtc-builtins.so.13.0"]
+    for folder, names in (
+        (wheel, files),
+        (toolkit, ["include/cuda.h", "include/nvrtc.h", "include/crt/other.h", "lib64/libcudart.so.13"]),
+        (driver, ["libcuda.so.1"]),
+    ):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(str(folder))
+    joined = tmp_path / "joined"
+    assert keops_env.join(joined, [wheel, toolkit], [driver]) == ["cuda_fp16.h"]
+    for name, owner in (
+        ("include/cuda.h", toolkit), ("include/nvrtc.h", wheel), ("include/crt/other.h", toolkit),
+        ("include/crt/host_defines.h", wheel), ("lib64/libnvrtc.so", wheel), ("lib64/libnvrtc.so.13", wheel),
+        ("lib64/libcuda.so", driver), ("lib64/libcuda.so.1", driver), ("lib64/libcudart.so", toolkit),
+    ):  # fmt: skip
+        assert (joined / name).read_text() == str(owner), name
+    assert "libcudart" in keops_env.join(joined, [wheel], [driver])
+    variables, _ = keops_env.environment(joined, {"PATH": "here", "LD_LIBRARY_PATH": "there"})
+    assert variables["LD_LIBRARY_PATH"] == f"{joined}/lib64:there" and variables["PATH"] == "here"
+    assert variables["LIBRARY_PATH"] == f"{joined}/lib64" and variables["CUDA_PATH"] == str(joined)
 
 
 def test_the_table_of_ncu_is_read(scripts):
