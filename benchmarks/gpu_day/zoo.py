@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,20 +18,13 @@ from .run import Run, from_tests
 
 __all__ = ["check_kernels"]
 
-SIZES = ((1, 1), (129, 255), (3, 1700))  # of the output's and of the reduced axis
-MORE = ((5, 0), (1025, 16), (2, 16800))  # for the reductions of short vectors
+SIZES = {  # of the output's and of the reduced axis
+    "reductions": ((1, 1), (5, 0), (129, 255), (1025, 16), (3, 1700), (2, 16800)),
+    "columns": ((1, 1), (5, 9000)),
+    "operations": ((1, 1), (129, 255)),
+}
+_OTHERS = ((1, 1), (129, 255), (3, 1700))
 _LONGEST = 150.0  # seconds for all of it
-
-
-class Kernel(NamedTuple):
-    """A kernel of the zoo, and how to make its arrays from (rows of i, rows of j, dtype)."""
-
-    name: str
-    problem: Any
-    dtype: str
-    template: str
-    arrays: Any
-    sizes: tuple[tuple[int, int], ...]
 
 
 class DeviceModule:
@@ -51,42 +44,16 @@ class DeviceModule:
                 here[...] = a.get()
 
 
-def kernels(zoo: Any) -> list[Kernel]:
-    """Return what is run: each reduction and gradient, the long vectors, all operations."""
-    found: list[Kernel] = []
-    for dtype in ("float32", "float64"):
-
-        def add(name, problem, template, arrays=None, sizes=SIZES, dtype=dtype):
-            make = arrays or (lambda m, n, problem=problem: zoo.random_arrays(problem, m, n, dtype))
-            found.append(Kernel(name, problem, dtype, template, make, sizes))
-
-        for name, problem in zoo.REDUCTIONS:
-            add(name, problem, "rows", sizes=SIZES + MORE)
-            if name.endswith("/1") and problem.reduction.fold != "kmin":
-                add(name, problem, "columns", sizes=((1, 1), (5, 9000)))
-        for entry, genred in zoo.gradients():
-            add(entry.name, entry.problem, "rows", lambda m, n, g=genred, d=dtype: zoo.gradient_arrays(g, m, n, d))
-        for name, problem in zoo.DOT + zoo.WIDE:
-            add(name, problem, "auto")
-        for k, (problem, needs) in enumerate(zoo.operations()):
-            add(
-                f"operations {k}", problem, "rows", lambda m, n, needs=needs, d=dtype: zoo.operation_arrays(needs, m, n, d),
-                sizes=SIZES[:2],
-            )  # fmt: skip
-    return found
-
-
 def check_kernels(run: Run) -> bool:
     """Compare; write zoo.csv; return whether every kernel gives what the reference does."""
     from skkeops.backends.cuda import source
     from skkeops.plan.plan import make_plan
 
     zoo, running, emulator, comparing = (from_tests(name) for name in ("zoo", "running", "emulator", "comparing"))
-    begin, chosen = time.monotonic(), kernels(zoo)
+    begin, chosen = time.monotonic(), zoo.kernels()
     if run.dry:
-        by_template = {(k.template, k.name.split("/")[0].split()[0], k.dtype): k for k in chosen}
-        names = [("rows", "sum", "float32"), ("columns", "logsumexp", "float32"), ("auto", "softmax", "float64")]
-        chosen = [by_template[name]._replace(sizes=((5, 37),)) for name in names]
+        names = [("reductions", "sum/1", "float32"), ("columns", "logsumexp/1", "float32"), ("wide", "softmax/1", "float64")]
+        chosen = [k for k in chosen if (k.kind, k.name, k.dtype) in names]
     sources = [source(make_plan(k.problem), k.dtype, None, k.template) for k in chosen]
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers + 1) as pool:
@@ -125,7 +92,7 @@ def _run_all(run, chosen, sources, pool, running, comparing, begin) -> tuple[lis
             break
         about = {"kernel": kernel.name, "template": made.template, "dtype": kernel.dtype, "compile_ms": round(times[k], 1)}
         problem = kernel.problem
-        for n_rows, columns in kernel.sizes:
+        for n_rows, columns in ((5, 37),) if run.dry else SIZES.get(kernel.kind, _OTHERS):
             if columns < problem.reduction.smallest_axis:
                 continue
             arrays = kernel.arrays(*((n_rows, columns) if problem.axis == 1 else (columns, n_rows)))

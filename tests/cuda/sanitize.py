@@ -2,8 +2,8 @@
 
     python -m tests.cuda.sanitize [address] [undefined] [thread]
 
-Without an argument, all three, each in a process of its own. A kernel of every template and fold runs on small sizes. Needs
-g++ with its sanitizers on x86-64; takes some minutes. It exits with 1 if a sanitizer has something to say.
+Without an argument, all three, each in a process of its own. The whole zoo runs on small sizes, with and without ranges. Needs
+g++ with its sanitizers on x86-64; takes some ten minutes. It exits with 1 if a sanitizer has something to say.
 """
 
 from __future__ import annotations
@@ -62,30 +62,45 @@ def run(kind: str) -> None:
 
     from . import emulator, running, zoo
 
-    entries = [(e, "rows") for e in zoo.REDUCTIONS if e.name.endswith("/1")]
-    narrow = [(e, "columns") for e in zoo.REDUCTIONS if e.name.endswith("/1")]
-    entries += [e for k, e in enumerate(narrow) if k % 2 == 0 or e[0].problem.reduction.fold == "kmin"]
-    long = [(e, "auto") for e in zoo.DOT if e.name.endswith("/1")]
-    entries += [e for k, e in enumerate(long) if k % 2 == 0 or e[0].problem.reduction.fold == "kmin"]
-    entries += [(e, "rows") for e in zoo.WIDE][::3]
     sizes = [(5, 37)] if kind == "thread" else [(1, 1), (5, 37), (130, 45), (3, 1100)]
     ranges = np.array([[0, 2], [3, 5]]), np.array([1, 2]), np.array([[0, 20], [10, 37]])
-    cases = [
-        (name, problem, dtype, source(make_plan(problem), dtype, None, template))
-        for (name, problem), template in entries
-        for dtype in ("float32", "float64")
-    ]
-    modules = emulator.compile_sources([made.text for *_, made in cases], (*emulator.FLAGS, *FLAGS[kind]))
-    for (name, problem, dtype, made), module in zip(cases, modules, strict=True):
-        for rows, columns in sizes:
-            if columns < problem.reduction.smallest_axis:
-                continue
-            m, n = (rows, columns) if problem.axis == 1 else (columns, rows)
-            arrays = zoo.random_arrays(problem, m, n, dtype)
-            running.run(made, module, problem, arrays, "result")
-            if made.template in ("rows", "wide") and not name.startswith(("no ", "ones")) and rows == 5:
-                running.run(made, module, problem, arrays, "state", ranges, order=2)
-        print(f"{made.template:8} {dtype} {name}", flush=True)
+    kernels = zoo.kernels()
+    sources = [source(make_plan(kernel.problem), kernel.dtype, None, kernel.template) for kernel in kernels]
+    step = 40  # so that something is seen soon
+    for start in range(0, len(kernels), step):
+        part = slice(start, start + step)
+        modules = emulator.compile_sources([made.text for made in sources[part]], (*emulator.FLAGS, *FLAGS[kind]))
+        for kernel, made, module in zip(kernels[part], sources[part], modules, strict=True):
+            problem = kernel.problem
+            for rows, columns in sizes:
+                if columns < problem.reduction.smallest_axis:
+                    continue
+                arrays = kernel.arrays(*((rows, columns) if problem.axis == 1 else (columns, rows)))
+                running.run(made, module, problem, arrays, "result")
+                with_ranges = made.template in ("rows", "wide") and not kernel.name.startswith(("no ", "ones"))
+                if with_ranges and (rows, columns) == (5, 37):
+                    running.run(made, module, problem, arrays, "state", ranges, order=2)
+            print(f"{made.template:8} {kernel.dtype} {kernel.kind} {kernel.name}", flush=True)
+    _points(zoo, emulator, FLAGS[kind])
+
+
+def _points(zoo, emulator, flags: list[str]) -> None:
+    """Run the kernels that evaluate the operations point by point."""
+    import numpy as np
+
+    from skkeops.backends.cuda.source import points_source
+
+    found = [(problem, needs, dtype) for problem, needs in zoo.operations() for dtype in ("float32", "float64")]
+    sources = [points_source(problem.values, problem.variables, dtype) for problem, _, dtype in found]
+    modules = emulator.compile_sources([made.text for made in sources], (*emulator.FLAGS, *flags))
+    for (problem, needs, dtype), made, module in zip(found, sources, modules, strict=True):
+        arrays = zoo.operation_arrays(needs, 131, 131, dtype)
+        outputs = [np.full((131, e.dim), np.nan, dtype) for e in problem.values]
+        for launch in made.geometry(131, len(outputs)).launches:
+            taken = [arrays[k] for k in made.variables]
+            module.launch(launch.kernel, launch.grid, launch.block, [*taken, *outputs, np.int64(131)])
+        assert all(np.isfinite(out).all() for out in outputs), problem
+    print(f"points   {len(found)} sources", flush=True)
 
 
 if __name__ == "__main__":

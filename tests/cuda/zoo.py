@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -191,3 +192,41 @@ def random_arrays(problem: Problem, m: int, n: int, dtype, seed: int = 0) -> tup
         (rng.standard_normal(((m, n)[v.category], v.dim)) if v.category < 2 else rng.uniform(0.3, 1.0, v.dim)).astype(dtype)
         for v in problem.variables
     )
+
+
+class Kernel(NamedTuple):
+    """A problem with a dtype and a template, and its arrays for lengths of the axes i and j.
+
+    Attributes
+    ----------
+    kind : {"reductions", "columns", "gradients", "dot", "wide", "operations"}
+    """
+
+    kind: str
+    name: str
+    problem: Problem
+    dtype: str
+    template: str
+    arrays: Callable[[int, int], tuple[np.ndarray, ...]]
+
+
+def kernels(dtypes: tuple[str, ...] = ("float32", "float64")) -> list[Kernel]:
+    """The whole zoo."""
+    found: list[Kernel] = []
+    for dtype in dtypes:
+
+        def add(kind, name, problem, template, arrays=None, dtype=dtype):
+            found.append(Kernel(kind, name, problem, dtype, template, arrays or (lambda m, n: random_arrays(problem, m, n, dtype))))
+
+        for name, problem in REDUCTIONS:
+            add("reductions", name, problem, "rows")
+            if name.endswith("/1") and problem.reduction.fold != "kmin":
+                add("columns", name, problem, "columns")
+        for (name, problem), genred in gradients():
+            add("gradients", name, problem, "rows", lambda m, n, g=genred, d=dtype: gradient_arrays(g, m, n, d))
+        for kind, entries in (("dot", DOT), ("wide", WIDE)):
+            for name, problem in entries:
+                add(kind, name, problem, "auto" if kind == "dot" else "rows")
+        for k, (problem, needs) in enumerate(operations()):
+            add("operations", str(k), problem, "rows", lambda m, n, needs=needs, d=dtype: operation_arrays(needs, m, n, d))
+    return found
