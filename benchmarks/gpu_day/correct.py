@@ -33,7 +33,7 @@ OPERATIONS = (
 SIZES = ((1, 1), (3, 257), (1000, 129))
 LARGE = ((5, 100_003), (4099, 300))  # with one seed
 DRY_SIZES = ((3, 70),)
-_LONGEST = 90.0  # seconds
+_LONGEST = 60.0  # seconds
 
 
 def check(run: Run) -> bool:
@@ -91,9 +91,9 @@ def _tests(run: Run) -> bool:
     tests = [str(ROOT / "tests" / "cuda" / name) for name in ("test_host_code.py", "test_calls.py")]
     command = [sys.executable, "-m", pytest.__name__, "-q", "-p", "no:cacheprovider", *tests]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=75)
     except subprocess.TimeoutExpired:
-        run.say("tests of the host code on the device: not finished after 90 s")
+        run.say("tests of the host code on the device: not finished after 75 s")
         return True
     run.say(f"tests of the host code on the device: {(done.stdout.strip().splitlines() or ['no output'])[-1]}")
     if done.returncode:

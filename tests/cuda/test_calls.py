@@ -152,6 +152,7 @@ def test_capture(work, cupy, arrays):
     """In a capture nothing waits, is copied or compiled; the graph computes anew from what the arrays then hold."""
     there = [cupy.asarray(a) for a in arrays]
     pool, stream = cupy.cuda.MemoryPool(), cupy.cuda.Stream(non_blocking=True)
+    cupy.cuda.Device().synchronize()
     with cupy.cuda.using_allocator(pool.malloc), stream:
         work(cupy, *there)
         stream.begin_capture()
