@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 
 from . import correct, grid, keops_env, rates, tools, zoo
@@ -34,7 +35,7 @@ _STARTED = "SKKEOPS_GPU_DAY"  # set in the process that has KeOps' environment
 
 
 def environment(run: Run) -> None:
-    """Write down what machine this is."""
+    """Write down what machine this is, and what is installed."""
     import skkeops
 
     parts = []
@@ -48,6 +49,7 @@ def environment(run: Run) -> None:
         with contextlib.redirect_stdout(text):
             show()
         parts.append(text.getvalue())
+    parts.append("\n".join(sorted({f"{found.name} {found.version}" for found in metadata.distributions()}, key=str.lower)))
     (run.out / "env.txt").write_text("\n\n".join(parts))
 
 

@@ -97,6 +97,16 @@ def test_how_much_python_a_call_is(hollow):
         assert 50 < found <= budget, f"{found} instructions of Python, of {budget}"
 
 
+def test_the_benchmark_of_calls(hollow):
+    from benchmarks import gpu_calls
+
+    found = gpu_calls.calls(hollow)
+    assert len(found) == 4
+    for call in found.values():
+        median, best = gpu_calls.microseconds(call, times=2, rounds=3)
+        assert 0 < best <= median
+
+
 # -- graphs ---------------------------------------------------------------------------------------------------------
 
 
