@@ -51,6 +51,9 @@ def stand_in(stand_in_modules, monkeypatch):
     cupy = stand_in_modules["cupy"]
     cupy.stand_in_counts.clear()
     cupy.cuda.runtime.setDevice(0)
+    from skkeops.lazy import reduction
+
+    reduction.reducer.cache_clear()  # its programs may be those of the double, or of kernels
     return cupy
 
 
