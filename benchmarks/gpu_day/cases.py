@@ -62,6 +62,13 @@ def _argkmin(m: int, n: int, d: int) -> Case:
     )  # fmt: skip
 
 
+def _wide(m: int, n: int, d: int) -> Case:
+    return Case(
+        "wide", f"Sum of Sum(Exp(-Square(x-y))), D={d}", 0, 0, formula="Sum(Exp(-Square(x-y)))", aliases=points(d),
+        shapes={"x": (m, d), "y": (n, d)}, work=Work(),
+    )  # fmt: skip
+
+
 _GRADIENT = Case(
     "gauss3-gradient", "gradient in x of the Gaussian sum, D=3", 0, 0, **gaussian_gradient(10**5, 10**5, 3), work=Work()
 )
@@ -100,7 +107,7 @@ TEMPLATES: dict[str, Row] = {
     "dot": Row(_gauss(2000, 2000, 64), "float32", Pair(68, 1), "gauss"),
     "k-smallest of long vectors": Row(_argkmin(2000, 2000, 100), "float32", Pair(104), "argkmin"),
     "k-smallest of few rows": Row(_argkmin(4, 100_000, 3), "float32", ARGKMIN, "argkmin"),
-    "wide": Row(_argkmin(1000, 1000, 200), "float32", Pair(400), "argkmin"),
+    "wide": Row(_wide(1000, 1000, 200), "float32", Pair(400, 200), "wide"),
     "gradient": Row(replace(_GRADIENT, **gaussian_gradient(3000, 3000, 3)), "float32", Pair(11.3, 1), "gradient"),
 }
 

@@ -220,7 +220,7 @@ def kernels(dtypes: tuple[str, ...] = ("float32", "float64")) -> list[Kernel]:
 
         for name, problem in REDUCTIONS:
             add("reductions", name, problem, "rows")
-            if name.endswith("/1") and problem.reduction.fold != "kmin":
+            if name.endswith("/1"):
                 add("columns", name, problem, "columns")
         for (name, problem), genred in gradients():
             add("gradients", name, problem, "rows", lambda m, n, g=genred, d=dtype: gradient_arrays(g, m, n, d))
