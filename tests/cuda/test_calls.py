@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skkeops import Genred, KernelSolve, Vi, Vj
-from skkeops.backends.gpu import GPUError
+from skkeops import GPUError
 
 ROOT = pathlib.Path(__file__).parents[2]
 ALIASES = ["x = Vi(2)", "y = Vj(2)", "b = Vj(1)", "p = Pm(1)"]
