@@ -6,11 +6,16 @@
  * (it would cost 10 times the function itself, in the usual case of a Gaussian kernel between far-away points).
  * The lower clamp is an integer minimum in float32 (gcc makes no max instruction of a comparison that NaN may enter), and NaN is
  * put back at the end, with infinity for overflow.
+ * With AVX-512, float32 has vectors of its own: the same operations, but that `scalef` scales, overflows, underflows and keeps NaN
+ * in one instruction (14 instructions instead of 21; the same bits).
  * Error: 1.01 ulp at most in float32, 1.0 in float64 (where a denormal result is rounded twice). */
 #ifndef SKK_SIMD_MATH_EXP_H
 #define SKK_SIMD_MATH_EXP_H
 
 #include "simd_math_core.h"
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 SKK_INLINE float skk_exp_f(float x) {
     const float magic = 0x1.8p23f;
@@ -60,7 +65,32 @@ SKK_INLINE double skk_exp_d(double x) {
     return x <= 0x1.62e42fefa39efp+9 ? y : x + HUGE_VAL;                                      /* overflow, NaN */
 }
 
+#ifdef __AVX512F__
+#define SKK_EXP_16
+SKK_INLINE __m512 skk_exp_16(__m512 x) {
+    const __m512 magic = _mm512_set1_ps(0x1.8p23f), one = _mm512_set1_ps(1.0f);
+    /* the second operand stands where one is NaN */
+    const __m512 c = _mm512_min_ps(_mm512_set1_ps(89.0f), _mm512_max_ps(_mm512_set1_ps(-104.0f), x));
+    const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(c, _mm512_set1_ps(0x1.715476p+0f), magic), magic);
+    __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0.693359375f), c), q = _mm512_set1_ps(0x1.6a25e8p-10f);
+    r = _mm512_fmadd_ps(n, _mm512_set1_ps(2.12194440e-4f), r);
+    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0x1.1239d6p-7f));
+    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0x1.5558eep-5f));
+    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0x1.555492p-3f));
+    q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0x1.fffffcp-2f));
+    return _mm512_scalef_ps(_mm512_add_ps(_mm512_fmadd_ps(_mm512_mul_ps(r, r), q, r), one), n);
+}
+SKK_LOOP void skk_exp_v_f(float *out, const float *in, long n) {
+    long i;
+    for (i = 0; i + 16 <= n; i += 16) _mm512_storeu_ps(out + i, skk_exp_16(_mm512_loadu_ps(in + i)));
+    if (i < n) {
+        const __mmask16 rest = (__mmask16)((1u << (n - i)) - 1);
+        _mm512_mask_storeu_ps(out + i, rest, skk_exp_16(_mm512_maskz_loadu_ps(rest, in + i)));
+    }
+}
+#else
 SKK_DEFINE_LOOP1(exp, f, float)
+#endif
 SKK_DEFINE_LOOP1(exp, d, double)
 
 #endif

@@ -15,6 +15,7 @@
 
 #if defined(_MSC_VER)
 #define SKK_NOINLINE static __declspec(noinline)
+#define SKK_UNROLL
 #include <intrin.h>
 SKK_INLINE int SKK_LOWEST(uint64_t mask)
 {
@@ -24,6 +25,7 @@ SKK_INLINE int SKK_LOWEST(uint64_t mask)
 }
 #else
 #define SKK_NOINLINE static __attribute__((noinline))
+#define SKK_UNROLL SKK_PRAGMA(GCC unroll 16)
 #define SKK_LOWEST(mask) __builtin_ctzll(mask)
 #endif
 
@@ -36,6 +38,12 @@ SKK_INLINE int SKK_LOWEST(uint64_t mask)
 #else
 #define SKK_VEC_BYTES 16
 #define SKK_VECS 2
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define SKK_SHUFFLES
+#endif
 #endif
 
 /* total += part, for one row of sum and shift_exp states. One function for tasks and for the merge of split
