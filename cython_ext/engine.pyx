@@ -29,8 +29,9 @@ FOLDS = {
 OPCODES = {skk_opcode_name(k).decode(): (k, skk_opcode_arity(k)) for k in range(SKK_N_OPCODES)}
 LANE_PAD = SKK_LANE_PAD
 
-# A call with fewer pairs than this runs on the calling thread: waking others costs more.
-cdef int64_t SERIAL_PAIRS = 30000
+# A call with less work than this, some 0.2 ms (in pairs of a formula of one cheap instruction), runs on the calling thread. Threads
+# would save a third of that; but where other programs keep the cores busy, their barrier waits for a time slice: 10 to 30 ms.
+cdef int64_t SERIAL_WORK = 1 << 20
 # Scratch memory that a program keeps from call to call.
 cdef int64_t KEPT_SCRATCH = 16 << 20
 # Work of a task, in pairs of a formula of one cheap instruction.
@@ -124,7 +125,7 @@ cdef class Program:
     cdef skk_program p
     cdef skk_level kept_level
     cdef bint is_double
-    cdef int64_t cost
+    cdef int64_t cost, lane_cost
     cdef int n_variables
     cdef int *roles
     cdef int64_t *dims
@@ -159,6 +160,7 @@ cdef class Program:
         self.kept_level = level[0]
         self.is_double = is_double
         self.cost = 1 + sum([code[1] for code in pair_code]) // 4 + width // 4
+        self.lane_cost = sum([code[1] for code in lane_code]) // 4
         self.n_variables = len(variables)
         self.roles = <int *>calloc(self.n_variables + 1, sizeof(int))
         self.dims = <int64_t *>calloc(self.n_variables + 1, sizeof(int64_t))
@@ -244,7 +246,7 @@ cdef class Program:
         cdef skk_array *views
         cdef void *consts
         cdef void *scratch
-        cdef int64_t per_thread, size, w = self.p.width, const_bytes
+        cdef int64_t per_thread, size, w = self.p.width, const_bytes, pairs, lanes
         memset(&state, 0, sizeof(skk_state))
         memset(&call, 0, sizeof(skk_call))
         if n_out < 0 or n_reduced < 0:
@@ -282,7 +284,9 @@ cdef class Program:
             return result
         if n_out > (<int64_t>1 << 60) // n_reduced:
             raise ValueError(f"{n_out} x {n_reduced} pairs are more than 2^60")
-        if n_threads < 1 or (ranges[3] if ranges is not None else n_out * n_reduced) < SERIAL_PAIRS:
+        pairs = ranges[3] if ranges is not None else n_out * n_reduced
+        lanes = n_out if self.p.order else n_reduced
+        if n_threads < 1 or (pairs < SERIAL_WORK and pairs * self.cost + lanes * self.lane_cost < SERIAL_WORK):
             n_threads = 1
         per_thread = (self.kept_level.scratch_bytes(&self.p, self.is_double) + 255) // 64 * 64
         views = <skk_array *>malloc((self.n_variables + 1) * sizeof(skk_array))
