@@ -115,7 +115,7 @@ def test_packing(dim, dtype, simd_level):  # noqa: F811
     """Points lie in memory by points, by components, with gaps, backwards: every number comes to its place."""
     rng = np.random.default_rng(dim)
     numbers = np.arange(dim, dtype=dtype)
-    operator = Genred("(Sum(Square(y-c)) - Sum(Square(y)))*y + x", ["y = Vj(%d)" % dim, "c = Pm(%d)" % dim, "x = Vi(1)"], axis=0)
+    operator = Genred("(Sum(Square(y-c)) - Sum(Square(y)))*y + x", [f"y = Vj({dim})", f"c = Pm({dim})", "x = Vi(1)"], axis=0)
     for n in (1, 7, 16, 17, 63, 64, 65, 130):
         y = rng.integers(-8, 8, (n, dim)).astype(dtype)
         expected = (((y - numbers) ** 2).sum(1) - (y**2).sum(1))[:, None] * y + 3  # whole numbers: exact
