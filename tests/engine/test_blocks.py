@@ -61,7 +61,9 @@ def test_constant_terms_in_float32(simd_level):  # noqa: F811
     rng = np.random.default_rng(0)
     for value in rng.random(50).astype(np.float32):
         y, b = np.full((4096, 1), value), np.ones((4096, 3), np.float32)
-        result = Genred("Square(x*y)*b", ["x = Vi(1)", "y = Vj(1)", "b = Vj(3)"], axis=1)(np.ones((5, 1), np.float32), y, b)
+        result = Genred("Square(x*y)*b", ["x = Vi(1)", "y = Vj(1)", "b = Vj(3)"], axis=1)(
+            np.ones((5, 1), np.float32), y, b
+        )
         exact = 4096 * float(np.float32(value * value))
         assert (np.abs(result - exact) <= 3e-7 * exact).all()
 
@@ -85,7 +87,9 @@ def test_distances(formula, dim, dtype, simd_level):  # noqa: F811
         result = Genred(formula, aliases, "KMin", axis=1, opt_arg=30)(x, y)
         assert np.abs(result - np.take_along_axis(exact, order, axis=1)).max() <= allowed
         for rows in (1, 3, 4, 7):
-            np.testing.assert_array_equal(Genred(formula, aliases, "KMin", axis=1, opt_arg=30)(x[:rows], y), result[:rows])
+            np.testing.assert_array_equal(
+                Genred(formula, aliases, "KMin", axis=1, opt_arg=30)(x[:rows], y), result[:rows]
+            )
 
 
 @pytest.mark.parametrize("dim", [3, 32, 65])
@@ -115,7 +119,9 @@ def test_packing(dim, dtype, simd_level):  # noqa: F811
     """Points lie in memory by points, by components, with gaps, backwards: every number comes to its place."""
     rng = np.random.default_rng(dim)
     numbers = np.arange(dim, dtype=dtype)
-    operator = Genred("(Sum(Square(y-c)) - Sum(Square(y)))*y + x", [f"y = Vj({dim})", f"c = Pm({dim})", "x = Vi(1)"], axis=0)
+    operator = Genred(
+        "(Sum(Square(y-c)) - Sum(Square(y)))*y + x", [f"y = Vj({dim})", f"c = Pm({dim})", "x = Vi(1)"], axis=0
+    )
     for n in (1, 7, 16, 17, 63, 64, 65, 130):
         y = rng.integers(-8, 8, (n, dim)).astype(dtype)
         expected = (((y - numbers) ** 2).sum(1) - (y**2).sum(1))[:, None] * y + 3  # whole numbers: exact
