@@ -12,7 +12,7 @@ import numpy as np
 
 from skkeops.devices import OnDevice, device_of, is_on_device, namespace_of
 from skkeops.formula.expression import IJ, Variable
-from skkeops.pairs import check_pairs, is_stored
+from skkeops.pairs import NOT_ON_DEVICE, check_pairs, is_stored
 from skkeops.reductions import Reduction
 
 _NDARRAY = np.ndarray
@@ -178,13 +178,22 @@ class Arguments:
             return None
         m = n = -1
         for array, (category, dim, shape) in zip(args, self._specs):  # noqa: B905 (equal lengths; speed)
-            if type(array) is not kind or array.dtype is not dtype or array.data.device_id != device:
+            if type(array) is not kind or array.data.device_id != device:
                 return None
             found = array.shape
+            if category == IJ:  # booleans are read as they are, in any order
+                if len(found) != 3 or found[2] != dim or (array.dtype is not dtype and array.dtype.kind != "b"):
+                    return None
+                if (m != found[0] and m >= 0) or (n != found[1] and n >= 0):
+                    return None
+                m, n = found[:2]
+                continue
+            if array.dtype is not dtype:
+                return None
             if category == 2:
                 if found != shape:
                     return None
-            elif category == IJ or len(found) != 2 or found[1] != dim:
+            elif len(found) != 2 or found[1] != dim:
                 return None
             elif category == 0:
                 if m != found[0] and m >= 0:
@@ -206,14 +215,16 @@ class Arguments:
         sizes = [self._common_rows(arrays, category) for category in (0, 1)]
         dtype = common_dtype([(a, is_weak(argument)) for a, argument in zip(arrays, args, strict=True)])
         native = (
-            a if v.category == IJ and a.dtype.kind == "b" and not is_stored(a) else to_native(a, dtype)
+            to_native_pairs(a, dtype) if v.category == IJ else to_native(a, dtype)
             for a, v in zip(arrays, self.variables, strict=True)
         )
         return tuple(native), sizes[0], sizes[1], dtype, xp
 
     def _as_array(self, argument: Any, k: int, xp: ModuleType) -> Any:
-        if self.variables[k].category == IJ and is_stored(argument) and xp is np:
-            return argument
+        if self.variables[k].category == IJ and is_stored(argument):
+            if xp is np:
+                return argument
+            raise TypeError(f"{self.describe(k)}: {NOT_ON_DEVICE}")
         return to_real_array(argument, self.describe(k), xp)
 
     def _one_device(self, args: tuple, xp: Any) -> OnDevice:
@@ -336,6 +347,13 @@ def to_native(array: Any, dtype: np.dtype) -> Any:
     if is_on_device(array):
         return array if array.flags.c_contiguous else array.copy(order="C")
     return array if is_stored(array) or array.flags.aligned else array.copy()
+
+
+def to_native_pairs(array: Any, dtype: np.dtype) -> Any:
+    """Return an array of pairs in a native dtype, but booleans as they are; on a device strided as it came."""
+    if not is_stored(array) and array.dtype.kind == "b":
+        return array
+    return array.astype(dtype, copy=False) if is_on_device(array) else to_native(array, dtype)
 
 
 def _check_shape(array: np.ndarray, variable: Variable, what: str) -> np.ndarray:

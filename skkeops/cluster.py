@@ -1,6 +1,7 @@
 """Clusters of points, and the blocks of pairs that they make: what block-sparse reductions are given as ``ranges``.
 
-Names, arguments and results are those of ``pykeops.numpy.cluster``.
+Names, arguments and results are those of ``pykeops.numpy.cluster``. Arrays of CuPy are copied to the host, where clusters are
+computed: labels, centroids and ranges are always arrays of NumPy. What `sort_clusters` sorts stays where it is.
 
 >>> import numpy as np
 >>> from skkeops import Genred
@@ -21,6 +22,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from skkeops.devices import as_array, computing, is_on_device, namespace_of, to_device, to_host
 
 __all__ = [
     "band_ranges",
@@ -77,7 +80,7 @@ def sort_clusters(x: Any, lab: Any) -> tuple[Any, np.ndarray]:
 
     Parameters
     ----------
-    x : ndarray of shape (n, ...), or tuple or list of them
+    x : ndarray of NumPy or CuPy, of shape (n, ...), or tuple or list of them
         What is sorted. Within a cluster, the order stays.
     lab : array-like of int, shape (n,)
         The labels.
@@ -100,8 +103,13 @@ def sort_clusters(x: Any, lab: Any) -> tuple[Any, np.ndarray]:
     for a in arrays:
         if np.shape(a)[:1] != lab.shape:
             raise ValueError(f"x must have a row for each of the {len(lab)} labels: found shape {np.shape(a)}")
-    found = [np.asarray(a)[order] for a in arrays]
+    found = [_take(as_array(a), order) for a in arrays]
     return (type(x)(found) if isinstance(x, (tuple, list)) else found[0]), lab[order]
+
+
+def _take(a: Any, order: np.ndarray) -> Any:
+    with computing([a]):
+        return a[to_device(order, namespace_of(a)) if is_on_device(a) else order]
 
 
 def cluster_ranges(lab: Any, Nlab: Any = None) -> np.ndarray:  # noqa: N803 (KeOps' name)
@@ -164,13 +172,13 @@ def cluster_centroids(
     x, lab = _points(x), _labels(lab)
     if len(x) != len(lab):
         raise ValueError(f"lab must have a label for each of the {len(x)} points: found {len(lab)}")
-    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64).reshape(-1)
+    w = np.ones(len(x)) if weights is None else to_host(weights).astype(np.float64).reshape(-1)
     if len(w) != len(x):
         raise ValueError(f"weights must have a number for each of the {len(x)} points: found {len(w)}")
     if weights is None:
         total = np.bincount(lab) if Nlab is None else _numbers_of_points(Nlab)
     else:
-        total = np.bincount(lab, weights=w) if weights_c is None else np.asarray(weights_c)
+        total = np.bincount(lab, weights=w) if weights_c is None else to_host(weights_c)
     sums = [np.bincount(lab, weights=x[:, d] * w, minlength=total.size) for d in range(x.shape[1])]
     with np.errstate(invalid="ignore", divide="ignore"):
         return (np.array(sums, dtype=np.float64).reshape(len(sums), total.size).T / total.reshape(-1, 1)).astype(x.dtype)
@@ -205,7 +213,7 @@ def cluster_ranges_centroids(x: Any, lab: Any, weights: Any = None) -> tuple[np.
     if weights is None:
         weights_c = counts.astype(np.float64)
     else:
-        weights_c = np.bincount(lab, weights=np.asarray(weights, dtype=np.float64).reshape(-1))
+        weights_c = np.bincount(lab, weights=to_host(weights).astype(np.float64).reshape(-1))
     return cluster_ranges(lab, counts), cluster_centroids(x, lab, counts, weights, weights_c), weights_c
 
 
@@ -237,7 +245,7 @@ def from_matrix(ranges_i: Any, ranges_j: Any, keep: Any) -> tuple[np.ndarray, ..
            [4, 9]])
     """
     ranges_i, ranges_j = _ranges(ranges_i, "ranges_i"), _ranges(ranges_j, "ranges_j")
-    keep = np.asarray(keep, dtype=bool)
+    keep = to_host(keep).astype(bool)
     if keep.shape != (len(ranges_i), len(ranges_j)):
         raise ValueError(
             f"keep must have a row for each of the {len(ranges_i)} clusters of rows and a column for each of the "
@@ -346,7 +354,7 @@ def _side(x: Any, lab: Any, weights: Any, name: str) -> tuple[np.ndarray, ...]:
         raise ValueError(f"{name} must be finite: found NaN or infinity")
     if (np.diff(lab) < 0).any():
         raise ValueError(f"{name} must be sorted by lab_{name}, see sort_clusters")
-    w = np.ones(len(x)) if weights is None else np.abs(np.asarray(weights, dtype=np.float64))
+    w = np.ones(len(x)) if weights is None else np.abs(to_host(weights).astype(np.float64))
     w = w.max(axis=1) if w.ndim == 2 and w.shape[1] else w
     if w.shape != (len(x),) or not np.isfinite(w).all():
         raise ValueError(f"weights_{name} must be finite, one for each of the {len(x)} points: found shape {np.shape(weights)}")
@@ -450,7 +458,7 @@ def swap_axes(ranges: Sequence[Any] | None) -> tuple[Any, ...] | None:
 
 
 def _points(x: Any) -> np.ndarray:
-    x = np.asarray(x)
+    x = to_host(x)
     if x.ndim != 2:
         raise ValueError(f"x must have the shape (n, dim): found {x.shape}")
     return x if x.dtype.kind == "f" else x.astype(np.float64)
@@ -458,7 +466,7 @@ def _points(x: Any) -> np.ndarray:
 
 def _whole(numbers: Any, name: str) -> np.ndarray:
     """Return whole numbers, of whatever dtype, as int64."""
-    found = np.asarray(numbers)
+    found = to_host(numbers)
     if found.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be whole numbers: found dtype {found.dtype}")
     if found.dtype.kind == "f":
@@ -486,7 +494,7 @@ def _numbers_of_points(counts: Any) -> np.ndarray:
 
 
 def _labels(lab: Any) -> np.ndarray:
-    lab = np.asarray(lab).reshape(-1)
+    lab = to_host(lab).reshape(-1)
     if lab.dtype.kind not in "iu" and lab.size:
         raise TypeError(f"lab must be integers: found dtype {lab.dtype}")
     lab = lab.astype(np.int64)

@@ -204,14 +204,17 @@ class Genred:
             are. Ignored by ``"CPU"``.
         ranges : sequence of six arrays of int, optional
             Only some blocks of the pairs, as in KeOps: ``(ranges_i, slices_i, redranges_j, ranges_j, slices_j,
-            redranges_i)``; see `skkeops.cluster.from_matrix`. A row that meets no column gives what an empty axis would
-            (Sum: 0, LogSumExp: -inf); an index that no pair gave is -1.
+            redranges_i)``; see `skkeops.cluster.from_matrix`. Ranges of NumPy go with arrays of CuPy: what a GPU needs of them
+            is kept on the device for the next call with the same numbers; those of CuPy are read by the host at each call. A
+            row that meets no column gives what an empty axis would (Sum: 0, LogSumExp: -inf); an index that no pair gave is
+            -1.
         out : ndarray or tuple of ndarray, optional
             Where to write the result: of its shape and dtype; a tuple for a reduction that returns two
             arrays.
         progress : callable, optional
             Called from time to time as ``progress(done, total)``, with numbers of pairs. An exception that it
-            raises stops the computation.
+            raises stops the computation. On a GPU up to 32 times, after some milliseconds' work or more, for which the
+            host waits; a piece is some of the rows, so the last bits of sums may be others than without.
 
         Returns
         -------
@@ -503,13 +506,18 @@ class Genred:
         """Run a program over blocks of pairs, or one whose state is large, or whose result has its place already."""
         outputs = self._outputs
         rows, count = sizes if self.axis else sizes[::-1]
+        if xp is not np:
+            results = None if out is None else outputs.check_out(out, rows, dtype, xp)
+            if ranges is not None:
+                program = Ranges.of(ranges, *sizes).bind(program, self.axis)
+            found = program.results(arrays, dtype, progress)
+            if results is not None:
+                store(results, slice(0, rows), found)
+            return found if out is None else out
         results = outputs.allocate(rows, dtype, xp) if out is None else outputs.check_out(out, rows, dtype, xp)
         if ranges is not None:
             state = Ranges.of(ranges, *sizes).bind(program, self.axis).run(arrays, progress)
             store(results, slice(0, rows), finalize(self.reduction, state, dtype))
-            return outputs.unpack(results) if out is None else out
-        if xp is not np:
-            store(results, slice(0, rows), program.results(arrays, dtype, progress))
             return outputs.unpack(results) if out is None else out
         # An array may be both read and written, but not while some of its rows are still to be read.
         apart = rows <= self._block_rows or not any(xp.may_share_memory(r, a) for r in results for a in arrays)

@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.devices import is_on_device
 from skkeops.formula.expression import IJ, P, Variable
 
-__all__ = ["check_pairs", "gather", "is_stored", "sizes", "stored_positions"]
+__all__ = ["NOT_ON_DEVICE", "check_pairs", "gather", "is_stored", "sizes", "stored_positions"]
+
+
+#: What is said of sparse arrays where a GPU computes.
+NOT_ON_DEVICE = (
+    "sparse arrays of pairs are not read by the kernels of a GPU: give the array as a dense one (.toarray()), or compute with "
+    "backend='CPU' on NumPy arrays and a sparse array of SciPy"
+)
 
 
 def is_stored(array: Any) -> bool:
@@ -42,6 +50,9 @@ def check_pairs(argument: Any, dim: int, what: str) -> Any:
     """
     if is_stored(argument):
         from scipy.sparse import csr_array
+
+        if is_on_device(argument.data):
+            raise TypeError(f"{what}: {NOT_ON_DEVICE}")
 
         if dim != 1 or argument.ndim != 2:
             raise ValueError(f"{what}: a sparse array has two axes and a single component: found shape {argument.shape}")

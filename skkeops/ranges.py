@@ -1,20 +1,47 @@
-"""Block-sparse reductions: only some blocks of the pairs (i, j), given as ranges of rows and columns."""
+"""Block-sparse reductions: only some blocks of the pairs (i, j), given as ranges of rows and columns.
+
+Ranges that come again are recognised by their numbers, and neither checked nor, for a GPU, divided and copied again.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from skkeops.devices import namespace_of, to_device, to_host
+from skkeops.devices import to_host
 from skkeops.reductions import Reduction
 from skkeops.reductions.base import State
 
-__all__ = ["Ranges", "finalize"]
+__all__ = ["Blocks", "Ranges", "finalize"]
 
 #: For each axis that may be reduced, the names of its three arrays.
 _NAMES = {1: ("ranges_i", "slices_i", "redranges_j"), 0: ("ranges_j", "slices_j", "redranges_i")}
+
+
+#: The last blocks that were checked, with what they were made of: (names, sizes, arrays, blocks).
+_recent: deque[tuple] = deque(maxlen=8)
+_lock = threading.Lock()
+
+
+class Blocks(tuple):
+    """Checked blocks of a reduction over one axis: ``(rows, slices, reduced)``, see `Ranges.of_axis`.
+
+    Attributes
+    ----------
+    kept : dict
+        Where a backend keeps what it makes of them. The arrays must not be changed.
+    """
+
+    kept: dict[Any, Any]
+
+    def __new__(cls, arrays: Sequence[np.ndarray]) -> Blocks:
+        blocks = super().__new__(cls, arrays)
+        blocks.kept = {}
+        return blocks
 
 
 class Ranges:
@@ -47,7 +74,7 @@ class Ranges:
             )
         self._arrays = {1: arrays[:3], 0: arrays[3:]}
         self._sizes = {1: (m, n), 0: (n, m)}
-        self._checked: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._checked: dict[int, Blocks] = {}
 
     @classmethod
     def of(cls, ranges: Any, m: int, n: int) -> Ranges:
@@ -58,8 +85,8 @@ class Ranges:
             return ranges
         return cls(ranges, m, n)
 
-    def of_axis(self, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the blocks of a reduction over an axis.
+    def of_axis(self, axis: int) -> Blocks:
+        """Return the blocks of a reduction over an axis, as a tuple of three arrays.
 
         Parameters
         ----------
@@ -76,7 +103,7 @@ class Ranges:
             Ranges of columns; neighbours are joined.
         """
         if axis not in self._checked:
-            self._checked[axis] = _check(self._arrays[axis], _NAMES[axis], *self._sizes[axis])
+            self._checked[axis] = _checked(self._arrays[axis], _NAMES[axis], self._sizes[axis])
         return self._checked[axis]
 
     def bind(self, program: Any, axis: int) -> RangedProgram:
@@ -96,7 +123,7 @@ def finalize(reduction: Reduction, state: State, dtype: np.dtype) -> Any:
 class RangedProgram:
     """A program with the blocks that it visits."""
 
-    def __init__(self, program: Any, blocks: tuple[np.ndarray, np.ndarray, np.ndarray]):
+    def __init__(self, program: Any, blocks: Blocks):
         self._program = program
         self._blocks = blocks
 
@@ -104,19 +131,35 @@ class RangedProgram:
         """Return the state of every row; that of no value at all, with the index -1, for rows that meet no column."""
         state = self._program.run(arrays, progress, self._blocks)
         index = state[-1]
-        if index.dtype.kind == "i":
+        if isinstance(index, np.ndarray) and index.dtype.kind == "i":  # the kernels of a GPU have done it already
             rows, slices, _ = self._blocks
             alone = np.ones(len(index), dtype=bool)
             for first, last in rows[np.diff(slices, prepend=0) > 0]:
                 alone[first:last] = False
-            index[to_device(alone, namespace_of(index))] = -1
+            index[alone] = -1
         return state
 
+    def results(self, arrays: tuple[Any, ...], dtype: Any, progress: Callable[[int, int], Any] | None = None) -> Any:
+        """Return the result of the reduction, as `finalize` would of the state; of programs on a GPU."""
+        return self._program.results(arrays, dtype, progress, self._blocks)
 
-def _check(arrays: Sequence[Any], names: tuple[str, str, str], rows: int, columns: int) -> tuple[np.ndarray, ...]:
-    ranges, slices, reduced = (
-        _integers(a, name, ndim) for a, name, ndim in zip(arrays, names, (2, 1, 2), strict=True)
-    )
+
+def _checked(arrays: Sequence[Any], names: tuple[str, str, str], sizes: tuple[int, int]) -> Blocks:
+    """Return the blocks of three arrays: those of before, if the numbers are the same."""
+    given = tuple(_integers(a, name, ndim) for a, name, ndim in zip(arrays, names, (2, 1, 2), strict=True))
+    with _lock:
+        known = [(old, blocks) for old_names, old_sizes, old, blocks in _recent if (old_names, old_sizes) == (names, sizes)]
+    for old, blocks in known:
+        if all(map(np.array_equal, old, given)):
+            return blocks
+    blocks = Blocks(_check(given, names, *sizes))
+    with _lock:
+        _recent.append((names, sizes, tuple(a.copy() for a in given), blocks))
+    return blocks
+
+
+def _check(given: tuple[np.ndarray, ...], names: tuple[str, str, str], rows: int, columns: int) -> tuple[np.ndarray, ...]:
+    ranges, slices, reduced = given
     if len(slices) != len(ranges):
         raise ValueError(f"{names[1]} must have an end for each of the {len(ranges)} ranges: found {len(slices)}")
     for array, name, size in ((ranges, names[0], rows), (reduced, names[2], columns)):
@@ -156,7 +199,7 @@ def _join(
 
 
 def _integers(array: Any, name: str, ndim: int) -> np.ndarray:
-    array = to_host(array)  # those of CuPy, too: they are few, and checked here
+    array = to_host(array)  # those of CuPy too: a copy of few numbers, which are checked here
     if array.dtype.kind not in "iu":
         if array.size:
             raise TypeError(f"{name} must be integers: found dtype {array.dtype}")
@@ -165,4 +208,4 @@ def _integers(array: Any, name: str, ndim: int) -> np.ndarray:
         array = array.reshape(0, 2)
     if array.ndim != ndim or (ndim == 2 and array.shape[1] != 2):
         raise ValueError(f"{name} must have the shape {'(n, 2)' if ndim == 2 else '(n,)'}: found {array.shape}")
-    return array.astype(np.int64)
+    return array.astype(np.int64, copy=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from skkeops.devices import OnDevice
 from skkeops.formula.expression import Expression, Variable
+from skkeops.pairs import NOT_ON_DEVICE, is_stored
 from skkeops.plan.problem import Problem
 
 from . import device
@@ -60,4 +61,6 @@ def evaluate_pairs(
 
 
 def _moved(cupy: Any, arrays: tuple) -> tuple:
+    if any(map(is_stored, arrays)):
+        raise TypeError(NOT_ON_DEVICE)
     return tuple(cupy.ascontiguousarray(cupy.asarray(a)) for a in arrays)

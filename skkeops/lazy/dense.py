@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.arguments import common_dtype, to_native
+from skkeops.arguments import common_dtype, to_native, to_native_pairs
 from skkeops.devices import is_on_device, namespace_of, to_device, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
-from skkeops.pairs import is_stored
+from skkeops.pairs import NOT_ON_DEVICE, is_stored
 
 from .symbols import Symbol, symbol
 
@@ -26,17 +26,17 @@ def dense(tensor: LazyTensor) -> np.ndarray:
     batch, rows = tensor.batch, _known_rows(tensor)
     symbols = _with_arrays(tensor)
     dtype = common_dtype([(s.array, False) for s in symbols])
+    xp: Any = namespace_of(*[s.array for s in symbols])
     renamed: dict[Expression, Expression] = {}
     arrays = []
     for k, s in enumerate(symbols):
         v = s.variable
         renamed[v] = Variable(k, v.dim, v.category)
         inner = {P: (v.dim,), IJ: (*rows, v.dim)}.get(v.category) or (rows[v.category], v.dim)
-        array = s.array if s.array.dtype.kind == "b" and not is_stored(s.array) else to_native(s.array, dtype)
+        array = (to_native_pairs if v.category == IJ else to_native)(s.array_in(xp), dtype)
         arrays.append(array if is_stored(array) else np.broadcast_to(array, (*batch, *inner)))
     expression = substitute(tensor.expression, renamed)
     variables = tuple(renamed.values())
-    xp: Any = namespace_of(*arrays)
     module = backends.get("auto", xp)
     if not batch:
         result = module.evaluate_pairs(expression, variables, tuple(arrays), *rows)
@@ -58,15 +58,15 @@ def diagonal(tensor: LazyTensor) -> np.ndarray:
     expression = substitute(tensor.expression, renamed)
     dtype = common_dtype([(s.array, False) for s in symbols])
     arrays = []
+    xp: Any = namespace_of(*[s.array for s in symbols])
     for s in symbols:
-        array = s.array
+        array = s.array_in(xp)
         if is_stored(array):
             array = array.diagonal()[:, None]
         elif s.variable.category == IJ:
             array = np.moveaxis(np.diagonal(array, axis1=-3, axis2=-2), -1, -2)
         inner = array.shape[len(s.batch) :]
         arrays.append(np.broadcast_to(to_native(array, dtype), (*batch, *inner)))
-    xp: Any = namespace_of(*arrays)
     module = backends.get("auto", xp)
     result = xp.empty((*batch, rows[0], expression.dim), dtype=dtype)
     for problem in np.ndindex(*batch):
@@ -112,6 +112,8 @@ def _known_rows(tensor: LazyTensor) -> tuple[int, int]:
 
 def _with_arrays(tensor: LazyTensor) -> list[Symbol]:
     symbols = list(tensor.symbols.values())
+    if namespace_of(*[s.array for s in symbols]) is not np and any(is_stored(s.array) for s in symbols):
+        raise TypeError(NOT_ON_DEVICE)
     if any(s.array is None for s in symbols):
         raise ValueError("a tensor of variables without arrays has no values: give them in LazyTensor(array)")
     return symbols

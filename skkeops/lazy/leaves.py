@@ -12,7 +12,7 @@ from skkeops.devices import as_array, is_on_device
 from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
 from skkeops.pairs import check_pairs, is_stored
 
-from .symbols import Symbol, symbol
+from .symbols import Number, Symbol, symbol
 
 __all__ = ["Given", "arrange", "beside", "leaf", "operand"]
 
@@ -121,7 +121,8 @@ def _of(array: Any, category: int) -> Leaf:
 def _number(x: float) -> Leaf:
     if math.isfinite(x):
         return Constant(x), {}, (None, None)
-    return _of(np.array([x], dtype=np.float32), P)  # a constant is a fraction, which infinity is not
+    s = Number(np.array([x], dtype=np.float32), 1, P)  # a constant is a fraction, which infinity is not
+    return s.variable, {s.variable: s}, s.sizes
 
 
 def _guess(array: np.ndarray) -> tuple[int, np.ndarray]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import namespace_of, to_device
+from skkeops.devices import computing, is_on_device, namespace_of
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression, I, J
 
@@ -88,17 +87,19 @@ def _behind(tensor: LazyTensor, k: int, name: str) -> LazyTensor:
     m, n = tensor._rows
     if m is None or n is None:
         raise ValueError(f"{name} needs a tensor of points i and points j: found shape {tensor.shape}")
-    xp = namespace_of(*(s.array for s in tensor.symbols.values()))
-    rows, columns = _index(m, _integer(k, "k"), I, xp), _index(n, 0, J, xp)
+    arrays = [s.array for s in tensor.symbols.values()]
+    xp = namespace_of(*arrays)
+    with computing(a for a in arrays if xp is np or is_on_device(a)):
+        rows, columns = _index(m, _integer(k, "k"), I, xp), _index(n, 0, J, xp)
     difference = rows - columns
     return difference[0] * _UNIT + difference[1]
 
 
-def _index(n: int, k: int, category: int, xp: ModuleType) -> LazyTensor:
+def _index(n: int, k: int, category: int, xp: Any) -> LazyTensor:
     from .tensor import LazyTensor
 
-    quotient, rest = np.divmod(np.arange(n, dtype=np.int64) + k, _UNIT)
-    s = symbol(to_device(np.stack([quotient, rest], axis=1).astype(np.float32), xp), category)
+    quotient, rest = np.divmod(xp.arange(n, dtype=np.int64) + k, _UNIT)
+    s = symbol(np.stack([quotient, rest], axis=1).astype(np.float32), category)
     return LazyTensor._of(s.variable, {s.variable: s}, s.sizes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.arguments import common_dtype
-from skkeops.devices import as_array, is_on_device, namespace_of
+from skkeops.devices import as_array, computing, namespace_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
 from skkeops.genred import Genred
@@ -19,7 +20,7 @@ from skkeops.ranges import Ranges
 
 from .complex_numbers import holds_complex, interleave
 from .leaves import Given
-from .symbols import Symbol
+from .symbols import Number, Symbol
 
 __all__ = ["Reducer", "gradient", "reduce", "symbolic"]
 
@@ -89,6 +90,10 @@ def batch_shape(symbols: Sequence[Symbol]) -> tuple[int, ...]:
         raise ValueError(f"batch dimensions must broadcast: found {' and '.join(map(str, sorted(shapes)))}") from None
 
 
+def _computing_with(symbols: Sequence[Symbol]) -> Any:
+    return computing(s.array for s in symbols if not isinstance(s, Number))
+
+
 class Call:
     """Arrays of symbols as the arguments of a reduction, with the blocks of a batch.
 
@@ -108,16 +113,22 @@ class Call:
             self.size, self.ranges = 1, ranges
             self.per_row = (False,) * len(symbols)
             self.arrays = [s.array for s in symbols]
+            if Number in map(type, symbols):
+                xp = namespace_of(*self.arrays)
+                with _computing_with(symbols):
+                    self.arrays = [s.array_in(xp) for s in symbols]
             return
         self.size = math.prod(self.batch)
         self.dtype = common_dtype([(s.array, False) for s in symbols])
         self.per_row = tuple(s.variable.category == P and s.batch != () for s in symbols)
-        self.arrays = [self._flat(s, of_rows) for s, of_rows in zip(symbols, self.per_row, strict=True)]
+        self.xp: Any = namespace_of(*[s.array for s in symbols])
+        with _computing_with(symbols):
+            self.arrays = [self._flat(s, of_rows) for s, of_rows in zip(symbols, self.per_row, strict=True)]
         self.ranges = self._blocks(ranges)
 
     def _flat(self, s: Symbol, of_rows: bool) -> np.ndarray:
         if s.variable.category == P and not of_rows:
-            return s.array
+            return s.array_in(self.xp)
         if s.variable.category == IJ:
             return self._flat_pairs(s.array)
         array = s.array[..., None, :] if of_rows else s.array
@@ -133,14 +144,13 @@ class Call:
         """
         if is_stored(array):
             raise ValueError("sparse arrays are for tensors without batch dimensions")
-        if is_on_device(array):
-            raise ValueError("values of pairs on a device are for tensors without batch dimensions")
         m, n, dim = *self.rows, array.shape[-1]
-        copy = np.empty((self.size, m + 1, n, dim), dtype=array.dtype if array.dtype.kind == "b" else self.dtype)
+        copy = self.xp.empty((self.size, m + 1, n, dim), dtype=array.dtype if array.dtype.kind == "b" else self.dtype)
         copy[:, :m] = np.broadcast_to(array, (*self.batch, m, n, dim)).reshape(self.size, m, n, dim)
         copy[:, m] = 0
         strides = copy.strides[1:]
-        return np.lib.stride_tricks.as_strided(copy, (self.size * m, self.size * n, dim), strides, writeable=False)
+        as_strided = importlib.import_module(f"{self.xp.__name__}.lib.stride_tricks").as_strided
+        return as_strided(copy, (self.size * m, self.size * n, dim), strides)
 
     def _blocks(self, inner: Any) -> Any:
         """Return the ranges of a block-diagonal matrix, problem by problem, or of blocks of each problem."""
@@ -288,7 +298,8 @@ def symbolic(
 
     def function(*args: Any, **more: Any) -> Any:
         args = tuple(interleave(a) if holds_complex(a) else a for a in args)
-        return r.function(*args, *(s.array for s in held), **{**options, **more})
+        xp = namespace_of(*args, *(s.array for s in held))
+        return r.function(*args, *(s.array_in(xp) for s in held), **{**options, **more})
 
     function.genred = r.function  # type: ignore[attr-defined]
     return function

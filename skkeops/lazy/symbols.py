@@ -14,7 +14,7 @@ from skkeops.devices import address_of
 from skkeops.formula.expression import IJ, Variable
 from skkeops.pairs import is_stored
 
-__all__ = ["Symbol", "in_order", "symbol"]
+__all__ = ["Number", "Symbol", "in_order", "symbol"]
 
 _lock = threading.RLock()
 _free: list[int] = []  # positions that were used and are free again
@@ -65,8 +65,24 @@ class Symbol:
         if variable is not None and _give is not None:  # None when the interpreter ends
             _give(variable.position)
 
+    def array_in(self, xp: Any) -> Any:
+        """Return the array as arrays of a namespace meet it."""
+        return self.array
+
     def __reduce__(self) -> Any:
         return Symbol, (self.array, self.variable.dim, self.variable.category)
+
+
+class Number(Symbol):
+    """A parameter that was given as a number, which follows the arrays that it meets to their device."""
+
+    __slots__ = ()
+
+    def array_in(self, xp: Any) -> Any:
+        return self.array if xp is np else xp.full(self.array.shape, self.array.item(), self.array.dtype)
+
+    def __reduce__(self) -> Any:
+        return Number, (self.array, self.variable.dim, self.variable.category)
 
 
 _known: weakref.WeakValueDictionary[tuple, Symbol] = weakref.WeakValueDictionary()

@@ -79,7 +79,8 @@ def Vij(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802
 
     Notes
     -----
-    A dense array is read where it is, piece by piece: what is reduced still takes no memory for pairs.
+    A dense array is read where it is, piece by piece: what is reduced still takes no memory for pairs. On a GPU, too, where sparse
+    arrays are refused.
 
     A sparse array has the value 0 where it stores nothing, and reductions cost what it stores: the formula is computed at the
     stored entries alone, and where it is 0 once for each row. So the formula, with 0 in place of the array, must not depend

@@ -5,10 +5,12 @@ What other parts of the package may rely on:
 ``prepare(problem, options=None) -> CudaProgram``
     ``.run(arrays, progress=None, ranges=None) -> state``: arrays are CuPy arrays (copied where they are not
     C-contiguous), the state is a tuple of CuPy arrays, float64 and int64, in the layout of `skkeops.reductions`.
-    ``.results(arrays, dtype=None) -> result``: what `Reduction.finalize` would make of that state, computed by the
-    kernels themselves: one allocation for the workspace, one for each output, one to three launches.
+    ``.results(arrays, dtype=None, progress=None, ranges=None) -> result``: what `Reduction.finalize` would make of that state,
+    computed by the kernels themselves: one allocation for the workspace, one for each output, two launches.
 ``evaluate(expressions, variables, arrays, n) -> list``
     Expressions point by point, like the other backends.
+``evaluate_pairs(expression, variables, arrays, m, n) -> array``
+    An expression at all pairs.
 ``source(plan, dtype, options=None, template="auto") -> Source``
     The text of the kernels, their names and compile options, the shape of the launches. It needs neither
     CuPy nor a device: `Genred.cuda_source` returns this.
@@ -21,7 +23,7 @@ This code is verified by compilation and by emulation on the CPU, not on a GPU. 
 """
 
 from .options import Options
-from .programs import CudaProgram, evaluate, prepare
+from .programs import CudaProgram, evaluate, evaluate_pairs, prepare
 from .source import Source, source
 
-__all__ = ["CudaProgram", "Options", "Source", "evaluate", "prepare", "source"]
+__all__ = ["CudaProgram", "Options", "Source", "evaluate", "evaluate_pairs", "prepare", "source"]

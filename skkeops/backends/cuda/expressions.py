@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from skkeops.formula.expression import Constant, Expression, I, J, P, Variable, postorder
+from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable, postorder
 from skkeops.formula.operations import Operation
 from skkeops.formula.operations.families import Bilinear, Contraction, Elementwise, Selection
 
-__all__ = ["Block", "Component", "functions", "literal", "statements_cost"]
+__all__ = ["Block", "Component", "address", "functions", "literal", "statements_cost"]
 
 Component = tuple[Expression, int]
 """An expression and the number of one of its components."""
@@ -43,6 +43,20 @@ def arguments(node: Expression, component: int) -> Iterable[Component]:
         (f,) = node.args
         return [(f, k) for k in range(f.dim)]
     return [(arg, component if arg.dim > 1 else 0) for arg in node.args]
+
+
+def address(node: Variable, array: str, index: dict[int, str], k: str) -> str:
+    """A component of a variable as it is read from memory, given how its categories are indexed.
+
+    Values of pairs that are not a row of ``index`` themselves have strides, the arguments ``array_i`` and ``array_j``; they may
+    be booleans.
+    """
+    if node.category == IJ and IJ not in index:
+        return f"(real){array}[{index[I]} * {array}_i + {index[J]} * {array}_j + {k}]"
+    if node.category == P:
+        return f"{array}[{k}]"
+    row = index[node.category]
+    return f"{array}[{row}]" if node.dim == 1 else f"{array}[{row} * {node.dim}LL + {k}]"
 
 
 _FIRST = {I: "0", J: "0"}
@@ -179,11 +193,7 @@ class Block:
         return name
 
     def _load(self, node: Variable, k: int) -> str:
-        array = self._arrays[node]
-        if node.category == P:
-            return f"{array}[{k}]"
-        index = self._index[node.category]
-        return f"{array}[{index} * {node.dim}LL + {k}]" if node.dim > 1 else f"{array}[{index}]"
+        return address(node, self._arrays[node], self._index, str(k))
 
     def _name(self, value: str) -> str:
         name = f"{self.prefix}{len(self.lines)}"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Geometry", "Launch", "blocks_of", "split"]
+__all__ = ["LONGEST", "Geometry", "Launch", "blocks_of", "split"]
 
 #: Blocks that fill a large GPU twice: 132 multiprocessors, four blocks on each.
 _BLOCKS = 2 * 132 * 4
 _MOST_SPLITS = 4096
-_LONGEST = 2**30  # columns of a split: threads count them with 32 bits
+LONGEST = 2**30  # columns of a split: threads count them with 32 bits
 
 
 class Launch(NamedTuple):
@@ -25,8 +25,8 @@ class Launch(NamedTuple):
     shared : int
         Bytes of dynamic shared memory.
     args : tuple of str and int
-        What follows the arrays of variables: ``"workspace"``, ``"out0"``, ``"out1"``, ``"items"``, ``"segments"``, or a
-        number, which is passed as ``long long``.
+        What follows the arrays of variables: ``"workspace"``, ``"out0"``, ``"out1"``, ``"items"``, ``"segments"``, ``"blocks"``,
+        or a number, which is passed as ``long long``.
     """
 
     kernel: str
@@ -73,6 +73,6 @@ def split(row_blocks: int, n_reduced: int, tile: int) -> tuple[int, int]:
     tiles = blocks_of(n_reduced, tile)
     if tiles == 0:
         return 0, tile
-    splits = max(1, min(blocks_of(_BLOCKS, row_blocks), tiles // 2, _MOST_SPLITS), blocks_of(n_reduced, _LONGEST))
+    splits = max(1, min(blocks_of(_BLOCKS, row_blocks), tiles // 2, _MOST_SPLITS), blocks_of(n_reduced, LONGEST))
     chunk = blocks_of(tiles, splits) * tile
     return blocks_of(n_reduced, chunk), chunk

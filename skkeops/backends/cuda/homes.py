@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skkeops.formula.expression import Expression, P
+from skkeops.formula.expression import IJ, Expression, P
 
 __all__ = ["CONST", "LANE", "PAIR", "ROW", "Homes"]
 
@@ -12,7 +12,8 @@ CONST, ROW, LANE, PAIR = "const", "row", "lane", "pair"
 class Homes:
     """The homes of expressions, given which index has the rows of the output.
 
-    ``CONST``: parameters alone. ``ROW``: the output's index. ``LANE``: the reduced index. ``PAIR``: both.
+    ``CONST``: parameters alone. ``ROW``: the output's index. ``LANE``: the reduced index. ``PAIR``: both, or values
+    of pairs.
 
     Parameters
     ----------
@@ -24,6 +25,8 @@ class Homes:
         self._home = {output: ROW, reduced: LANE}
 
     def __call__(self, node: Expression) -> str:
+        if IJ in node.categories:
+            return PAIR
         homes = {self._home[category] for category in node.categories if category != P}
         if not homes:
             return CONST

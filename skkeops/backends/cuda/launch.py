@@ -11,9 +11,9 @@ import numpy as np
 
 from .geometry import Geometry
 
-__all__ = ["Call", "Module", "contiguous"]
+__all__ = ["NULL", "Call", "Module", "contiguous"]
 
-_NULL = np.uint64(0)  # a null pointer
+NULL = np.uint64(0)  # a null pointer
 
 _integers: dict[int, Any] = {}
 
@@ -69,7 +69,7 @@ class Call:
             first, *rest = launch.args
             assert first == "workspace"
             writes = rest[: len(written)] == written
-            numbers = [_NULL if type(a) is str else np.int64(a) for a in (rest[len(written) :] if writes else rest)]
+            numbers = [NULL if type(a) is str else np.int64(a) for a in (rest[len(written) :] if writes else rest)]
             self._launches.append((kernels[launch.kernel], launch.grid, launch.block, launch.shared, writes, tuple(numbers)))
 
     def __call__(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -96,10 +96,14 @@ class Module:
     Parameters
     ----------
     source : Source or PointsSource
+
+    Attributes
+    ----------
+    source : Source or PointsSource
     """
 
     def __init__(self, source: Any):
-        self._source = source
+        self.source = source
         self._kernels: dict[int, dict[str, Any]] = {}
 
     def kernels(self) -> dict[str, Any]:
@@ -109,8 +113,8 @@ class Module:
         device = cupy.cuda.runtime.getDevice()
         found = self._kernels.get(device)
         if found is None:
-            module = cupy.RawModule(code=self._source.text, options=self._source.options)
-            found = {name: module.get_function(name) for name in self._source.kernels}
+            module = cupy.RawModule(code=self.source.text, options=self.source.options)
+            found = {name: module.get_function(name) for name in self.source.kernels}
             self._kernels[device] = found
         return found
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
-from skkeops.formula.expression import Constant, Expression, P, Variable
+from skkeops.formula.expression import Constant, Expression, Variable
 from skkeops.formula.operations.families import Bilinear, Contraction, Selection
 
-from .expressions import literal
+from .expressions import address, literal
 
 __all__ = ["LoopBlock"]
 
@@ -102,9 +102,7 @@ class LoopBlock:
         if isinstance(node, Constant):
             return literal(float(node), self.real)
         if isinstance(node, Variable):
-            array = self._arrays[node]
-            at = "" if node.category == P else f"{self._index[node.category]} * {node.dim}LL + "
-            return f"{array}[{at}({k})]"
+            return address(node, self._arrays[node], self._index, f"({k})")
         if isinstance(node, Selection):
             return self._selection(node, k)
         if isinstance(node, Bilinear):

@@ -7,16 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.formula.expression import Expression, Variable
+from skkeops.blocks import take_rows
+from skkeops.formula.expression import IJ, Expression, Variable
+from skkeops.pairs import sizes
 from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
 
-from .launch import Call, Module, contiguous
+from .geometry import Geometry, blocks_of
+from .launch import NULL, Call, Module, contiguous
 from .options import Options
-from .ranges import work_items
-from .source import Source, choose_template, points_source, source
+from .pairs import are_along, find_masks, taken
+from .ranges import Work, divide
+from .source import Source, choose_template, pairs_source, points_source, source
 
-__all__ = ["CudaProgram", "evaluate", "prepare"]
+__all__ = ["CudaProgram", "evaluate", "evaluate_pairs", "prepare"]
+
+#: With a progress callback a call is launched in so many pieces at most, of so many pairs at least: some milliseconds.
+PIECES = 32
+PIECE_PAIRS = 1 << 32
+
+Progress = Callable[[int, int], Any]
 
 
 class CudaProgram:
@@ -37,47 +47,43 @@ class CudaProgram:
         categories = [v.category for v in problem.variables]
         self._output = categories.index(self.plan.output) if self.plan.output in categories else -1
         self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
+        self._has_pairs = IJ in categories
 
-    def source(self, dtype: Any, template: str = "auto") -> Source:
+    def source(self, dtype: Any, template: str = "auto", masks: tuple[int, ...] = ()) -> Source:
         """The source for a dtype and a template; needs no CuPy."""
-        return source(self.plan, np.dtype(dtype), self.options, template)
+        return source(self.plan, np.dtype(dtype), self.options, template, masks)
 
-    def run(
-        self,
-        arrays: tuple[Any, ...],
-        progress: Callable[[int, int], Any] | None = None,
-        ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
-    ) -> tuple[Any, ...]:
+    def run(self, arrays: tuple[Any, ...], progress: Progress | None = None, ranges: Any = None) -> tuple[Any, ...]:
         """The state of the reduction, one row per output index, on the device of the arrays.
 
         Parameters
         ----------
         arrays : tuple of cupy.ndarray
             Checked arrays of one dtype, float32 or float64, in the order of the problem's variables. Those that are not
-            C-contiguous are copied.
+            C-contiguous are copied. Those of pairs have any strides, and may be booleans.
         progress : callable, optional
-            Called once, when all is launched, as ``progress(pairs, pairs)``.
-        ranges : tuple of ndarray, optional
-            The blocks of pairs to visit, from `skkeops.ranges.Ranges.of_axis`, on the host. Default: all pairs.
+            Called as ``progress(done, total)`` with numbers of pairs. The kernels are then launched piece by piece, at most
+            `PIECES`, and the host waits for each; an exception of the callback leaves the rest out. Without ranges, a piece is
+            some rows, whose sums are split as suits so many rows: their last bits may differ from those without progress.
+        ranges : Blocks or tuple of ndarray, optional
+            The blocks of pairs to visit, from `skkeops.ranges.Ranges.of_axis`, on the host. Default: all pairs. What is made
+            of a `Blocks` is kept there, on the device.
 
         Returns
         -------
         tuple of cupy.ndarray
-            float64, and int64 for indices. The reference m of a log-sum-exp is not the largest exponent but the logarithm
-            of the sum itself, unless the raw state is what the reduction returns.
+            float64, and int64 for indices, -1 where ranges leave a row without a column. The reference m of a log-sum-exp is
+            not the largest exponent but the logarithm of the sum itself, unless the raw state is what the reduction returns.
         """
-        state = self._call(arrays, "state") if ranges is None else self._call_with_ranges(arrays, ranges)
-        if progress is not None:
-            rows, columns = self._sizes(arrays)
-            progress(rows * columns, rows * columns)
-        return state
+        return self._call(arrays, "state", progress, ranges)
 
-    def results(self, arrays: tuple[Any, ...], dtype: Any = None) -> Any:
-        """What `Reduction.finalize` makes of the state of all pairs, computed by the same kernels.
+    def results(self, arrays: tuple[Any, ...], dtype: Any = None, progress: Progress | None = None, ranges: Any = None) -> Any:
+        """What `Reduction.finalize`, or with ranges `skkeops.ranges.finalize`, makes of the state, computed by the same
+        kernels.
 
         Parameters
         ----------
-        arrays : tuple of cupy.ndarray
+        arrays, progress, ranges
             As for `run`.
         dtype : dtype, optional
             Of the values. Default: that of the arrays, the only one that is computed without a conversion.
@@ -86,17 +92,22 @@ class CudaProgram:
         -------
         cupy.ndarray or tuple of two
         """
-        found = self._call(arrays, "result")
-        if dtype is not None and arrays and dtype is not arrays[0].dtype and np.dtype(dtype) != arrays[0].dtype:
+        found = self._call(arrays, "result", progress, ranges)
+        if dtype is not None and arrays and dtype is not arrays[0].dtype and np.dtype(dtype) != _dtype_of(arrays):
             found = tuple(a if a.dtype.kind == "i" else a.astype(dtype) for a in found)
         return found[0] if len(found) == 1 else found
 
     def _sizes(self, arrays: tuple[Any, ...]) -> tuple[int, int]:
+        if self._has_pairs:
+            m, n = sizes(self.problem.variables, arrays)
+            return (m, n) if self.problem.axis == 1 else (n, m)
         rows = arrays[self._output].shape[0] if self._output >= 0 else 1
         columns = arrays[self._reduced].shape[0] if self._reduced >= 0 else 1
         return rows, columns
 
-    def _call(self, arrays: tuple[Any, ...], final: str) -> tuple[Any, ...]:
+    def _call(self, arrays: tuple[Any, ...], final: str, progress: Progress | None, ranges: Any) -> tuple[Any, ...]:
+        if progress is not None or ranges is not None or self._has_pairs:
+            return self._call_in_parts(arrays, final, progress, ranges)
         # Small calls are all overhead: what sizes decide is decided once.
         rows, columns = self._sizes(arrays)
         dtype, device = (arrays[0].dtype, arrays[0].data.device_id) if arrays else (_FLOAT64, None)
@@ -109,35 +120,122 @@ class CudaProgram:
             call = self._calls[key] = Call(made, module, rows, columns, final, dtype)
         return call(arrays)
 
-    def _module(self, dtype: Any, template: str) -> tuple[Source, Module]:
-        found = self._modules.get((dtype, template))
+    def _module(self, dtype: Any, template: str, masks: tuple[int, ...] = ()) -> tuple[Source, Module]:
+        found = self._modules.get((dtype, template, masks))
         if found is None:
-            made = self.source(dtype, template)
-            found = self._modules[dtype, template] = (made, Module(made))
+            made = self.source(dtype, template, masks)
+            found = self._modules[dtype, template, masks] = (made, Module(made))
         return found
 
-    def _call_with_ranges(self, arrays: tuple[Any, ...], ranges: Any) -> tuple[Any, ...]:
+    def _call_in_parts(self, arrays: tuple[Any, ...], final: str, progress: Progress | None, ranges: Any) -> tuple[Any, ...]:
+        """A call with values of pairs, ranges or progress, of which more depends on the arrays than their sizes."""
         import cupy
 
         rows, columns = self._sizes(arrays)
-        if columns >= 2**31:
-            raise ValueError(f"ranges on a GPU: the reduced axis must be shorter than 2**31, found {columns}")
-        dtype = arrays[0].dtype if arrays else _FLOAT64
-        made, module = self._module(dtype, "rows")
-        host_items, host_segments = work_items(ranges, rows, made.rows_per_block)
-        geometry = made.geometry(rows, columns, "state", len(host_items))
-        outputs = [
-            cupy.empty((rows, *output.shape), dtype if output.dtype == "real" else output.dtype)
-            for output in made.outputs["state"]
-        ]
-        places = {
-            "workspace": cupy.empty(geometry.workspace, np.uint8),
-            "items": cupy.asarray(host_items),
-            "segments": cupy.asarray(host_segments),
-            **{f"out{k}": out for k, out in enumerate(outputs)},
-        }
-        module.launch(geometry, tuple([contiguous(arrays[k]) for k in made.variables]), places)
-        return tuple(outputs)
+        dtype = _dtype_of(arrays)
+        masks = find_masks(self.problem.variables, arrays)
+        along = are_along(self.problem.variables, arrays, self.problem.axis)
+        template = "rows" if ranges is not None else choose_template(self.plan, rows, columns, along)
+        made, module = self._module(dtype, template, masks)
+        outputs = tuple(
+            [cupy.empty((rows, *o.shape), dtype if o.dtype == "real" else o.dtype) for o in made.outputs[final]]
+        )
+        if ranges is not None:
+            work = _work_on_device(ranges, rows, columns, made.rows_per_block, made.tile)
+            geometry = made.geometry(rows, columns, final, work)
+            if progress is None:
+                self._launch(module, geometry, arrays, outputs, work)
+            else:
+                self._visit(module, geometry, arrays, outputs, work, progress)
+        elif progress is None:
+            self._launch(module, made.geometry(rows, columns, final), arrays, outputs)
+        else:
+            pieces = max(1, min(PIECES, rows * columns // PIECE_PAIRS))
+            step = made.rows_per_block * max(1, blocks_of(blocks_of(rows, made.rows_per_block), pieces))
+            for start in range(0, max(rows, 1), step):
+                some = slice(start, min(start + step, rows))
+                geometry = made.geometry(some.stop - start, columns, final)
+                part = take_rows(self.problem, arrays, some)
+                self._launch(module, geometry, part, tuple([out[some] for out in outputs]))
+                _report(progress, some.stop * columns, rows * columns)
+        return outputs
+
+    def _launch(
+        self, module: Module, geometry: Geometry, arrays: tuple[Any, ...], outputs: tuple, work: Work | None = None
+    ) -> None:
+        module.launch(geometry, self._taken(module.source, arrays), _places(geometry, outputs, work))
+
+    def _visit(self, module: Module, geometry: Geometry, arrays, outputs, work: Work, progress: Progress) -> None:
+        """Launch the items of a call with ranges piece by piece: the same items, and the same bits, as at once."""
+        given = self._taken(module.source, arrays)
+        places = _places(geometry, outputs, work)
+        main, *merge = geometry.launches if len(work.items) else (None, *geometry.launches)
+        done = 0
+        if main is not None:
+            pairs = work.pairs
+            pieces = max(1, min(PIECES, int(pairs[-1]) // PIECE_PAIRS))
+            step = blocks_of(len(pairs), pieces)
+            for start in range(0, len(pairs), step):
+                places["items"] = work.items[start : start + step]
+                some = main._replace(grid=(len(places["items"]), *main.grid[1:]))
+                module.launch(Geometry(0, (some,)), given, places)
+                done = int(pairs[min(start + step, len(pairs)) - 1])
+                if start + step < len(pairs):
+                    _report(progress, done, int(pairs[-1]))
+        module.launch(Geometry(0, tuple(merge)), given, places)
+        _report(progress, done, done)
+
+    def _taken(self, made: Source, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self._has_pairs:
+            return taken(self.problem.variables, arrays, made.variables, contiguous)
+        return tuple([contiguous(arrays[k]) for k in made.variables])
+
+
+def _places(geometry: Geometry, outputs: tuple[Any, ...], work: Work | None) -> dict[str, Any]:
+    import cupy
+
+    places = {"workspace": cupy.empty(geometry.workspace, np.uint8)}
+    for name in ("items", "segments", "blocks"):
+        places[name] = NULL if work is None else getattr(work, name)
+    for k, out in enumerate(outputs):
+        places[f"out{k}"] = out
+    return places
+
+
+#: Rows of a block of threads that evaluates pairs of ranges, and half of its columns at least.
+_PAIRS_BLOCK = (16, 128)
+
+
+def _work_on_device(ranges: Any, rows: int, columns: int, most_rows: int, tile: int) -> Work:
+    """What is to be done for ranges, made once for each device, stream and shape of the blocks of threads."""
+    import cupy
+
+    if columns >= 2**31:
+        raise ValueError(f"ranges on a GPU: the reduced axis must be shorter than 2**31, found {columns}")
+    kept = getattr(ranges, "kept", {})
+    stream = cupy.cuda.get_current_stream()
+    # its memory belongs to one stream, so that it is free again only when that stream has used it
+    key = ("cuda", cupy.cuda.runtime.getDevice(), stream.ptr, most_rows, tile)
+    work = kept.get(key)
+    if work is None:
+        work = kept[key] = divide(ranges, rows, most_rows, tile).map(cupy.asarray)
+        stream.synchronize()  # threads may have one stream pointer and several streams
+    return work
+
+
+def _report(progress: Progress, done: int, total: int) -> None:
+    """Wait for what has been launched, then tell."""
+    import cupy
+
+    event = cupy.cuda.Event(block=True, disable_timing=True)
+    event.record()
+    event.synchronize()
+    progress(done, total)
+
+
+def _dtype_of(arrays: Sequence[Any]) -> Any:
+    """The dtype of the numbers among arrays, which may be booleans too."""
+    return next((a.dtype for a in arrays if a.dtype.kind == "f"), _FLOAT64)
 
 
 _FLOAT64 = np.dtype(np.float64)
@@ -185,6 +283,47 @@ def evaluate(
     made, module = found
     outputs = [cupy.empty((n, e.dim), dtype) for e in expressions]
     places = {f"out{k}": out for k, out in enumerate(outputs)}
-    taken = tuple([contiguous(arrays[k]) for k in made.variables])
-    module.launch(made.geometry(n, len(outputs)), taken, places)
+    given = tuple([contiguous(arrays[k]) for k in made.variables])
+    module.launch(made.geometry(n, len(outputs)), given, places)
     return outputs
+
+
+def evaluate_pairs(
+    expression: Expression, variables: Sequence[Variable], arrays: Sequence[Any], m: int, n: int, ranges: Any = None
+) -> Any:
+    """The values of an expression for all pairs.
+
+    Parameters
+    ----------
+    expression : Expression
+    variables : sequence of Variable
+        In the order of the arrays.
+    arrays : sequence of cupy.ndarray
+        As for `CudaProgram.run`.
+    m, n : int
+        The numbers of rows and columns.
+    ranges : Blocks or tuple of ndarray, optional
+        The blocks of pairs to visit, of the axis 1; 0 elsewhere.
+
+    Returns
+    -------
+    cupy.ndarray of shape (m, n, dim)
+        In the dtype of the arrays.
+    """
+    import cupy
+
+    variables = tuple(variables)
+    dtype, masks = _dtype_of(arrays), find_masks(variables, arrays)
+    key = (expression, variables, dtype, masks)
+    found = _points.get(key)
+    if found is None:
+        made = pairs_source(expression, variables, np.dtype(dtype).name, masks)
+        if len(_points) >= 256:
+            _points.clear()
+        found = _points[key] = (made, Module(made))
+    made, module = found
+    work = None if ranges is None else _work_on_device(ranges, m, n, *_PAIRS_BLOCK)
+    out = (cupy.empty if work is None else cupy.zeros)((m, n, expression.dim), dtype)
+    places = {"out0": out} | {name: NULL if work is None else getattr(work, name) for name in ("items", "segments")}
+    module.launch(made.geometry(m, 1, n, work), taken(variables, arrays, made.variables, contiguous), places)
+    return out

@@ -22,10 +22,16 @@ static __device__ __forceinline__ void skk_put(char* workspace, long long split,
 {
     ((double*)workspace)[(split * columns + column) * rows + i] = value;
 }
-static __device__ __forceinline__ double skk_get(const char* workspace, long long split, int column, int columns,
-                                                 long long rows, long long i)
+// Where the parts of a row are that is merged: those of splits, or those of items, which are `apart` rows from each other.
+struct skk_parts { long long rows, splits, first, apart; };
+static __device__ __forceinline__ long long skk_at(const skk_parts& parts, long long k, int column, int columns)
 {
-    return ((const double*)workspace)[(split * columns + column) * rows + i];
+    return column * parts.rows + parts.first + k * (parts.apart ? parts.apart : columns * parts.rows);
+}
+static __device__ __forceinline__ double skk_get(const char* workspace, const skk_parts& parts, long long k, int column,
+                                                 int columns)
+{
+    return ((const double*)workspace)[skk_at(parts, k, column, columns)];
 }
 // The workspace of values with an index: all indices first, then all values.
 static __device__ __forceinline__ void skk_put_found(char* workspace, long long split, int column, int columns,
@@ -36,12 +42,12 @@ static __device__ __forceinline__ void skk_put_found(char* workspace, long long 
     ((long long*)workspace)[at] = index;
     ((real*)(workspace + 8 * splits * columns * rows))[at] = value;
 }
-static __device__ __forceinline__ real skk_get_found(const char* workspace, long long split, int column, int columns,
-                                                     long long rows, long long splits, long long i, long long* index)
+static __device__ __forceinline__ real skk_get_found(const char* workspace, const skk_parts& parts, long long k, int column,
+                                                     int columns, long long* index)
 {
-    const long long at = (split * columns + column) * rows + i;
+    const long long at = skk_at(parts, k, column, columns);
     *index = ((const long long*)workspace)[at];
-    return ((const real*)(workspace + 8 * splits * columns * rows))[at];
+    return ((const real*)(workspace + 8 * parts.splits * columns * parts.rows))[at];
 }
 // Of the threads that merge one row: `lanes` is 1, or 32 for a warp.
 static __device__ __forceinline__ double skk_sum_of(double s, long long lanes)
@@ -106,7 +112,7 @@ def merge_sum(plan: Plan, columns: int, factor: LoopBlock | None) -> Merge:
             *before,
             f"for (int d = 0; d < {dim}; ++d) {{",
             "    double s = 0.0;",
-            f"    for (long long k = lane; k < splits; k += lanes) s += skk_get(workspace, k, {column}, {columns}, rows, i);",
+            f"    for (long long k = lane; k < splits; k += lanes) s += skk_get(workspace, parts, k, {column}, {columns});",
             "    s = skk_sum_of(s, lanes);",
             *(f"    {line}" for line in inside),
             f"    if (lane == 0) out0[i * {dim} + d] = ({cast})({product});",
@@ -121,7 +127,7 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
     reduction = plan.problem.reduction
     columns = weights + 1
     stored = columns + 1 + exact_max
-    get = f"skk_get(workspace, k, {{}}, {stored}, rows, i)"
+    get = f"skk_get(workspace, parts, k, {{}}, {stored})"
     body = [
         "double m = -SKK_DOUBLE_INF;",
         f"for (long long k = lane; k < splits; k += lanes) {{ const double other = {get.format(0)}; if (other > m) m = other; }}",
@@ -202,9 +208,9 @@ def merge_extremum(plan: Plan, dim: int, better: str, worst: str) -> Merge:
         put, outputs = _choose(plan, kind, dtype, (dim,))
         body = [
             f"for (int d = 0; d < {dim}; ++d) {{",
-            f"    real best = {worst}; long long place = 0;",
+            f"    real best = {worst}; long long place = {_NO_PAIR} ? -1 : 0;",
             "    for (long long k = lane; k < splits; k += lanes) {",
-            f"        long long index; const real value = skk_get_found(workspace, k, d, {dim}, rows, splits, i, &index);",
+            f"        long long index; const real value = skk_get_found(workspace, parts, k, d, {dim}, &index);",
             f"        if (value {better} best) {{ best = value; place = index; }}",
             "    }",
             "    if (lanes > 1) for (int d2 = 16; d2 > 0; d2 /= 2) {",
@@ -219,9 +225,13 @@ def merge_extremum(plan: Plan, dim: int, better: str, worst: str) -> Merge:
     return merges
 
 
+#: Whether a row meets no column, which is so with ranges alone where an index is asked for.
+_NO_PAIR = "(blocks && splits == 0)"
+
+
 def merge_kmin(plan: Plan, dim: int, k: int) -> Merge:
     """The K smallest values of the splits' ascending lists. In a result, places without a value get the smallest indices
-    that are not in the list.
+    that are not in the list; with ranges, -1.
 
     Every lane has a list of its share of the splits; then, K times, the smallest of what the lists begin with is taken.
     """
@@ -240,7 +250,7 @@ def merge_kmin(plan: Plan, dim: int, k: int) -> Merge:
             "        #pragma unroll 1",
             f"        for (int r = 0; r < {k}; ++r) {{",
             "            long long index;",
-            f"            const real value = skk_get_found(workspace, s, d * {k} + r, {k * dim}, rows, splits, i, &index);",
+            f"            const real value = skk_get_found(workspace, parts, s, d * {k} + r, {k * dim}, &index);",
             f"            if (!(value < kept[{k - 1}])) break;  // the rest is larger",
             f"            int q = {k - 1};",
             "            #pragma unroll 1",
@@ -268,7 +278,7 @@ def merge_kmin(plan: Plan, dim: int, k: int) -> Merge:
             index = f"out{int(plan.problem.reduction.returns_value)}"
             body += [
                 "    long long next = 0;",
-                f"    if (missing && lane == 0) for (int q = 0; q < {k}; ++q) if ({index}[{at}] < 0) {{",
+                f"    if (!blocks && missing && lane == 0) for (int q = 0; q < {k}; ++q) if ({index}[{at}] < 0) {{",
                 f"        for (int r = 0; r < {k}; ++r) if ({index}[{at.replace('q', 'r')}] == next) {{ ++next; r = -1; }}",
                 f"        {index}[{at}] = next;",
                 "    }",

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from skkeops.formula.expression import Expression, P, Variable, postorder
+from skkeops.formula.expression import IJ, Expression, P, Variable, postorder
 from skkeops.formula.operations import lookup
 from skkeops.formula.operations.families import Bilinear
 from skkeops.plan.plan import Plan
@@ -22,6 +22,7 @@ from .homes import Homes
 from .loops import LoopBlock
 from .options import Options
 from .prelude import prelude
+from .ranges import Work
 from .results import WORKSPACE, Output
 from .templates.centred import Centred
 from .templates.columns import Columns
@@ -30,14 +31,15 @@ from .templates.dot import Dot, find, is_squared_distance, substitute
 from .templates.dot_smallest import DotSmallest
 from .templates.make import make_fold
 from .templates.merge import MERGE_BLOCK, merge_kernel
-from .templates.points import POINTS_BLOCK, points_kernel
+from .templates.points import POINTS_BLOCK, pairs_kernel, points_kernel
 from .templates.rows import BLOCK, SHARED_MOST, Rows
 from .templates.wide import COLUMNS, Wide
 
-__all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
+__all__ = ["PointsSource", "Source", "choose_template", "pairs_source", "points_source", "source"]
 
 _FEW_ROWS = 64
 _MANY_COLUMNS = 8192
+_MANY_PAIRS = 1024  # columns, where values of pairs are neighbours along them
 _MOST_SERIAL = 16  # splits that one thread merges
 
 #: CuPy adds the first two for the default language standard and float32; they are spelled out for other compilers.
@@ -64,10 +66,10 @@ class Source:
     outputs : dict of str to tuple of Output
         What the kernels write as ``"state"`` and as ``"result"``.
     geometry : callable
-        ``geometry(rows, columns, final="result", items=None)`` returns the launches of a call: ``rows`` is the length of the
-        output's axis, ``columns`` that of the reduced one, ``items`` the number of work items of a call with ranges.
-    rows_per_block : int
-        How many rows a block of threads has, for calls with ranges.
+        ``geometry(rows, columns, final="result", work=None)`` returns the launches of a call: ``rows`` is the length of the
+        output's axis, ``columns`` that of the reduced one, ``work`` the `Work` of a call with ranges.
+    rows_per_block, tile : int
+        How many rows a block of threads has, and how many columns it loads at a time, for calls with ranges.
     registers : int
         The most registers per thread that the main kernel may use.
     """
@@ -80,10 +82,13 @@ class Source:
     outputs: dict[str, tuple[Output, ...]]
     geometry: Callable[..., Geometry]
     rows_per_block: int
+    tile: int
     registers: int
 
 
-def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template: str = "auto") -> Source:
+def source(
+    plan: Plan, dtype: np.dtype, options: Options | None = None, template: str = "auto", masks: tuple[int, ...] = ()
+) -> Source:
     """The source of a plan.
 
     Parameters
@@ -95,6 +100,8 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template
     template : {"auto", "rows", "columns"}, default="auto"
         What `choose_template` says for sizes; "rows" for calls with ranges. "auto" and "columns" fall back to what fits
         the formula.
+    masks : tuple of int
+        Which of the problem's arrays are booleans: some of those of pairs.
 
     Returns
     -------
@@ -111,12 +118,17 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template
     >>> [launch.grid for launch in found.geometry(1000000, 1000000).launches]
     [(1954, 1, 1), (7813,)]
     """
-    return _source(plan, np.dtype(dtype).name, options or Options(), template)
+    return _source(plan, np.dtype(dtype).name, options or Options(), template, masks)
 
 
-def choose_template(plan: Plan, rows: int, columns: int) -> str:
-    """Which template suits the lengths of the output's and of the reduced axis."""
+def choose_template(plan: Plan, rows: int, columns: int, along: bool = False) -> str:
+    """Which template suits the lengths of the output's and of the reduced axis.
+
+    With values of pairs that are neighbours `along` the reduced axis, neighbouring threads have neighbouring columns, so that
+    they read memory in order.
+    """
     few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
+    few |= along and columns >= _MANY_PAIRS
     return "columns" if few and _is_columns(plan) else "auto"
 
 
@@ -125,10 +137,10 @@ _NARROW_TEMPLATES = (Rows, Columns, ColumnsSmallest)  # expressions are written 
 
 
 @lru_cache(maxsize=256)
-def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
+def _source(plan: Plan, dtype: str, options: Options, template: str, masks: tuple[int, ...]) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
     for candidate in _candidates(plan, real, template):
-        found = _generate(plan, real, options, candidate)
+        found = _generate(plan, real, options, candidate, masks)
         if found is not None:
             return found
     raise AssertionError("the last template can do everything")
@@ -142,10 +154,12 @@ def _candidates(plan: Plan, real: str, template: str) -> list[type]:
         return [*narrow, Wide]
     few = [ColumnsSmallest if kmin else Columns] if narrow and template == "columns" and _is_columns(plan) else []
     dot = [DotSmallest if kmin else Dot] if _columns(plan) <= (1 if kmin else _DOT_COLUMNS) else []
+    if any(IJ in value.categories for value in plan.problem.values):  # no other template reads values of pairs
+        dot = []
     return [*few, *dot, *narrow, Wide]
 
 
-def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
+def _generate(plan: Plan, real: str, options: Options, template: type, masks: tuple[int, ...] = ()) -> Source | None:
     """The source with a template; None where registers or shared memory are too small, or what it is for is not there."""
     homes = Homes(plan.output, plan.reduced)
     value, terms, base_2 = _rewritten(plan, homes, real, options, template)
@@ -161,7 +175,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
     used = {node for node in postorder(*roots) if isinstance(node, Variable)}
     arrays = {v: f"a{k}" for k, v in enumerate(plan.problem.variables) if v in used}
-    parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
+    parameters = _parameters(arrays, masks)
     if product is not None:
         value = None if value is None else substitute(value, product)
         terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
@@ -191,13 +205,16 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     else:
         rows_per_block = main.rows_per_thread * (1 if issubclass(template, Columns) else BLOCK)
 
-    def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
+    def geometry(rows: int, columns: int, final: str = "result", work: Work | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
-        splits, chunk = split(max(row_blocks, 1), columns, main.tile)
-        if items is not None:
-            row_blocks, splits = items, 1
+        if work is None:
+            splits, chunk = split(max(row_blocks, 1), columns, main.tile)
+            most = splits
+        else:
+            row_blocks, splits, chunk, most = len(work.items), 1, 0, work.most
         launches = []
-        workspace = splits * rows * fold.bytes_per_row
+        kept = rows if work is None else work.rows  # in the workspace, for every split
+        workspace = splits * kept * fold.bytes_per_row
         norms = ()
         if row_blocks and splits and issubclass(template, Centred):
             norms = (-(-workspace // 16) * 16,)
@@ -206,12 +223,14 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         if row_blocks and splits:
             pointers = ("workspace",) if issubclass(template, (Columns, Dot)) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
-            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits, *norms)))
+            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, kept, columns, chunk, splits, *norms)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
-            lanes = 32 if splits > _MOST_SERIAL else 1
+            lanes = 32 if most > _MOST_SERIAL else 1
             grid = (blocks_of(rows * lanes, MERGE_BLOCK),)
-            args = ("workspace", *written, rows, splits, lanes)
+            if work is not None:
+                grid = (len(work.blocks), blocks_of(work.tallest * lanes, MERGE_BLOCK))
+            args = ("workspace", *written, "blocks", kept, splits, lanes)
             launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, args))
         return Geometry(workspace, tuple(launches))
 
@@ -224,8 +243,20 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         outputs=outputs,
         geometry=geometry,
         rows_per_block=rows_per_block,
+        tile=main.tile,
         registers=main.registers,
     )
+
+
+def _parameters(arrays: dict[Variable, str], masks: tuple[int, ...]) -> list[str]:
+    """The parameters of a kernel that stand for arrays; those of pairs have strides, see `pairs.taken`."""
+    found = []
+    for v, name in arrays.items():
+        kind = "unsigned char" if int(name[1:]) in masks else "real"
+        found.append(f"const {kind}* __restrict__ {name}")
+        if v.category == IJ:
+            found += [f"long long {name}_i", f"long long {name}_j"]
+    return found
 
 
 #: The most numbers that a thread may hold of a vector, and of products of vectors, in registers.
@@ -310,7 +341,7 @@ def _users(value: Expression | None, parts: Sequence[tuple[Expression | None, ..
 
 @dataclass(frozen=True, eq=False)
 class PointsSource:
-    """The CUDA source that evaluates expressions point by point.
+    """The CUDA source that evaluates expressions point by point, or an expression at all pairs.
 
     Attributes
     ----------
@@ -323,12 +354,15 @@ class PointsSource:
     kernels: tuple[str, ...]
     variables: tuple[int, ...]
 
-    def geometry(self, rows: int, n_outputs: int) -> Geometry:
-        """The launches for a number of points."""
-        if rows == 0:
+    def geometry(self, rows: int, n_outputs: int, columns: int | None = None, work: Work | None = None) -> Geometry:
+        """The launches for a number of points, or of rows and columns, or the items of ranges."""
+        count = rows if columns is None else rows * columns
+        blocks = blocks_of(count, POINTS_BLOCK) if work is None else len(work.items)
+        if blocks == 0:
             return Geometry(0, ())
-        args = (*(f"out{k}" for k in range(n_outputs)), rows)
-        return Geometry(0, (Launch("skk_points", (blocks_of(rows, POINTS_BLOCK),), (POINTS_BLOCK,), 0, args),))
+        sizes = (rows,) if columns is None else ("items", "segments", rows, columns)
+        args = (*(f"out{k}" for k in range(n_outputs)), *sizes)
+        return Geometry(0, (Launch(self.kernels[0], (blocks,), (POINTS_BLOCK,), 0, args),))
 
 
 @lru_cache(maxsize=256)
@@ -339,9 +373,24 @@ def points_source(expressions: tuple[Expression, ...], variables: tuple[Variable
     arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
     parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
     kernel = points_kernel(expressions, arrays, parameters, real)
+    return _points_source("skk_points", kernel, expressions, variables, real)
+
+
+@lru_cache(maxsize=256)
+def pairs_source(expression: Expression, variables: tuple[Variable, ...], dtype: str, masks: tuple[int, ...] = ()) -> PointsSource:
+    """The source that evaluates an expression at all pairs; `masks` as for `source`."""
+    real = {"float32": "float", "float64": "double"}[dtype]
+    used = {node for node in postorder(expression) if isinstance(node, Variable)}
+    arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
+    kernel = pairs_kernel(expression, arrays, _parameters(arrays, masks), real)
+    return _points_source("skk_pairs", kernel, (expression,), variables, real)
+
+
+def _points_source(name, kernel, expressions, variables, real) -> PointsSource:
+    used = {node for node in postorder(*expressions) if isinstance(node, Variable)}
     return PointsSource(
         text=prelude(real) + functions(expressions) + kernel,
         options=COMPILE_OPTIONS,
-        kernels=("skk_points",),
+        kernels=(name,),
         variables=tuple(k for k, v in enumerate(variables) if v in used),
     )

@@ -15,6 +15,7 @@ from .rows import BLOCK, Rows, indent
 __all__ = ["WARPS", "Columns"]
 
 WARPS = BLOCK // 32
+_WITH_PAIRS = 96  # registers that rows may need together where values of pairs are read
 
 
 class Columns(Rows):
@@ -24,7 +25,7 @@ class Columns(Rows):
     stride = BLOCK * GROUP  # columns that the threads of a block take between two tests
 
     def _row_limits(self) -> dict[int, int]:
-        return {8: 96, **super()._row_limits()}
+        return {4: _WITH_PAIRS} if self._pair_arrays else {8: 96, **super()._row_limits()}
 
     def _choose_tile(self) -> int:
         return self.stride
@@ -53,10 +54,10 @@ class Columns(Rows):
             *indent(fold.group(), " " * 8),
             f"        const bool whole = start + {(GROUP - 1) * BLOCK} < stop;",
             "        if (whole) {",
-            f"            #pragma unroll {max(1, self._unroll() // 4)}",
+            f"            #pragma unroll {self._unroll() if self._pair_arrays else max(1, self._unroll() // 4)}",
             "            for (int u = 0; u < GROUP; ++u) {",
             *indent(self._unpack(), " " * 16),
-            *self._for_rows(self._fast_lines(), " " * 16),
+            *self._for_rows([*self._pair_row(), *self._fast_lines()], " " * 16),
             "            }",
             "        }",
             *self._finish_group(" " * 8),

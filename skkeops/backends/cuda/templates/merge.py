@@ -1,9 +1,14 @@
-"""The second kernel of a source: a thread or a warp per row merges the splits."""
+"""The second kernel of a source: a thread or a warp per row merges the parts of the row, splits or items.
+
+Without ranges all rows have the same splits. With ranges, ``blocks`` tells for each block of rows how many items it has and
+where the first one left its states; the parts of a row are then as many rows apart as the block has.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..ranges import ROW_BLOCK
 from ..results import Output
 
 __all__ = ["MERGE_BLOCK", "merge_kernel"]
@@ -15,14 +20,21 @@ def merge_kernel(name: str, parameters: Sequence[str], body: Sequence[str], outp
     """The kernel of that name, which writes the outputs."""
     types = {"real": "real", "float64": "double", "int64": "long long"}
     written = [f"{types[output.dtype]}* __restrict__ out{k}" for k, output in enumerate(outputs)]
-    sizes = ["long long rows", "long long splits", "long long lanes"]
+    sizes = ["const long long* __restrict__ blocks", "long long rows", "long long splits", "long long lanes"]
     arguments = [*parameters, "const char* __restrict__ workspace", *written, *sizes]
     lines = [
         f'extern "C" __global__ void __launch_bounds__({MERGE_BLOCK}, 4) {name}({", ".join(arguments)})',
         "{",
-        f"    const long long thread = (long long)blockIdx.x * {MERGE_BLOCK} + threadIdx.x;",
-        "    const long long i = thread / lanes, lane = thread % lanes;",
-        "    if (i >= rows) return;",
+        f"    const long long thread = (long long)(blocks ? blockIdx.y : blockIdx.x) * {MERGE_BLOCK} + threadIdx.x;",
+        "    const long long lane = thread % lanes;",
+        "    long long i = thread / lanes, end = rows;",
+        "    skk_parts parts = {rows, splits, i, 0};",
+        "    if (blocks) {",
+        f"        const long long* block = blocks + {ROW_BLOCK} * (long long)blockIdx.x;",
+        "        parts.first = block[2] + i; parts.apart = block[1] - block[0]; splits = block[3];",
+        "        i += block[0]; end = block[1];",
+        "    }",
+        "    if (i >= end) return;",
         *(f"    {line}" for line in body),
         "}",
     ]

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skkeops.formula.expression import Variable
+from skkeops.formula.expression import IJ, Variable
 
 from ..expressions import Block, Component, at_first_point, statements_cost
 from ..folding import directions, of_sign
 from ..homes import CONST, LANE, PAIR, ROW, Homes
+from ..ranges import ITEM
 from .folds import GROUP, Fold
 
 __all__ = ["BLOCK", "SHARED_MOST", "Rows", "indent"]
@@ -52,6 +53,7 @@ class Rows:
         self.fold = fold
         self._homes = homes
         self._real = real
+        self._pair_arrays = [v for v in arrays if v.category == IJ]
         self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
         output, reduced = categories
         self._pair, self._fast = self._pair_blocks(arrays, output, reduced)
@@ -86,7 +88,8 @@ class Rows:
         value = self._roots_of_sign(negative)[0] if self.fold.roots else ()
         start = None if self.fold.start_of_value is None else (*value, self.fold.start_of_value)
         real = self._real
-        return Block(real, "v", self._outside_pair), Block(real, "v", self._outside_pair, start=start)
+        places = {"index": {output: "i", reduced: "j"}, "arrays": arrays}  # for values of pairs, which alone are read here
+        return Block(real, "v", self._outside_pair, **places), Block(real, "v", self._outside_pair, start=start, **places)
 
     def _outside_pair(self, node, k) -> str | None:
         home = self._homes(node)
@@ -108,7 +111,7 @@ class Rows:
         """Rows of a thread, and an estimate of the registers that it needs."""
         words = 1 if self._real == "float" else 2
         cost = self._cost()
-        per_row = words * (len(self._row_values) + 2) + self.fold.registers
+        per_row = words * (len(self._row_values) + 2) + self.fold.registers + 4 * len(self._pair_arrays)
         shared = words * (len(self._lane_values) + min(len(self._pair.lines), 8)) + len(self._const_values)
         for rows, most in self._row_limits().items():
             if rows * per_row + shared <= most and rows * cost <= _UNROLLED // 4:
@@ -117,7 +120,7 @@ class Rows:
 
     def _row_limits(self) -> dict[int, int]:
         """For numbers of rows per thread, the registers that they may need together."""
-        return _REGISTERS
+        return {2: _REGISTERS[4]} if self._pair_arrays else _REGISTERS
 
     @property
     def pressure(self) -> float:
@@ -155,7 +158,7 @@ class Rows:
 
     def _unroll(self) -> int:
         """How many pairs of a row are written out."""
-        unroll = GROUP if self.pressure <= 90 else 2
+        unroll = 2 if self.pressure > 90 else GROUP // 4 if self._pair_arrays else GROUP
         while unroll > 1 and unroll * self.rows_per_thread * self._cost() > _UNROLLED:
             unroll //= 2
         return unroll
@@ -185,9 +188,11 @@ class Rows:
             "    const long long split = blockIdx.y;",
             *([f"    const int column = blockIdx.z * {fold.chunk};"] if fold.chunks > 1 else []),
             "    const long long base = items ? 0 : split * chunk;",
+            "    long long shift = 0;  // of a row in the workspace, where every item has rows of its own",
             "    if (items) {",
-            "        const long long* item = items + 4 * (long long)blockIdx.x;",
+            f"        const long long* item = items + {ITEM} * (long long)blockIdx.x;",
             "        first_row = item[0]; end_row = item[1]; segment = item[2]; end_segment = item[3];",
+            "        shift = item[4] - first_row;",
             "    }",
             *self._before_rows(),
             *self._for_rows([*self._row_prologue(), *fold.start()], "    "),
@@ -210,8 +215,9 @@ class Rows:
             "    }",
             *self._for_rows(
                 [
-                    f"const long long i = {self._row_of()};",
-                    "if (i < end_row) {",
+                    f"const long long row = {self._row_of()};",
+                    "if (row < end_row) {",
+                    "    const long long i = row + shift;",
                     *indent(fold.store()),
                     "}",
                 ],
@@ -241,7 +247,7 @@ class Rows:
                 f"#pragma unroll {self._unroll()}",
                 "for (int u = 0; u < GROUP; ++u) {",
                 *indent(pair),
-                *self._for_rows(lines, "    "),
+                *self._for_rows([*self._pair_row(), *lines], "    "),
                 "}",
             ]
             for lines in [self._fast_lines(), *([] if self._unknown is None else [self._negative_lines()])]
@@ -263,6 +269,14 @@ class Rows:
     def _row_of(self) -> str:
         """The number of row t of a thread."""
         return f"first_row + t * {BLOCK} + threadIdx.x"
+
+    def _pair_row(self) -> list[str]:
+        """The number of the row of a pair, where values of pairs are read."""
+        return [f"const long long i = min({self._row_of()}, end_row - 1);"] if self._pair_arrays else []
+
+    def _pair_column(self) -> list[str]:
+        """The number of the column of a pair, where values of pairs are read."""
+        return ["const long long j = start + k;"] if self._pair_arrays else []
 
     def _row_prologue(self) -> list[str]:
         if not self._row_values:
@@ -294,7 +308,7 @@ class Rows:
         return [margin + line for line in lines]
 
     def _unpack(self) -> list[str]:
-        lines, first, total = [], 0, len(self._lane_values)
+        lines, first, total = self._pair_column(), 0, len(self._lane_values)
         for p, n in enumerate(self.packs):
             lines.append(f"const {self._pack_type(n)} q{p} = tile{p}[k];")
             for m in range(n):
@@ -313,6 +327,7 @@ class Rows:
             "#pragma unroll 1",
             *self._exact_loop(),
             *indent(self._unpack()),
+            *indent(self._pair_row()),
             *indent(self._pair.lines),
             *indent(fold.exact(self.values)),
             "}",

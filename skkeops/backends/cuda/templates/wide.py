@@ -40,8 +40,11 @@ class Wide(Rows):
     def _before_rows(self):
         return ["    const long long i = min(first_row + threadIdx.x, end_row - 1);"]
 
-    def _unpack(self):
-        return ["const long long j = start + k;", *super()._unpack()]
+    def _pair_row(self):
+        return []
+
+    def _pair_column(self):
+        return ["const long long j = start + k;"]
 
     def _row_prologue(self):
         return [*self._row.lines, *(f"r{k}[t] = {value};" for k, value in enumerate(self._row_values))]
