@@ -88,7 +88,8 @@ def _tests(run: Run) -> bool:
     except ImportError:
         run.say("pytest is not installed: the tests of the host code are not run on the device")
         return True
-    tests = [str(ROOT / "tests" / "cuda" / name) for name in ("test_host_code.py", "test_calls.py")]
+    names = ("test_host_code.py", "test_calls.py", "test_pairs.py", "test_ranges.py")
+    tests = [str(ROOT / "tests" / "cuda" / name) for name in names]
     command = [sys.executable, "-m", pytest.__name__, "-q", "-p", "no:cacheprovider", *tests]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=75)

@@ -64,7 +64,7 @@ class Module:
         name : str
         grid, block : sequence of int
         args : sequence of ndarray and NumPy scalars
-            Pointers are arrays, of the type that the kernel wants, or ``np.uint64(0)``; integers are int64.
+            Pointers are arrays, of the type that the kernel wants, or addresses, np.uint64; integers are int64.
         order : {0, 1, 2}
             How the threads of a block take turns: forwards, backwards, at random.
         """
@@ -86,11 +86,12 @@ class Module:
 
 def _argument(where: str, value, kind: str):
     if kind.endswith("*"):
-        if isinstance(value, np.uint64) and value == 0:
-            return ctypes.c_void_p(0)
+        if isinstance(value, np.uint64):  # an address, or a null pointer
+            return ctypes.c_void_p(int(value))
         if not isinstance(value, np.ndarray) or not value.flags.c_contiguous:
             raise EmulatorError(f"{where} must be a contiguous array, got {type(value).__name__}")
-        expected = {"float*": "float32", "double*": "float64", "long long*": "int64", "char*": "uint8"}[kind]
+        expected = {"float*": "float32", "double*": "float64", "long long*": "int64", "char*": "uint8",
+                    "unsigned char*": "bool"}[kind]
         if value.dtype != expected:
             raise EmulatorError(f"{where} must have dtype {expected}, got {value.dtype}")
         return ctypes.c_void_p(value.ctypes.data)

@@ -5,9 +5,12 @@ It answers in microseconds, where the emulator first compiles every kernel; and 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from skkeops.backends import reference
+from skkeops.ranges import RangedProgram, finalize
 
 
 def _inside(arrays, dtype=None):
@@ -16,7 +19,8 @@ def _inside(arrays, dtype=None):
 
     for a in arrays:
         assert type(a) is cupy.ndarray, f"found {type(a)}"
-        assert a.dtype == arrays[0].dtype and a.dtype in (np.float32, np.float64), f"found {a.dtype}"
+        kind = {a.dtype for a in arrays if a.dtype.kind == "f"}
+        assert len(kind) <= 1 and (a.dtype in (np.float32, np.float64) or (a.dtype == bool and a.ndim == 3)), f"found {a.dtype}"
         assert a.data.device_id == cupy.cuda.runtime.getDevice(), "launched on another device than that of the arrays"
     return tuple(np.ascontiguousarray(a._a) for a in arrays)
 
@@ -32,17 +36,20 @@ class Program:
         self.problem = problem
         self._program = reference.prepare(problem)
 
+    def _state(self, arrays, progress, ranges):
+        import cupy
+
+        cupy.stand_in_counts.launches.append((type(self.problem.reduction).__name__,))
+        program = self._program if ranges is None else RangedProgram(self._program, ranges)
+        return program.run(_inside(arrays), progress)
+
     def run(self, arrays, progress=None, ranges=None):
-        import cupy
+        return _outside(self._state(arrays, progress, ranges))
 
-        cupy.stand_in_counts.launches.append((type(self.problem.reduction).__name__,))
-        return _outside(self._program.run(_inside(arrays), progress, ranges))
-
-    def results(self, arrays, dtype):
-        import cupy
-
-        cupy.stand_in_counts.launches.append((type(self.problem.reduction).__name__,))
-        found = self.problem.reduction.finalize(self._program.run(_inside(arrays)), np.dtype(dtype))
+    def results(self, arrays, dtype, progress=None, ranges=None):
+        state = self._state(arrays, progress, ranges)
+        finish = self.problem.reduction.finalize if ranges is None else partial(finalize, self.problem.reduction)
+        found = finish(state, np.dtype(dtype))
         return _outside(found) if isinstance(found, tuple) else _outside((found,))[0]
 
 
@@ -52,3 +59,7 @@ def prepare(problem, options=None):
 
 def evaluate(expressions, variables, arrays, n):
     return list(_outside(reference.evaluate(expressions, variables, _inside(arrays), n)))
+
+
+def evaluate_pairs(expression, variables, arrays, m, n, ranges=None):
+    return _outside((reference.evaluate_pairs(expression, variables, _inside(arrays), m, n, ranges),))[0]

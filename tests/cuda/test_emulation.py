@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skkeops.backends import reference
+from skkeops.ranges import RangedProgram
 
 from . import emulator, running, zoo
 from .comparing import as_tuple, check, lengths
@@ -74,7 +75,7 @@ def test_ranges(reductions, dtype):
         made, module = reductions[k, dtype]
         arrays = zoo.random_arrays(problem, *lengths(problem, 650, 700), dtype, seed=3)
         state = running.run(made, module, problem, arrays, "state", ranges)
-        truth = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays), ranges=ranges)
+        truth = RangedProgram(reference.prepare(problem), ranges).run(tuple(a.astype(float) for a in arrays))
         finalize = problem.reduction.finalize
         for a, b in zip(as_tuple(finalize(state, np.dtype(dtype))), as_tuple(finalize(truth, np.dtype(dtype))), strict=True):
             if a.dtype.kind == "i":

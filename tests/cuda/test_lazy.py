@@ -146,22 +146,6 @@ def test_systems(definite, rng, double):
         np.testing.assert_allclose(found.x if move is np.asarray else found.x.get(), truth, atol=1e-10)
 
 
-def test_values_of_pairs_are_refused(rng, double):
-    """They stay on the host: the kernels do not read them."""
-    from scipy.sparse import random_array
-
-    from skkeops import Genred
-
-    f = Genred("w * SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)", "w = Vij(1)"], axis=1)
-    x, y, w = rng.normal(size=(5, 2)), rng.normal(size=(4, 2)), rng.normal(size=(5, 4))
-    with pytest.raises(ValueError, match="value for each pair .* backend='CPU' on NumPy arrays"):
-        f(*map(double.asarray, (x, y, w)))
-    with pytest.raises(ValueError, match="value for each pair .* backend='CPU' on NumPy arrays"):
-        f(x, y, w, backend="GPU")
-    with pytest.raises(TypeError, match="found a sparse matrix"):
-        f(double.asarray(x), double.asarray(y), random_array((5, 4), density=0.5))
-
-
 def test_lazy_on_the_gpu_from_numpy(points, double):
     x, y, b = points
     expected = gaussian(x, y) @ b

@@ -10,7 +10,7 @@ import pytest
 from skkeops import Genred
 from skkeops.backends.cuda import Options, source
 from skkeops.backends.cuda.geometry import split
-from skkeops.backends.cuda.ranges import work_items
+from skkeops.backends.cuda.ranges import divide
 from skkeops.backends.cuda.source import choose_template
 from skkeops.formula import operations as ops
 from skkeops.formula.operations import registry
@@ -136,15 +136,52 @@ def test_options_of_keops():
     assert Options.of_genred("float64") == Options.of_genred(use_double_acc=True) == Options("float64")
 
 
-def test_work_items_have_every_row_once():
+def test_work_has_every_pair_once(monkeypatch):
+    from skkeops.backends.cuda import ranges as module
+
     rng = np.random.default_rng(0)
-    for _ in range(50):
-        n = int(rng.integers(1, 300))
-        cuts = np.sort(rng.choice(np.arange(n + 1), size=min(6, n + 1), replace=False))
-        rows = np.stack([cuts[:-1], cuts[1:]], axis=1)[::2]
-        slices = np.cumsum(rng.integers(0, 3, len(rows)))
-        reduced = np.sort(rng.integers(0, 50, (int(slices[-1]) if len(slices) else 0, 2)), axis=1)
-        items, segments = work_items((rows, slices, reduced), n, 64)
-        covered = np.concatenate([np.arange(a, b) for a, b, *_ in items])
-        np.testing.assert_array_equal(np.sort(covered), np.arange(n))
-        assert (items[:, 1] - items[:, 0] <= 64).all() and segments.shape[1] == 2
+    for shares in (8 * 2 * 132 * 4, 3, 1):
+        monkeypatch.setattr(module, "_SHARES", shares)
+        for _ in range(40):
+            n, columns, tile = int(rng.integers(1, 300)), 500, 8
+            cuts = np.sort(rng.choice(np.arange(n + 1), size=min(6, n + 1), replace=False))
+            rows = np.stack([cuts[:-1], cuts[1:]], axis=1)[::2]
+            slices = np.cumsum(rng.integers(0, 3, len(rows)))
+            reduced = np.sort(rng.integers(0, columns, (int(slices[-1]) if len(slices) else 0, 2)), axis=1)
+            expected = np.zeros((n, columns), int)
+            for (a, b), first, last in zip(rows, [0, *slices], slices):
+                for c, d in reduced[first:last]:
+                    expected[a:b, c:d] += 1
+            work = divide((rows, slices, reduced), n, 64, tile)
+            found, owner = np.zeros((n, columns), int), np.full(work.rows, -1)
+            total = 0
+            for (a, b, first, last, place), pairs in zip(work.items, work.pairs):
+                assert b - a <= 64 and first < last
+                assert (owner[place : place + b - a] == -1).all()  # no other item writes there
+                owner[place : place + b - a] = np.arange(a, b)
+                for c, d in work.segments[first:last]:
+                    assert c < d
+                    found[a:b, c:d] += 1
+                    total += (b - a) * (d - c)
+                assert total == pairs
+            np.testing.assert_array_equal(found, expected)
+            covered = np.concatenate([np.arange(a, b) for a, b, *_ in work.blocks])
+            np.testing.assert_array_equal(covered, np.arange(n))
+            for a, b, place, count in work.blocks:
+                np.testing.assert_array_equal(owner[place : place + count * (b - a)], np.tile(np.arange(a, b), count))
+            assert work.most == work.blocks[:, 3].max() and work.tallest == (work.blocks[:, 1] - work.blocks[:, 0]).max()
+            assert (owner >= 0).all()
+
+
+def test_long_ranges_are_divided_and_short_ones_are_not():
+    columns = 10**6
+    one = np.array([[0, 100]]), np.array([1]), np.array([[5, columns]])
+    work = divide(one, 1000, 512, 256)
+    assert work.most == -(-(columns - 5) // 512) and len(work.blocks) == 3  # two tiles each
+    many = np.stack([np.arange(10**5), np.arange(1, 10**5 + 1)], axis=1)
+    work = divide((many, np.arange(1, 10**5 + 1), np.stack([many[:, 0], many[:, 1] + 99], axis=1)), 10**5, 512, 256)
+    assert work.most == 1 and len(work.items) == 10**5
+    # no item has much more than its share of the whole
+    half = np.array([[0, 512], [512, 10**6]]), np.array([1, 2]), np.array([[0, 10**6], [0, 1000]])
+    work = divide(half, 10**6, 512, 256)
+    assert np.diff(work.pairs, prepend=0).max() <= max(512 * 512, work.pairs[-1] / 4000)

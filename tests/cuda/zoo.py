@@ -109,6 +109,15 @@ DOT = [
 """Pairs that are a function of one distance or scalar product of long vectors."""
 
 
+PAIRS = [
+    *both_axes("weighted sum", "Exp(-SqDist(x, y)) * w", [*XY, "w = Vij(1)"]),
+    *both_axes("masked logsumexp", "IfElse(w, -SqDist(x, y), v - 50)", [*XY, "w = Vij(1)", "v = Vij(1)"], "LogSumExp"),
+    *both_axes("nearest", "SqDist(x, y) + w", [*XY, "w = Vij(1)"], "KMin_ArgKMin", opt_arg=3),
+    *both_axes("vectors", "Exp(-SqNorm2(w)) * (x - v)", [*XY, "w = Vij(2)", "v = Vij(3)"]),
+]
+"""Values of pairs."""
+
+
 def gradients() -> list[tuple[Entry, Genred]]:
     """The problems of the derivatives of golden formulas, and what they are derived from."""
     found = []
@@ -188,8 +197,9 @@ def operation_arrays(needs: list, m: int, n: int, dtype, seed: int = 0) -> tuple
 def random_arrays(problem: Problem, m: int, n: int, dtype, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Normal data; parameters are positive."""
     rng = np.random.default_rng(seed)
+    shapes = {0: (m,), 1: (n,), 3: (m, n)}
     return tuple(
-        (rng.standard_normal(((m, n)[v.category], v.dim)) if v.category < 2 else rng.uniform(0.3, 1.0, v.dim)).astype(dtype)
+        (rng.uniform(0.3, 1.0, v.dim) if v.category == 2 else rng.standard_normal((*shapes[v.category], v.dim))).astype(dtype)
         for v in problem.variables
     )
 
@@ -227,6 +237,9 @@ def kernels(dtypes: tuple[str, ...] = ("float32", "float64")) -> list[Kernel]:
         for kind, entries in (("dot", DOT), ("wide", WIDE)):
             for name, problem in entries:
                 add(kind, name, problem, "auto" if kind == "dot" else "rows")
+        for name, problem in PAIRS:
+            for template in ("rows", "columns"):
+                add("pairs", name, problem, template)
         for k, (problem, needs) in enumerate(operations()):
             add("operations", str(k), problem, "rows", lambda m, n, needs=needs, d=dtype: operation_arrays(needs, m, n, d))
     return found

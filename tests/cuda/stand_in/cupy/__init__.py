@@ -38,7 +38,7 @@ def _of_numpy(name):
 globals().update({_name: _of_numpy(_name) for _name in _names.NAMES})
 globals().update(_CREATORS)
 
-from . import cuda, fft, linalg, random  # noqa: E402
+from . import cuda, fft, lib, linalg, random  # noqa: E402
 
 
 def is_available() -> bool:
@@ -54,4 +54,4 @@ def get_default_memory_pool():
 
 
 __all__ = [_name for _name in globals() if not _name.startswith("_")]
-assert RawKernel and RawModule and ndarray and stand_in_counts and cuda and fft and linalg and random
+assert RawKernel and RawModule and ndarray and stand_in_counts and cuda and fft and lib and linalg and random
