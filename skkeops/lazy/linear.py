@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import as_array
+from skkeops.devices import as_array, namespace_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, J, Variable
 from skkeops.kernel_solve import KernelSolve
@@ -77,7 +77,9 @@ def _solver(
     renamed = {s.variable: Variable(k + 1, s.variable.dim, s.variable.category) for k, s in enumerate(others)}
     unknown = Variable(0, v.dim, v.category)
     f = substitute(expression, renamed if times else {**renamed, v: unknown})
-    return _compiled(f * unknown if times else f, (unknown, *renamed.values()), construction), [s.array for s in others]
+    xp = namespace_of(*(s.array for s in others))
+    arrays = [s.array_in(xp) for s in others]
+    return _compiled(f * unknown if times else f, (unknown, *renamed.values()), construction), arrays
 
 
 @lru_cache(maxsize=128)
