@@ -147,7 +147,9 @@ def test_threads_follow_the_layout():
     plan = make_plan(CASES[0]._problem)
     assert choose_template(plan, 5000, 5000, along=True) == "columns" and choose_template(plan, 5000, 5000) == "auto"
     assert choose_template(plan, 5000, 1023, along=True) == "auto" and choose_template(plan, 5000, 1024, along=True) == "columns"
-    assert choose_template(make_plan(CASES[-1]._problem), 5000, 5000, along=True) == "auto"
+    many = Genred("SqDist(x, y) * w", ALIASES, "KMin", axis=1, opt_arg=65)
+    assert choose_template(make_plan(CASES[-1]._problem), 5000, 5000, along=True) == "columns"
+    assert choose_template(make_plan(many._problem), 5000, 5000, along=True) == "auto"
 
 
 @pytest.mark.skipif(not nvrtc.available(), reason="needs the wheel nvidia-cuda-nvrtc: pip install '.[gpu-test]'")
