@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 
 import numpy as np
 
-from skkeops.formula.expression import Expression, P, Variable, postorder
-from skkeops.formula.operations.families import Bilinear
+from skkeops.formula.expression import Expression, Variable, postorder
 from skkeops.plan.plan import Plan
 
+from .choose import MOST_PRESSURE, candidates, choose_template
 from .expressions import functions
 from .folding import Folding
 from .geometry import Geometry, Launch, blocks_of, split
@@ -24,6 +23,7 @@ from .results import WORKSPACE, Output
 from .templates.columns import Columns
 from .templates.dot import Dot, find, substitute
 from .templates.folds import make_fold
+from .templates.matrix import Matrix, matrix_arguments
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
 from .templates.rows import BLOCK, Rows
@@ -31,9 +31,8 @@ from .templates.wide import COLUMNS, Wide
 
 __all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
 
-_FEW_ROWS = 64
-_MANY_COLUMNS = 8192
 _MOST_SERIAL = 16  # splits that one thread merges
+_MOST_CHUNKS = 65535  # the third dimension of a grid
 
 #: CuPy adds the first two for the default language standard and float32; they are spelled out for other compilers.
 COMPILE_OPTIONS = ("--std=c++17", "-ftz=true")
@@ -109,33 +108,29 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template
     return _source(plan, np.dtype(dtype).name, options or Options(), template)
 
 
-def choose_template(plan: Plan, rows: int, columns: int) -> str:
-    """Which template suits the lengths of the output's and of the reduced axis."""
-    few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
-    return "columns" if few and plan.problem.reduction.fold != "kmin" else "auto"
-
-
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
-    if template == "auto" and _is_dot(plan, real):
-        found = _generate(plan, real, options, Dot)
+    for candidate in candidates(plan, real, template):
+        found = _generate(plan, real, options, candidate)
         if found is not None:
             return found
-    narrow = Columns if template == "columns" and plan.problem.reduction.fold != "kmin" else Rows
-    made = None if _is_wide(plan, real) else _generate(plan, real, options, narrow)
-    return made or _generate(plan, real, options, Wide)
+    raise AssertionError("the last template can do everything")
 
 
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
-    """The source with a template; None if its vectors need more registers than there are."""
+    """The source with a template; None if that cannot do it."""
     homes = Homes(plan.output, plan.reduced)
     value, terms, base_2 = _rewritten(plan, homes, real, options, template in (Rows, Columns))
-    product = None
+    product, matrix = None, None
     if template is Dot:
         parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
         product = find(parts, homes, real)
         if product is None:
+            return None
+    if template is Matrix:
+        matrix = matrix_arguments(plan, homes, real, options, value, terms)
+        if matrix is None:
             return None
     factors = [term.factor for term in plan.terms if term.factor is not None]
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
@@ -145,15 +140,15 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     if product is not None:
         value = None if value is None else substitute(value, product)
         terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
-    chunk = None if template in (Rows, Columns) else _chunk(plan, real) if template is Wide else 2
+    chunk = matrix[0].chunk if matrix is not None else _chunk(plan, real) if template is Wide else 2 if template is Dot else None
     fold = make_fold(plan, value, terms, base_2, options, real, chunk)
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     extra = () if product is None else (product,)
-    main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *extra)
-    if template in (Rows, Columns) and main.pressure > _MOST_PRESSURE:
+    main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *(matrix or extra))
+    if (template in (Rows, Columns) and main.pressure > MOST_PRESSURE) or (template is Matrix and not main.fits):
         return None
-    name = {Columns: "skk_columns", Dot: "skk_dot"}.get(template, "skk_rows")
+    name = {Columns: "skk_columns", Dot: "skk_dot", Matrix: "skk_matrix"}.get(template, "skk_rows")
     kernels = {name: main.text(parameters)}
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
@@ -162,18 +157,18 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
 
-    rows_per_block = main.rows if template is Dot else main.rows_per_thread * (1 if template is Columns else BLOCK)
+    rows_per_block = main.rows if template in (Dot, Matrix) else main.rows_per_thread * (1 if template is Columns else BLOCK)
 
     def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
-        splits, chunk = split(max(row_blocks, 1), columns, main.tile)
+        splits, chunk = split(max(row_blocks * fold.chunks, 1), columns, main.tile)
         if items is not None:
             row_blocks, splits = items, 1
         launches = []
         if row_blocks and splits:
-            pointers = ("workspace",) if template in (Columns, Dot) else ("workspace", "items", "segments")
+            pointers = ("workspace",) if template in (Columns, Dot, Matrix) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
-            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, rows, columns, chunk, splits)))
+            launches.append(Launch(name, grid, (main.threads,), 0, (*pointers, rows, columns, chunk, splits)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
             lanes = 32 if splits > _MOST_SERIAL and plan.problem.reduction.fold != "kmin" else 1
@@ -193,49 +188,6 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         rows_per_block=rows_per_block,
         registers=main.registers,
     )
-
-
-#: The most numbers that a thread may hold of a vector, and of products of vectors, in registers.
-_NARROW = {"float": 96, "double": 64}
-_NARROW_TERMS = 1024
-_MOST_PRESSURE = 170
-_DOT_COLUMNS = 16
-_MOST_CHUNKS = 65535  # the third dimension of a grid
-_NARROW_COLUMNS = {"float": 48, "double": 32}
-
-
-def _is_wide(plan: Plan, real: str) -> bool:
-    """Whether the vectors are too long to be written out component by component."""
-    reduction = plan.problem.reduction
-    parts = [plan.value, *(part for t in plan.terms for part in (t.scale, t.vector, t.minus))]
-    nodes = postorder(*[e for e in parts if e is not None])
-    if max((node.dim for node in nodes), default=1) > _NARROW[real]:
-        return True
-    if sum(node.dim for node in nodes if isinstance(node, Variable) and node.category != P) > 2 * _NARROW[real]:
-        return True
-    if any(_products(node) > _NARROW_TERMS for node in nodes if isinstance(node, Bilinear)):
-        return True
-    columns = _columns(plan)
-    return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
-
-
-def _is_dot(plan: Plan, real: str) -> bool:
-    """Whether blocks of distances or scalar products are worth while: few columns come out of them."""
-    return plan.problem.reduction.fold != "kmin" and _columns(plan) <= _DOT_COLUMNS
-
-
-def _columns(plan: Plan) -> int:
-    """How many numbers a row of the output keeps: sums of a sum's vector, without what leaves it by linearity."""
-    if plan.problem.reduction.fold in ("extremum", "kmin"):
-        return plan.problem.values[0].dim
-    return sum(max([e.dim for e in (t.scale, t.vector, t.minus) if e is not None], default=1) for t in plan.terms)
-
-
-def _products(node: Bilinear) -> int:
-    """How many products a bilinear operation adds."""
-    dims, _, contracted, *_ = node.tensors()
-    f, g = node.args
-    return f.dim * g.dim // prod(dims[axis] for axis in contracted)
 
 
 def _chunk(plan: Plan, real: str) -> int:
