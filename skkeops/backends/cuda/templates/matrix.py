@@ -25,7 +25,6 @@ from .slabs import Product, Shape, Slabs, find_products, substitute_products
 
 __all__ = ["Matrix", "Sizes", "matrix_arguments"]
 
-_THREADS = 256
 _SHARED = 48 << 10
 _GROUP = {"float": 16, "double": 8}  # pairs between two barriers, and float32 additions between two with compensation
 _ACCEPTED = "(real)1048576"  # 2^20: what four exponentials may add up to before the reference rises
@@ -40,6 +39,8 @@ class Sizes:
     columns : int
         Of the output.
     real : {"float", "double"}
+    difference : bool
+        Whether a thread needs a number more for each of its output columns.
 
     Attributes
     ----------
@@ -51,15 +52,23 @@ class Sizes:
         Output columns of a block.
     """
 
-    #: The most output columns of a thread, by the lanes of a row: what shared memory has room for.
-    _MOST = {("float", 16): 8, ("float", 32): 7, ("double", 16): 8, ("double", 32): 6}
+    #: The most output columns of a thread, by the lanes of a row: what registers and shared memory have room for.
+    _MOST = {
+        ("float", False): {16: 8, 32: 7},
+        ("float", True): {16: 5, 32: 5},
+        ("double", False): {16: 8, 32: 6},
+        ("double", True): {16: 5, 32: 5},
+    }
 
-    def __init__(self, columns: int, real: str):
-        lanes = 16 if columns <= 16 * self._MOST[real, 16] else 32
-        chunks = -(-columns // (lanes * self._MOST[real, lanes]))
+    def __init__(self, columns: int, real: str, difference: bool = False):
+        most = self._MOST[real, difference]
+        lanes = 16 if columns <= 16 * most[16] else 32
+        chunks = -(-columns // (lanes * most[lanes]))
         self.chunk = -(-columns // chunks)
         self.per_thread = -(-self.chunk // lanes)
-        self.shape = Shape(_THREADS, lanes, 8 if real == "float" else 4, 4, 4 if real == "float" else 2)
+        # several small blocks of a multiprocessor do different things at a time; large ones load less
+        threads = 128 if lanes == 16 and self.per_thread <= 4 else 256
+        self.shape = Shape(threads, lanes, 8 if real == "float" else 4, 4, 4 if real == "float" else 2)
 
     @property
     def columns(self) -> int:
@@ -95,7 +104,7 @@ def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, valu
     if minus is not None and set(found) != {ROW, LANE}:
         return None
     columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
-    return Sizes(columns, real), number, vector, minus, find_products([number], homes)
+    return Sizes(columns, real, minus is not None), number, vector, minus, find_products([number], homes)
 
 
 class Matrix:
@@ -458,7 +467,8 @@ class Matrix:
     def _enter_unit(self) -> list[str]:
         if not self._compensated:
             return self._each(["unit[t] += sum[t];"], columns=False)
-        return [*self._each(["unit_part[t] += sum[t];"], columns=False), *self._flush("unit[t]", "unit_part[t]", False)]
+        parts = self._each(["unit_part[t] += sum[t];"], columns=False)
+        return [*parts, *self._flush("unit[t]", "unit_part[t]", columns=False, careful=True)]
 
     # -- second: the product --------------------------------------------------------------------------------------
     @property
@@ -511,34 +521,53 @@ class Matrix:
                      *indent(statements), f"    own[t][c] = {text};", "}"], columns=False
                 ),
             ]  # fmt: skip
-        flush = []
-        if self._compensated:
-            flush = self._flush("total[t][c]", "part[t][c]", columns=True)
+        step = 2 * group if self._compensated else group
+        fast: list[str] = []
+        for half in range(0, step, group):
+            k0 = f"(k0 + {half})" if half else "k0"
+            fast += [
+                *self._load_vectors(put, k0, last=half + group == step),
+                "#pragma unroll",
+                f"for (int k = 0; k < {group}; ++k) {{",
+                *indent(self._add(f"{k0} + k", f"(turn ^ {half // shape.side_columns}) ^ k / {shape.side_columns}")),
+                "}",
+                *self._flush("total[t][c]", "part[t][c]", columns=True, careful=False),
+            ]
+        slow = [
+            "#pragma unroll 1",
+            f"for (int k1 = k0; k1 < min(k0 + {step}, count); k1 += {group}) {{",
+            *indent(self._load_vectors(put, "k1", last=True)),
+            "    #pragma unroll 1",
+            f"    for (int k = 0; k < min({group}, count - k1); ++k) {{",
+            *indent(self._add("k1 + k", f"(k1 + k) / {shape.side_columns} & 7"), " " * 8),
+            "    }",
+            *indent(self._flush("total[t][c]", "part[t][c]", columns=True, careful=True)),
+            "}",
+        ]
         return [
             *lines,
             "#pragma unroll 1",
-            f"for (int k0 = 0; k0 < count; k0 += {group}) {{",
-            "    __syncthreads();",
-            "    #pragma unroll",
-            f"    for (int v = 0; v < {self._loads}; ++v) {put}",
-            "    __syncthreads();",
-            f"    if (k0 + {group} < count) {{",
-            *indent(self._prefetch(f"k0 + {group}"), " " * 8),
-            "    }",
-            f"    const int turn = k0 / {shape.side_columns} & 7;",
-            f"    if (k0 + {group} <= count) {{",
-            "        #pragma unroll",
-            f"        for (int k = 0; k < {group}; ++k) {{",
-            *indent(self._add(f"turn ^ k / {shape.side_columns}"), " " * 12),
-            "        }",
+            f"for (int k0 = 0; k0 < count; k0 += {step}) {{",
+            f"    if ({'!careful && ' if self._compensated else ''}k0 + {step} <= count) {{",
+            f"        const int turn = k0 / {shape.side_columns} & 7;",
+            *indent(fast, " " * 8),
             "    } else {",
-            "        #pragma unroll 1",
-            "        for (int k = 0; k < count - k0; ++k) {",
-            *indent(self._add(f"(k0 + k) / {shape.side_columns} & 7"), " " * 12),
-            "        }",
+            *indent(slow, " " * 8),
             "    }",
-            *indent(flush),
             "}",
+        ]
+
+    def _load_vectors(self, put: str, k: str, last: bool) -> list[str]:
+        """The vectors of a group go to shared memory, and the next ones are on their way."""
+        following = self._prefetch(f"{k} + {self._group}")
+        if last:
+            following = [f"if ({k} + {self._group} < count) {{", *indent(following), "}"]
+        return [
+            "__syncthreads();",
+            "#pragma unroll",
+            f"for (int v = 0; v < {self._loads}; ++v) {put}",
+            "__syncthreads();",
+            *following,
         ]
 
     def _packs(self) -> list[tuple[int, int]]:
@@ -559,12 +588,12 @@ class Matrix:
             text += f"{c} < {first + size} ? {place} : " if first + size < self.sizes.per_thread else place
         return f"({text})"
 
-    def _add(self, swizzle: str) -> list[str]:
+    def _add(self, column: str, swizzle: str) -> list[str]:
         """A column of the tile adds to all sums of a thread."""
         shape, n = self.shape, self.sizes.per_thread
         lines = [f"real p[ROWS], b[{n}];"]
         for part in range(shape.side_rows // shape.pack):
-            at = self._pack_of("k0 + k", str(part), swizzle)
+            at = self._pack_of(column, str(part), swizzle)
             lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&pairs[{at}];")
             lines.append(" ".join(f"p[{part * shape.pack + k}] = p{part}.{'xyzw'[k]};" for k in range(shape.pack)))
         for first, size in self._packs():
@@ -578,19 +607,15 @@ class Matrix:
         target = "part" if self._compensated else "total"
         return [*lines, *self._each([f"{target}[t][c] += p[t] * {value};"])]
 
-    def _flush(self, total: str, part: str, columns: bool) -> list[str]:
+    def _flush(self, total: str, part: str, columns: bool, careful: bool) -> list[str]:
         """A group's sum enters the total; what the addition rounds off stays, and begins the sum of the next group."""
-        raised = f"const real raised = {total} + {part};"
+        if not self._compensated:
+            return []
         left = f"{part} - (raised - {total})"
-        fast = [raised, f"{part} = {left};", f"{total} = raised;"]
-        careful = [raised, f"{part} = fabs(raised) < SKK_INF ? {left} : (real)0;", f"{total} = raised;"]
-        return [
-            "if (!careful) {",
-            *indent(self._each(fast, columns=columns)),
-            "} else {",
-            *indent(self._each(careful, columns=columns)),
-            "}",
-        ]
+        if careful:  # an infinite sum has lost nothing
+            left = f"fabs(raised) < SKK_INF ? {left} : (real)0"
+        body = [f"const real raised = {total} + {part};", f"{part} = {left};", f"{total} = raised;"]
+        return self._each(body, columns=columns)
 
     # -- the end ----------------------------------------------------------------------------------------------------
     def _all_finite(self) -> list[str]:
