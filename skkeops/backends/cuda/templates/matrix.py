@@ -229,7 +229,10 @@ class Matrix:
 
     @property
     def blocks_per_multiprocessor(self) -> int:
-        return 1
+        """Blocks that a multiprocessor must be able to hold."""
+        if self.threads == 256:
+            return 1
+        return 2 if self._shift is not None or self._of_row is not None else 3
 
     @property
     def registers(self) -> int:
@@ -344,25 +347,20 @@ class Matrix:
         first = len(self._slabs) > 1
         lines += self._prefetch("0")
         if first:
-            lines += [f"real kept[ROWS][{side}];", *self._load_pairs()]
+            lines += [f"real kept[ROWS][{side}];", *self._load_pairs("kept")]
         body = [
             f"const long long i = min(first_row + ty * ROWS + t, end_row - 1), j = min(start + tx * {side} + u, stop - 1);",
             *([f"const real q{len(self._slabs) - 1} = acc[t][u];"] if self._slabs else []),
             *(["const real q0 = kept[t][u];"] if first else []),
             *self._pair.lines,
-            f"acc[t][u] = {self._number};",
         ]
-        if self._loops:
-            store = f"pairs[{self._place('tx * ' + str(side) + ' + u', 't')}] = acc;"
-            body = [line.replace("acc[t][u]", "const real acc") for line in body]
-            lines = [line for line in lines if line != f"real acc[ROWS][{side}];"]
+        if self._loops:  # registers cannot be indexed by variables
+            at = self._pack_of(f"tx * {side} + u", f"t / {self.shape.pack}", "tx & 7") + f" + t % {self.shape.pack}"
             lines += ["#pragma unroll 1", "for (int t = 0; t < ROWS; ++t) {", "    #pragma unroll 1"]
-            lines += [f"    for (int u = 0; u < {side}; ++u) {{", *indent([*body, store], " " * 8), "    }", "}"]
-            if self._shift is None:
-                return lines
-            lines += [f"real acc[ROWS][{side}];", *(line.replace("kept", "acc") for line in self._load_pairs())]
+            lines += [f"    for (int u = 0; u < {side}; ++u) {{", *indent(body, " " * 8)]
+            lines += [f"        pairs[{at}] = {self._number};", "    }", "}", *self._load_pairs("acc")]
         else:
-            lines += self._each_pair(body)
+            lines += self._each_pair([*body, f"acc[t][u] = {self._number};"])
         return [*lines, *(self._store_pairs("acc[t][u]") if self._shift is None else self._exponentials(self._shift))]
 
     def _each_pair(self, body: Sequence[str]) -> list[str]:
@@ -375,10 +373,6 @@ class Matrix:
         packs = self.shape.side_rows // self.shape.pack
         return f"({column}) * {self.rows} + ((ty * {packs} + {part}) ^ ({swizzle})) * {self.shape.pack}"
 
-    def _place(self, column: str, row: str) -> str:
-        pack = self.shape.pack
-        return self._pack_of(column, f"{row} / {pack}", "tx & 7") + f" + {row} % {pack}"
-
     def _store_pairs(self, value: str) -> list[str]:
         pack, side = self.shape.pack, self.shape.side_columns
         lines = ["#pragma unroll", f"for (int u = 0; u < {side}; ++u) {{"]
@@ -388,13 +382,13 @@ class Matrix:
             lines.append(f"    *(real{pack}*)&pairs[{at}] = skk_pack({values});")
         return [*lines, "}"]
 
-    def _load_pairs(self) -> list[str]:
+    def _load_pairs(self, name: str) -> list[str]:
         pack, side = self.shape.pack, self.shape.side_columns
         lines = ["#pragma unroll", f"for (int u = 0; u < {side}; ++u) {{"]
         for part in range(self.shape.side_rows // pack):
             at = self._pack_of(f"tx * {side} + u", str(part), "tx & 7")
             lines.append(f"    const real{pack} p{part} = *(const real{pack}*)&pairs[{at}];")
-            lines += [f"    kept[{part * pack + k}][u] = p{part}.{'xyzw'[k]};" for k in range(pack)]
+            lines += [f"    {name}[{part * pack + k}][u] = p{part}.{'xyzw'[k]};" for k in range(pack)]
         return [*lines, "}"]
 
     def _exponentials(self, fold: ShiftExpFold) -> list[str]:
@@ -482,15 +476,17 @@ class Matrix:
     def _prefetch(self, first: str) -> list[str]:
         """The next vectors are on their way while something else is computed."""
         numbers, lines, text = self._lane_component
+        # of 64 bits, so that one address serves all; components of other expressions are computed with 32
+        kind = "long long" if isinstance(self._of_lane, Variable) else "int"
         declared = [f"real next[{self._loads}];"] if first == "0" else []
         return [
             *declared,
             "{",
-            f"    const long long j = min(start + {first} + threadIdx.x / {self._loaders}, stop - 1);",
+            f"    const long long j = min(start + {first} + (int)threadIdx.x / {self._loaders}, stop - 1);",
             *indent(numbers),
             "    #pragma unroll",
             f"    for (int v = 0; v < {self._loads}; ++v) {{",
-            f"        const int at = {self._at(f'threadIdx.x % {self._loaders} + v * {self._loaders}')};",
+            f"        const {kind} at = {self._at_load(kind)};",
             *indent(lines, " " * 8),
             f"        next[v] = {text};",
             "    }",
@@ -498,11 +494,17 @@ class Matrix:
         ]
 
     def _at(self, c: str) -> str:
-        """The component that is in a column of the block."""
-        columns = self.fold.all_columns
-        if columns == self.sizes.columns and columns % self._loaders == 0:
-            return c
-        return f"min(column + {c}, {columns - 1})"
+        """The component that is in column ``c`` of the block; an existing one where there is none."""
+        last = f"min((int)(column + {c}), {self.fold.all_columns - 1})"
+        return last if self.fold.all_columns < self.sizes.columns or self.fold.chunks > 1 else c
+
+    def _at_load(self, kind: str) -> str:
+        """The component that a thread loads in its turn ``v``; only the last turns can leave the vector."""
+        c = f"(int)threadIdx.x % {self._loaders} + ({kind})v * {self._loaders}"
+        surely = (self.fold.all_columns - (self.fold.chunks - 1) * self.sizes.chunk) // self._loaders
+        if surely >= self._loads:
+            return f"column + {c}"
+        return f"v < {surely} ? column + {c} : ({kind})min((int)(column + {c}), {self.fold.all_columns - 1})"
 
     def _multiply(self) -> list[str]:
         shape, group, room, n = self.shape, self._group, self.sizes.columns, self.sizes.per_thread
@@ -522,15 +524,14 @@ class Matrix:
                 ),
             ]  # fmt: skip
         step = 2 * group if self._compensated else group
-        fast: list[str] = []
+        packs = shape.side_rows // shape.pack
+        fast = [f"const int here = k0 * {self.rows} + ((ty * {packs}) ^ (k0 / {shape.side_columns} & 7)) * {shape.pack};"]
+        fast += [f"const real* const swizzled{q} = pairs + (here ^ {q * shape.pack});" for q in range(8)]
         for half in range(0, step, group):
-            k0 = f"(k0 + {half})" if half else "k0"
+            k0 = f"k0 + {half}" if half else "k0"
             fast += [
                 *self._load_vectors(put, k0, last=half + group == step),
-                "#pragma unroll",
-                f"for (int k = 0; k < {group}; ++k) {{",
-                *indent(self._add(f"{k0} + k", f"(turn ^ {half // shape.side_columns}) ^ k / {shape.side_columns}")),
-                "}",
+                *[line for k in range(group) for line in self._add(k, half + k)],
                 *self._flush("total[t][c]", "part[t][c]", columns=True, careful=False),
             ]
         slow = [
@@ -539,7 +540,7 @@ class Matrix:
             *indent(self._load_vectors(put, "k1", last=True)),
             "    #pragma unroll 1",
             f"    for (int k = 0; k < min({group}, count - k1); ++k) {{",
-            *indent(self._add("k1 + k", f"(k1 + k) / {shape.side_columns} & 7"), " " * 8),
+            *indent(self._add("k"), " " * 8),
             "    }",
             *indent(self._flush("total[t][c]", "part[t][c]", columns=True, careful=True)),
             "}",
@@ -549,7 +550,6 @@ class Matrix:
             "#pragma unroll 1",
             f"for (int k0 = 0; k0 < count; k0 += {step}) {{",
             f"    if ({'!careful && ' if self._compensated else ''}k0 + {step} <= count) {{",
-            f"        const int turn = k0 / {shape.side_columns} & 7;",
             *indent(fast, " " * 8),
             "    } else {",
             *indent(slow, " " * 8),
@@ -588,24 +588,28 @@ class Matrix:
             text += f"{c} < {first + size} ? {place} : " if first + size < self.sizes.per_thread else place
         return f"({text})"
 
-    def _add(self, column: str, swizzle: str) -> list[str]:
-        """A column of the tile adds to all sums of a thread."""
+    def _add(self, k: int | str, column: int | None = None) -> list[str]:
+        """A column of the tile adds to all sums of a thread: the k-th of its group, which is one of those after ``k0`` if its
+        number is known, and one after ``k1`` else."""
         shape, n = self.shape, self.sizes.per_thread
         lines = [f"real p[ROWS], b[{n}];"]
         for part in range(shape.side_rows // shape.pack):
-            at = self._pack_of(column, str(part), swizzle)
-            lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&pairs[{at}];")
-            lines.append(" ".join(f"p[{part * shape.pack + k}] = p{part}.{'xyzw'[k]};" for k in range(shape.pack)))
+            if column is None:
+                at = f"pairs[{self._pack_of(f'k1 + {k}', str(part), f'(k1 + {k}) / {shape.side_columns} & 7')}]"
+            else:
+                at = f"swizzled{part ^ column // shape.side_columns}[{column * self.rows}]"
+            lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&{at};")
+            lines.append(" ".join(f"p[{part * shape.pack + m}] = p{part}.{'xyzw'[m]};" for m in range(shape.pack)))
         for first, size in self._packs():
-            at = f"k * {self.sizes.columns} + {first * shape.lanes} + tx * {size}"
+            at = f"pool[{k} * {self.sizes.columns} + {first * shape.lanes} + tx * {size}]"
             if size == 1:
-                lines.append(f"b[{first}] = pool[{at}];")
+                lines.append(f"b[{first}] = {at};")
                 continue
-            lines.append(f"const real{size} b{first} = *(const real{size}*)&pool[{at}];")
-            lines.append(" ".join(f"b[{first + k}] = b{first}.{'xyzw'[k]};" for k in range(size)))
+            lines.append(f"const real{size} b{first} = *(const real{size}*)&{at};")
+            lines.append(" ".join(f"b[{first + m}] = b{first}.{'xyzw'[m]};" for m in range(size)))
         value = {"": "b[c]", "-": "(own[t][c] - b[c])", "+": "(b[c] - own[t][c])"}[self._sign]
         target = "part" if self._compensated else "total"
-        return [*lines, *self._each([f"{target}[t][c] += p[t] * {value};"])]
+        return ["{", *indent([*lines, *self._each([f"{target}[t][c] += p[t] * {value};"])]), "}"]
 
     def _flush(self, total: str, part: str, columns: bool, careful: bool) -> list[str]:
         """A group's sum enters the total; what the addition rounds off stays, and begins the sum of the next group."""

@@ -200,12 +200,12 @@ class Slabs:
         n = self._shape.rows if of_row else self._shape.columns
         per_turn = self._shape.threads // size  # points
         index, first, end = ("i", "first_row", "end_row") if of_row else ("j", "start", "stop")
-        place = f"{first} + p"
+        place = f"{first} + p0 + v * {per_turn}"  # so that one address serves all turns
         # unlike the other, so that the compiler does not make one loop of the two, with the clamps in it
         lines = [
             f"#pragma unroll{' 1' if clamped else ''}",
             f"for (int v = 0; v < {-(-n // per_turn)}; ++v) {{",
-            f"    const int m = threadIdx.x % {size}, p = threadIdx.x / {size} + v * {per_turn}, at = d0 + m;",
+            f"    const int m = (int)threadIdx.x % {size}, p0 = (int)threadIdx.x / {size}, p = p0 + v * {per_turn}, at = d0 + m;",
             f"    const long long {index} = {f'min({place}, {end} - 1)' if clamped else place};",
         ]
         conditions = []
