@@ -104,6 +104,29 @@ DOT = [
 """Pairs that are a function of one distance or scalar product of long vectors."""
 
 
+MIDDLE = ("x = Vi(64)", "y = Vj(64)")
+ATTENTION = "Exp((x | y) / 8 - m) * (e | b - L) * y"
+MATRIX = [
+    entry("sum", "Exp(-SqDist(x, y) / 60) * b", [*MIDDLE, "b = Vj(64)"]),
+    entry("sum", "Exp(-SqDist(x, y) / 60) * b", [*MIDDLE, "b = Vi(64)"], axis=0),
+    *both_axes("difference", "Exp(-g * SqDist(x, y) / 40) * b * (x - y)", ["g = Pm(1)", *MIDDLE, "b = Vj(1)"]),
+    entry("softmax", "(x | y) / 8", [*MIDDLE, "b = Vj(64)"], "SumSoftMaxWeight", formula2="b"),
+    entry("softmax", "(x | y) / 8", [*MIDDLE, "b = Vi(64)"], "SumSoftMaxWeight", axis=0, formula2="b"),
+    entry("raw weighted", "x | y", ["x = Vi(33)", "y = Vj(33)", "b = Vj(37)"], "Max_SumShiftExpWeight", formula2="b"),
+    entry("raw weighted", "x | y", ["x = Vi(33)", "y = Vj(33)", "b = Vi(37)"], "Max_SumShiftExpWeight", axis=0, formula2="b"),
+    entry("gradient of a softmax", ATTENTION, [*MIDDLE, "b = Vj(70)", "e = Vi(70)", "L = Vi(70)", "m = Vi(1)"]),
+    entry("weighted logsumexp", "-SqDist(x, y)", [*XY, "b = Vj(130)"], "LogSumExp", formula2="Square(b)"),
+    entry("short vectors", "Exp(Elem(y, 0) / 3 - SqDist(x, y)) * b", [*XY, "b = Vj(100)"]),
+    entry("chunks", "p * Sum(Abs(x - y)) * Concat(b, c)", ["p = Pm(1)", "x = Vi(7)", "y = Vj(7)", "b = Vj(130)", "c = Vj(120)"]),
+    entry("chunks of a difference", "Exp(-SqDist(x, y) / 200) * (x - y)", ["x = Vi(170)", "y = Vj(170)"]),
+    entry("no product", "Exp(x * y) * b", ["x = Vi(1)", "y = Vj(1)", "b = Vj(55)"]),
+    entry("loops", "Exp(-Max(x - y)) * b", [*XY, "b = Vj(90)"]),
+    entry("softmax of loops", "Max(x - y)", [*XY, "b = Vj(50)"], "SumSoftMaxWeight", formula2="b"),
+    entry("no vector", "Exp(-SqDist(x, y) / 60) * (b | e)", [*MIDDLE, "b = Vj(70)", "e = Vi(70)"]),
+]
+"""Many output columns, and pairs that are a function of several sums over components."""
+
+
 def gradients() -> list[tuple[Entry, Genred]]:
     """The problems of the derivatives of golden formulas, and what they are derived from."""
     found = []

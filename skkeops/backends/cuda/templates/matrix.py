@@ -101,7 +101,7 @@ def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, valu
     found = [homes(e) for e in (vector, minus) if e is not None]
     if minus is None and not set(found) <= {LANE, CONST}:
         return None
-    if minus is not None and set(found) != {ROW, LANE}:
+    if minus is not None and found != [ROW, LANE]:
         return None
     columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
     return Sizes(columns, real, minus is not None), number, vector, minus, find_products([number], homes)
@@ -121,7 +121,7 @@ class Matrix:
     sizes : Sizes
     number, vector, minus : Expression or None
         ``number * (vector - minus)`` is summed, or for a log-sum-exp ``exp(number - m) * vector``. The number is one per
-        pair; the vector depends on the reduced index, or with `minus` one of them on each index.
+        pair; the vector depends on the reduced index, or with `minus` on the output's, and `minus` on the reduced one.
     products : list of Expression
         The sums over components in the number.
     """
@@ -161,10 +161,7 @@ class Matrix:
         self._lane = LoopBlock(real, "y", index={reduced: "j"}, **places)
         self._lane_values = self._lane.compute(self._hoisted[LANE])
         # of the difference, what is of the reduced index is loaded as a vector is
-        self._of_lane, self._of_row, self._sign = vector, None, ""
-        if minus is not None:
-            self._of_lane, self._of_row = (minus, vector) if homes(minus) == LANE else (vector, minus)
-            self._sign = "-" if homes(minus) == LANE else "+"
+        self._of_lane, self._of_row = (vector, None) if minus is None else (minus, vector)
         self._lane_component = self._component(self._of_lane, "b", {reduced: "j"}, places)
         self._row_component = self._component(self._of_row, "a", {output: "i"}, places)
         self._const = LoopBlock(real, "w", arrays=arrays)
@@ -396,7 +393,10 @@ class Matrix:
         or the tile is not whole, with the reference of the tile and by the rules of the reductions."""
         exp, side, lanes = ("exp2" if fold.base_2 else "skk_exp"), self.shape.side_columns, self.shape.lanes
         top = ["top[t] = fmax(top[t], acc[t][u]);"] if fold.exact_max else []
-        power = ["const real half = floor((real)0.5 * (m[t] - up));", "const real by = exp2(half), too = exp2(m[t] - up - half);"]
+        power = [
+            "const real down = fmax(m[t] - up, (real)-1000), half = floor((real)0.5 * down);",
+            "const real by = exp2(half), too = exp2(down - half);  // two, as the power may be below the smallest number",
+        ]
         if not fold.base_2:
             power = ["const real by = skk_exp((real)0.5 * (m[t] - up)), too = by;"]
         scaled = ["total[t][c] = total[t][c] * by * too;"]
@@ -607,7 +607,7 @@ class Matrix:
                 continue
             lines.append(f"const real{size} b{first} = *(const real{size}*)&{at};")
             lines.append(" ".join(f"b[{first + m}] = b{first}.{'xyzw'[m]};" for m in range(size)))
-        value = {"": "b[c]", "-": "(own[t][c] - b[c])", "+": "(b[c] - own[t][c])"}[self._sign]
+        value = "b[c]" if self._of_row is None else "(own[t][c] - b[c])"
         target = "part" if self._compensated else "total"
         return ["{", *indent([*lines, *self._each([f"{target}[t][c] += p[t] * {value};"])]), "}"]
 
