@@ -526,12 +526,19 @@ class Matrix:
         step = 2 * group if self._compensated else group
         packs = shape.side_rows // shape.pack
         fast = [f"const int here = k0 * {self.rows} + ((ty * {packs}) ^ (k0 / {shape.side_columns} & 7)) * {shape.pack};"]
-        fast += [f"const real* const swizzled{q} = pairs + (here ^ {q * shape.pack});" for q in range(8)]
+        fast += [
+            "const real* swizzled[8];",
+            "#pragma unroll",
+            f"for (int q = 0; q < 8; ++q) swizzled[q] = pairs + (here ^ q * {shape.pack});",
+        ]
         for half in range(0, step, group):
             k0 = f"k0 + {half}" if half else "k0"
             fast += [
                 *self._load_vectors(put, k0, last=half + group == step),
-                *[line for k in range(group) for line in self._add(k, half + k)],
+                "#pragma unroll",
+                f"for (int k = 0; k < {group}; ++k) {{",
+                *indent(self._add(half)),
+                "}",
                 *self._flush("total[t][c]", "part[t][c]", columns=True, careful=False),
             ]
         slow = [
@@ -540,7 +547,7 @@ class Matrix:
             *indent(self._load_vectors(put, "k1", last=True)),
             "    #pragma unroll 1",
             f"    for (int k = 0; k < min({group}, count - k1); ++k) {{",
-            *indent(self._add("k"), " " * 8),
+            *indent(self._add(), " " * 8),
             "    }",
             *indent(self._flush("total[t][c]", "part[t][c]", columns=True, careful=True)),
             "}",
@@ -588,20 +595,20 @@ class Matrix:
             text += f"{c} < {first + size} ? {place} : " if first + size < self.sizes.per_thread else place
         return f"({text})"
 
-    def _add(self, k: int | str, column: int | None = None) -> list[str]:
-        """A column of the tile adds to all sums of a thread: the k-th of its group, which is one of those after ``k0`` if its
-        number is known, and one after ``k1`` else."""
+    def _add(self, half: int | None = None) -> list[str]:
+        """The k-th column of a group adds to all sums of a thread: of the group that begins `half` columns after ``k0``, or for
+        None of the one that begins at ``k1``."""
         shape, n = self.shape, self.sizes.per_thread
         lines = [f"real p[ROWS], b[{n}];"]
         for part in range(shape.side_rows // shape.pack):
-            if column is None:
-                at = f"pairs[{self._pack_of(f'k1 + {k}', str(part), f'(k1 + {k}) / {shape.side_columns} & 7')}]"
+            if half is None:
+                at = f"pairs[{self._pack_of('k1 + k', str(part), f'(k1 + k) / {shape.side_columns} & 7')}]"
             else:
-                at = f"swizzled{part ^ column // shape.side_columns}[{column * self.rows}]"
+                at = f"swizzled[({half} + k) / {shape.side_columns} & 7 ^ {part}][({half} + k) * {self.rows}]"
             lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&{at};")
             lines.append(" ".join(f"p[{part * shape.pack + m}] = p{part}.{'xyzw'[m]};" for m in range(shape.pack)))
         for first, size in self._packs():
-            at = f"pool[{k} * {self.sizes.columns} + {first * shape.lanes} + tx * {size}]"
+            at = f"pool[k * {self.sizes.columns} + {first * shape.lanes} + tx * {size}]"
             if size == 1:
                 lines.append(f"b[{first}] = {at};")
                 continue
@@ -609,7 +616,7 @@ class Matrix:
             lines.append(" ".join(f"b[{first + m}] = b{first}.{'xyzw'[m]};" for m in range(size)))
         value = "b[c]" if self._of_row is None else "(own[t][c] - b[c])"
         target = "part" if self._compensated else "total"
-        return ["{", *indent([*lines, *self._each([f"{target}[t][c] += p[t] * {value};"])]), "}"]
+        return [*lines, *self._each([f"{target}[t][c] += p[t] * {value};"])]
 
     def _flush(self, total: str, part: str, columns: bool, careful: bool) -> list[str]:
         """A group's sum enters the total; what the addition rounds off stays, and begins the sum of the next group."""
