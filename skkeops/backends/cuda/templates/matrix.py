@@ -39,8 +39,8 @@ class Sizes:
     columns : int
         Of the output.
     real : {"float", "double"}
-    difference : bool
-        Whether a thread needs a number more for each of its output columns.
+    kind : {"sum", "difference", "softmax"}
+        What a thread has in registers besides.
 
     Attributes
     ----------
@@ -54,14 +54,12 @@ class Sizes:
 
     #: The most output columns of a thread, by the lanes of a row: what registers and shared memory have room for.
     _MOST = {
-        ("float", False): {16: 8, 32: 7},
-        ("float", True): {16: 5, 32: 5},
-        ("double", False): {16: 8, 32: 6},
-        ("double", True): {16: 5, 32: 5},
+        "float": {"sum": {16: 8, 32: 7}, "difference": {16: 4, 32: 4}, "softmax": {16: 6, 32: 6}},
+        "double": {"sum": {16: 8, 32: 6}, "difference": {16: 5, 32: 5}, "softmax": {16: 8, 32: 6}},
     }
 
-    def __init__(self, columns: int, real: str, difference: bool = False):
-        most = self._MOST[real, difference]
+    def __init__(self, columns: int, real: str, kind: str):
+        most = self._MOST[real][kind]
         lanes = 16 if columns <= 16 * most[16] else 32
         chunks = -(-columns // (lanes * most[lanes]))
         self.chunk = -(-columns // chunks)
@@ -104,7 +102,8 @@ def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, valu
     if minus is not None and found != [ROW, LANE]:
         return None
     columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
-    return Sizes(columns, real, minus is not None), number, vector, minus, find_products([number], homes)
+    kind = "softmax" if fold == "shift_exp" else "sum" if minus is None else "difference"
+    return Sizes(columns, real, kind), number, vector, minus, find_products([number], homes)
 
 
 class Matrix:
