@@ -23,7 +23,8 @@ from .results import WORKSPACE, Output
 from .templates.columns import Columns
 from .templates.dot import Dot, find, substitute
 from .templates.folds import make_fold
-from .templates.matrix import Matrix, matrix_arguments
+from .templates.matrix import Matrix
+from .templates.matrix_sizes import matrix_arguments
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
 from .templates.rows import BLOCK, Rows

@@ -12,98 +12,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from skkeops.formula.expression import Expression, Variable
-from skkeops.plan.plan import Plan
 
 from ..expressions import Component, at_first_point, statements_cost
 from ..homes import CONST, LANE, PAIR, ROW, Homes
 from ..loops import LoopBlock
-from ..options import Options
-from ..prelude import FINITE_MAX
 from .folds import Fold, ShiftExpFold, SumFold
+from .matrix_exponentials import Exponentials
+from .matrix_sizes import Sizes
 from .rows import indent
-from .slabs import Product, Shape, Slabs, find_products, substitute_products
+from .slabs import Product, Slabs, substitute_products
+from .sums import Sums
+from .tiles import Tile, each_column, each_row
 
-__all__ = ["Matrix", "Sizes", "matrix_arguments"]
+__all__ = ["Matrix"]
 
 _SHARED = 48 << 10
 _GROUP = {"float": 16, "double": 8}  # pairs between two barriers, and float32 additions between two with compensation
-_ACCEPTED = "(real)1048576"  # 2^20: what four exponentials may add up to before the reference rises
 _FILE = 65536
-
-
-class Sizes:
-    """How the work is divided.
-
-    Parameters
-    ----------
-    columns : int
-        Of the output.
-    real : {"float", "double"}
-    kind : {"sum", "difference", "softmax"}
-        What a thread has in registers besides.
-
-    Attributes
-    ----------
-    shape : Shape
-        Of the pairs.
-    per_thread : int
-        Output columns of a thread.
-    chunk : int
-        Output columns of a block.
-    """
-
-    #: The most output columns of a thread, by the lanes of a row: what registers and shared memory have room for.
-    _MOST = {
-        "float": {"sum": {16: 8, 32: 7}, "difference": {16: 4, 32: 4}, "softmax": {16: 6, 32: 6}},
-        "double": {"sum": {16: 8, 32: 6}, "difference": {16: 5, 32: 5}, "softmax": {16: 8, 32: 6}},
-    }
-
-    def __init__(self, columns: int, real: str, kind: str):
-        most = self._MOST[real][kind]
-        lanes = 16 if columns <= 16 * most[16] else 32
-        chunks = -(-columns // (lanes * most[lanes]))
-        self.chunk = -(-columns // chunks)
-        self.per_thread = -(-self.chunk // lanes)
-        # several small blocks of a multiprocessor do different things at a time; large ones load less
-        threads = 128 if lanes == 16 and self.per_thread <= 4 else 256
-        self.shape = Shape(threads, lanes, 8 if real == "float" else 4, 4, 4 if real == "float" else 2)
-
-    @property
-    def columns(self) -> int:
-        """Columns that a block has room for."""
-        return self.shape.lanes * self.per_thread
-
-
-def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, value, terms):
-    """What a `Matrix` takes besides the rest: sizes, number, vector, minus and products; None if the plan has another form.
-
-    Parameters
-    ----------
-    plan : Plan
-    homes : Homes
-    real : {"float", "double"}
-    options : Options
-    value, terms
-        Of the plan, rewritten.
-    """
-    fold = plan.problem.reduction.fold
-    if fold not in ("sum", "shift_exp") or options.accumulator not in ("block", "float64" if real == "double" else "block"):
-        return None
-    if fold == "sum":
-        number, vector, minus = terms[0]
-    else:
-        weights = [v for _, v, _ in terms if v is not None]
-        number, vector, minus = (value, weights[0], None) if weights else (None, None, None)
-    if number is None or number.dim != 1:
-        return None
-    found = [homes(e) for e in (vector, minus) if e is not None]
-    if minus is None and not set(found) <= {LANE, CONST}:
-        return None
-    if minus is not None and found != [ROW, LANE]:
-        return None
-    columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
-    kind = "softmax" if fold == "shift_exp" else "sum" if minus is None else "difference"
-    return Sizes(columns, real, kind), number, vector, minus, find_products([number], homes)
 
 
 class Matrix:
@@ -143,13 +68,16 @@ class Matrix:
         assert isinstance(fold, SumFold | ShiftExpFold)
         self.fold = fold
         self.sizes = sizes
-        self._shift = fold if isinstance(fold, ShiftExpFold) else None
         self._homes = homes
         self._real = real
         self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
         shape = self.shape = sizes.shape
-        self.threads, self.rows, self.tile = shape.threads, shape.rows, shape.columns
+        self.threads, self.rows, self.tile = shape.threads, shape.rows, shape.columns  # what geometry needs
         self._group = _GROUP[real]
+        self._tile, self._sums = Tile(shape), Sums("total", "[t][c]", real)
+        self._exponentials = None
+        if isinstance(fold, ShiftExpFold):
+            self._exponentials = Exponentials(fold, self._tile, self._sums, sizes.per_thread, real)
         output, reduced = categories
         places = {"arrays": arrays, "outside": self._outside_side}
         self._slabs = [Slabs(e, homes, shape, real, arrays, categories, self._outside_side) for e in products]
@@ -228,7 +156,7 @@ class Matrix:
         """Blocks that a multiprocessor must be able to hold."""
         if self.threads == 256:
             return 1
-        return 2 if self._shift is not None or self._of_row is not None else 3
+        return 2 if self._exponentials is not None or self._of_row is not None else 3
 
     @property
     def registers(self) -> int:
@@ -285,33 +213,17 @@ class Matrix:
         ]
         return "\n".join(lines) + "\n"
 
-    def _each(self, body: Sequence[str], count: int | None = None, columns: bool = True) -> list[str]:
-        """The body for all rows ``t`` of a thread, and its columns ``c``."""
-        inner = list(body)
-        if columns:
-            inner = ["#pragma unroll", f"for (int c = 0; c < {count or self.sizes.per_thread}; ++c) {{", *indent(body), "}"]
-        return ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *indent(inner), "}"]
-
-    @property
-    def _compensated(self) -> bool:
-        return self._real == "float"
+    def _each_sum(self, body: Sequence[str]) -> list[str]:
+        """The statements for all sums ``t``, ``c`` of a thread."""
+        return each_row(each_column(body, "c", self.sizes.per_thread))
 
     def _declarations(self) -> list[str]:
-        lines = [f"real total[ROWS][{self.sizes.per_thread}];"]
-        if self._compensated:
-            lines.append(f"real part[ROWS][{self.sizes.per_thread}];")
-        if self._shift is not None:
-            lines += ["real m[ROWS], unit[ROWS];", *(["real unit_part[ROWS];"] if self._compensated else [])]
-            lines += ["real top[ROWS];"] if self._shift.exact_max else []
-        return lines
+        lines = self._sums.declare(f"[ROWS][{self.sizes.per_thread}]")
+        return lines if self._exponentials is None else [*lines, *self._exponentials.declare()]
 
     def _start(self) -> list[str]:
-        lines = self._each(["total[t][c] = 0;", *(["part[t][c] = 0;"] if self._compensated else [])])
-        if self._shift is not None:
-            body = [f"m[t] = -{FINITE_MAX[self._real]}; unit[t] = 0;", *(["unit_part[t] = 0;"] if self._compensated else [])]
-            body += ["top[t] = -SKK_INF;"] if self._shift.exact_max else []
-            lines += self._each(body, columns=False)
-        return lines
+        lines = self._each_sum(self._sums.start())
+        return lines if self._exponentials is None else [*lines, *self._exponentials.start()]
 
     def _load_numbers(self, name, size, index, first, end, block: LoopBlock, values) -> list[str]:
         """The numbers of one index go to shared memory."""
@@ -336,132 +248,29 @@ class Matrix:
             lines.append("__syncthreads();")
         lines += [f"real acc[ROWS][{side}];"]
         for n, slabs in enumerate(self._slabs):
-            lines += self._each_pair(["acc[t][u] = 0;"])
+            lines += self._tile.each_pair(["acc[t][u] = 0;"])
             lines += slabs.text()
             if n + 1 < len(self._slabs):  # the first of two waits where the pair's number will be
-                lines += self._store_pairs("acc[t][u]")
+                lines += self._tile.store("acc[t][u]")
         first = len(self._slabs) > 1
         lines += self._prefetch("0")
         if first:
-            lines += [f"real kept[ROWS][{side}];", *self._load_pairs("kept")]
+            lines += [f"real kept[ROWS][{side}];", *self._tile.load("kept")]
         body = [
             f"const long long i = min(first_row + ty * ROWS + t, end_row - 1), j = min(start + tx * {side} + u, stop - 1);",
             *([f"const real q{len(self._slabs) - 1} = acc[t][u];"] if self._slabs else []),
             *(["const real q0 = kept[t][u];"] if first else []),
             *self._pair.lines,
         ]
-        if self._loops:  # registers cannot be indexed by variables
-            at = self._pack_of(f"tx * {side} + u", f"t / {self.shape.pack}", "tx & 7") + f" + t % {self.shape.pack}"
-            lines += ["#pragma unroll 1", "for (int t = 0; t < ROWS; ++t) {", "    #pragma unroll 1"]
-            lines += [f"    for (int u = 0; u < {side}; ++u) {{", *indent(body, " " * 8)]
-            lines += [f"        pairs[{at}] = {self._number};", "    }", "}", *self._load_pairs("acc")]
+        if self._loops:  # one after the other, and not in registers, which cannot be indexed by variables
+            at = self._tile.own(f"t / {self.shape.pack}") + f" + t % {self.shape.pack}"
+            lines += ["#pragma unroll 1", f"for (int tu = 0; tu < ROWS * {side}; ++tu) {{"]
+            lines += [f"    const int t = tu / {side}, u = tu % {side};", *indent(body)]
+            lines += [f"    pairs[{at}] = {self._number};", "}", *self._tile.load("acc")]
         else:
-            lines += self._each_pair([*body, f"acc[t][u] = {self._number};"])
-        return [*lines, *(self._store_pairs("acc[t][u]") if self._shift is None else self._exponentials(self._shift))]
-
-    def _each_pair(self, body: Sequence[str]) -> list[str]:
-        inner = ["#pragma unroll", f"for (int u = 0; u < {self.shape.side_columns}; ++u) {{", *indent(body), "}"]
-        return ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *indent(inner), "}"]
-
-    def _pack_of(self, column: str, part: str, swizzle: str) -> str:
-        """Where a pack of rows of a column of the tile is. Columns are permuted, so that neither those who write nor those
-        who read meet bank conflicts."""
-        packs = self.shape.side_rows // self.shape.pack
-        return f"({column}) * {self.rows} + ((ty * {packs} + {part}) ^ ({swizzle})) * {self.shape.pack}"
-
-    def _store_pairs(self, value: str) -> list[str]:
-        pack, side = self.shape.pack, self.shape.side_columns
-        lines = ["#pragma unroll", f"for (int u = 0; u < {side}; ++u) {{"]
-        for part in range(self.shape.side_rows // pack):
-            values = ", ".join(value.replace("[t]", f"[{part * pack + k}]") for k in range(pack))
-            at = self._pack_of(f"tx * {side} + u", str(part), "tx & 7")
-            lines.append(f"    *(real{pack}*)&pairs[{at}] = skk_pack({values});")
-        return [*lines, "}"]
-
-    def _load_pairs(self, name: str) -> list[str]:
-        pack, side = self.shape.pack, self.shape.side_columns
-        lines = ["#pragma unroll", f"for (int u = 0; u < {side}; ++u) {{"]
-        for part in range(self.shape.side_rows // pack):
-            at = self._pack_of(f"tx * {side} + u", str(part), "tx & 7")
-            lines.append(f"    const real{pack} p{part} = *(const real{pack}*)&pairs[{at}];")
-            lines += [f"    {name}[{part * pack + k}][u] = p{part}.{'xyzw'[k]};" for k in range(pack)]
-        return [*lines, "}"]
-
-    def _exponentials(self, fold: ShiftExpFold) -> list[str]:
-        """Exponentials against a reference that may be out of date; if they are too large, or there is any infinity or NaN
-        or the tile is not whole, with the reference of the tile and by the rules of the reductions."""
-        exp, side, lanes = ("exp2" if fold.base_2 else "skk_exp"), self.shape.side_columns, self.shape.lanes
-        top = ["top[t] = fmax(top[t], acc[t][u]);"] if fold.exact_max else []
-        power = [
-            "const real down = fmax(m[t] - up, (real)-1000), half = floor((real)0.5 * down);",
-            "const real by = exp2(half), too = exp2(down - half);  // two, as the power may be below the smallest number",
-        ]
-        if not fold.base_2:
-            power = ["const real by = skk_exp((real)0.5 * (m[t] - up)), too = by;"]
-        scaled = ["total[t][c] = total[t][c] * by * too;"]
-        scaled_unit = ["unit[t] = unit[t] * by * too;"]
-        if self._compensated:
-            scaled.append("part[t][c] = part[t][c] * by * too;")
-            scaled_unit.append("unit_part[t] = unit_part[t] * by * too;")
-        n = self.sizes.per_thread
-        return [
-            "real e[ROWS], sum[ROWS];",
-            f"int accepted = count == {self.tile};",
-            "#pragma unroll",
-            "for (int t = 0; t < ROWS; ++t) sum[t] = 0;",
-            *self._with_exponentials([f"e[t] = {exp}(acc[t][u] - m[t]);", "sum[t] += e[t];"]),
-            *self._each([f"accepted &= sum[t] < {_ACCEPTED};"], columns=False),
-            "if (!__all_sync(0xffffffffu, accepted)) {  // a row is within a warp",
-            *indent(
-                self._each(
-                    [
-                        "real most = -SKK_INF;",
-                        "#pragma unroll",
-                        f"for (int u = 0; u < {side}; ++u)",
-                        f"    if (tx * {side} + u < count && acc[t][u] > most) most = acc[t][u];",
-                        f"for (int d = {lanes // 2}; d > 0; d /= 2) most = fmax(most, __shfl_xor_sync(0xffffffffu, most, d));",
-                        "if (most > m[t]) {",
-                        f"    const real up = {'ceil(most)' if fold.base_2 else 'most'};",
-                        *indent(power),
-                        "    #pragma unroll",
-                        f"    for (int c = 0; c < {n}; ++c) {{ {' '.join(scaled)} }}",
-                        *indent(scaled_unit),
-                        "    m[t] = up;",
-                        "}",
-                        "sum[t] = 0;",
-                    ],
-                    columns=False,
-                )
-            ),
-            *indent(
-                self._with_exponentials(
-                    [
-                        f"e[t] = acc[t][u] == SKK_INF ? SKK_INF : {exp}(acc[t][u] - m[t]);",
-                        f"if (tx * {side} + u < count) {{ sum[t] += e[t]; {' '.join(top)} }}",
-                    ]
-                )
-            ),
-            *(["} else {", *indent(self._each_pair(top))] if top else []),
-            "}",
-            *self._enter_unit(),
-        ]
-
-    def _with_exponentials(self, body: Sequence[str]) -> list[str]:
-        """For every column ``u`` of a tile: e[t] is computed and stored."""
-        pack, side = self.shape.pack, self.shape.side_columns
-        lines = ["#pragma unroll", f"for (int u = 0; u < {side}; ++u) {{"]
-        lines += indent(["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *indent(body), "}"])
-        for part in range(self.shape.side_rows // pack):
-            values = ", ".join(f"e[{part * pack + k}]" for k in range(pack))
-            at = self._pack_of(f"tx * {side} + u", str(part), "tx & 7")
-            lines.append(f"    *(real{pack}*)&pairs[{at}] = skk_pack({values});")
-        return [*lines, "}"]
-
-    def _enter_unit(self) -> list[str]:
-        if not self._compensated:
-            return self._each(["unit[t] += sum[t];"], columns=False)
-        parts = self._each(["unit_part[t] += sum[t];"], columns=False)
-        return [*parts, *self._flush("unit[t]", "unit_part[t]", columns=False, careful=True)]
+            lines += self._tile.each_pair([*body, f"acc[t][u] = {self._number};"])
+        exponentials = self._exponentials
+        return [*lines, *(self._tile.store("acc[t][u]") if exponentials is None else exponentials.text())]
 
     # -- second: the product --------------------------------------------------------------------------------------
     @property
@@ -514,16 +323,11 @@ class Matrix:
         lines = []
         if self._of_row is not None:
             numbers, statements, text = self._row_component
-            lines += [
-                f"real own[ROWS][{n}];",
-                *self._each(
-                    ["const long long i = min(first_row + ty * ROWS + t, end_row - 1);", *numbers,
-                     "#pragma unroll", f"for (int c = 0; c < {n}; ++c) {{", f"    const int at = {self._at(self._column_of('c'))};",
-                     *indent(statements), f"    own[t][c] = {text};", "}"], columns=False
-                ),
-            ]  # fmt: skip
-        step = 2 * group if self._compensated else group
-        packs = shape.side_rows // shape.pack
+            component = [f"const int at = {self._at(self._column_of('c'))};", *statements, f"own[t][c] = {text};"]
+            row = "const long long i = min(first_row + ty * ROWS + t, end_row - 1);"
+            lines += [f"real own[ROWS][{n}];", *each_row([row, *numbers, *each_column(component, "c", n)])]
+        step = 2 * group if self._sums.compensated else group
+        packs = self._tile.packs
         fast = [f"const int here = k0 * {self.rows} + ((ty * {packs}) ^ (k0 / {shape.side_columns} & 7)) * {shape.pack};"]
         fast += [
             "const real* swizzled[8];",
@@ -538,7 +342,7 @@ class Matrix:
                 f"for (int k = 0; k < {group}; ++k) {{",
                 *indent(self._add(half)),
                 "}",
-                *self._flush("total[t][c]", "part[t][c]", columns=True, careful=False),
+                *self._accept(careful=False),
             ]
         slow = [
             "#pragma unroll 1",
@@ -548,14 +352,14 @@ class Matrix:
             f"    for (int k = 0; k < min({group}, count - k1); ++k) {{",
             *indent(self._add(), " " * 8),
             "    }",
-            *indent(self._flush("total[t][c]", "part[t][c]", columns=True, careful=True)),
+            *indent(self._accept(careful=True)),
             "}",
         ]
         return [
             *lines,
             "#pragma unroll 1",
             f"for (int k0 = 0; k0 < count; k0 += {step}) {{",
-            f"    if ({'!careful && ' if self._compensated else ''}k0 + {step} <= count) {{",
+            f"    if ({'!careful && ' if self._sums.compensated else ''}k0 + {step} <= count) {{",
             *indent(fast, " " * 8),
             "    } else {",
             *indent(slow, " " * 8),
@@ -601,7 +405,7 @@ class Matrix:
         lines = [f"real p[ROWS], b[{n}];"]
         for part in range(shape.side_rows // shape.pack):
             if half is None:
-                at = f"pairs[{self._pack_of('k1 + k', str(part), f'(k1 + k) / {shape.side_columns} & 7')}]"
+                at = f"pairs[{self._tile.pack('k1 + k', str(part))}]"
             else:
                 at = f"swizzled[({half} + k) / {shape.side_columns} & 7 ^ {part}][({half} + k) * {self.rows}]"
             lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&{at};")
@@ -614,60 +418,33 @@ class Matrix:
             lines.append(f"const real{size} b{first} = *(const real{size}*)&{at};")
             lines.append(" ".join(f"b[{first + m}] = b{first}.{'xyzw'[m]};" for m in range(size)))
         value = "b[c]" if self._of_row is None else "(own[t][c] - b[c])"
-        target = "part" if self._compensated else "total"
-        return [*lines, *self._each([f"{target}[t][c] += p[t] * {value};"])]
+        return [*lines, *self._each_sum([f"{self._sums.part} += p[t] * {value};"])]
 
-    def _flush(self, total: str, part: str, columns: bool, careful: bool) -> list[str]:
-        """A group's sum enters the total; what the addition rounds off stays, and begins the sum of the next group."""
-        if not self._compensated:
-            return []
-        left = f"{part} - (raised - {total})"
-        if careful:  # an infinite sum has lost nothing
-            left = f"fabs(raised) < SKK_INF ? {left} : (real)0"
-        body = [f"const real raised = {total} + {part};", f"{part} = {left};", f"{total} = raised;"]
-        return self._each(body, columns=columns)
+    def _accept(self, careful: bool) -> list[str]:
+        body = self._sums.accept(careful)
+        return self._each_sum(body) if body else []
 
     # -- the end ----------------------------------------------------------------------------------------------------
     def _all_finite(self) -> list[str]:
-        lines = ["bool finite = true;", *self._each(["finite = finite && fabs(total[t][c]) < SKK_INF;"])]
-        if self._shift is not None:
-            lines += self._each(["finite = finite && fabs(unit[t]) < SKK_INF;"], columns=False)
+        lines = ["bool finite = true;", *self._each_sum([f"finite = finite && fabs({self._sums.total}) < SKK_INF;"])]
+        if self._exponentials is not None:
+            lines += each_row([f"finite = finite && {self._exponentials.finite()};"])
         return lines
 
-    def _whole(self, total: str, part: str) -> str:
-        return f"(double){total} + (double){part}" if self._compensated else f"(double){total}"
-
     def _store(self) -> list[str]:
-        fold, stored = self.fold, self.fold.all_columns
-        first = 0
-        body = ["const long long i = first_row + ty * ROWS + t;"]
-        if self._shift is not None:
-            shift, first = self._shift, 2
-            stored = self.fold.all_columns + 2 + shift.exact_max
-            start, lanes = f"-{FINITE_MAX[self._real]}", self.shape.lanes
-            body += [
-                f"double ones = {self._whole('unit[t]', 'unit_part[t]')};",
-                f"for (int d = {lanes // 2}; d > 0; d /= 2) ones += __shfl_xor_sync(0xffffffffu, ones, d);",
+        fold, exponentials = self.fold, self._exponentials
+        first, stored = (0, fold.all_columns) if exponentials is None else (2, exponentials.stored)
+        exists = ["i < end_row"]
+        if fold.all_columns != self.sizes.columns:
+            exists.append(f"within < {self.sizes.chunk}")
+        if fold.chunks > 1:
+            exists.append(f"column + within < {fold.all_columns}")
+        put = f"skk_put(workspace, split, {first} + column + within, {stored}, rows, i, {self._sums.value()});"
+        columns = [f"const int within = {self._column_of('c')};", f"if ({' && '.join(exists)}) {put}"]
+        return each_row(
+            [
+                "const long long i = first_row + ty * ROWS + t;",
+                *([] if exponentials is None else exponentials.store()),
+                *each_column(columns, "c", self.sizes.per_thread),
             ]
-            put = f"skk_put(workspace, split, {{}}, {stored}, rows, i, {{}});"
-            own = [
-                put.format(0, f"m[t] == {start} && ones == 0.0 ? -SKK_DOUBLE_INF : (double)m[t]"),
-                put.format(1, "ones"),
-            ]
-            if shift.exact_max:
-                body.append(
-                    f"for (int d = {lanes // 2}; d > 0; d /= 2) top[t] = fmax(top[t], __shfl_xor_sync(0xffffffffu, top[t], d));"
-                )
-                own.append(put.format(stored - 1, "(double)top[t]"))
-            body += ["if (i < end_row && tx == 0 && column == 0) {", *indent(own), "}"]
-        guard = "" if fold.all_columns == self.sizes.columns else f" && within < {self.sizes.chunk}"
-        guard += f" && column + within < {fold.all_columns}" if fold.chunks > 1 else ""
-        value = self._whole("total[t][c]", "part[t][c]")
-        body += [
-            "#pragma unroll",
-            f"for (int c = 0; c < {self.sizes.per_thread}; ++c) {{",
-            f"    const int within = {self._column_of('c')};",
-            f"    if (i < end_row{guard}) skk_put(workspace, split, {first} + column + within, {stored}, rows, i, {value});",
-            "}",
-        ]
-        return self._each(body, columns=False)
+        )
