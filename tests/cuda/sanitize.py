@@ -65,6 +65,7 @@ def run(kind: str) -> None:
     entries = [(e, "rows") for e in zoo.REDUCTIONS if e.name.endswith("/1")]
     entries += [(e, "columns") for e in zoo.REDUCTIONS if e.name.endswith("/1") and e.problem.reduction.fold != "kmin"][::2]
     entries += [(e, "auto") for e in zoo.DOT if e.name.endswith("/1")][::2]
+    entries += [(e, "auto") for e in zoo.MATRIX if e.name.endswith("/1")]
     entries += [(e, "rows") for e in zoo.WIDE][::3]
     sizes = [(5, 37)] if kind == "thread" else [(1, 1), (5, 37), (130, 45), (3, 1100)]
     ranges = np.array([[0, 2], [3, 5]]), np.array([1, 2]), np.array([[0, 20], [10, 37]])

@@ -120,7 +120,7 @@ MATRIX = [
     entry("chunks", "p * Sum(Abs(x - y)) * Concat(b, c)", ["p = Pm(1)", "x = Vi(7)", "y = Vj(7)", "b = Vj(130)", "c = Vj(120)"]),
     entry("chunks of a difference", "Exp(-SqDist(x, y) / 200) * (x - y)", ["x = Vi(170)", "y = Vj(170)"]),
     entry("no product", "Exp(x * y) * b", ["x = Vi(1)", "y = Vj(1)", "b = Vj(55)"]),
-    entry("loops", "Exp(-Max(x - y)) * b", [*XY, "b = Vj(90)"]),
+    entry("loops", "Exp(-Max(x - y)) * Powf(SqDist(x, y), q) * b", ["q = Pm(1)", *XY, "b = Vj(90)"]),
     entry("softmax of loops", "Max(x - y)", [*XY, "b = Vj(50)"], "SumSoftMaxWeight", formula2="b"),
     entry("no vector", "Exp(-SqDist(x, y) / 60) * (b | e)", [*MIDDLE, "b = Vj(70)", "e = Vi(70)"]),
 ]

@@ -143,7 +143,7 @@ class Matrix:
     @property
     def fits(self) -> bool:
         """Whether there is a kernel: enough shared memory, and not too much to compute from products in registers."""
-        return self.shared_bytes <= _SHARED and len(self._slabs) <= 2 and not (self._slabs and self._loops)
+        return self.shared_bytes <= _SHARED and len(self._slabs) <= (1 if self._loops else 2)
 
     @property
     def _loops(self) -> bool:
@@ -156,7 +156,8 @@ class Matrix:
         """Blocks that a multiprocessor must be able to hold."""
         if self.threads == 256:
             return 1
-        return 2 if self._exponentials is not None or self._of_row is not None else 3
+        small = self._real == "float" and len(self._slabs) < 2 and self._exponentials is None and self._of_row is None
+        return 3 if small else 2
 
     @property
     def registers(self) -> int:
@@ -252,25 +253,29 @@ class Matrix:
             lines += slabs.text()
             if n + 1 < len(self._slabs):  # the first of two waits where the pair's number will be
                 lines += self._tile.store("acc[t][u]")
-        first = len(self._slabs) > 1
         lines += self._prefetch("0")
-        if first:
-            lines += [f"real kept[ROWS][{side}];", *self._tile.load("kept")]
-        body = [
-            f"const long long i = min(first_row + ty * ROWS + t, end_row - 1), j = min(start + tx * {side} + u, stop - 1);",
-            *([f"const real q{len(self._slabs) - 1} = acc[t][u];"] if self._slabs else []),
-            *(["const real q0 = kept[t][u];"] if first else []),
-            *self._pair.lines,
-        ]
+        place = f"const long long i = min(first_row + ty * ROWS + t, end_row - 1), j = min(start + tx * {side} + u, stop - 1);"
         if self._loops:  # one after the other, and not in registers, which cannot be indexed by variables
             at = self._tile.own(f"t / {self.shape.pack}") + f" + t % {self.shape.pack}"
-            lines += ["#pragma unroll 1", f"for (int tu = 0; tu < ROWS * {side}; ++tu) {{"]
-            lines += [f"    const int t = tu / {side}, u = tu % {side};", *indent(body)]
-            lines += [f"    pairs[{at}] = {self._number};", "}", *self._tile.load("acc")]
-        else:
-            lines += self._tile.each_pair([*body, f"acc[t][u] = {self._number};"])
-        exponentials = self._exponentials
-        return [*lines, *(self._tile.store("acc[t][u]") if exponentials is None else exponentials.text())]
+            if self._slabs:
+                lines += self._tile.store("acc[t][u]")
+            lines += [
+                "#pragma unroll 1",
+                f"for (int tu = 0; tu < ROWS * {side}; ++tu) {{",
+                f"    const int t = tu / {side}, u = tu % {side};",
+                f"    {place}",
+                *([f"    const real q0 = pairs[{at}];"] if self._slabs else []),
+                *indent(self._pair.lines),
+                f"    pairs[{at}] = {self._number};",
+                "}",
+            ]
+            return lines if self._exponentials is None else [*lines, *self._tile.load("acc"), *self._exponentials.text()]
+        known = [f"const real q{len(self._slabs) - 1} = acc[t][u];"] if self._slabs else []
+        if len(self._slabs) > 1:
+            lines += [f"real kept[ROWS][{side}];", *self._tile.load("kept")]
+            known.append("const real q0 = kept[t][u];")
+        lines += self._tile.each_pair([place, *known, *self._pair.lines, f"acc[t][u] = {self._number};"])
+        return [*lines, *(self._tile.store("acc[t][u]") if self._exponentials is None else self._exponentials.text())]
 
     # -- second: the product --------------------------------------------------------------------------------------
     @property

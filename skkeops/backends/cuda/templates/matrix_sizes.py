@@ -10,6 +10,8 @@ from .slabs import Shape, find_products
 
 __all__ = ["Sizes", "matrix_arguments"]
 
+_FEW = 16  # columns that do not make up for what it costs to share the numbers of pairs
+
 
 class Sizes:
     """How the work is divided.
@@ -82,5 +84,8 @@ def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, valu
     if minus is not None and found != [ROW, LANE]:
         return None
     columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
+    products = find_products([number], homes)
+    if not products and columns <= _FEW:
+        return None
     kind = "softmax" if fold == "shift_exp" else "sum" if minus is None else "difference"
-    return Sizes(columns, real, kind), number, vector, minus, find_products([number], homes)
+    return Sizes(columns, real, kind), number, vector, minus, products
