@@ -27,7 +27,7 @@ from .tiles import Tile, each_column, each_row
 __all__ = ["Matrix"]
 
 _SHARED = 48 << 10
-_GROUP = {"float": 16, "double": 8}  # pairs between two barriers, and float32 additions between two with compensation
+_SUMMED = 16  # float32 additions between two with compensation
 _FILE = 65536
 
 
@@ -73,7 +73,7 @@ class Matrix:
         self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
         shape = self.shape = sizes.shape
         self.threads, self.rows, self.tile = shape.threads, shape.rows, shape.columns  # what geometry needs
-        self._group = _GROUP[real]
+        self._group = 16 if real == "float" and shape.lanes < 64 else 8  # columns of a tile between two barriers
         self._tile, self._sums = Tile(shape), Sums("total", "[t][c]", real)
         self._exponentials = None
         if isinstance(fold, ShiftExpFold):
@@ -331,7 +331,7 @@ class Matrix:
             component = [f"const int at = {self._at(self._column_of('c'))};", *statements, f"own[t][c] = {text};"]
             row = "const long long i = min(first_row + ty * ROWS + t, end_row - 1);"
             lines += [f"real own[ROWS][{n}];", *each_row([row, *numbers, *each_column(component, "c", n)])]
-        step = 2 * group if self._sums.compensated else group
+        step = 2 * _SUMMED if self._sums.compensated else group
         packs = self._tile.packs
         fast = [f"const int here = k0 * {self.rows} + ((ty * {packs}) ^ (k0 / {shape.side_columns} & 7)) * {shape.pack};"]
         fast += [
@@ -347,7 +347,7 @@ class Matrix:
                 f"for (int k = 0; k < {group}; ++k) {{",
                 *indent(self._add(half)),
                 "}",
-                *self._accept(careful=False),
+                *(self._accept(careful=False) if (half + group) % _SUMMED == 0 else []),
             ]
         slow = [
             "#pragma unroll 1",

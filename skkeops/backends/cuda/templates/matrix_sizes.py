@@ -11,6 +11,7 @@ from .slabs import Shape, find_products
 __all__ = ["Sizes", "matrix_arguments"]
 
 _FEW = 16  # columns that do not make up for what it costs to share the numbers of pairs
+_DEAR = 128  # components of a number that is not to be computed more often than need be
 
 
 class Sizes:
@@ -23,6 +24,8 @@ class Sizes:
     real : {"float", "double"}
     kind : {"sum", "difference", "softmax"}
         What a thread has in registers besides.
+    length : int
+        Components from which the number of a pair is computed.
 
     Attributes
     ----------
@@ -36,13 +39,16 @@ class Sizes:
 
     #: The most output columns of a thread, by the lanes of a row: what registers and shared memory have room for.
     _MOST = {
-        "float": {"sum": {16: 8, 32: 7}, "difference": {16: 4, 32: 4}, "softmax": {16: 6, 32: 6}},
+        "float": {"sum": {16: 8, 32: 7, 64: 7}, "difference": {16: 4, 32: 4, 64: 4}, "softmax": {16: 6, 32: 6}},
         "double": {"sum": {16: 8, 32: 6}, "difference": {16: 5, 32: 5}, "softmax": {16: 8, 32: 6}},
     }
 
-    def __init__(self, columns: int, real: str, kind: str):
+    def __init__(self, columns: int, real: str, kind: str, length: int = 0):
         most = self._MOST[real][kind]
-        lanes = 16 if columns <= 16 * most[16] else 32
+        lanes = next((n for n, each in most.items() if columns <= n * each), 32)
+        # blocks of few rows read the vectors from memory more often: worth while where the numbers are dear
+        if lanes >= 32:
+            lanes = 64 if 64 in most and columns > 32 * most[32] and length >= _DEAR else 32
         chunks = -(-columns // (lanes * most[lanes]))
         self.chunk = -(-columns // chunks)
         self.per_thread = -(-self.chunk // lanes)
@@ -88,4 +94,5 @@ def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, valu
     if not products and columns <= _FEW:
         return None
     kind = "softmax" if fold == "shift_exp" else "sum" if minus is None else "difference"
-    return Sizes(columns, real, kind), number, vector, minus, products
+    length = sum(max(arg.dim for arg in e.args) for e in products)
+    return Sizes(columns, real, kind, length), number, vector, minus, products
