@@ -168,6 +168,22 @@ def test_accumulators_on_constant_data(accumulator):
         np.testing.assert_allclose(found, y[0, 0] + np.log(20000), rtol=3e-7 if dtype == "float32" else 1e-13)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_constants_in_many_columns(matrices, dtype):
+    n, values = 20000, np.linspace(0.1, 1.9, 50)
+    x, y, w = (a.astype(dtype) for a in (np.ones((2, 1)), np.zeros((n, 1)), np.broadcast_to(values, (n, 50))))
+    (sums,) = running.run(*matrices[3, dtype], MATRIX[3]._problem, (x, y, w), "state")
+    (means,) = running.run(*matrices[1, dtype], MATRIX[1]._problem, (x, y, w), "result")
+    bound = 3e-7 if dtype == "float32" else 1e-13
+    assert np.abs(sums / (n * w[0].astype(float)) - 1).max() <= bound
+    assert np.abs(means / w[0].astype(float) - 1).max() <= bound
+
+
+@pytest.mark.parametrize("options", [Options("kahan"), Options("float64")])
+def test_other_accumulators_are_for_the_wide_template(options):
+    assert source(make_plan(MATRIX[3]._problem), "float32", options).template == "wide"
+
+
 def test_kahan_keeps_infinities():
     genred = Genred("Exp(x * y)", GIVEN, axis=1)
     ((made, module),) = running.build([genred._problem], ["float32"], Options("kahan")).values()

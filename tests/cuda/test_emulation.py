@@ -236,10 +236,13 @@ def test_long_vectors(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gradients(dtype):
-    entries = zoo.gradients()
+    entries = [*zoo.gradients(), *zoo.gradients(zoo.LONG_FORWARD)]
     built = running.build([e.problem for e, _ in entries], [dtype])
+    templates = set()
     for k, ((name, problem), genred) in enumerate(entries):
         made, module = built[k, dtype]
+        templates.add(made.template)
         arrays = zoo.gradient_arrays(genred, 130, 600, dtype, seed=4)
         found = running.run(made, module, problem, arrays, "result")
         check(problem, found, arrays, dtype, name)
+    assert templates == {"rows", "dot", "matrix"}

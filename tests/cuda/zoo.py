@@ -128,15 +128,22 @@ MATRIX = [
 """Many output columns, and pairs that are a function of several sums over components."""
 
 
-def gradients() -> list[tuple[Entry, Genred]]:
+SHORT_FORWARD = (
+    ("gaussian", "Exp(-g * SqDist(x, y)) * b", ["g = Pm(1)", *XY, "b = Vj(1)"], "Sum", {}),
+    ("logsumexp", "Square(p - a) * Exp(x + y)", ["p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)"], "LogSumExp", {}),
+    ("softmax", "-SqDist(x, y)", [*XY, "b = Vj(2)"], "SumSoftMaxWeight", {"formula2": "b"}),
+    ("matern", "(1 + Norm2(x - y)) * Exp(-Norm2(x - y)) * b", [*XY, "b = Vj(2)"], "Sum", {}),
+)
+LONG_FORWARD = (
+    ("gaussian of long vectors", "Exp(-g * SqDist(x, y) / 40) * b", ["g = Pm(1)", *MIDDLE, "b = Vj(1)"], "Sum", {}),
+    ("attention", "(x | y) / 8", [*MIDDLE, "b = Vj(64)"], "SumSoftMaxWeight", {"formula2": "b"}),
+)
+
+
+def gradients(forward=SHORT_FORWARD) -> list[tuple[Entry, Genred]]:
     """The problems of the derivatives of golden formulas, and what they are derived from."""
     found = []
-    for name, formula, aliases, reduction, options in (
-        ("gaussian", "Exp(-g * SqDist(x, y)) * b", ["g = Pm(1)", *XY, "b = Vj(1)"], "Sum", {}),
-        ("logsumexp", "Square(p - a) * Exp(x + y)", ["p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)"], "LogSumExp", {}),
-        ("softmax", "-SqDist(x, y)", [*XY, "b = Vj(2)"], "SumSoftMaxWeight", {"formula2": "b"}),
-        ("matern", "(1 + Norm2(x - y)) * Exp(-Norm2(x - y)) * b", [*XY, "b = Vj(2)"], "Sum", {}),
-    ):
+    for name, formula, aliases, reduction, options in forward:
         genred = Genred(formula, aliases, reduction, axis=1, **options)
         derivatives = differentiate(genred._problem, genred._program)
         for v, alias in zip(genred.variables, aliases, strict=True):
