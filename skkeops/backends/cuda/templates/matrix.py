@@ -156,7 +156,7 @@ class Matrix:
         """Blocks that a multiprocessor must be able to hold."""
         if self.threads == 256:
             return 1
-        small = self._real == "float" and len(self._slabs) < 2 and self._exponentials is None and self._of_row is None
+        small = self._real == "float" and len(self._slabs) < 2 and self._exponentials is None and self._of_row is None and self.sizes.per_thread <= 4
         return 3 if small else 2
 
     @property

@@ -45,15 +45,15 @@ class Sizes:
 
     def __init__(self, columns: int, real: str, kind: str, length: int = 0):
         most = self._MOST[real][kind]
-        lanes = next((n for n, each in most.items() if columns <= n * each), 32)
+        lanes = 16 if columns <= 16 * most[16] else 32
         # blocks of few rows read the vectors from memory more often: worth while where the numbers are dear
-        if lanes >= 32:
-            lanes = 64 if 64 in most and columns > 32 * most[32] and length >= _DEAR else 32
+        if 64 in most and columns > 32 * most[32] and length >= _DEAR:
+            lanes = 64
         chunks = -(-columns // (lanes * most[lanes]))
         self.chunk = -(-columns // chunks)
         self.per_thread = -(-self.chunk // lanes)
-        # several small blocks of a multiprocessor do different things at a time; large ones load less
-        threads = 128 if lanes == 16 and self.per_thread <= 4 else 256
+        # two or three small blocks of a multiprocessor do different things at a time; large ones load less
+        threads = 128 if lanes == 16 else 256
         self.shape = Shape(threads, lanes, 8 if real == "float" else 4, 4, 4 if real == "float" else 2)
 
     @property
