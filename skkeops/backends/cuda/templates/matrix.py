@@ -153,11 +153,11 @@ class Matrix:
 
     @property
     def blocks_per_multiprocessor(self) -> int:
-        """Blocks that a multiprocessor must be able to hold."""
+        """Blocks that a multiprocessor must be able to hold: as many as the registers of a thread permit."""
         if self.threads == 256:
             return 1
-        small = self._real == "float" and len(self._slabs) < 2 and self._exponentials is None and self._of_row is None and self.sizes.per_thread <= 4
-        return 3 if small else 2
+        more = len(self._slabs) > 1 or self._exponentials is not None or self._of_row is not None
+        return 2 if more or self._real == "double" or self.sizes.per_thread > 4 else 3
 
     @property
     def registers(self) -> int:
