@@ -13,7 +13,7 @@ from typing import NamedTuple
 from skkeops.formula.expression import Constant, Expression, I, J, Variable, postorder
 from skkeops.formula.operations.families import Elementwise
 
-from ..expressions import at_first_point, literal
+from ..expressions import at_first_point, literal, statements_cost
 from ..homes import CONST, LANE, PAIR, Homes
 from ..loops import LoopBlock
 from .rows import indent
@@ -22,6 +22,7 @@ __all__ = ["Product", "Shape", "Slabs", "find_products", "substitute_products"]
 
 _PAD = 4  # so that a transposed write meets few bank conflicts
 _MOST_VECTORS = 3
+_CHEAP = 12  # instructions of a component of a pair, about, up to which some are written out
 
 
 class Product(Elementwise):
@@ -191,7 +192,8 @@ class Slabs:
             if sides:
                 lines += [f"if ({whole.format(n)}) {{", *indent([line for s in sides for line in self._load(s, size, False)])]
                 lines += ["} else {", *indent([line for s in sides for line in self._load(s, size, True)]), "}"]
-        lines += ["__syncthreads();", "#pragma unroll 4", f"for (int m = 0; m < {size}; ++m) {{"]
+        unroll = 4 if statements_cost(self._step, self._real) <= _CHEAP else 1
+        lines += ["__syncthreads();", f"#pragma unroll {unroll}", f"for (int m = 0; m < {size}; ++m) {{"]
         return [*lines, *indent(self._multiply()), "}"]
 
     def _load(self, side, size: int, clamped: bool) -> list[str]:
