@@ -93,7 +93,9 @@ class Matrix:
         self._row_component = self._component(self._of_row, "a", {output: "i"}, places)
         self._const = LoopBlock(real, "w", arrays=arrays)
         self._const_values = self._const.compute(self._hoisted[CONST])
+        self._buffers = 1
         self._choose_slabs()
+        self._choose_buffers()
 
     # -- where values come from -------------------------------------------------------------------------------
     def _outside_pair(self, node: Expression, k: int) -> str | None:
@@ -132,13 +134,19 @@ class Matrix:
 
     @property
     def _pool(self) -> int:
-        return max(self._group * self.sizes.columns, *(slabs.numbers for slabs in self._slabs), 0)
+        return max(self._buffers * self._group * self.sizes.columns, *(slabs.numbers for slabs in self._slabs), 0)
 
     @property
     def shared_bytes(self) -> int:
         """Shared memory of a block."""
         numbers = self.rows * len(self._row_values) + self.tile * len(self._lane_values)
         return (self.rows * self.tile + self._pool + numbers) * (4 if self._real == "float" else 8)
+
+    def _choose_buffers(self) -> None:
+        """Two buffers for vectors, which save a barrier, where there is room."""
+        self._buffers = 2
+        if self.shared_bytes > _SHARED:
+            self._buffers = 1
 
     @property
     def fits(self) -> bool:
@@ -320,12 +328,8 @@ class Matrix:
         return f"v < {surely} ? column + {c} : ({kind})min((int)(column + {c}), {self.fold.all_columns - 1})"
 
     def _multiply(self) -> list[str]:
-        shape, group, room, n = self.shape, self._group, self.sizes.columns, self.sizes.per_thread
-        at = f"threadIdx.x % {self._loaders} + v * {self._loaders}"
-        put = f"pool[threadIdx.x / {self._loaders} * {room} + {at}] = next[v];"
-        if room % self._loaders:
-            put = f"if ({at} < {room}) {put}"
-        lines = []
+        shape, group, n = self.shape, self._group, self.sizes.per_thread
+        lines = ["__syncthreads();"] if self._buffers > 1 else []
         if self._of_row is not None:
             numbers, statements, text = self._row_component
             component = [f"const int at = {self._at(self._column_of('c'))};", *statements, f"own[t][c] = {text};"]
@@ -342,17 +346,19 @@ class Matrix:
         for half in range(0, step, group):
             k0 = f"k0 + {half}" if half else "k0"
             fast += [
-                *self._load_vectors(put, k0, last=half + group == step),
-                "#pragma unroll",
-                f"for (int k = 0; k < {group}; ++k) {{",
-                *indent(self._add(half)),
+                "{",
+                *indent(self._load_vectors(k0, last=half + group == step)),
+                "    #pragma unroll",
+                f"    for (int k = 0; k < {group}; ++k) {{",
+                *indent(self._add(half), " " * 8),
+                "    }",
                 "}",
                 *(self._accept(careful=False) if (half + group) % _SUMMED == 0 else []),
             ]
         slow = [
             "#pragma unroll 1",
             f"for (int k1 = k0; k1 < min(k0 + {step}, count); k1 += {group}) {{",
-            *indent(self._load_vectors(put, "k1", last=True)),
+            *indent(self._load_vectors("k1", last=True)),
             "    #pragma unroll 1",
             f"    for (int k = 0; k < min({group}, count - k1); ++k) {{",
             *indent(self._add(), " " * 8),
@@ -372,13 +378,20 @@ class Matrix:
             "}",
         ]
 
-    def _load_vectors(self, put: str, k: str, last: bool) -> list[str]:
-        """The vectors of a group go to shared memory, and the next ones are on their way."""
+    def _load_vectors(self, k: str, last: bool) -> list[str]:
+        """The vectors of the group that begins at column ``k`` go to shared memory, and the next ones are on their way."""
+        room, loaders = self.sizes.columns, self._loaders
+        at = f"threadIdx.x % {loaders} + v * {loaders}"
+        put = f"buffer[threadIdx.x / {loaders} * {room} + {at}] = next[v];"
+        if room % loaders:
+            put = f"if ({at} < {room}) {put}"
         following = self._prefetch(f"{k} + {self._group}")
         if last:
             following = [f"if ({k} + {self._group} < count) {{", *indent(following), "}"]
+        which = f"(({k}) / {self._group} & 1) * {self._group * room}" if self._buffers > 1 else "0"
         return [
-            "__syncthreads();",
+            *(["__syncthreads();"] if self._buffers == 1 else []),
+            f"real* const buffer = pool + {which};",
             "#pragma unroll",
             f"for (int v = 0; v < {self._loads}; ++v) {put}",
             "__syncthreads();",
@@ -416,7 +429,7 @@ class Matrix:
             lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&{at};")
             lines.append(" ".join(f"p[{part * shape.pack + m}] = p{part}.{'xyzw'[m]};" for m in range(shape.pack)))
         for first, size in self._packs():
-            at = f"pool[k * {self.sizes.columns} + {first * shape.lanes} + tx * {size}]"
+            at = f"buffer[k * {self.sizes.columns} + {first * shape.lanes} + tx * {size}]"
             if size == 1:
                 lines.append(f"b[{first}] = {at};")
                 continue
