@@ -120,6 +120,7 @@ MATRIX = [
     entry("chunks", "p * Sum(Abs(x - y)) * Concat(b, c)", ["p = Pm(1)", "x = Vi(7)", "y = Vj(7)", "b = Vj(130)", "c = Vj(120)"]),
     entry("chunks of dear numbers", "Exp(-SqDist(x, y) / 200) * b", ["x = Vi(130)", "y = Vj(130)", "b = Vj(460)"]),
     entry("dear differences", "Exp(-SqDist(x, y) / 200) * (x - y)", ["x = Vi(270)", "y = Vj(270)"]),
+    entry("cosines", "Exp(Normalize(x) | Normalize(y)) * Normalize(b)", ["x = Vi(40)", "y = Vj(40)", "b = Vj(40)"]),
     entry("no product", "Exp(x * y) * b", ["x = Vi(1)", "y = Vj(1)", "b = Vj(55)"]),
     entry("loops", "Exp(-Max(x - y)) * Powf(SqDist(x, y), q) * b", ["q = Pm(1)", *XY, "b = Vj(90)"]),
     entry("softmax of loops", "Max(x - y)", [*XY, "b = Vj(50)"], "SumSoftMaxWeight", formula2="b"),

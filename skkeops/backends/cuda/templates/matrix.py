@@ -9,7 +9,7 @@ Output columns that do not fit in a block are for other blocks, which compute th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from skkeops.formula.expression import Expression, Variable
 
@@ -79,18 +79,24 @@ class Matrix:
         if isinstance(fold, ShiftExpFold):
             self._exponentials = Exponentials(fold, self._tile, self._sums, sizes.per_thread, real)
         output, reduced = categories
-        places = {"arrays": arrays, "outside": self._outside_side}
-        self._slabs = [Slabs(e, homes, shape, real, arrays, categories, self._outside_side) for e in products]
-        self._pair = LoopBlock(real, "v", self._outside_pair, {output: "i", reduced: "j"}, arrays)
+        of_point = self._numbers_at("p", "p")
+        self._slabs = [Slabs(e, homes, shape, real, arrays, categories, of_point) for e in products]
+        numbers = self._numbers_at(f"ty * {shape.side_rows} + t", f"tx * {shape.side_columns} + u")
+
+        def of_pair(node: Expression, k: int) -> str | None:
+            return f"q{node.params[0]}" if isinstance(node, Product) else numbers(node, k)
+
+        self._pair = LoopBlock(real, "v", of_pair, {output: "i", reduced: "j"}, arrays)
         (self._number,) = self._pair.compute([(substitute_products(number, products), 0)])
-        self._row = LoopBlock(real, "x", index={output: "i"}, **places)
-        self._row_values = self._row.compute(self._hoisted[ROW])
-        self._lane = LoopBlock(real, "y", index={reduced: "j"}, **places)
-        self._lane_values = self._lane.compute(self._hoisted[LANE])
         # of the difference, what is of the reduced index is loaded as a vector is
         self._of_lane, self._of_row = (vector, None) if minus is None else (minus, vector)
-        self._lane_component = self._component(self._of_lane, "b", {reduced: "j"}, places)
-        self._row_component = self._component(self._of_row, "a", {output: "i"}, places)
+        numbers = self._numbers_at(f"ty * {shape.side_rows} + t", "(int)(j - start)")
+        self._lane_component = self._component(self._of_lane, LoopBlock(real, "b", numbers, {reduced: "j"}, arrays))
+        self._row_component = self._component(self._of_row, LoopBlock(real, "a", numbers, {output: "i"}, arrays))
+        self._row = LoopBlock(real, "x", self._constant, {output: "i"}, arrays)
+        self._row_values = self._row.compute(self._hoisted[ROW])
+        self._lane = LoopBlock(real, "y", self._constant, {reduced: "j"}, arrays)
+        self._lane_values = self._lane.compute(self._hoisted[LANE])
         self._const = LoopBlock(real, "w", arrays=arrays)
         self._const_values = self._const.compute(self._hoisted[CONST])
         self._buffers = 1
@@ -98,27 +104,30 @@ class Matrix:
         self._choose_buffers()
 
     # -- where values come from -------------------------------------------------------------------------------
-    def _outside_pair(self, node: Expression, k: int) -> str | None:
-        if isinstance(node, Product):
-            return f"q{node.params[0]}"
-        home = self._homes(node)
-        if home == PAIR:
-            return None
-        place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
-        side_rows, side_columns = self.shape.side_rows, self.shape.side_columns
-        row, lane = f"row{place}[ty * {side_rows} + t]", f"lane{place}[tx * {side_columns} + u]"
-        return {ROW: row, LANE: lane, CONST: f"c{place}"}[home]
-
-    def _outside_side(self, node: Expression, k: int) -> str | None:
+    def _constant(self, node: Expression, k: int) -> str | None:
         if self._homes(node) != CONST or at_first_point(node):
             return None
         return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
 
-    def _component(self, e: Expression | None, prefix: str, index, places) -> tuple[list[str], list[str], str]:
+    def _numbers_at(self, row: str, lane: str) -> Callable[[Expression, int], str | None]:
+        """What the numbers of one index are called where the row and the column have these numbers in the tile: they are computed
+        once and wait in shared memory."""
+
+        def outside(node: Expression, k: int) -> str | None:
+            home = self._homes(node)
+            if home == PAIR:
+                return None
+            if home == CONST:
+                return self._constant(node, k)
+            place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
+            return f"row{place}[{row}]" if home == ROW else f"lane{place}[{lane}]"
+
+        return outside
+
+    def _component(self, e: Expression | None, block: LoopBlock) -> tuple[list[str], list[str], str]:
         """Of a vector: the statements of its numbers, those of component ``at``, and its text."""
         if e is None:
             return [], [], "(real)1"
-        block = LoopBlock(self._real, prefix, index=index, **places)
         block.compute_numbers([e])
         numbers, block.lines = block.lines, []
         return numbers, block.lines, block.component(e, "at")
