@@ -152,9 +152,9 @@ class Matrix:
         return (self.rows * self.tile + self._pool + numbers) * (4 if self._real == "float" else 8)
 
     def _choose_buffers(self) -> None:
-        """Two buffers for vectors, which save a barrier, where there is room."""
+        """Two buffers for vectors, which save a barrier, where there is room, and there are registers for it."""
         self._buffers = 2
-        if self.shared_bytes > _SHARED:
+        if self.shared_bytes > _SHARED or self.shape.lanes > 32:
             self._buffers = 1
 
     @property
