@@ -102,6 +102,9 @@ ROWS: tuple[Row, ...] = (
     Row(_lse(10**5, 10**5), "float32", LSE, "lse", 2.0),
     Row(_argkmin(10**6, 10**6, 3), "float32", ARGKMIN, "argkmin", 2.5),
     Row(_gauss(2 * 10**4, 2 * 10**4, 784), "float32", Pair(788, 1), "gauss", 2.0),
+    Row(_argkmin(10, 10**7, 3), "float32", Pair(8.0, bytes_per_column=12), "argkmin", 100.0),
+    Row(_argkmin(10**5, 10**5, 100), "float32", Pair(104), "argkmin", 2.5),
+    Row(_argkmin(2 * 10**4, 2 * 10**4, 784), "float32", Pair(788), "argkmin", 2.0),
     Row(_gauss(10**5, 10**5, 3, 128), "float32", Pair(133, 1), "gauss"),
     Row(_gauss(10**4, 10**4, 784, 784), "float32", Pair(1572, 1), "gauss"),
 )
@@ -113,6 +116,8 @@ TEMPLATES: dict[str, Row] = {
     "k-smallest": Row(_argkmin(3000, 3000, 3), "float32", ARGKMIN, "argkmin"),
     "columns": Row(_gauss(4, 100_000, 3), "float32", GAUSS3, "gauss"),
     "dot": Row(_gauss(2000, 2000, 64), "float32", Pair(68, 1), "gauss"),
+    "k-smallest of long vectors": Row(_argkmin(2000, 2000, 100), "float32", Pair(104), "argkmin"),
+    "k-smallest of few rows": Row(_argkmin(4, 100_000, 3), "float32", ARGKMIN, "argkmin"),
     "matrix": Row(_gauss(2000, 2000, 64, 64), "float32", Pair(132, 1), "gauss"),
     "matrix, softmax": Row(_attention(2000, 2000, 64), "float32", Pair(132, 1), "softmax"),
 }

@@ -1,8 +1,8 @@
 """Sums of exponentials that cannot overflow: log-sum-exp, softmax averages and their raw states.
 
-The state is a pair (m, s) that stands for ``exp(m) * s``: m is the largest exponent of the row, s the sum of
-``exp(F - m) * W`` over the row. W is a column of ones (``unit_column``), then the weight formula2, or only
-one of them.
+The state is a pair (m, s) that stands for ``exp(m) * s``: m is the largest exponent of the row that is not NaN, s the
+sum of ``exp(F - m) * W`` over the row. W is a column of ones (``unit_column``), then the weight formula2, or only
+one of them. Where m is +inf, s is whatever the backend counts, and not used.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class ShiftExp(Reduction):
         if cols == 0:
             return self.identity(rows, tuple(v.shape[2] for v in values))
         with np.errstate(over="ignore", invalid="ignore"):
-            m = exponent.max(axis=1)
+            m = np.fmax.reduce(exponent, axis=1, initial=-np.inf)
             weights = np.exp(exponent - _finite(m)[:, None, :])
             columns = [weights.sum(axis=1)] if self.unit_column else []
             columns += [(weights * value).sum(axis=1) for value in values[1:]]
         return m, np.concatenate(columns, axis=1)
 
     def combine(self, a: State, b: State) -> State:
-        m = np.maximum(a[0], b[0])
+        m = np.fmax(a[0], b[0])
         shift = _finite(m)
         with np.errstate(over="ignore", invalid="ignore"):
             return m, a[1] * np.exp(a[0] - shift) + b[1] * np.exp(b[0] - shift)
@@ -157,7 +157,7 @@ class LogSumExpWeight(LogSumExp):
 class SumSoftMaxWeight(ShiftExp):
     r"""The softmax average ``c_i = sum_j exp(F) G / sum_j exp(F)``, shape (M, dim G), for a scalar F.
 
-    An empty row, and one whose F is -inf everywhere, has no average: NaN.
+    An empty row, one whose F is -inf everywhere, and one with an F of +inf or NaN have no average: NaN.
     """
 
     name = "SumSoftMaxWeight"
@@ -167,7 +167,7 @@ class SumSoftMaxWeight(ShiftExp):
     needs_formula2 = True
 
     def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
-        s = state[1]
+        s = _defined(state)
         with np.errstate(divide="ignore", invalid="ignore"):
             return (s[:, 1:] / s[:, :1]).astype(dtype, copy=False)
 
@@ -204,7 +204,8 @@ class MaxSumShiftExp(ShiftExp):
     """The raw state of a log-sum-exp, shape (M, 2): the largest F of the row, then the sum of ``exp(F -
     max)``.
 
-    For code that merges partial results itself. It has no gradient; use `LogSumExp`.
+    The largest F is that of those that are not NaN; the sum is NaN where any is, and where the largest is +inf. For
+    code that merges partial results itself. It has no gradient; use `LogSumExp`.
     """
 
     name = "Max_SumShiftExp"
@@ -214,7 +215,7 @@ class MaxSumShiftExp(ShiftExp):
         return (1 + self.width(dims),)
 
     def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
-        return np.concatenate(state, axis=1).astype(dtype, copy=False)
+        return np.concatenate([state[0], _defined(state)], axis=1).astype(dtype, copy=False)
 
 
 class MaxSumShiftExpWeight(MaxSumShiftExp):
@@ -230,6 +231,12 @@ class MaxSumShiftExpWeight(MaxSumShiftExp):
 def _finite(m: np.ndarray) -> np.ndarray:
     """Return m with its infinities replaced by 0, so that ``F - m`` is never inf - inf."""
     return np.where(np.isinf(m), 0.0, m)
+
+
+def _defined(state: State) -> Any:
+    """Return s, NaN in the rows whose largest exponent is +inf: inf - inf has no exponential."""
+    m, s = state
+    return np.where(m == np.inf, np.nan, s)
 
 
 def _exp(f):

@@ -39,9 +39,12 @@ static inline double2 make_double2(double x, double y) { return {x, y}; }
 #define __shared__ static __attribute__((section(SKK_SECTION)))
 #endif
 #define __syncthreads() emulated::wait(emulated::AT_BLOCK, __LINE__, 0)
-#define __syncthreads_or(p) emulated::any_of_block((p), __LINE__)
+#define __syncthreads_or(p) (emulated::count_of_block((p), __LINE__) != 0)
+#define __syncthreads_count(p) emulated::count_of_block((p), __LINE__)
 #define __syncwarp() emulated::wait(emulated::AT_WARP, __LINE__, 0xffffffffu)
 #define __shfl_xor_sync(mask, v, o) emulated::shuffle(mask, v, emulated::current->lane ^ (o), __LINE__)
+#define __shfl_sync(mask, v, source) emulated::shuffle(mask, v, (source), __LINE__)
+#define __ballot_sync(mask, p) emulated::ballot(mask, (p), __LINE__)
 #define __shfl_down_sync(mask, v, o) \
     emulated::shuffle(mask, v, emulated::current->lane + (o) < 32 ? emulated::current->lane + (o) : emulated::current->lane, __LINE__)
 #define __all_sync(mask, p) emulated::all_of_warp(mask, (p), __LINE__)
@@ -63,6 +66,7 @@ struct Fiber {
     void *stack_pointer;
     char *stack;
     void *tsan;
+    int vote;
 };
 
 static Fiber *current, scheduler;
@@ -122,19 +126,13 @@ UNWATCHED static void wait(State state, int line, unsigned mask)
 #endif
 }
 
-static int votes[2];
+static int votes;  // of the threads at the barrier that was released last
 
-UNWATCHED static int any_of_block(int vote, int line)
+UNWATCHED static int count_of_block(int vote, int line)
 {
-    const unsigned turn = current->block_phase & 1;
-    if (vote) votes[turn] = 1;
-#if !defined(__SANITIZE_THREAD__)
-    current->block_phase++;
-#endif
+    current->vote = vote != 0;
     wait(AT_BLOCK, line, 0);
-    const int found = votes[turn];
-    votes[turn ^ 1] = 0;
-    return found;
+    return votes;
 }
 
 template <class T> UNWATCHED static T shuffle(unsigned mask, T value, int source, int line)
@@ -154,6 +152,15 @@ UNWATCHED static int all_of_warp(unsigned mask, int vote, int line)
     int all = vote != 0;
     for (int d = 16; d > 0; d /= 2) all &= shuffle(mask, all, current->lane ^ d, line);
     return all;
+}
+
+UNWATCHED static unsigned ballot(unsigned mask, int vote, int line)
+{
+    current->warp->sent[current->lane] = vote != 0;
+    wait(AT_WARP, line, mask);
+    unsigned found = 0;
+    for (int lane = 0; lane < 32; ++lane) if (((mask >> lane) & 1) && current->warp->received[lane]) found |= 1u << lane;
+    return found;
 }
 
 static void (*kernel)(void **);
@@ -245,11 +252,11 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
         const uint64_t number = order == 1 ? blocks - 1 - q : q;
         blockIdx = {(unsigned)(number % grid[0]), (unsigned)(number / grid[0] % grid[1]), (unsigned)(number / grid[0] / grid[1])};
         memset(shared, 0xff, shared_size);  // NaN
-        votes[0] = votes[1] = 0;
+        votes = 0;
         for (auto &w : warps) w.live = 0;
         for (int t = 0; t < n; ++t) {
             Fiber &f = fibers[t];
-            f = Fiber{{t % block[0], t / block[0] % block[1], t / block[0] / block[1]}, t, t & 31, 0, 0, 0, 0, READY, &warps[t / 32], nullptr, stacks[t], nullptr};
+            f = Fiber{{t % block[0], t / block[0] % block[1], t / block[0] / block[1]}, t, t & 31, 0, 0, 0, 0, READY, &warps[t / 32], nullptr, stacks[t], nullptr, 0};
             f.warp->live |= 1u << f.lane;
             turns[t] = order == 1 ? n - 1 - t : t;
             void **top = (void **)(f.stack + STACK);
@@ -285,7 +292,8 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
             if (waiting && waiting + done == n) {
                 if (apart) { snprintf(message, sizeof message, "line %d: the threads of a block wait at different barriers", line); error = 3; }
                 else if (done) { snprintf(message, sizeof message, "line %d: a barrier after %d threads have returned", line, done); error = 4; }
-                for (auto &f : fibers) if (f.state == AT_BLOCK) f.state = READY;
+                votes = 0;
+                for (auto &f : fibers) if (f.state == AT_BLOCK) { votes += f.vote; f.vote = 0; f.state = READY; }
                 progress = true;
             }
             if (!progress && !error) {
@@ -306,6 +314,11 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
 extern "C" const char *emulated_message() { return emulated::message; }
 
 static inline int __float_as_int(float f) { int i; memcpy(&i, &f, 4); return i; }
+static inline float __fsub_rn(float a, float b) { return a - b; }
+static inline double __dsub_rn(double a, double b) { return a - b; }
+static inline int __ffs(int i) { return __builtin_ffs(i); }
+static inline int __ffsll(long long i) { return __builtin_ffsll(i); }
+static inline int __popcll(unsigned long long i) { return __builtin_popcountll(i); }
 static inline float __int_as_float(int i) { float f; memcpy(&f, &i, 4); return f; }
 static inline double __longlong_as_double(long long i) { double d; memcpy(&d, &i, 8); return d; }
 static inline void sincos(float x, float *s, float *c) { *s = sinf(x); *c = cosf(x); }

@@ -63,8 +63,10 @@ def run(kind: str) -> None:
     from . import emulator, running, zoo
 
     entries = [(e, "rows") for e in zoo.REDUCTIONS if e.name.endswith("/1")]
-    entries += [(e, "columns") for e in zoo.REDUCTIONS if e.name.endswith("/1") and e.problem.reduction.fold != "kmin"][::2]
-    entries += [(e, "auto") for e in zoo.DOT if e.name.endswith("/1")][::2]
+    narrow = [(e, "columns") for e in zoo.REDUCTIONS if e.name.endswith("/1")]
+    entries += [e for k, e in enumerate(narrow) if k % 2 == 0 or e[0].problem.reduction.fold == "kmin"]
+    long = [(e, "auto") for e in zoo.DOT if e.name.endswith("/1")]
+    entries += [e for k, e in enumerate(long) if k % 2 == 0 or e[0].problem.reduction.fold == "kmin"]
     entries += [(e, "auto") for e in zoo.MATRIX if e.name.endswith("/1")]
     entries += [(e, "rows") for e in zoo.WIDE][::3]
     sizes = [(5, 37)] if kind == "thread" else [(1, 1), (5, 37), (130, 45), (3, 1100)]

@@ -81,7 +81,10 @@ def test_which_template():
     kmin = plan_of("SqDist(x, y)", reduction="KMin", opt_arg=2)
     assert choose_template(plan, 10, 10**7) == "columns"
     assert choose_template(plan, 10, 100) == choose_template(plan, 10**5, 10**5) == "auto"
-    assert choose_template(kmin, 10, 10**7) == "auto"
+    many = plan_of("SqDist(x, y)", reduction="KMin", opt_arg=65)
+    assert choose_template(kmin, 10, 10**7) == "columns" and choose_template(many, 10, 10**7) == "auto"
+    assert source(kmin, "float32", None, "columns").template == "columns"
+    assert source(many, "float32", None, "columns").template == "rows"
     long = ["x = Vi(300)", "y = Vj(300)"]
     for formula, aliases, reduction, template in (
         ("Exp(-SqDist(x, y))", XY, "Sum", "rows"),
@@ -102,6 +105,13 @@ def test_which_template():
     many = plan_of("Exp(-SqDist(x, y)) * y", long)
     assert source(many, "float32", None, "rows").template == "wide"  # ranges
     assert source(many, "float32", None, "columns").template == "matrix"  # few rows
+    for formula, reduction, options, template in (
+        ("Exp(-SqDist(x, y))", "Sum", {}, "dot"),  # few rows of vectors too long for registers
+        ("SqDist(x, y)", "ArgKMin", {"opt_arg": 100}, "dot"),
+        ("x - y", "ArgKMin", {"opt_arg": 2}, "wide"),
+        ("SqDist(x, y)" + "".join(f" + Elem(x, {k}) * Elem(y, {k})" for k in range(40)), "KMin", {"opt_arg": 20}, "wide"),
+    ):
+        assert source(plan_of(formula, long, reduction, **options), "float32", None, "columns").template == template, formula
 
 
 @pytest.mark.parametrize("columns", [1, 17, 64, 65, 128, 129, 224, 225, 448, 449, 784, 5000])

@@ -100,6 +100,9 @@ DOT = [
     *both_axes("raw", "x | (s * y)", ["x = Vi(48)", "y = Vj(48)", "s = Pm(1)"], "Max_SumShiftExp"),
     *both_axes("nearest", "Sum(Abs(x - y))", LONG, "Min_ArgMin"),
     *both_axes("cosine", "Normalize(x) | y", LONG, "Max"),
+    *both_axes("kmin", "SqDist(x, y)", LONG, "KMin_ArgKMin", opt_arg=3),
+    *both_axes("argkmin", "Sqrt(SqDist(x, y)) + Elem(y, 1)", ["x = Vi(33)", "y = Vj(33)"], "ArgKMin", opt_arg=10),
+    entry("kmin in memory", "-(x | y) * Elem(x, 0)", ["x = Vi(40)", "y = Vj(40)"], "KMin_ArgKMin", opt_arg=40),
 ]
 """Pairs that are a function of one distance or scalar product of long vectors."""
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from skkeops import Genred
 
@@ -167,12 +167,22 @@ def test_masks_and_infinities(n, dtype, simd_level):  # noqa: F811
     result = Genred(formula, aliases, "LogSumExp", axis=1)(selector, columns)[:, 0]
     np.testing.assert_allclose(result, expected, rtol=8 * np.finfo(dtype).eps)
     assert result[0] == -np.inf and result[3] == np.inf and np.isnan(result[4])
+    clean = np.where(np.isnan(f), -np.inf, f).astype(float)
+    weights = rng.standard_normal((n, 1)).astype(dtype)
+    average = Genred(formula, [*aliases, "w = Vj(1)"], "SumSoftMaxWeight", axis=1, formula2="w")(selector, columns, weights)
+    raw = Genred(formula, aliases, "Max_SumShiftExp", axis=1)(selector, columns)
+    np.testing.assert_array_equal(raw[:, 0], clean.max(axis=1))
+    assert np.isnan(average[[0, 3, 4, 5]]).all() and np.isnan(raw[[3, 4, 5], 1]).all() and raw[0, 1] == 0
+    proper = [1, 2, 6, 7]
+    shifted = np.exp(clean[proper] - clean[proper].max(axis=1, keepdims=True))
+    np.testing.assert_allclose(raw[proper, 1], shifted.sum(axis=1), rtol=40 * np.finfo(dtype).eps)
+    expected = softmax(clean[proper], axis=1) @ weights.astype(float)
+    np.testing.assert_allclose(average[proper], expected, atol=40 * np.finfo(dtype).eps)
     with np.errstate(invalid="ignore"):
         total = Genred(formula, aliases, "Sum", axis=1)(selector, columns)[:, 0]
         assert total[0] == -np.inf and total[3] == np.inf and np.isnan(total[4]) and np.isnan(total[5])
         np.testing.assert_allclose(total[7], f[7].astype(float).sum(), atol=n * np.finfo(dtype).eps)
     top, where = Genred(formula, aliases, "Max_ArgMax", axis=1)(selector, columns)
-    clean = np.where(np.isnan(f), -np.inf, f)
     np.testing.assert_array_equal(top[:, 0], clean.max(axis=1))
     np.testing.assert_array_equal(where[:, 0], clean.argmax(axis=1))
 

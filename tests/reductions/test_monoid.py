@@ -99,7 +99,7 @@ class TestLaws:
         assert reduction != reduction.name
 
 
-@pytest.mark.parametrize("reduction", [red.Min(), red.MaxArgMax(), red.KMin(2), red.LogSumExp()], ids=repr)
+@pytest.mark.parametrize("reduction", [red.Min(), red.MaxArgMax(), red.KMin(2), red.LogSumExp(), red.MaxSumShiftExp()], ids=repr)
 @given(
     values=hnp.arrays(
         np.float64, (2, 7, 1), elements=st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0, 700.0, np.inf, np.nan])

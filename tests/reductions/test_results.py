@@ -88,6 +88,16 @@ def test_softmax_edges():
     assert np.isnan(result(average, row(), row())).all()
     assert np.isnan(result(average, row(-INF, -INF), row(1.0, 2.0))).all()
     np.testing.assert_array_equal(result(average, row(-INF, 0.0), row(1.0, 2.0)), [[2.0]])
+    assert np.isnan(result(average, row(INF, 0.0), row(1.0, 2.0))).all()
+    assert np.isnan(result(average, row(NAN, 0.0), row(1.0, 2.0))).all()
+
+
+def test_raw_states_edges():
+    raw = red.MaxSumShiftExp()
+    np.testing.assert_array_equal(result(raw, row(INF, 0.0)), [[INF, NAN]])  # inf - inf
+    np.testing.assert_array_equal(result(raw, row(NAN, 2.0)), [[2.0, NAN]])
+    np.testing.assert_array_equal(result(raw, row(NAN, NAN)), [[-INF, NAN]])
+    np.testing.assert_array_equal(result(raw, row(-INF, 2.0, 2.0)), [[2.0, 2.0]])
 
 
 def test_raw_states(rng):

@@ -216,7 +216,7 @@ def _sum(reduction, values, rest, pattern, n_reduced) -> State:
 
 def _shift_exp(reduction, values, rest, pattern, n_reduced) -> State:
     exponent = values[0]
-    m = _per_row(np.maximum, exponent, pattern.starts, -np.inf)
+    m = _per_row(np.fmax, exponent, pattern.starts, -np.inf)
     shift = np.where(np.isinf(m), 0.0, m)
     weights = np.exp(exponent - np.repeat(shift, np.diff(pattern.starts), axis=0))
     columns = [weights] if reduction.unit_column else []

@@ -23,7 +23,9 @@ from skkeops.plan.plan import Plan
 
 from .homes import Homes
 from .templates.columns import Columns
+from .templates.columns_smallest import MOST_KEPT, ColumnsSmallest
 from .templates.dot import LONG, Dot
+from .templates.dot_smallest import DotSmallest
 from .templates.matrix import Matrix
 from .templates.rows import Rows
 from .templates.slabs import find_products
@@ -39,13 +41,13 @@ _NARROW = {"float": 96, "double": 64}
 _NARROW_TERMS = 1024
 _NARROW_COLUMNS = {"float": 48, "double": 32}
 MOST_PRESSURE = 170
-_DOT_COLUMNS = 16
+_DOT_COLUMNS = 16  # few columns come out of blocks of distances or products
 
 
 def choose_template(plan: Plan, rows: int, columns: int) -> str:
     """Which template suits the lengths of the output's and of the reduced axis."""
     few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
-    return "columns" if few and plan.problem.reduction.fold != "kmin" else "auto"
+    return "columns" if few and _is_columns(plan) else "auto"
 
 
 def candidates(plan: Plan, real: str, template: str) -> list[type]:
@@ -58,16 +60,22 @@ def candidates(plan: Plan, real: str, template: str) -> list[type]:
     template : {"auto", "rows", "columns"}
         As for `source`.
     """
-    fold, wide, columns = plan.problem.reduction.fold, _is_wide(plan, real), _columns(plan)
-    narrow = [] if wide else [Columns if template == "columns" and fold != "kmin" else Rows]
+    kmin = plan.problem.reduction.fold == "kmin"
+    wide, columns = _is_wide(plan, real), _columns(plan)
+    narrow = [] if wide else [Rows]
     if template == "rows":  # alone these two know ranges
         return [*narrow, Wide]
-    if template == "columns":
-        return [*narrow, Matrix, Wide]
-    dot = [Dot] if fold != "kmin" and columns <= _DOT_COLUMNS else []
+    few = [ColumnsSmallest if kmin else Columns] if narrow and template == "columns" and _is_columns(plan) else []
     if columns > _DOT_COLUMNS and (wide or _has_long_product(plan, real)):
-        return [Matrix, *narrow, Wide]
-    return [*dot, *narrow, Matrix, Wide]
+        return [*few, Matrix, *narrow, Wide]
+    dot = [DotSmallest if kmin else Dot] if columns <= (1 if kmin else _DOT_COLUMNS) else []
+    return [*few, *dot, *narrow, Matrix, Wide]
+
+
+def _is_columns(plan: Plan) -> bool:
+    """Whether the threads of a block can merge what each of them keeps."""
+    reduction = plan.problem.reduction
+    return reduction.fold != "kmin" or reduction.k * plan.problem.values[0].dim <= MOST_KEPT
 
 
 def _has_long_product(plan: Plan, real: str) -> bool:

@@ -17,8 +17,9 @@ class Options:
         How float32 terms are summed: 16 in float32, then in float64; each in float64; 16 with compensation, then in
         float64. float64 terms are summed in float64, with compensation if asked for.
     fast_math : bool, default=True
-        Whether constants of exponentials may be folded into their arguments, and divisions and roots be correct to
-        two units in the last place instead of one half. See `folding`.
+        Whether constants of exponentials may be folded into their arguments, divisions and roots be correct to two units
+        in the last place instead of one half, and squared distances of long vectors have the product form where that loses
+        no digits. See `folding` and `templates.centred`.
     """
 
     accumulator: str = "block"

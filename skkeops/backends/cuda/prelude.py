@@ -15,6 +15,10 @@ static __device__ __forceinline__ real4 skk_pack(real a, real b, real c, real d)
 static __device__ __forceinline__ real2 skk_pack(real a, real b) { return make_float2(a, b); }
 // Exponentials of differences: one MUFU instruction, with flush to zero.
 static __device__ __forceinline__ real skk_exp(real x) { return exp2f(x * 1.4426950408889634f); }
+// A difference that is rounded, whatever is made of it.
+static __device__ __forceinline__ real skk_minus(real a, real b) { return __fsub_rn(a, b); }
+// Larger than b, if b is finite, by one or two units in the last place.
+static __device__ __forceinline__ real skk_above(real b) { return b + (fabsf(b) * 1.1920929e-7f + 1.1754944e-38f); }
 """
 
 _DOUBLE = """
@@ -23,6 +27,8 @@ typedef double2 real2;
 #define SKK_INF __longlong_as_double(0x7ff0000000000000LL)
 static __device__ __forceinline__ real2 skk_pack(real a, real b) { return make_double2(a, b); }
 static __device__ __forceinline__ real skk_exp(real x) { return exp(x); }
+static __device__ __forceinline__ real skk_minus(real a, real b) { return __dsub_rn(a, b); }
+static __device__ __forceinline__ real skk_above(real b) { return b + (fabs(b) * 2.220446049250313e-16 + 2.2250738585072014e-308); }
 """
 
 _COMMON = """

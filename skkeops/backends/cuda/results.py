@@ -221,37 +221,59 @@ def merge_extremum(plan: Plan, dim: int, better: str, worst: str) -> Merge:
 
 def merge_kmin(plan: Plan, dim: int, k: int) -> Merge:
     """The K smallest values of the splits' ascending lists. In a result, places without a value get the smallest indices
-    that are not in the list."""
+    that are not in the list.
+
+    Every lane has a list of its share of the splits; then, K times, the smallest of what the lists begin with is taken.
+    """
     shape = (k,) if dim == 1 else (k, dim)
     merges: Merge = {}
     for kind, dtype in (("state", "float64"), ("result", "real")):
         put, outputs = _choose(plan, kind, dtype, (k, dim) if kind == "state" else shape)
-        columns = k * dim
+        at = f"(i * {k} + q) * {dim} + d"
         body = [
             f"for (int d = 0; d < {dim}; ++d) {{",
             f"    real kept[{k}]; long long place[{k}];",
+            "    #pragma unroll 1",
             f"    for (int q = 0; q < {k}; ++q) {{ kept[q] = SKK_INF; place[q] = -1; }}",
-            "    for (long long s = 0; s < splits; ++s)",
+            "    #pragma unroll 1",
+            "    for (long long s = lane; s < splits; s += lanes) {",
+            "        #pragma unroll 1",
             f"        for (int r = 0; r < {k}; ++r) {{",
             "            long long index;",
-            f"            const real value = skk_get_found(workspace, s, d * {k} + r, {columns}, rows, splits, i, &index);",
+            f"            const real value = skk_get_found(workspace, s, d * {k} + r, {k * dim}, rows, splits, i, &index);",
             f"            if (!(value < kept[{k - 1}])) break;  // the rest is larger",
             f"            int q = {k - 1};",
+            "            #pragma unroll 1",
             "            for (; q > 0 && kept[q - 1] > value; --q) { kept[q] = kept[q - 1]; place[q] = place[q - 1]; }",
             "            kept[q] = value; place[q] = index;",
             "        }",
+            "    }",
+            "    int head = 0; bool missing = false;",
+            "    #pragma unroll 1",
+            f"    for (int q = 0; q < {k}; ++q) {{",
+            "        const long long own = place[head];",
+            "        real best = kept[head]; long long first = own;",
+            "        if (lanes > 1) for (int d2 = 16; d2 > 0; d2 /= 2) {",
+            "            const real value = __shfl_xor_sync(0xffffffffu, best, d2);",
+            "            const long long index = __shfl_xor_sync(0xffffffffu, first, d2);",
+            "            const bool sooner = (unsigned long long)index < (unsigned long long)first;  // -1 comes last",
+            "            if (value < best || (value == best && sooner)) { best = value; first = index; }",
+            "        }",
+            f"        if (first == own && head < {k - 1}) ++head;  // the indices of the lists are all different",
+            "        missing = first < 0;",
+            *(f"        if (lane == 0) {line}" for line in put(at, "best", "first")),
+            "    }",
         ]
         if kind == "result" and plan.problem.reduction.returns_index:
+            index = f"out{int(plan.problem.reduction.returns_value)}"
             body += [
                 "    long long next = 0;",
-                f"    for (int q = 0; q < {k}; ++q) if (place[q] < 0) {{",
-                f"        for (int r = 0; r < {k}; ++r) if (place[r] == next) {{ ++next; r = -1; }}",
-                "        place[q] = next;",
+                f"    if (missing && lane == 0) for (int q = 0; q < {k}; ++q) if ({index}[{at}] < 0) {{",
+                f"        for (int r = 0; r < {k}; ++r) if ({index}[{at.replace('q', 'r')}] == next) {{ ++next; r = -1; }}",
+                f"        {index}[{at}] = next;",
                 "    }",
             ]
-        body.append(f"    for (int q = 0; q < {k}; ++q) {{")
-        body += [f"        {line}" for line in put(f"(i * {k} + q) * {dim} + d", "kept[q]", "place[q]")]
-        merges[kind] = ([*body, "    }", "}"], outputs)
+        merges[kind] = ([*body, "}"], outputs)
     return merges
 
 

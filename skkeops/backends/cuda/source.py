@@ -20,14 +20,17 @@ from .loops import LoopBlock
 from .options import Options
 from .prelude import prelude
 from .results import WORKSPACE, Output
+from .templates.centred import Centred
 from .templates.columns import Columns
-from .templates.dot import Dot, find, substitute
-from .templates.folds import make_fold
+from .templates.columns_smallest import ColumnsSmallest
+from .templates.dot import Dot, find, is_squared_distance, substitute
+from .templates.dot_smallest import DotSmallest
+from .templates.make import make_fold
 from .templates.matrix import Matrix
 from .templates.matrix_sizes import matrix_arguments
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, points_kernel
-from .templates.rows import BLOCK, Rows
+from .templates.rows import BLOCK, SHARED_MOST, Rows
 from .templates.wide import COLUMNS, Wide
 
 __all__ = ["PointsSource", "Source", "choose_template", "points_source", "source"]
@@ -109,6 +112,10 @@ def source(plan: Plan, dtype: np.dtype, options: Options | None = None, template
     return _source(plan, np.dtype(dtype).name, options or Options(), template)
 
 
+_CENTRED = {base: type(f"Centred{base.__name__}", (Centred, base), {}) for base in (Dot, DotSmallest)}
+_NARROW_TEMPLATES = (Rows, Columns, ColumnsSmallest)  # expressions are written out component by component
+
+
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
@@ -120,15 +127,17 @@ def _source(plan: Plan, dtype: str, options: Options, template: str) -> Source:
 
 
 def _generate(plan: Plan, real: str, options: Options, template: type) -> Source | None:
-    """The source with a template; None if that cannot do it."""
+    """The source with a template; None where registers or shared memory are too small, or what it is for is not there."""
     homes = Homes(plan.output, plan.reduced)
-    value, terms, base_2 = _rewritten(plan, homes, real, options, template in (Rows, Columns))
+    value, terms, base_2 = _rewritten(plan, homes, real, options, template in _NARROW_TEMPLATES)
     product, matrix = None, None
-    if template is Dot:
+    if issubclass(template, Dot):
         parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
         product = find(parts, homes, real)
         if product is None:
             return None
+        if options.fast_math and is_squared_distance(product):
+            template = _CENTRED[template]
     if template is Matrix:
         matrix = matrix_arguments(plan, homes, real, options, value, terms)
         if matrix is None:
@@ -141,16 +150,24 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
     if product is not None:
         value = None if value is None else substitute(value, product)
         terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
-    chunk = matrix[0].chunk if matrix is not None else _chunk(plan, real) if template is Wide else 2 if template is Dot else None
+    chunk = None if template in _NARROW_TEMPLATES else _chunk(plan, real) if template is Wide else 2
+    if matrix is not None:
+        chunk = matrix[0].chunk
     fold = make_fold(plan, value, terms, base_2, options, real, chunk)
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     extra = () if product is None else (product,)
     main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *(matrix or extra))
-    if (template in (Rows, Columns) and main.pressure > MOST_PRESSURE) or (template is Matrix and not main.fits):
+    if template in _NARROW_TEMPLATES and main.pressure > MOST_PRESSURE:
         return None
-    name = {Columns: "skk_columns", Dot: "skk_dot", Matrix: "skk_matrix"}.get(template, "skk_rows")
+    if issubclass(template, (Dot, Matrix)) and main.shared_bytes > SHARED_MOST:
+        return None
+    if template is Matrix and not main.fits:
+        return None
+    name = {"columns": "skk_columns", "dot": "skk_dot", "matrix": "skk_matrix"}.get(main.name, "skk_rows")
     kernels = {name: main.text(parameters)}
+    if issubclass(template, Centred):
+        kernels["skk_norms"] = main.norms_text(parameters)
     outputs = {}
     factor = LoopBlock(real, "f", index={plan.output: "i"}, arrays=arrays)
     for kind, (body, written) in fold.merge(factor).items():
@@ -158,7 +175,10 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
 
-    rows_per_block = main.rows if template in (Dot, Matrix) else main.rows_per_thread * (1 if template is Columns else BLOCK)
+    if issubclass(template, (Dot, Matrix)):
+        rows_per_block = main.rows
+    else:
+        rows_per_block = main.rows_per_thread * (1 if issubclass(template, Columns) else BLOCK)
 
     def geometry(rows: int, columns: int, final: str = "result", items: int | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
@@ -166,17 +186,23 @@ def _generate(plan: Plan, real: str, options: Options, template: type) -> Source
         if items is not None:
             row_blocks, splits = items, 1
         launches = []
+        workspace = splits * rows * fold.bytes_per_row
+        norms = ()
+        if row_blocks and splits and issubclass(template, Centred):
+            norms = (-(-workspace // 16) * 16,)
+            workspace = norms[0] + main.norms_bytes(rows, columns)
+            launches.append(main.norms_launch(rows, columns, *norms))
         if row_blocks and splits:
-            pointers = ("workspace",) if template in (Columns, Dot, Matrix) else ("workspace", "items", "segments")
+            pointers = ("workspace",) if issubclass(template, (Columns, Dot, Matrix)) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
-            launches.append(Launch(name, grid, (main.threads,), 0, (*pointers, rows, columns, chunk, splits)))
+            launches.append(Launch(name, grid, (main.threads,), 0, (*pointers, rows, columns, chunk, splits, *norms)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
-            lanes = 32 if splits > _MOST_SERIAL and plan.problem.reduction.fold != "kmin" else 1
+            lanes = 32 if splits > _MOST_SERIAL else 1
             grid = (blocks_of(rows * lanes, MERGE_BLOCK),)
             args = ("workspace", *written, rows, splits, lanes)
             launches.append(Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, args))
-        return Geometry(splits * rows * fold.bytes_per_row, tuple(launches))
+        return Geometry(workspace, tuple(launches))
 
     return Source(
         text=text,

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from .folds import GROUP
 from .rows import BLOCK, Rows, indent
 
-__all__ = ["Columns"]
+__all__ = ["WARPS", "Columns"]
 
-_WARPS = BLOCK // 32
+WARPS = BLOCK // 32
 
 
 class Columns(Rows):
@@ -32,7 +32,6 @@ class Columns(Rows):
     def text(self, parameters: Sequence[str]) -> str:
         """The kernel ``skk_columns``."""
         fold = self.fold
-        fields = fold.fields()
         lines = [
             f"#define ROWS {self.rows_per_thread}",
             f"#define GROUP {GROUP}",
@@ -40,7 +39,7 @@ class Columns(Rows):
             + "".join(f"{parameter}, " for parameter in parameters),
             "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
             "{",
-            *(f"    __shared__ {kind} from_warp{n}[{_WARPS}][ROWS];" for n, (kind, _) in enumerate(fields)),
+            *indent(self._shared()),
             *indent(self._const.lines),
             *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
             *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
@@ -49,7 +48,8 @@ class Columns(Rows):
             "    const long long split = blockIdx.y;",
             "    const long long base = split * chunk, stop = min(columns, base + chunk);",
             *self._for_rows([*self._row_prologue(), *fold.start()], "    "),
-            f"    for (long long start = base + threadIdx.x; start < stop; start += {self.stride}) {{",
+            f"    for (long long first = base; first < stop; first += {self.stride}) {{",
+            "        const long long start = first + threadIdx.x;",
             *indent(fold.group(), " " * 8),
             f"        const bool whole = start + {(GROUP - 1) * BLOCK} < stop;",
             "        if (whole) {",
@@ -60,13 +60,23 @@ class Columns(Rows):
             "            }",
             "        }",
             *self._finish_group(" " * 8),
+            *self._after_group(" " * 8),
             "    }",
-            *indent(self._across_threads(fields)),
+            *indent(self._across_threads()),
             "}",
             "#undef ROWS",
             "#undef GROUP",
         ]
         return "\n".join(lines) + "\n"
+
+    def _shared(self) -> list[str]:
+        """What is in shared memory."""
+        fields = enumerate(self.fold.fields())
+        return [f"__shared__ {kind} from_warp{n}[{WARPS}][ROWS];" for n, (kind, _) in fields]
+
+    def _after_group(self, margin: str) -> list[str]:
+        """What all threads do after a group."""
+        return []
 
     def _row_of(self) -> str:
         return "first_row + t"
@@ -84,7 +94,8 @@ class Columns(Rows):
             f"    const int at = (int)(start + u * {BLOCK} - base);",
         ]
 
-    def _across_threads(self, fields) -> list[str]:
+    def _across_threads(self) -> list[str]:
+        fields = self.fold.fields()
         combine = self.fold.combine([f"o{n}" for n in range(len(fields))])
         shuffled = [
             *(f"const {kind} o{n} = __shfl_xor_sync(0xffffffffu, {name}, d);" for n, (kind, name) in enumerate(fields)),
@@ -106,7 +117,7 @@ class Columns(Rows):
             "__syncthreads();",
             "if (threadIdx.x == 0) {",
             "    #pragma unroll 1",
-            f"    for (int w = 1; w < {_WARPS}; ++w) {{",
+            f"    for (int w = 1; w < {WARPS}; ++w) {{",
             *self._for_rows(combined, " " * 8),
             "    }",
             *self._for_rows(

@@ -1,8 +1,8 @@
 """One distance or scalar product of long vectors per pair: computed for blocks of pairs, as matrix products are.
 
 A block of threads has a tile of pairs, a thread a square of them in registers; slabs of components go through shared
-memory. Differences are formed before they are squared, as everywhere in this package: the expansion
-``|x|^2 + |y|^2 - 2 x.y`` would take half the instructions and lose the digits of close points.
+memory. Differences are formed before they are squared, as everywhere in this package; what avoids that where no digits are
+lost is `centred`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..homes import LANE, ROW, Homes
 from ..loops import LoopBlock
 from .rows import BLOCK, Rows, indent
 
-__all__ = ["LONG", "Dot", "Pairwise", "find", "substitute"]
+__all__ = ["LANES", "LONG", "SLAB", "Dot", "Pairwise", "find", "is_squared_distance", "substitute"]
 
-_SLAB = 16  # components that are in shared memory at a time
+SLAB = 16  # components that are in shared memory at a time
 _PAD = 4  # so that a transposed write meets few bank conflicts
-_LANES = 16  # threads of a row of the block
+LANES = 16  # threads of a row of the block
 LONG = {"float": 32, "double": 16}  # shorter vectors are for the other templates
 
 
@@ -53,6 +53,11 @@ def find(roots: Iterable[Expression], homes: Homes, real: str) -> Expression | N
     more than one."""
     found = [node for node in postorder(*roots) if _match(node, homes, real)]
     return found[0] if len(found) == 1 else None
+
+
+def is_squared_distance(product: Expression) -> bool:
+    """Whether what `find` found is a sum of squares of differences."""
+    return product.name == "Sum" and product.args[0].name == "Square"
 
 
 def _match(node: Expression, homes: Homes, real: str) -> tuple[str, Expression, Expression] | None:
@@ -94,8 +99,8 @@ class Dot(Rows):
         self._length = self._of_row.dim
         self._pack = 4 if real == "float" else 2
         self._side = 2 * self._pack  # pairs of a thread along each side of its square
-        self.rows = BLOCK // _LANES * self._side
-        self._columns = _LANES * self._side
+        self.rows = BLOCK // LANES * self._side
+        self._columns = LANES * self._side
         super().__init__(fold, homes, arrays, real, categories)
         output, reduced = categories
         places = {"arrays": arrays, "outside": self._outside_side}
@@ -116,59 +121,34 @@ class Dot(Rows):
         return super()._outside_pair(node, k)
 
     def _choose_rows(self):
-        return self._side, 110
+        # what Rows asks for beside the squares: the states of one column leave room for a third block
+        return self._side, 76 if self._real == "float" and self._side * self.fold.registers <= 40 else 110
 
     def _choose_tile(self):
         return self._columns
 
     def text(self, parameters: Sequence[str]) -> str:
         """The kernel ``skk_dot``."""
-        fold, side = self.fold, self._side
-        lanes = range(len(self._lane_values))
+        fold = self.fold
         lines = [
-            f"#define ROWS {side}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, 2) skk_dot('
+            f"#define ROWS {self._kept_rows}",
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_dot('
             + "".join(f"{parameter}, " for parameter in parameters),
-            "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
+            f"    {self._parameters()})",
             "{",
-            f"    __shared__ __align__(16) real of_rows[{_SLAB}][{self.rows + _PAD}];",
-            f"    __shared__ __align__(16) real of_columns[{_SLAB}][{self._columns + _PAD}];",
-            *(f"    __shared__ real lane{k}[{self._columns}];" for k in lanes),
-            *indent(self._const.lines),
-            *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
-            *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
+            *indent(self._shared()),
+            *indent(self._constants()),
+            *(f"    real r{k}[{self._side}];" for k in range(len(self._row_values))),
             *indent(fold.declarations),
-            f"    const int tx = threadIdx.x % {_LANES}, ty = threadIdx.x / {_LANES};",
+            f"    const int tx = threadIdx.x % {LANES}, ty = threadIdx.x / {LANES};",
             f"    const long long first_row = (long long)blockIdx.x * {self.rows}, end_row = rows;",
             "    const long long split = blockIdx.y;",
             *([f"    const int column = blockIdx.z * {fold.chunk};"] if fold.chunks > 1 else []),
             "    const long long base = split * chunk, stop = min(columns, base + chunk);",
-            *self._for_rows([*self._row_prologue(), *fold.start()], "    "),
+            *self._before_tiles(),
             f"    for (long long start = base; start < stop; start += {self._columns}) {{",
-            f"        real acc[ROWS][{side}];",
-            *self._for_rows([f"acc[t][{u}] = 0;" for u in range(side)], " " * 8),
-            "        #pragma unroll 1",
-            f"        for (int d0 = 0; d0 < {self._length}; d0 += {_SLAB}) {{",
-            "            __syncthreads();",
-            *self._load_slab("of_rows", self.rows, "i", "first_row", "end_row", self._row_slab, self._row_component),
-            *self._load_slab("of_columns", self._columns, "j", "start", "stop", self._lane_slab, self._lane_component),
-            *self._load_lanes(),
-            "            __syncthreads();",
-            "            #pragma unroll 4",
-            f"            for (int m = 0; m < {_SLAB}; ++m) {{",
-            *indent(self._multiply(), " " * 16),
-            "            }",
-            "        }",
-            *indent(fold.group(), " " * 8),
-            f"        const bool whole = start + {self._columns} <= stop;",
-            "        if (whole) {",
-            "            #pragma unroll",
-            f"            for (int u = 0; u < {side}; ++u) {{",
-            *indent(self._unpack(), " " * 16),
-            *self._for_rows([*self._row_number(), "const real q = acc[t][u];", *self._fast_lines()], " " * 16),
-            "            }",
-            "        }",
-            *self._finish_group(" " * 8),
+            *indent(self._distances(), " " * 8),
+            *indent(self._enter(), " " * 8),
             "    }",
             *indent(self._across_threads()),
             "}",
@@ -176,47 +156,154 @@ class Dot(Rows):
         ]
         return "\n".join(lines) + "\n"
 
+    def _parameters(self) -> str:
+        """The parameters of the kernel after the arrays."""
+        return "char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits"
+
+    def _constants(self) -> list[str]:
+        values = enumerate(self._const_values)
+        return [*self._const.lines, *(f"const real c{k} = {value};" for k, value in values)]
+
+    @property
+    def _kept_rows(self) -> int:
+        """Of how many rows a thread keeps the state."""
+        return self._side
+
+    @property
+    def _size(self) -> int:
+        """Bytes of a number."""
+        return 4 if self._real == "float" else 8
+
+    @property
+    def shared_bytes(self) -> int:
+        """The bytes of `_shared`."""
+        slabs = SLAB * (self.rows + self._columns + 2 * _PAD)
+        return self._size * (slabs + len(self._lane_values) * self._columns)
+
+    def _shared(self) -> list[str]:
+        """What is in shared memory."""
+        return [
+            f"__shared__ __align__(16) real of_rows[{SLAB}][{self.rows + _PAD}];",
+            f"__shared__ __align__(16) real of_columns[{SLAB}][{self._columns + _PAD}];",
+            *(f"__shared__ real lane{k}[{self._columns}];" for k in range(len(self._lane_values))),
+        ]
+
+    def _before_tiles(self) -> list[str]:
+        return self._for_rows([*self._row_prologue(), *self.fold.start()], "    ")
+
+    def _for_rows(self, body: list[str], margin: str) -> list[str]:
+        lines = ["#pragma unroll", f"for (int t = 0; t < {self._side}; ++t) {{", *indent(body), "}"]
+        return [margin + line for line in lines]
+
+    def _distances(self) -> list[str]:
+        """The distances or products of the tile, in ``acc``."""
+        side = self._side
+        return [
+            f"real acc[{side}][{side}];",
+            *self._for_rows([f"acc[t][{u}] = 0;" for u in range(side)], ""),
+            *self._slabs(),
+        ]
+
+    def _slabs(self) -> list[str]:
+        """The loop over slabs: loaded by all threads, then added to all pairs."""
+        return [
+            "#pragma unroll 1",
+            f"for (int d0 = 0; d0 < {self._length}; d0 += {SLAB}) {{",
+            f"    const int own = threadIdx.x % {SLAB}, at = min(d0 + own, {self._length - 1});  // what the thread loads",
+            *([f"    const bool inside = d0 + own < {self._length};"] if self._length % SLAB else []),
+            *indent(self._before_slab()),
+            "    __syncthreads();",
+            *indent(self._load_slab("of_rows", self.rows, "i", "first_row", "end_row", self._row_component, self._row_slab.lines)),
+            *indent(
+                self._load_slab("of_columns", self._columns, "j", "start", "stop", self._lane_component, self._lane_slab.lines)
+            ),
+            *indent(self._load_lanes()),
+            "    __syncthreads();",
+            *indent(self._multiply_slab()),
+            "}",
+        ]
+
+    def _before_slab(self) -> list[str]:
+        return []
+
+    def _component_of_slab(self, component: str) -> str:
+        """A component of a vector as it is in shared memory."""
+        return component
+
+    def _multiply_slab(self) -> list[str]:
+        return ["#pragma unroll 4", f"for (int m = 0; m < {SLAB}; ++m) {{", *indent(self._multiply(self._step)), "}"]
+
+    def _enter(self) -> list[str]:
+        """The pairs of the tile enter the states of the rows."""
+        return [
+            *self.fold.group(),
+            f"const bool whole = start + {self._columns} <= stop;",
+            "if (whole) {",
+            "    #pragma unroll",
+            f"    for (int u = 0; u < {self._side}; ++u) {{",
+            *indent(self._unpack(), " " * 8),
+            *self._for_rows([*self._row_number(), "const real q = acc[t][u];", *self._fast_lines()], " " * 8),
+            "    }",
+            "}",
+            *self._finish_group(""),
+        ]
+
     def _row_of(self) -> str:
-        return "first_row + ty * ROWS + t"
+        return f"first_row + ty * {self._side} + t"
 
     def _row_number(self) -> list[str]:
         return [f"const long long i = min({self._row_of()}, end_row - 1);"]
 
-    def _load_slab(self, name, size, index, first, end, block: LoopBlock, component: str) -> list[str]:
-        lines = [
-            f"for (int e = threadIdx.x; e < {size * _SLAB}; e += {BLOCK}) {{",
-            f"    const int m = e % {_SLAB}, at = min(d0 + m, {self._length - 1});",
-            f"    const long long {index} = min({first} + e / {_SLAB}, {end} - 1);",
-            *indent(block.lines),
-            f"    {name}[m][e / {_SLAB}] = d0 + m < {self._length} ? {component} : (real)0;",
+    def _load_slab(self, name: str, size: int, index: str, first: str, end: str, component: str, lines: list[str]) -> list[str]:
+        """A slab of a vector: a thread loads the same component of some points. Where all of these exist, one address
+        serves, plus constants."""
+
+        value = self._component_of_slab(component)
+        if self._length % SLAB:
+            value = f"inside ? {value} : (real)0"
+
+        def loop(unroll: str, point: str) -> list[str]:
+            return [
+                unroll,
+                f"for (int v = 0; v < {size * SLAB // BLOCK}; ++v) {{",
+                f"    const int p = (int)threadIdx.x / {SLAB} + v * {BLOCK // SLAB};",
+                f"    const long long {index} = {point};",
+                *indent(lines),
+                f"    {name}[own][p] = {value};",
+                "}",
+            ]
+
+        return [
+            f"if ({first} + {size} <= {end}) {{",
+            *indent(loop("#pragma unroll", f"{first} + (int)threadIdx.x / {SLAB} + v * {BLOCK // SLAB}")),
+            "} else {",
+            *indent(loop("#pragma unroll 1", f"min({first} + p, {end} - 1)")),
             "}",
         ]
-        return indent(lines, " " * 12)
 
     def _load_lanes(self) -> list[str]:
         if not self._lane_values:
             return []
-        lines = [
+        return [
             f"if (d0 == 0) for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK}) {{",
             "    const long long j = min(start + e, stop - 1);",
             *indent(self._lane.lines),
             *(f"    lane{k}[e] = {value};" for k, value in enumerate(self._lane_values)),
             "}",
         ]
-        return indent(lines, " " * 12)
 
-    def _multiply(self) -> list[str]:
+    def _multiply(self, step: str) -> list[str]:
         """A component of the slab enters all pairs of a thread."""
         pack, half = self._pack, self._columns // 2
         kind = f"real{pack}"
         lines = [f"real x[{self._side}], y[{self._side}];"]
         for part in range(2):
-            lines.append(f"const {kind} xs{part} = *(const {kind}*)&of_rows[m][ty * ROWS + {part * pack}];")
+            lines.append(f"const {kind} xs{part} = *(const {kind}*)&of_rows[m][ty * {self._side} + {part * pack}];")
             lines.append(f"const {kind} ys{part} = *(const {kind}*)&of_columns[m][{part * half} + tx * {pack}];")
             for k in range(pack):
                 lines.append(f"x[{part * pack + k}] = xs{part}.{'xyzw'[k]}; y[{part * pack + k}] = ys{part}.{'xyzw'[k]};")
-        step = _STEPS[self._step].format("x[t]", "y[u]", "acc[t][u]")
-        inner = ["#pragma unroll", f"for (int u = 0; u < {self._side}; ++u) {{ {step} }}"]
+        add = _STEPS[step].format("x[t]", "y[u]", "acc[t][u]")
+        inner = ["#pragma unroll", f"for (int u = 0; u < {self._side}; ++u) {{ {add} }}"]
         return lines + self._for_rows(inner, "")
 
     def _place_of_column(self) -> str:
@@ -252,7 +339,7 @@ class Dot(Rows):
         stored = [f"const long long i = {self._row_of()};", "if (i < end_row) {", *indent(self.fold.store()), "}"]
         return [
             "#pragma unroll 1",
-            f"for (int d = {_LANES // 2}; d > 0; d /= 2) {{",
+            f"for (int d = {LANES // 2}; d > 0; d /= 2) {{",
             *self._for_rows(shuffled, "    "),
             "}",
             "if (tx == 0) {",

@@ -1,4 +1,4 @@
-"""The four folds: what a thread keeps for a row, how pairs enter it, how it is stored and merged.
+"""The folds: what a thread keeps for a row, how pairs enter it, how it is stored and merged. K smallest: `kmin`.
 
 Pairs come in groups of `GROUP`. A fold has a fast path for a whole group, and an exact one for single pairs, which serves
 where the fast path does not hold and for the last pairs of a tile. All names of a row have the index ``[t]``, the row's
@@ -16,16 +16,14 @@ from ..expressions import Component
 from ..loops import LoopBlock
 from ..options import Options
 from ..prelude import FINITE_MAX
-from ..results import Output, merge_extremum, merge_kmin, merge_shift_exp, merge_sum
+from ..results import Output, merge_extremum, merge_shift_exp, merge_sum
 from .accumulators import Accumulators
 
-__all__ = ["GROUP", "ExtremumFold", "Fold", "KMinFold", "ShiftExpFold", "SumFold", "make_fold"]
+__all__ = ["GROUP", "ExtremumFold", "Fold", "ShiftExpFold", "SumFold"]
 
 #: Pairs of a row between two tests, and float32 additions between two additions in float64. Sixteen terms of one
 #: sign lose at most 16 half-ulps, on average much less: 2.7e-7 was measured on constant data, the CPU engine's figure.
 GROUP = 16
-
-_MOST_KEPT = 4096  # in the local memory of a thread
 
 
 class Fold:
@@ -370,122 +368,3 @@ class ExtremumFold(Fold):
 
     def merge(self, factor):
         return merge_extremum(self.plan, self.all_columns, self._better, self._worst)
-
-
-class KMinFold(Fold):
-    """The K smallest values of each component, ascending, and their indices: the smallest of a group is compared with the
-    K-th, and the group's values inserted if it is smaller."""
-
-    needs_test = True
-    _MOST_IN_REGISTERS = 16
-
-    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
-        self.plan = plan
-        self.dim = self._divide(value.dim, chunk)
-        self.k = plan.problem.reduction.k
-        if self.k > _MOST_KEPT:
-            raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
-        self.roots = [self._component(value, k) for k in range(self.dim)]
-        self._unrolled = self.k * self.dim <= self._MOST_IN_REGISTERS
-        words = 1 if real == "float" else 2
-        self.registers = (words + 1) * self.k * self.dim if self._unrolled else (2 * words) * self.dim + 40
-        self.bytes_per_row = value.dim * self.k * (8 + 4 * words)
-        shape = f"[ROWS][{self.dim}][{self.k}]"
-        self.declarations = [f"real kept{shape};", f"int place{shape};", f"real worst[ROWS][{self.dim}];"]
-
-    def start(self):
-        unroll = "#pragma unroll" if self._unrolled else "#pragma unroll 1"
-        lines = []
-        for d in range(self.dim):
-            lines += [
-                f"worst[t][{d}] = SKK_INF;",
-                unroll,
-                f"for (int q = 0; q < {self.k}; ++q) {{ kept[t][{d}][q] = SKK_INF; place[t][{d}][q] = -1; }}",
-            ]
-        return lines
-
-    def group(self):
-        return [
-            f"real g[ROWS][{self.dim}];",
-            "#pragma unroll",
-            f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = SKK_INF;' for d in range(self.dim))} }}",
-        ]
-
-    def fast(self, values, started=False):
-        return [f"g[t][{d}] = fmin(g[t][{d}], {v});" for d, v in enumerate(values)]
-
-    def test(self):
-        beaten = " || ".join(f"g[t][{d}] < worst[t][{d}]" for d in range(self.dim))
-        return f"!({beaten})"
-
-    def exact(self, values):
-        lines = []
-        for d, v in enumerate(values):
-            lines.append(f"if ({v} < worst[t][{d}]) {{")
-            if self._unrolled:
-                lines += [
-                    f"    real v = {v}; int p = at;",
-                    "    #pragma unroll",
-                    f"    for (int q = 0; q < {self.k}; ++q) {{",
-                    f"        const bool before = v < kept[t][{d}][q];",
-                    f"        const real kv = kept[t][{d}][q]; const int kp = place[t][{d}][q];",
-                    f"        kept[t][{d}][q] = before ? v : kv; place[t][{d}][q] = before ? p : kp;",
-                    "        v = before ? kv : v; p = before ? kp : p;",
-                    "    }",
-                ]
-            else:
-                lines += [
-                    f"    int q = {self.k - 1};",
-                    "    #pragma unroll 1",
-                    f"    for (; q > 0 && kept[t][{d}][q - 1] > {v}; --q) {{",
-                    f"        kept[t][{d}][q] = kept[t][{d}][q - 1]; place[t][{d}][q] = place[t][{d}][q - 1];",
-                    "    }",
-                    f"    kept[t][{d}][q] = {v}; place[t][{d}][q] = at;",
-                ]
-            lines += [f"    worst[t][{d}] = kept[t][{d}][{self.k - 1}];", "}"]
-        return lines
-
-    def store(self):
-        lines = []
-        for d in range(self.dim):
-            lines += [
-                "#pragma unroll" if self._unrolled else "#pragma unroll 1",
-                f"for (int q = 0; q < {self.k}; ++q)",
-                "    "
-                + self._guard(
-                    d,
-                    f"skk_put_found(workspace, split, ({self._column(d)}) * {self.k} + q, {self.all_columns * self.k}, rows, "
-                    f"splits, i, kept[t][{d}][q], place[t][{d}][q] < 0 ? -1LL : base + place[t][{d}][q]);",
-                ),
-            ]
-        return lines
-
-    def merge(self, factor):
-        return merge_kmin(self.plan, self.all_columns, self.k)
-
-
-def make_fold(
-    plan: Plan, value, terms, base_2: bool, options: Options, real: str, chunk: int | None = None
-) -> Fold:
-    """The fold of a plan, of rewritten expressions.
-
-    Parameters
-    ----------
-    plan : Plan
-    value : Expression or None
-    terms : list of (scale, vector, minus)
-        Expressions or None.
-    base_2 : bool
-        Whether `value` is an exponent in base 2.
-    chunk : int, optional
-        The most columns of a thread. Default: all.
-    """
-    kind = plan.problem.reduction.fold
-    if kind == "sum":
-        return SumFold(plan, *terms[0], options, real, chunk)
-    if kind == "shift_exp":
-        weights = [v for _, v, _ in terms if v is not None]
-        return ShiftExpFold(plan, value, weights[0] if weights else None, base_2, options, real, chunk)
-    if kind == "extremum":
-        return ExtremumFold(plan, value, real, chunk)
-    return KMinFold(plan, value, real, chunk)

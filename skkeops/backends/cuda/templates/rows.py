@@ -16,12 +16,12 @@ from ..expressions import Block, Component, at_first_point, statements_cost
 from ..homes import CONST, LANE, PAIR, ROW, Homes
 from .folds import GROUP, Fold
 
-__all__ = ["BLOCK", "Rows", "indent"]
+__all__ = ["BLOCK", "SHARED_MOST", "Rows", "indent"]
 
 BLOCK = 128  # threads of a block
 
 _SHARED_AIM = 16 << 10  # bytes of a tile
-_SHARED_MOST = 48 << 10
+SHARED_MOST = 48 << 10
 _UNROLLED = 2600  # instructions of a group's loop, about, at most
 _REGISTERS = {4: 88, 2: 110}  # the most that rows of a thread may need together, by their number
 _FILE = 65536  # registers of a multiprocessor
@@ -128,7 +128,7 @@ class Rows:
         tile = 256
         while tile > GROUP and tile * per_column > _SHARED_AIM:
             tile //= 2
-        if tile * per_column > _SHARED_MOST:
+        if tile * per_column > SHARED_MOST:
             raise ValueError(f"{len(self._lane_values)} numbers per column do not fit in shared memory")
         return tile
 

@@ -1,0 +1,127 @@
+"""The fold of the K smallest values."""
+
+from __future__ import annotations
+
+from skkeops.plan.plan import Plan
+
+from ..results import merge_kmin
+from .folds import Fold
+
+__all__ = ["KMinFold"]
+
+_MOST_KEPT = 4096  # in the local memory of a thread
+_MOST_IN_REGISTERS = 16
+
+
+class KMinFold(Fold):
+    """The K smallest values of each component, ascending, and their indices: the smallest of a group is compared with the
+    K-th, and the group's values inserted if it is smaller.
+
+    Attributes
+    ----------
+    k : int
+    dim : int
+        The components of a thread.
+    in_registers : bool
+        Whether the lists are: all their indices are then known to the compiler.
+    """
+
+    needs_test = True
+
+    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
+        self.plan = plan
+        self.dim = self._divide(value.dim, chunk)
+        self.k = plan.problem.reduction.k
+        if self.k > _MOST_KEPT:
+            raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
+        self.roots = [self._component(value, k) for k in range(self.dim)]
+        self.in_registers = self.k * self.dim <= _MOST_IN_REGISTERS
+        words = 1 if real == "float" else 2
+        self.registers = (words + 1) * self.k * self.dim if self.in_registers else (2 * words) * self.dim + 40
+        self.bytes_per_row = value.dim * self.k * (8 + 4 * words)
+        shape = f"[ROWS][{self.dim}][{self.k}]"
+        self.declarations = [f"real kept{shape};", f"int place{shape};", f"real worst[ROWS][{self.dim}];"]
+
+    @property
+    def each_entry(self) -> str:
+        """What comes before a loop over the entries of a list."""
+        return "#pragma unroll" if self.in_registers else "#pragma unroll 1"
+
+    def start(self):
+        lines = []
+        for d in range(self.dim):
+            lines += [
+                f"worst[t][{d}] = SKK_INF;",
+                self.each_entry,
+                f"for (int q = 0; q < {self.k}; ++q) {{ kept[t][{d}][q] = SKK_INF; place[t][{d}][q] = -1; }}",
+            ]
+        return lines
+
+    def group(self):
+        return [
+            f"real g[ROWS][{self.dim}];",
+            "#pragma unroll",
+            f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = SKK_INF;' for d in range(self.dim))} }}",
+        ]
+
+    def fast(self, values, started=False):
+        return [f"g[t][{d}] = fmin(g[t][{d}], {v});" for d, v in enumerate(values)]
+
+    def test(self):
+        beaten = " || ".join(f"g[t][{d}] < worst[t][{d}]" for d in range(self.dim))
+        return f"!({beaten})"
+
+    def exact(self, values):
+        return [line for d, v in enumerate(values) for line in self._insert(d, v, "at", f"{v} < worst[t][{d}]", "{0} < {2}")]
+
+    def enter(self, d: int, value: str, place: str) -> list[str]:
+        """A value of another list, with its place, enters the list of component d: the first of equals comes first. Values
+        that have no place are infinite and stay outside."""
+        before = "({0} < {2} || ({0} == {2} && (unsigned){1} < (unsigned){3}))"  # a place of -1 comes last
+        last = self.k - 1
+        condition = before.format(value, place, f"kept[t][{d}][{last}]", f"place[t][{d}][{last}]")
+        return self._insert(d, value, place, condition, before)
+
+    def _insert(self, d: int, value: str, place: str, condition: str, before: str) -> list[str]:
+        """Insert where ``before`` holds for the first time: of a value and its place, and those of an entry."""
+        kept, places = f"kept[t][{d}]", f"place[t][{d}]"
+        lines = [f"if ({condition}) {{"]
+        if self.in_registers:
+            # the entries after it move by one, equals too: they must not be compared again
+            lines += [
+                f"    real v = {value}; int p = {place}; bool found = false;",
+                "    #pragma unroll",
+                f"    for (int q = 0; q < {self.k}; ++q) {{",
+                f"        const real kv = {kept}[q]; const int kp = {places}[q];",
+                f"        found = found || {before.format('v', 'p', 'kv', 'kp')};",
+                f"        {kept}[q] = found ? v : kv; {places}[q] = found ? p : kp;",
+                "        v = found ? kv : v; p = found ? kp : p;",
+                "    }",
+            ]
+        else:
+            lines += [
+                f"    int q = {self.k - 1};",
+                "    #pragma unroll 1",
+                f"    for (; q > 0 && {before.format(value, place, f'{kept}[q - 1]', f'{places}[q - 1]')}; --q) {{",
+                f"        {kept}[q] = {kept}[q - 1]; {places}[q] = {places}[q - 1];",
+                "    }",
+                f"    {kept}[q] = {value}; {places}[q] = {place};",
+            ]
+        return [*lines, f"    worst[t][{d}] = fmin(worst[t][{d}], {kept}[{self.k - 1}]);", "}"]
+
+    def store(self):
+        lines = []
+        for d in range(self.dim):
+            entry = self.store_entry(d, "q", f"kept[t][{d}][q]", f"place[t][{d}][q]")
+            lines += [self.each_entry, f"for (int q = 0; q < {self.k}; ++q)", f"    {self._guard(d, entry)}"]
+        return lines
+
+    def store_entry(self, d: int, q: str, value: str, place: str) -> str:
+        """An entry of the list of component d of row ``i`` goes to the workspace."""
+        return (
+            f"skk_put_found(workspace, split, ({self._column(d)}) * {self.k} + {q}, {self.all_columns * self.k}, rows, splits, "
+            f"i, {value}, {place} < 0 ? -1LL : base + {place});"
+        )
+
+    def merge(self, factor):
+        return merge_kmin(self.plan, self.all_columns, self.k)
