@@ -50,9 +50,26 @@ def _lse(m: int, n: int, **options) -> Case:
     return Case("lse", "LogSumExp of Square(p-a)*Exp(x+y)", 0, 0, **{**PAGE, "shapes": shapes}, work=Work(), **options)
 
 
-def _gauss(m: int, n: int, d: int) -> Case:
+def _gauss(m: int, n: int, d: int, columns: int = 1) -> Case:
     scale = 1.0 if d < 10 else d**-0.5
-    return Case(f"gauss{d}", f"Sum of Exp(-SqDist(x,y))*b, D={d}", 0, 0, **gaussian(m, n, d, scale=scale), work=Work())
+    name, title = f"gauss{d}", f"Sum of Exp(-SqDist(x,y))*b, D={d}"
+    if columns > 1:
+        name, title = f"{name}-{columns}", f"{title}, {columns} columns"
+    return Case(name, title, 0, 0, **gaussian(m, n, d, columns, scale=scale), work=Work())
+
+
+def _gradient(m: int, n: int, d: int) -> Case:
+    scale = 1.0 if d < 10 else d**-0.5
+    options = gaussian_gradient(m, n, d, scale=scale)
+    return Case(f"gauss{d}-gradient", f"gradient in x of the Gaussian sum, D={d}", 0, 0, **options, work=Work())
+
+
+def _attention(m: int, n: int, d: int) -> Case:
+    return Case(
+        f"attention{d}", f"SumSoftMaxWeight of (x|y), D={d}, {d} columns", 0, 0, formula="x | y", aliases=points(d, d),
+        shapes={"x": (m, d), "y": (n, d), "b": (n, d)}, reduction="SumSoftMaxWeight", formula2="b", scale=d**-0.25,
+        work=Work(),
+    )  # fmt: skip
 
 
 def _argkmin(m: int, n: int, d: int) -> Case:
@@ -69,9 +86,6 @@ def _wide(m: int, n: int, d: int) -> Case:
     )  # fmt: skip
 
 
-_GRADIENT = Case(
-    "gauss3-gradient", "gradient in x of the Gaussian sum, D=3", 0, 0, **gaussian_gradient(10**5, 10**5, 3), work=Work()
-)
 _LSE_ADJOINT = replace(
     _lse(10**5, 10**5), name="lse-adjoint", title="adjoint in y of the LogSumExp", wrt="y", keops_axis=0,
     keops_formula="Grad({0},y,e*Exp({0}-L))".format(PAGE["formula"]), keops_aliases=("L = Vi(1)", "e = Vi(1)"),
@@ -85,8 +99,11 @@ ROWS: tuple[Row, ...] = (
     Row(_gauss(10, 10**7, 3), "float32", Pair(8.55, 1, bytes_per_column=16), "gauss", 100.0),
     Row(_gauss(10**4, 10**4, 3), "float32", GAUSS3, "gauss", 5.0),
     Row(_gauss(10**5, 10**5, 64), "float32", Pair(68, 1), "gauss", 2.5),
+    Row(_gauss(10**5, 10**5, 64, 64), "float32", Pair(132, 1), "gauss", 2.5),
+    Row(_attention(10**5, 10**5, 64), "float32", Pair(132, 1), "softmax", 2.5),
+    Row(_gradient(10**5, 10**5, 64), "float32", Pair(132, 1), "gradient", 2.5),
     Row(_gauss(10**5, 10**5, 3), "float64", Pair(44, 0, fp64=26), "gauss", None, 0.75),
-    Row(_GRADIENT, "float32", Pair(11.3, 1), "gradient", 1.5),
+    Row(_gradient(10**5, 10**5, 3), "float32", Pair(11.3, 1), "gradient", 1.5),
     Row(_LSE_ADJOINT, "float32", Pair(6.0, 2), "lse-adjoint", 2.0),
     Row(_gauss(10**3, 10**3, 3), "float32", GAUSS3, "gauss", 5.0),
     Row(_gauss(10**5, 10**5, 3), "float32", GAUSS3, "gauss", 1.5),
@@ -96,6 +113,8 @@ ROWS: tuple[Row, ...] = (
     Row(_argkmin(10, 10**7, 3), "float32", Pair(8.0, bytes_per_column=12), "argkmin", 100.0),
     Row(_argkmin(10**5, 10**5, 100), "float32", Pair(104), "argkmin", 2.5),
     Row(_argkmin(2 * 10**4, 2 * 10**4, 784), "float32", Pair(788), "argkmin", 2.0),
+    Row(_gauss(10**5, 10**5, 3, 128), "float32", Pair(133, 1), "gauss"),
+    Row(_gauss(10**4, 10**4, 784, 784), "float32", Pair(1572, 1), "gauss"),
 )
 
 #: One row for each shape of kernel, at a size that sanitizer and profiler can bear.
@@ -107,8 +126,10 @@ TEMPLATES: dict[str, Row] = {
     "dot": Row(_gauss(2000, 2000, 64), "float32", Pair(68, 1), "gauss"),
     "k-smallest of long vectors": Row(_argkmin(2000, 2000, 100), "float32", Pair(104), "argkmin"),
     "k-smallest of few rows": Row(_argkmin(4, 100_000, 3), "float32", ARGKMIN, "argkmin"),
+    "matrix": Row(_gauss(2000, 2000, 64, 64), "float32", Pair(132, 1), "gauss"),
+    "matrix, softmax": Row(_attention(2000, 2000, 64), "float32", Pair(132, 1), "softmax"),
     "wide": Row(_wide(1000, 1000, 200), "float32", Pair(400, 200), "wide"),
-    "gradient": Row(replace(_GRADIENT, **gaussian_gradient(3000, 3000, 3)), "float32", Pair(11.3, 1), "gradient"),
+    "gradient": Row(_gradient(3000, 3000, 3), "float32", Pair(11.3, 1), "gradient"),
 }
 
 

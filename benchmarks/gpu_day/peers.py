@@ -47,6 +47,8 @@ def torch_in_chunks(run: Run, row: Row, arrays: dict) -> Callable:
     if row.kind == "lse":
         weight = (t["p"] - t["a"]).square().T
         return lambda: torch.cat([torch.logsumexp(weight * torch.exp(b + y.T), 1, keepdim=True) for b in blocks])
+    if row.kind == "softmax":
+        return lambda: torch.cat([torch.softmax(b @ y.T, 1) @ t["b"] for b in blocks])
     if row.kind == "argkmin":
         return lambda: torch.cat([torch.cdist(b, y).topk(10, largest=False).indices for b in blocks])
     raise Skipped(f"torch is not timed for {row.label}: no derivative is written for it")
@@ -75,6 +77,14 @@ def cupy_in_chunks(run: Run, row: Row, arrays: dict) -> Callable:
             return top + cupy.log(cupy.exp(values - top).sum(axis=1, keepdims=True))
 
         return lambda: blocks(lse)
+    if row.kind == "softmax":
+
+        def softmax(b):
+            values = b @ y.T
+            e = cupy.exp(values - values.max(axis=1, keepdims=True))
+            return e @ arrays["b"] / e.sum(axis=1, keepdims=True)
+
+        return lambda: blocks(softmax)
     if row.kind == "argkmin":
 
         def nearest(b):

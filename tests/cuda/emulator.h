@@ -47,6 +47,7 @@ static inline double2 make_double2(double x, double y) { return {x, y}; }
 #define __ballot_sync(mask, p) emulated::ballot(mask, (p), __LINE__)
 #define __shfl_down_sync(mask, v, o) \
     emulated::shuffle(mask, v, emulated::current->lane + (o) < 32 ? emulated::current->lane + (o) : emulated::current->lane, __LINE__)
+#define __all_sync(mask, p) emulated::all_of_warp(mask, (p), __LINE__)
 #define threadIdx (emulated::current->thread)
 
 static uint3 blockIdx;
@@ -144,6 +145,13 @@ template <class T> UNWATCHED static T shuffle(unsigned mask, T value, int source
     if (!((mask >> source) & 1)) { fprintf(stderr, "emulator: line %d reads lane %d outside the mask\n", line, source); abort(); }
     memcpy(&value, &current->warp->received[source], sizeof value);
     return value;
+}
+
+UNWATCHED static int all_of_warp(unsigned mask, int vote, int line)
+{
+    int all = vote != 0;
+    for (int d = 16; d > 0; d /= 2) all &= shuffle(mask, all, current->lane ^ d, line);
+    return all;
 }
 
 UNWATCHED static unsigned ballot(unsigned mask, int vote, int line)

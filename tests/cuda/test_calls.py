@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from skkeops import Genred, KernelSolve, Vi, Vj
-from skkeops import GPUError
+from skkeops import Genred, GPUError, KernelSolve, Vi, Vj
 
 ROOT = pathlib.Path(__file__).parents[2]
 ALIASES = ["x = Vi(2)", "y = Vj(2)", "b = Vj(1)", "p = Pm(1)"]

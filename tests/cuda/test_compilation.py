@@ -41,6 +41,7 @@ def problems():
     few = few[:10:3] + [e for e in few if e.problem.reduction.fold == "kmin"]
     found += [(f"columns: {e.name}", e.problem, "columns") for e in few]
     found += [(f"dot: {e.name}", e.problem, "auto") for e in of_axis_1(zoo.DOT)]
+    found += [(f"matrix: {e.name}", e.problem, "auto") for e in of_axis_1(zoo.MATRIX)]
     return found + [(f"wide: {e.name}", e.problem, "rows") for e in of_axis_1(zoo.WIDE)[::2]]
 
 
@@ -226,3 +227,44 @@ def test_what_a_list_of_long_vectors_costs(capsys):
     with capsys.disabled():
         print("\ninstructions per pair of a scan: " + ", ".join(f"{slots:.2f}" for slots in per_pair))
     assert len(scans) == 2 and max(per_pair) <= 3.5 and all(loop.counts["LDS"] == 4 for loop in scans)
+
+
+#: Of the template "matrix": the output columns of a thread, their kind, and the most instructions per pair and column.
+PRODUCTS = {
+    ("Exp(-SqDist(x, y)) * b", ("x = Vi(64)", "y = Vj(64)", "b = Vj(64)"), "Sum"): (4, 1.4),
+    ("(x | y) * b", ("x = Vi(3)", "y = Vj(3)", "b = Vj(128)"), "Sum"): (8, 1.32),
+    ("Exp(-SqDist(x, y)) * b", ("x = Vi(64)", "y = Vj(64)", "b = Vj(224)"), "Sum"): (7, 1.38),
+    ("Exp(-SqDist(x, y)) * b", ("x = Vi(784)", "y = Vj(784)", "b = Vj(784)"), "Sum"): (7, 1.42),
+    ("Exp(-SqDist(x, y)) * b * (x - y)", ("x = Vi(64)", "y = Vj(64)", "b = Vj(1)"), "Sum"): (4, 2.4),
+    ("x | y", ("x = Vi(64)", "y = Vj(64)", "b = Vj(64)"), "SumSoftMaxWeight"): (4, 1.4),
+}
+
+
+@needs_disassembler
+def test_what_a_pair_costs_for_each_of_many_columns(capsys):
+    """The loop over the pairs of a tile, 32 at a time for 8 rows, and that over four components of the pairs' number."""
+    sources = []
+    for formula, aliases, reduction in PRODUCTS:
+        options = {"formula2": "b"} if reduction != "Sum" else {}
+        sources.append(source(make_plan(Genred(formula, list(aliases), reduction, axis=1, **options)._problem), "float32"))
+    table, over = [], []
+    for key, made, compiled in zip(PRODUCTS, sources, compile_all(sources, "sm_90"), strict=True):
+        formula, aliases, _ = key
+        columns, budget = PRODUCTS[key]
+        check_usage(formula, made, compiled)
+        loops = nvrtc.loops(compiled.cubin, "skk_matrix")
+        multiply = max((loop for loop in loops if loop.counts["BAR"]), key=lambda loop: loop.counts["FFMA"])
+        assert multiply.counts["FFMA"] == 32 * 8 * columns, (formula, multiply.counts)
+        assert not multiply.counts["LDL"] and not multiply.counts["STL"], formula
+        slots = multiply.slots / (32 * 8 * columns)
+        table.append(f"{formula:34} {aliases[-1]:12} {slots:5.2f} of {budget}")
+        if slots > budget:
+            over.append(table[-1])
+        slab = [loop for loop in loops if not loop.counts["BAR"] and loop.counts["FFMA"] == 4 * 32]
+        if "(3)" not in aliases[0]:
+            per_component = slab[0].slots / (4 * 32)
+            assert per_component <= (2.2 if "SqDist" in formula else 1.16), (formula, per_component)
+            table[-1] += f", per component {per_component:.2f}"
+    with capsys.disabled():
+        print("\ninstructions per pair and column, sm_90\n" + "\n".join(table))
+    assert not over

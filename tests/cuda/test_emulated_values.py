@@ -60,9 +60,23 @@ def columns(n=50):
     }
 
 
+MANY = [*GIVEN, "w = Vj(50)"]  # columns that make it a product of matrices
+MATRIX = [
+    Genred("x + y", MANY, "LogSumExp", axis=1, formula2="w"),
+    Genred("x + y", MANY, "SumSoftMaxWeight", axis=1, formula2="w"),
+    Genred("x + y", MANY, "Max_SumShiftExpWeight", axis=1, formula2="w"),
+    Genred("(x + y) * w", MANY, "Sum", axis=1),
+]
+
+
 @pytest.fixture(scope="module")
 def built():
     return running.build([g._problem for g in REDUCTIONS], ["float32", "float64"])
+
+
+@pytest.fixture(scope="module")
+def matrices():
+    return running.build([g._problem for g in MATRIX], ["float32", "float64"])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -85,6 +99,28 @@ def test_special_values(built, dtype, n):
                 size = np.abs(values[np.isfinite(values)]).max(initial=0)
                 tolerance = 2e-6 + 6e-8 * size if dtype == "float32" else 1e-13
                 np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"{genred} of {name}")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [50, 300])
+def test_special_values_of_many_columns(matrices, dtype, n):
+    rng = np.random.default_rng(2)
+    weights = np.concatenate([np.ones((n, 1)), np.zeros((n, 1)), rng.uniform(0.1, 1.0, (n, 48))], axis=1)
+    for k, genred in enumerate(MATRIX):
+        made, module = matrices[k, dtype]
+        assert made.template == "matrix"
+        for name, values in columns(n).items():
+            # a row of zeros beside, which nothing may spoil
+            arrays = tuple(a.astype(dtype) for a in (np.zeros((3, 1)), values[:, None], weights))
+            found = running.run(made, module, genred._problem, arrays, "result")
+            state = reference.prepare(genred._problem).run(tuple(a.astype(float) for a in arrays))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                truth = as_tuple(genred.reduction.finalize(state, np.dtype(dtype)))
+            for a, b in zip(found, truth, strict=True):
+                size = np.abs(values[np.isfinite(values)]).max(initial=0)
+                tolerance = 2e-6 + 6e-8 * size if dtype == "float32" else 1e-13
+                np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1, size), err_msg=f"{genred} of {name}")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -130,6 +166,22 @@ def test_accumulators_on_constant_data(accumulator):
         assert worst <= (ACCUMULATORS[accumulator] if dtype == "float32" else 1e-13)
         (found,) = running.run(*built[1, dtype], genreds[1]._problem, (x, y), "result")
         np.testing.assert_allclose(found, y[0, 0] + np.log(20000), rtol=3e-7 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_constants_in_many_columns(matrices, dtype):
+    n, values = 20000, np.linspace(0.1, 1.9, 50)
+    x, y, w = (a.astype(dtype) for a in (np.ones((2, 1)), np.zeros((n, 1)), np.broadcast_to(values, (n, 50))))
+    (sums,) = running.run(*matrices[3, dtype], MATRIX[3]._problem, (x, y, w), "state")
+    (means,) = running.run(*matrices[1, dtype], MATRIX[1]._problem, (x, y, w), "result")
+    bound = 3e-7 if dtype == "float32" else 1e-13
+    assert np.abs(sums / (n * w[0].astype(float)) - 1).max() <= bound
+    assert np.abs(means / w[0].astype(float) - 1).max() <= bound
+
+
+@pytest.mark.parametrize("options", [Options("kahan"), Options("float64")])
+def test_other_accumulators_are_for_the_wide_template(options):
+    assert source(make_plan(MATRIX[3]._problem), "float32", options).template == "wide"
 
 
 def test_kahan_keeps_infinities():

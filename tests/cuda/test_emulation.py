@@ -128,6 +128,44 @@ def test_products_of_long_vectors(dtype):
             check(problem, found, arrays, dtype, f"{name} {rows} x {columns}")
 
 
+@pytest.fixture(scope="module")
+def matrices():
+    built = running.build([e.problem for e in zoo.MATRIX], ["float32"])
+    other = running.build([e.problem for e in zoo.MATRIX[::2]], ["float64"])
+    return {**built, **{(2 * k, dtype): made for (k, dtype), made in other.items()}}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_columns(matrices, dtype):
+    for k, (name, problem) in enumerate(zoo.MATRIX):
+        if (k, dtype) not in matrices:
+            continue
+        made, module = matrices[k, dtype]
+        assert made.template == "matrix", name
+        for rows, columns in [(1, 1), (65, 63), (3, 257), (64, 32), (129, 127), (0, 2), (2, 0)]:
+            arrays = zoo.random_arrays(problem, *lengths(problem, rows, columns), dtype, seed=6)
+            found = running.run(made, module, problem, arrays, "result")
+            check(problem, found, arrays, dtype, f"{name} {rows} x {columns}")
+
+
+@pytest.mark.parametrize("splits", [1, 3, 33])
+def test_many_columns_over_splits(matrices, splits):
+    for k, (name, problem) in enumerate(zoo.MATRIX):
+        if splits == 33 and k % 3:
+            continue
+        made, module = matrices[k, "float32"]
+        tile = made.geometry(1, 1).launches[0].args[-2]
+        rows, columns = 3, 2 * splits * tile - 5
+        assert made.geometry(rows, columns).launches[0].grid[1] == splits
+        arrays = zoo.random_arrays(problem, *lengths(problem, rows, columns), "float32", seed=8)
+        orders = (0, 1, 2) if splits == 3 else (0,)
+        first, *others = (running.run(made, module, problem, arrays, "result", order=order) for order in orders)
+        check(problem, first, arrays, "float32", f"{name} {splits}")
+        for other in others:
+            for a, b in zip(first, other, strict=True):
+                np.testing.assert_array_equal(a, b, err_msg=name)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_long_vectors(dtype):
     built = running.build([e.problem for e in zoo.WIDE], [dtype], template="rows")
@@ -142,10 +180,13 @@ def test_long_vectors(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gradients(dtype):
-    entries = zoo.gradients()
+    entries = [*zoo.gradients(), *zoo.gradients(zoo.LONG_FORWARD)]
     built = running.build([e.problem for e, _ in entries], [dtype])
+    templates = set()
     for k, ((name, problem), genred) in enumerate(entries):
         made, module = built[k, dtype]
+        templates.add(made.template)
         arrays = zoo.gradient_arrays(genred, 130, 600, dtype, seed=4)
         found = running.run(made, module, problem, arrays, "result")
         check(problem, found, arrays, dtype, name)
+    assert templates == {"rows", "dot", "matrix"}

@@ -152,7 +152,7 @@ def test_the_tools(scripts, stand_in, tmp_path, monkeypatch):
 def test_the_kernels_of_the_zoo_are_all_there():
     found = zoo.kernels()
     kinds = {kernel.kind for kernel in found}
-    assert kinds == {"reductions", "columns", "gradients", "dot", "wide", "pairs", "operations"} and len(found) > 250
+    assert kinds == {"reductions", "columns", "gradients", "dot", "matrix", "wide", "pairs", "operations"} and len(found) > 250
     kernel = next(kernel for kernel in found if kernel.name == "gaussian by x")
     assert [a.shape for a in kernel.arrays(4, 5)][1:3] == [(4, 3), (5, 3)]
 

@@ -12,6 +12,7 @@ from skkeops.backends.cuda import Options, source
 from skkeops.backends.cuda.geometry import split
 from skkeops.backends.cuda.ranges import divide
 from skkeops.backends.cuda.source import choose_template
+from skkeops.backends.cuda.templates.matrix_sizes import Sizes
 from skkeops.formula import operations as ops
 from skkeops.formula.operations import registry
 from skkeops.plan.plan import make_plan
@@ -89,11 +90,21 @@ def test_which_template():
         ("Exp(-SqDist(x, y))", XY, "Sum", "rows"),
         ("Exp(-SqDist(x, y))", long, "Sum", "dot"),
         ("Exp(-SqDist(x, y)) * x", long, "Sum", "dot"),  # x leaves the sum
-        ("Exp(-SqDist(x, y)) * y", long, "Sum", "wide"),
-        ("Exp(-SqDist(x, y)) + (x | y)", long, "Sum", "wide"),
+        ("Exp(-SqDist(x, y)) * y", long, "Sum", "matrix"),
+        ("Exp(-SqDist(x, y)) + (x | y)", long, "Sum", "matrix"),
+        ("Exp(-SqDist(x, y)) * (x + y)", long, "Sum", "wide"),
+        ("(x | y) + Sum(Abs(x - y)) + SqDist(x, y)", long, "Sum", "wide"),  # three sums over components
+        ("Exp(-SqDist(x, y)) * b", [*XY, "b = Vj(48)"], "Sum", "rows"),
+        ("Exp(-SqDist(x, y)) * b", [*XY, "b = Vj(49)"], "Sum", "matrix"),
+        ("Exp(-SqDist(x, y)) * b", ["x = Vi(40)", "y = Vj(40)", "b = Vj(16)"], "Sum", "dot"),
+        ("Exp(-SqDist(x, y)) * b", ["x = Vi(40)", "y = Vj(40)", "b = Vj(17)"], "Sum", "matrix"),
+        ("x - y", long, "Max", "wide"),
     ):
         assert source(plan_of(formula, aliases, reduction), "float32").template == template, formula
     assert source(plan_of("Exp(-SqDist(x, y))", long), "float32", None, "rows").template == "wide"
+    many = plan_of("Exp(-SqDist(x, y)) * y", long)
+    assert source(many, "float32", None, "rows").template == "wide"  # ranges
+    assert source(many, "float32", None, "columns").template == "matrix"  # few rows
     for formula, reduction, options, template in (
         ("Exp(-SqDist(x, y))", "Sum", {}, "dot"),  # few rows of vectors too long for registers
         ("SqDist(x, y)", "ArgKMin", {"opt_arg": 100}, "dot"),
@@ -101,6 +112,19 @@ def test_which_template():
         ("SqDist(x, y)" + "".join(f" + Elem(x, {k}) * Elem(y, {k})" for k in range(40)), "KMin", {"opt_arg": 20}, "wide"),
     ):
         assert source(plan_of(formula, long, reduction, **options), "float32", None, "columns").template == template, formula
+
+
+@pytest.mark.parametrize("columns", [1, 17, 64, 65, 128, 129, 224, 225, 448, 449, 784, 5000])
+@pytest.mark.parametrize("kind", ["sum", "difference", "softmax"])
+@pytest.mark.parametrize("real", ["float", "double"])
+@pytest.mark.parametrize("length", [64, 128])
+def test_many_columns_are_divided_among_blocks(columns, kind, real, length):
+    sizes = Sizes(columns, real, kind, length)
+    chunks = -(-columns // sizes.chunk)
+    assert sizes.chunk <= sizes.columns and (chunks - 1) * sizes.chunk < columns
+    assert sizes.shape.rows * sizes.shape.columns * (4 if real == "float" else 8) <= 32 << 10
+    assert sizes.columns - sizes.chunk < sizes.shape.lanes
+    assert kind != "softmax" or sizes.shape.lanes <= 32  # a row is within a warp
 
 
 @pytest.mark.parametrize("row_blocks", [1, 3, 100, 5000])

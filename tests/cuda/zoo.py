@@ -118,15 +118,47 @@ PAIRS = [
 """Values of pairs."""
 
 
-def gradients() -> list[tuple[Entry, Genred]]:
+MIDDLE = ("x = Vi(64)", "y = Vj(64)")
+ATTENTION = "Exp((x | y) / 8 - m) * (e | b - L) * y"
+MATRIX = [
+    entry("sum", "Exp(-SqDist(x, y) / 60) * b", [*MIDDLE, "b = Vj(64)"]),
+    entry("sum", "Exp(-SqDist(x, y) / 60) * b", [*MIDDLE, "b = Vi(64)"], axis=0),
+    *both_axes("difference", "Exp(-g * SqDist(x, y) / 40) * b * (x - y)", ["g = Pm(1)", *MIDDLE, "b = Vj(1)"]),
+    entry("softmax", "(x | y) / 8", [*MIDDLE, "b = Vj(64)"], "SumSoftMaxWeight", formula2="b"),
+    entry("softmax", "(x | y) / 8", [*MIDDLE, "b = Vi(64)"], "SumSoftMaxWeight", axis=0, formula2="b"),
+    entry("raw weighted", "x | y", ["x = Vi(33)", "y = Vj(33)", "b = Vj(37)"], "Max_SumShiftExpWeight", formula2="b"),
+    entry("raw weighted", "x | y", ["x = Vi(33)", "y = Vj(33)", "b = Vi(37)"], "Max_SumShiftExpWeight", axis=0, formula2="b"),
+    entry("gradient of a softmax", ATTENTION, [*MIDDLE, "b = Vj(70)", "e = Vi(70)", "L = Vi(70)", "m = Vi(1)"]),
+    entry("weighted logsumexp", "-SqDist(x, y)", [*XY, "b = Vj(130)"], "LogSumExp", formula2="Square(b)"),
+    entry("short vectors", "Exp(Elem(y, 0) / 3 - Sum(s * Square(x - y))) * b", ["s = Pm(3)", *XY, "b = Vj(100)"]),
+    entry("chunks", "p * Sum(Abs(x - y)) * Concat(b, c)", ["p = Pm(1)", "x = Vi(7)", "y = Vj(7)", "b = Vj(130)", "c = Vj(120)"]),
+    entry("chunks of dear numbers", "Exp(-SqDist(x, y) / 200) * b", ["x = Vi(130)", "y = Vj(130)", "b = Vj(460)"]),
+    entry("dear differences", "Exp(-SqDist(x, y) / 200) * (x - y)", ["x = Vi(270)", "y = Vj(270)"]),
+    entry("cosines", "Exp(Normalize(x) | Normalize(y)) * Normalize(b)", ["x = Vi(40)", "y = Vj(40)", "b = Vj(40)"]),
+    entry("no product", "Exp(x * y) * b", ["x = Vi(1)", "y = Vj(1)", "b = Vj(55)"]),
+    entry("loops", "Exp(-Max(x - y)) * Powf(SqDist(x, y), q) * b", ["q = Pm(1)", *XY, "b = Vj(90)"]),
+    entry("softmax of loops", "Max(x - y)", [*XY, "b = Vj(50)"], "SumSoftMaxWeight", formula2="b"),
+    entry("no vector", "Exp(-SqDist(x, y) / 60) * (b | e)", [*MIDDLE, "b = Vj(70)", "e = Vi(70)"]),
+]
+"""Many output columns, and pairs that are a function of several sums over components."""
+
+
+SHORT_FORWARD = (
+    ("gaussian", "Exp(-g * SqDist(x, y)) * b", ["g = Pm(1)", *XY, "b = Vj(1)"], "Sum", {}),
+    ("logsumexp", "Square(p - a) * Exp(x + y)", ["p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)"], "LogSumExp", {}),
+    ("softmax", "-SqDist(x, y)", [*XY, "b = Vj(2)"], "SumSoftMaxWeight", {"formula2": "b"}),
+    ("matern", "(1 + Norm2(x - y)) * Exp(-Norm2(x - y)) * b", [*XY, "b = Vj(2)"], "Sum", {}),
+)
+LONG_FORWARD = (
+    ("gaussian of long vectors", "Exp(-g * SqDist(x, y) / 40) * b", ["g = Pm(1)", *MIDDLE, "b = Vj(1)"], "Sum", {}),
+    ("attention", "(x | y) / 8", [*MIDDLE, "b = Vj(64)"], "SumSoftMaxWeight", {"formula2": "b"}),
+)
+
+
+def gradients(forward=SHORT_FORWARD) -> list[tuple[Entry, Genred]]:
     """The problems of the derivatives of golden formulas, and what they are derived from."""
     found = []
-    for name, formula, aliases, reduction, options in (
-        ("gaussian", "Exp(-g * SqDist(x, y)) * b", ["g = Pm(1)", *XY, "b = Vj(1)"], "Sum", {}),
-        ("logsumexp", "Square(p - a) * Exp(x + y)", ["p = Pm(1)", "a = Vj(1)", "x = Vi(1)", "y = Vj(1)"], "LogSumExp", {}),
-        ("softmax", "-SqDist(x, y)", [*XY, "b = Vj(2)"], "SumSoftMaxWeight", {"formula2": "b"}),
-        ("matern", "(1 + Norm2(x - y)) * Exp(-Norm2(x - y)) * b", [*XY, "b = Vj(2)"], "Sum", {}),
-    ):
+    for name, formula, aliases, reduction, options in forward:
         genred = Genred(formula, aliases, reduction, axis=1, **options)
         derivatives = differentiate(genred._problem, genred._program)
         for v, alias in zip(genred.variables, aliases, strict=True):
@@ -234,9 +266,9 @@ def kernels(dtypes: tuple[str, ...] = ("float32", "float64")) -> list[Kernel]:
                 add("columns", name, problem, "columns")
         for (name, problem), genred in gradients():
             add("gradients", name, problem, "rows", lambda m, n, g=genred, d=dtype: gradient_arrays(g, m, n, d))
-        for kind, entries in (("dot", DOT), ("wide", WIDE)):
+        for kind, entries in (("dot", DOT), ("matrix", MATRIX), ("wide", WIDE)):
             for name, problem in entries:
-                add(kind, name, problem, "auto" if kind == "dot" else "rows")
+                add(kind, name, problem, "rows" if kind == "wide" else "auto")
         for name, problem in PAIRS:
             for template in ("rows", "columns"):
                 add("pairs", name, problem, template)

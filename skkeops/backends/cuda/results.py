@@ -143,7 +143,7 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
             "if (other > top) top = other; }",
             "top = skk_max_of(top, lanes);",
             "by = exp(skk_finite(m) - skk_finite(top));",
-            "double final = unit == unit ? top : unit;  // a NaN among the exponents",
+            "double final = top;",
         ]
     else:
         body.append("double final = m;")
@@ -168,7 +168,8 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
         *columns_of(first, columns, f"if (lane == 0) out1[i * {width} + c - {first}] = s * by;"),
     ]
     if exact_max:
-        target = f"if (lane == 0) out0[i * {width + 1} + 1 + c - {first}] = (real)(s * by);"
+        value = "final == SKK_DOUBLE_INF ? final - final : s * by"  # NaN where the largest is infinite
+        target = f"if (lane == 0) out0[i * {width + 1} + 1 + c - {first}] = (real)({value});"
         result = [*body, f"if (lane == 0) out0[i * {width + 1}] = (real)final;", *columns_of(first, columns, target)]
         outputs = (Output("real", (width + 1,)),)
     else:

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 
 import numpy as np
 
-from skkeops.formula.expression import IJ, Expression, P, Variable, postorder
+from skkeops.formula.expression import IJ, Expression, Variable, postorder
 from skkeops.formula.operations import lookup
-from skkeops.formula.operations.families import Bilinear
 from skkeops.plan.plan import Plan
 
+from .choose import MOST_PRESSURE, candidates, choose_template
 from .expressions import functions
 from .folding import Folding
 from .geometry import Geometry, Launch, blocks_of, split
@@ -26,10 +25,12 @@ from .ranges import Work
 from .results import WORKSPACE, Output
 from .templates.centred import Centred
 from .templates.columns import Columns
-from .templates.columns_smallest import MOST_KEPT, ColumnsSmallest
+from .templates.columns_smallest import ColumnsSmallest
 from .templates.dot import Dot, find, is_squared_distance, substitute
 from .templates.dot_smallest import DotSmallest
 from .templates.make import make_fold
+from .templates.matrix import Matrix
+from .templates.matrix_sizes import matrix_arguments
 from .templates.merge import MERGE_BLOCK, merge_kernel
 from .templates.points import POINTS_BLOCK, pairs_kernel, points_kernel
 from .templates.rows import BLOCK, SHARED_MOST, Rows
@@ -37,10 +38,8 @@ from .templates.wide import COLUMNS, Wide
 
 __all__ = ["PointsSource", "Source", "choose_template", "pairs_source", "points_source", "source"]
 
-_FEW_ROWS = 64
-_MANY_COLUMNS = 8192
-_MANY_PAIRS = 1024  # columns, where values of pairs are neighbours along them
 _MOST_SERIAL = 16  # splits that one thread merges
+_MOST_CHUNKS = 65535  # the third dimension of a grid
 
 #: CuPy adds the first two for the default language standard and float32; they are spelled out for other compilers.
 COMPILE_OPTIONS = ("--std=c++17", "-ftz=true")
@@ -121,17 +120,6 @@ def source(
     return _source(plan, np.dtype(dtype).name, options or Options(), template, masks)
 
 
-def choose_template(plan: Plan, rows: int, columns: int, along: bool = False) -> str:
-    """Which template suits the lengths of the output's and of the reduced axis.
-
-    With values of pairs that are neighbours `along` the reduced axis, neighbouring threads have neighbouring columns, so that
-    they read memory in order.
-    """
-    few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
-    few |= along and columns >= _MANY_PAIRS
-    return "columns" if few and _is_columns(plan) else "auto"
-
-
 _CENTRED = {base: type(f"Centred{base.__name__}", (Centred, base), {}) for base in (Dot, DotSmallest)}
 _NARROW_TEMPLATES = (Rows, Columns, ColumnsSmallest)  # expressions are written out component by component
 
@@ -139,31 +127,18 @@ _NARROW_TEMPLATES = (Rows, Columns, ColumnsSmallest)  # expressions are written 
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str, masks: tuple[int, ...]) -> Source:
     real = {"float32": "float", "float64": "double"}[dtype]
-    for candidate in _candidates(plan, real, template):
+    for candidate in candidates(plan, real, template):
         found = _generate(plan, real, options, candidate, masks)
         if found is not None:
             return found
     raise AssertionError("the last template can do everything")
 
 
-def _candidates(plan: Plan, real: str, template: str) -> list[type]:
-    """The templates to be tried, in this order."""
-    kmin = plan.problem.reduction.fold == "kmin"
-    narrow = [] if _is_wide(plan, real) else [Rows]
-    if template == "rows":  # alone these two know ranges
-        return [*narrow, Wide]
-    few = [ColumnsSmallest if kmin else Columns] if narrow and template == "columns" and _is_columns(plan) else []
-    dot = [DotSmallest if kmin else Dot] if _columns(plan) <= (1 if kmin else _DOT_COLUMNS) else []
-    if any(IJ in value.categories for value in plan.problem.values):  # no other template reads values of pairs
-        dot = []
-    return [*few, *dot, *narrow, Wide]
-
-
 def _generate(plan: Plan, real: str, options: Options, template: type, masks: tuple[int, ...] = ()) -> Source | None:
     """The source with a template; None where registers or shared memory are too small, or what it is for is not there."""
     homes = Homes(plan.output, plan.reduced)
     value, terms, base_2 = _rewritten(plan, homes, real, options, template)
-    product = None
+    product, matrix = None, None
     if issubclass(template, Dot):
         parts = [e for e in (value, *(part for term in terms for part in term)) if e is not None]
         product = find(parts, homes, real)
@@ -171,6 +146,10 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
             return None
         if options.fast_math and is_squared_distance(product):
             template = _CENTRED[template]
+    if template is Matrix:
+        matrix = matrix_arguments(plan, homes, real, options, value, terms)
+        if matrix is None:
+            return None
     factors = [term.factor for term in plan.terms if term.factor is not None]
     roots = [e for e in (value, *(part for term in terms for part in term), *factors) if e is not None]
     used = {node for node in postorder(*roots) if isinstance(node, Variable)}
@@ -180,16 +159,20 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
         value = None if value is None else substitute(value, product)
         terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
     chunk = None if template in _NARROW_TEMPLATES else _chunk(plan, real) if template is Wide else 2
+    if matrix is not None:
+        chunk = matrix[0].chunk
     fold = make_fold(plan, value, terms, base_2, options, real, chunk)
     if fold.chunks > _MOST_CHUNKS:
         raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     extra = () if product is None else (product,)
-    main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *extra)
-    if template in _NARROW_TEMPLATES and main.pressure > _MOST_PRESSURE:
+    main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *(matrix or extra))
+    if template in _NARROW_TEMPLATES and main.pressure > MOST_PRESSURE:
         return None
-    if issubclass(template, Dot) and main.shared_bytes > SHARED_MOST:
+    if issubclass(template, (Dot, Matrix)) and main.shared_bytes > SHARED_MOST:
         return None
-    name = {"columns": "skk_columns", "dot": "skk_dot"}.get(main.name, "skk_rows")
+    if template is Matrix and not main.fits:
+        return None
+    name = {"columns": "skk_columns", "dot": "skk_dot", "matrix": "skk_matrix"}.get(main.name, "skk_rows")
     kernels = {name: main.text(parameters)}
     if issubclass(template, Centred):
         kernels["skk_norms"] = main.norms_text(parameters)
@@ -200,7 +183,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
         outputs[kind] = written
     text = prelude(real) + functions(roots) + WORKSPACE + "".join(kernels.values())
 
-    if issubclass(template, Dot):
+    if issubclass(template, (Dot, Matrix)):
         rows_per_block = main.rows
     else:
         rows_per_block = main.rows_per_thread * (1 if issubclass(template, Columns) else BLOCK)
@@ -208,7 +191,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
     def geometry(rows: int, columns: int, final: str = "result", work: Work | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
         if work is None:
-            splits, chunk = split(max(row_blocks, 1), columns, main.tile)
+            splits, chunk = split(max(row_blocks * fold.chunks, 1), columns, main.tile)
             most = splits
         else:
             row_blocks, splits, chunk, most = len(work.items), 1, 0, work.most
@@ -221,9 +204,9 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
             workspace = norms[0] + main.norms_bytes(rows, columns)
             launches.append(main.norms_launch(rows, columns, *norms))
         if row_blocks and splits:
-            pointers = ("workspace",) if issubclass(template, (Columns, Dot)) else ("workspace", "items", "segments")
+            pointers = ("workspace",) if issubclass(template, (Columns, Dot, Matrix)) else ("workspace", "items", "segments")
             grid = (row_blocks, splits, fold.chunks)
-            launches.append(Launch(name, grid, (BLOCK,), 0, (*pointers, kept, columns, chunk, splits, *norms)))
+            launches.append(Launch(name, grid, (main.threads,), 0, (*pointers, kept, columns, chunk, splits, *norms)))
         if rows:
             written = tuple(f"out{k}" for k in range(len(outputs[final])))
             lanes = 32 if most > _MOST_SERIAL else 1
@@ -257,50 +240,6 @@ def _parameters(arrays: dict[Variable, str], masks: tuple[int, ...]) -> list[str
         if v.category == IJ:
             found += [f"long long {name}_i", f"long long {name}_j"]
     return found
-
-
-#: The most numbers that a thread may hold of a vector, and of products of vectors, in registers.
-_NARROW = {"float": 96, "double": 64}
-_NARROW_TERMS = 1024
-_MOST_PRESSURE = 170
-_DOT_COLUMNS = 16  # few columns come out of blocks of distances or products
-_MOST_CHUNKS = 65535  # the third dimension of a grid
-_NARROW_COLUMNS = {"float": 48, "double": 32}
-
-
-def _is_wide(plan: Plan, real: str) -> bool:
-    """Whether the vectors are too long to be written out component by component."""
-    reduction = plan.problem.reduction
-    parts = [plan.value, *(part for t in plan.terms for part in (t.scale, t.vector, t.minus))]
-    nodes = postorder(*[e for e in parts if e is not None])
-    if max((node.dim for node in nodes), default=1) > _NARROW[real]:
-        return True
-    if sum(node.dim for node in nodes if isinstance(node, Variable) and node.category != P) > 2 * _NARROW[real]:
-        return True
-    if any(_products(node) > _NARROW_TERMS for node in nodes if isinstance(node, Bilinear)):
-        return True
-    columns = _columns(plan)
-    return columns > _NARROW_COLUMNS[real] // (2 if reduction.fold in ("extremum", "kmin") else 1)
-
-
-def _is_columns(plan: Plan) -> bool:
-    """Whether the threads of a block can merge what each of them keeps."""
-    reduction = plan.problem.reduction
-    return reduction.fold != "kmin" or reduction.k * plan.problem.values[0].dim <= MOST_KEPT
-
-
-def _columns(plan: Plan) -> int:
-    """How many numbers a row of the output keeps: sums of a sum's vector, without what leaves it by linearity."""
-    if plan.problem.reduction.fold in ("extremum", "kmin"):
-        return plan.problem.values[0].dim
-    return sum(max([e.dim for e in (t.scale, t.vector, t.minus) if e is not None], default=1) for t in plan.terms)
-
-
-def _products(node: Bilinear) -> int:
-    """How many products a bilinear operation adds."""
-    dims, _, contracted, *_ = node.tensors()
-    f, g = node.args
-    return f.dim * g.dim // prod(dims[axis] for axis in contracted)
 
 
 def _chunk(plan: Plan, real: str) -> int:

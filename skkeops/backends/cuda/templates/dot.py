@@ -16,12 +16,12 @@ from ..homes import LANE, ROW, Homes
 from ..loops import LoopBlock
 from .rows import BLOCK, Rows, indent
 
-__all__ = ["LANES", "SLAB", "Dot", "Pairwise", "find", "is_squared_distance", "substitute"]
+__all__ = ["LANES", "LONG", "SLAB", "Dot", "Pairwise", "find", "is_squared_distance", "substitute"]
 
 SLAB = 16  # components that are in shared memory at a time
 _PAD = 4  # so that a transposed write meets few bank conflicts
 LANES = 16  # threads of a row of the block
-_LONG = {"float": 32, "double": 16}  # shorter vectors are for the other templates
+LONG = {"float": 32, "double": 16}  # shorter vectors are for the other templates
 
 
 class Pairwise(Elementwise):
@@ -69,7 +69,7 @@ def _match(node: Expression, homes: Homes, real: str) -> tuple[str, Expression, 
     else:
         return None
     by_home = {homes(side): side for side in sides}
-    if set(by_home) != {ROW, LANE} or min(side.dim for side in sides) <= _LONG[real]:
+    if set(by_home) != {ROW, LANE} or min(side.dim for side in sides) <= LONG[real]:
         return None
     return kind, by_home[ROW], by_home[LANE]
 

@@ -47,6 +47,7 @@ class Rows:
     """
 
     name = "rows"
+    threads = BLOCK
     _block: type = Block
 
     def __init__(self, fold: Fold, homes: Homes, arrays: dict[Variable, str], real: str, categories: tuple[int, int]):

@@ -1,0 +1,477 @@
+"""Many output columns: a number per pair, then the product of the matrix of these numbers with the columns' vectors.
+
+A block of threads has a tile of pairs. First it computes the number of every pair, a kernel's value or an exponential,
+through slabs of components (`slabs`), and leaves it in shared memory. Then it multiplies: a thread has some rows and some
+of the output's columns in registers, to which every pair of the tile adds. The matrix of the numbers never exists.
+
+Output columns that do not fit in a block are for other blocks, which compute the numbers again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from skkeops.formula.expression import Expression, Variable
+
+from ..expressions import Component, at_first_point, statements_cost
+from ..homes import CONST, LANE, PAIR, ROW, Homes
+from ..loops import LoopBlock
+from .folds import Fold, ShiftExpFold, SumFold
+from .matrix_exponentials import Exponentials
+from .matrix_sizes import Sizes
+from .rows import indent
+from .slabs import Product, Slabs, substitute_products
+from .sums import Sums
+from .tiles import Tile, each_column, each_row
+
+__all__ = ["Matrix"]
+
+_SHARED = 48 << 10
+_SUMMED = 16  # float32 additions between two with compensation
+_FILE = 65536
+
+
+class Matrix:
+    """The main kernel.
+
+    Parameters
+    ----------
+    fold : SumFold or ShiftExpFold
+    homes : Homes
+    arrays : dict of Variable to str
+    real : {"float", "double"}
+    categories : tuple of int
+        The categories of the output's and of the reduced index.
+    sizes : Sizes
+    number, vector, minus : Expression or None
+        ``number * (vector - minus)`` is summed, or for a log-sum-exp ``exp(number - m) * vector``. The number is one per
+        pair; the vector depends on the reduced index, or with `minus` on the output's, and `minus` on the reduced one.
+    products : list of Expression
+        The sums over components in the number.
+    """
+
+    name = "matrix"
+
+    def __init__(
+        self,
+        fold: Fold,
+        homes: Homes,
+        arrays: dict[Variable, str],
+        real: str,
+        categories: tuple[int, int],
+        sizes: Sizes,
+        number: Expression,
+        vector: Expression | None,
+        minus: Expression | None,
+        products: list[Expression],
+    ):
+        assert isinstance(fold, SumFold | ShiftExpFold)
+        self.fold = fold
+        self.sizes = sizes
+        self._homes = homes
+        self._real = real
+        self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
+        shape = self.shape = sizes.shape
+        self.threads, self.rows, self.tile = shape.threads, shape.rows, shape.columns  # what geometry needs
+        self._group = 16 if real == "float" and shape.lanes < 64 else 8  # columns of a tile between two barriers
+        self._tile, self._sums = Tile(shape), Sums("total", "[t][c]", real)
+        self._exponentials = None
+        if isinstance(fold, ShiftExpFold):
+            self._exponentials = Exponentials(fold, self._tile, self._sums, sizes.per_thread, real)
+        output, reduced = categories
+        of_point = self._numbers_at("p", "p")
+        self._slabs = [Slabs(e, homes, shape, real, arrays, categories, of_point) for e in products]
+        numbers = self._numbers_at(f"ty * {shape.side_rows} + t", f"tx * {shape.side_columns} + u")
+
+        def of_pair(node: Expression, k: int) -> str | None:
+            return f"q{node.params[0]}" if isinstance(node, Product) else numbers(node, k)
+
+        self._pair = LoopBlock(real, "v", of_pair, {output: "i", reduced: "j"}, arrays)
+        (self._number,) = self._pair.compute([(substitute_products(number, products), 0)])
+        # of the difference, what is of the reduced index is loaded as a vector is
+        self._of_lane, self._of_row = (vector, None) if minus is None else (minus, vector)
+        numbers = self._numbers_at(f"ty * {shape.side_rows} + t", "(int)(j - start)")
+        self._lane_component = self._component(self._of_lane, LoopBlock(real, "b", numbers, {reduced: "j"}, arrays))
+        self._row_component = self._component(self._of_row, LoopBlock(real, "a", numbers, {output: "i"}, arrays))
+        self._row = LoopBlock(real, "x", self._constant, {output: "i"}, arrays)
+        self._row_values = self._row.compute(self._hoisted[ROW])
+        self._lane = LoopBlock(real, "y", self._constant, {reduced: "j"}, arrays)
+        self._lane_values = self._lane.compute(self._hoisted[LANE])
+        self._const = LoopBlock(real, "w", arrays=arrays)
+        self._const_values = self._const.compute(self._hoisted[CONST])
+        self._buffers = 1
+        self._choose_slabs()
+        self._choose_buffers()
+
+    # -- where values come from -------------------------------------------------------------------------------
+    def _constant(self, node: Expression, k: int) -> str | None:
+        if self._homes(node) != CONST or at_first_point(node):
+            return None
+        return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
+
+    def _numbers_at(self, row: str, lane: str) -> Callable[[Expression, int], str | None]:
+        """What the numbers of one index are called where the row and the column have these numbers in the tile: they are computed
+        once and wait in shared memory."""
+
+        def outside(node: Expression, k: int) -> str | None:
+            home = self._homes(node)
+            if home == PAIR:
+                return None
+            if home == CONST:
+                return self._constant(node, k)
+            place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
+            return f"row{place}[{row}]" if home == ROW else f"lane{place}[{lane}]"
+
+        return outside
+
+    def _component(self, e: Expression | None, block: LoopBlock) -> tuple[list[str], list[str], str]:
+        """Of a vector: the statements of its numbers, those of component ``at``, and its text."""
+        if e is None:
+            return [], [], "(real)1"
+        block.compute_numbers([e])
+        numbers, block.lines = block.lines, []
+        return numbers, block.lines, block.component(e, "at")
+
+    # -- sizes ------------------------------------------------------------------------------------------------
+    def _choose_slabs(self) -> None:
+        """Fewer components at a time where shared memory asks for it."""
+        for size in (16, 8, 4):
+            for slabs in self._slabs:
+                slabs.size = size
+            if self.shared_bytes <= _SHARED:
+                return
+
+    @property
+    def _pool(self) -> int:
+        return max(self._buffers * self._group * self.sizes.columns, *(slabs.numbers for slabs in self._slabs), 0)
+
+    @property
+    def shared_bytes(self) -> int:
+        """Shared memory of a block."""
+        numbers = self.rows * len(self._row_values) + self.tile * len(self._lane_values)
+        return (self.rows * self.tile + self._pool + numbers) * (4 if self._real == "float" else 8)
+
+    def _choose_buffers(self) -> None:
+        """Two buffers for vectors, which save a barrier, where there is room, and there are registers for it."""
+        self._buffers = 2
+        if self.shared_bytes > _SHARED or self.shape.lanes > 32:
+            self._buffers = 1
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is a kernel: enough shared memory, and not too much to compute from products in registers."""
+        return self.shared_bytes <= _SHARED and len(self._slabs) <= (1 if self._loops else 2)
+
+    @property
+    def _loops(self) -> bool:
+        """Whether a pair is too much to be written out for all pairs of a thread."""
+        lines = self._pair.lines
+        return any("for (" in line for line in lines) or statements_cost(lines, self._real) > 150
+
+    @property
+    def blocks_per_multiprocessor(self) -> int:
+        """Blocks that a multiprocessor must be able to hold: as many as the registers of a thread permit."""
+        if self.threads == 256:
+            return 1
+        more = len(self._slabs) > 1 or self._exponentials is not None or self._of_row is not None
+        return 2 if more or self._real == "double" or self.sizes.per_thread > 4 else 3
+
+    @property
+    def registers(self) -> int:
+        """The most registers that a thread can have."""
+        return min(255, _FILE // (self.threads * self.blocks_per_multiprocessor))
+
+    # -- text -------------------------------------------------------------------------------------------------
+    def text(self, parameters: Sequence[str]) -> str:
+        """The kernel ``skk_matrix``."""
+        shape, fold = self.shape, self.fold
+        attempt = [
+            *self._start(),
+            "#pragma unroll 1",
+            f"for (long long start = base; start < stop; start += {self.tile}) {{",
+            f"    const int count = (int)min((long long){self.tile}, stop - start);",
+            *indent(self._numbers()),
+            *indent(self._multiply()),
+            "}",
+        ]
+        if self._real == "float":
+            attempt = [
+                "// Compensation makes NaN of infinities. Where there are any, all is done again with care.",
+                "#pragma unroll 1",
+                "for (bool careful = false;; careful = true) {",
+                *indent(attempt),
+                "    if (careful) break;",
+                *indent(self._all_finite()),
+                "    if (!__syncthreads_or(!finite)) break;",
+                "}",
+            ]
+        attempt = [*self._declarations(), *attempt]
+        lines = [
+            f"#define ROWS {shape.side_rows}",
+            f'extern "C" __global__ void __launch_bounds__({self.threads}, {self.blocks_per_multiprocessor}) skk_matrix('
+            + "".join(f"{parameter}, " for parameter in parameters),
+            "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
+            "{",
+            f"    __shared__ __align__(16) real pairs[{self.tile * self.rows}];",
+            f"    __shared__ __align__(16) real pool[{self._pool}];",
+            *(f"    __shared__ real row{k}[{self.rows}];" for k in range(len(self._row_values))),
+            *(f"    __shared__ real lane{k}[{self.tile}];" for k in range(len(self._lane_values))),
+            *indent(self._const.lines),
+            *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
+            f"    const int tx = threadIdx.x % {shape.lanes}, ty = threadIdx.x / {shape.lanes};",
+            f"    const long long first_row = (long long)blockIdx.x * {self.rows}, end_row = rows;",
+            "    const long long split = blockIdx.y;",
+            f"    const int column = blockIdx.z * {fold.chunk or 0};",
+            "    const long long base = split * chunk, stop = min(columns, base + chunk);",
+            *indent(self._load_numbers("row", self.rows, "i", "first_row", "end_row", self._row, self._row_values)),
+            *indent(attempt),
+            *indent(self._store()),
+            "}",
+            "#undef ROWS",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _each_sum(self, body: Sequence[str]) -> list[str]:
+        """The statements for all sums ``t``, ``c`` of a thread."""
+        return each_row(each_column(body, "c", self.sizes.per_thread))
+
+    def _declarations(self) -> list[str]:
+        lines = self._sums.declare(f"[ROWS][{self.sizes.per_thread}]")
+        return lines if self._exponentials is None else [*lines, *self._exponentials.declare()]
+
+    def _start(self) -> list[str]:
+        lines = self._each_sum(self._sums.start())
+        return lines if self._exponentials is None else [*lines, *self._exponentials.start()]
+
+    def _load_numbers(self, name, size, index, first, end, block: LoopBlock, values) -> list[str]:
+        """The numbers of one index go to shared memory."""
+        if not values:
+            return []
+        return [
+            f"for (int e = threadIdx.x; e < {size}; e += {self.threads}) {{",
+            f"    const long long {index} = min({first} + e, {end} - 1);",
+            *indent(block.lines),
+            *(f"    {name}{k}[e] = {value};" for k, value in enumerate(values)),
+            "}",
+        ]
+
+    # -- first: a number for each pair --------------------------------------------------------------------------
+    def _numbers(self) -> list[str]:
+        side = self.shape.side_columns
+        lines = [
+            "__syncthreads();  // the tile before has been used",
+            *self._load_numbers("lane", self.tile, "j", "start", "stop", self._lane, self._lane_values),
+        ]
+        if not self._slabs:
+            lines.append("__syncthreads();")
+        lines += [f"real acc[ROWS][{side}];"]
+        for n, slabs in enumerate(self._slabs):
+            lines += self._tile.each_pair(["acc[t][u] = 0;"])
+            lines += slabs.text()
+            if n + 1 < len(self._slabs):  # the first of two waits where the pair's number will be
+                lines += self._tile.store("acc[t][u]")
+        lines += self._prefetch("0")
+        place = f"const long long i = min(first_row + ty * ROWS + t, end_row - 1), j = min(start + tx * {side} + u, stop - 1);"
+        if self._loops:  # one after the other, and not in registers, which cannot be indexed by variables
+            at = self._tile.own(f"t / {self.shape.pack}") + f" + t % {self.shape.pack}"
+            if self._slabs:
+                lines += self._tile.store("acc[t][u]")
+            lines += [
+                "#pragma unroll 1",
+                f"for (int tu = 0; tu < ROWS * {side}; ++tu) {{",
+                f"    const int t = tu / {side}, u = tu % {side};",
+                f"    {place}",
+                *([f"    const real q0 = pairs[{at}];"] if self._slabs else []),
+                *indent(self._pair.lines),
+                f"    pairs[{at}] = {self._number};",
+                "}",
+            ]
+            return lines if self._exponentials is None else [*lines, *self._tile.load("acc"), *self._exponentials.text()]
+        known = [f"const real q{len(self._slabs) - 1} = acc[t][u];"] if self._slabs else []
+        if len(self._slabs) > 1:
+            lines += [f"real kept[ROWS][{side}];", *self._tile.load("kept")]
+            known.append("const real q0 = kept[t][u];")
+        lines += self._tile.each_pair([place, *known, *self._pair.lines, f"acc[t][u] = {self._number};"])
+        return [*lines, *(self._tile.store("acc[t][u]") if self._exponentials is None else self._exponentials.text())]
+
+    # -- second: the product --------------------------------------------------------------------------------------
+    @property
+    def _loaders(self) -> int:
+        return self.threads // self._group  # threads that load the vector of a column of the tile
+
+    @property
+    def _loads(self) -> int:
+        return -(-self.sizes.columns // self._loaders)
+
+    def _prefetch(self, first: str) -> list[str]:
+        """The next vectors are on their way while something else is computed."""
+        numbers, lines, text = self._lane_component
+        # of 64 bits, so that one address serves all; components of other expressions are computed with 32
+        kind = "long long" if isinstance(self._of_lane, Variable) else "int"
+        declared = [f"real next[{self._loads}];"] if first == "0" else []
+        return [
+            *declared,
+            "{",
+            f"    const long long j = min(start + {first} + (int)threadIdx.x / {self._loaders}, stop - 1);",
+            *indent(numbers),
+            "    #pragma unroll",
+            f"    for (int v = 0; v < {self._loads}; ++v) {{",
+            f"        const {kind} at = {self._at_load(kind)};",
+            *indent(lines, " " * 8),
+            f"        next[v] = {text};",
+            "    }",
+            "}",
+        ]
+
+    def _at(self, c: str) -> str:
+        """The component that is in column ``c`` of the block; an existing one where there is none."""
+        last = f"min((int)(column + {c}), {self.fold.all_columns - 1})"
+        return last if self.fold.all_columns < self.sizes.columns or self.fold.chunks > 1 else c
+
+    def _at_load(self, kind: str) -> str:
+        """The component that a thread loads in its turn ``v``; only the last turns can leave the vector."""
+        c = f"(int)threadIdx.x % {self._loaders} + ({kind})v * {self._loaders}"
+        surely = (self.fold.all_columns - (self.fold.chunks - 1) * self.sizes.chunk) // self._loaders
+        if surely >= self._loads:
+            return f"column + {c}"
+        return f"v < {surely} ? column + {c} : ({kind})min((int)(column + {c}), {self.fold.all_columns - 1})"
+
+    def _multiply(self) -> list[str]:
+        shape, group, n = self.shape, self._group, self.sizes.per_thread
+        lines = ["__syncthreads();"] if self._buffers > 1 else []
+        if self._of_row is not None:
+            numbers, statements, text = self._row_component
+            component = [f"const int at = {self._at(self._column_of('c'))};", *statements, f"own[t][c] = {text};"]
+            row = "const long long i = min(first_row + ty * ROWS + t, end_row - 1);"
+            lines += [f"real own[ROWS][{n}];", *each_row([row, *numbers, *each_column(component, "c", n)])]
+        step = 2 * _SUMMED if self._sums.compensated else group
+        packs = self._tile.packs
+        fast = [f"const int here = k0 * {self.rows} + ((ty * {packs}) ^ (k0 / {shape.side_columns} & 7)) * {shape.pack};"]
+        fast += [
+            "const real* swizzled[8];",
+            "#pragma unroll",
+            f"for (int q = 0; q < 8; ++q) swizzled[q] = pairs + (here ^ q * {shape.pack});",
+        ]
+        for half in range(0, step, group):
+            k0 = f"k0 + {half}" if half else "k0"
+            fast += [
+                "{",
+                *indent(self._load_vectors(k0, last=half + group == step)),
+                "    #pragma unroll",
+                f"    for (int k = 0; k < {group}; ++k) {{",
+                *indent(self._add(half), " " * 8),
+                "    }",
+                "}",
+                *(self._accept(careful=False) if (half + group) % _SUMMED == 0 else []),
+            ]
+        slow = [
+            "#pragma unroll 1",
+            f"for (int k1 = k0; k1 < min(k0 + {step}, count); k1 += {group}) {{",
+            *indent(self._load_vectors("k1", last=True)),
+            "    #pragma unroll 1",
+            f"    for (int k = 0; k < min({group}, count - k1); ++k) {{",
+            *indent(self._add(), " " * 8),
+            "    }",
+            *indent(self._accept(careful=True)),
+            "}",
+        ]
+        return [
+            *lines,
+            "#pragma unroll 1",
+            f"for (int k0 = 0; k0 < count; k0 += {step}) {{",
+            f"    if ({'!careful && ' if self._sums.compensated else ''}k0 + {step} <= count) {{",
+            *indent(fast, " " * 8),
+            "    } else {",
+            *indent(slow, " " * 8),
+            "    }",
+            "}",
+        ]
+
+    def _load_vectors(self, k: str, last: bool) -> list[str]:
+        """The vectors of the group that begins at column ``k`` go to shared memory, and the next ones are on their way."""
+        room, loaders = self.sizes.columns, self._loaders
+        at = f"threadIdx.x % {loaders} + v * {loaders}"
+        put = f"buffer[threadIdx.x / {loaders} * {room} + {at}] = next[v];"
+        if room % loaders:
+            put = f"if ({at} < {room}) {put}"
+        following = self._prefetch(f"{k} + {self._group}")
+        if last:
+            following = [f"if ({k} + {self._group} < count) {{", *indent(following), "}"]
+        which = f"(({k}) / {self._group} & 1) * {self._group * room}" if self._buffers > 1 else "0"
+        return [
+            *(["__syncthreads();"] if self._buffers == 1 else []),
+            f"real* const buffer = pool + {which};",
+            "#pragma unroll",
+            f"for (int v = 0; v < {self._loads}; ++v) {put}",
+            "__syncthreads();",
+            *following,
+        ]
+
+    def _packs(self) -> list[tuple[int, int]]:
+        """The packs of a thread's output columns: the first of each among the thread's, and its size."""
+        found, first, n = [], 0, self.sizes.per_thread
+        while first < n:
+            size = max(s for s in (4, 2, 1) if s <= min(n - first, self.shape.pack))
+            found.append((first, size))
+            first += size
+        return found
+
+    def _column_of(self, c: str) -> str:
+        """The column of the block that is the c-th of the thread."""
+        lanes = self.shape.lanes
+        text = ""
+        for first, size in self._packs():
+            place = f"{first * lanes} + tx * {size} + {c} - {first}"
+            text += f"{c} < {first + size} ? {place} : " if first + size < self.sizes.per_thread else place
+        return f"({text})"
+
+    def _add(self, half: int | None = None) -> list[str]:
+        """The k-th column of a group adds to all sums of a thread: of the group that begins `half` columns after ``k0``, or for
+        None of the one that begins at ``k1``."""
+        shape, n = self.shape, self.sizes.per_thread
+        lines = [f"real p[ROWS], b[{n}];"]
+        for part in range(shape.side_rows // shape.pack):
+            if half is None:
+                at = f"pairs[{self._tile.pack('k1 + k', str(part))}]"
+            else:
+                at = f"swizzled[({half} + k) / {shape.side_columns} & 7 ^ {part}][({half} + k) * {self.rows}]"
+            lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&{at};")
+            lines.append(" ".join(f"p[{part * shape.pack + m}] = p{part}.{'xyzw'[m]};" for m in range(shape.pack)))
+        for first, size in self._packs():
+            at = f"buffer[k * {self.sizes.columns} + {first * shape.lanes} + tx * {size}]"
+            if size == 1:
+                lines.append(f"b[{first}] = {at};")
+                continue
+            lines.append(f"const real{size} b{first} = *(const real{size}*)&{at};")
+            lines.append(" ".join(f"b[{first + m}] = b{first}.{'xyzw'[m]};" for m in range(size)))
+        value = "b[c]" if self._of_row is None else "(own[t][c] - b[c])"
+        return [*lines, *self._each_sum([f"{self._sums.part} += p[t] * {value};"])]
+
+    def _accept(self, careful: bool) -> list[str]:
+        body = self._sums.accept(careful)
+        return self._each_sum(body) if body else []
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+    def _all_finite(self) -> list[str]:
+        lines = ["bool finite = true;", *self._each_sum([f"finite = finite && fabs({self._sums.total}) < SKK_INF;"])]
+        if self._exponentials is not None:
+            lines += each_row([f"finite = finite && {self._exponentials.finite()};"])
+        return lines
+
+    def _store(self) -> list[str]:
+        fold, exponentials = self.fold, self._exponentials
+        first, stored = (0, fold.all_columns) if exponentials is None else (2, exponentials.stored)
+        exists = ["i < end_row"]
+        if fold.all_columns != self.sizes.columns:
+            exists.append(f"within < {self.sizes.chunk}")
+        if fold.chunks > 1:
+            exists.append(f"column + within < {fold.all_columns}")
+        put = f"skk_put(workspace, split, {first} + column + within, {stored}, rows, i, {self._sums.value()});"
+        columns = [f"const int within = {self._column_of('c')};", f"if ({' && '.join(exists)}) {put}"]
+        return each_row(
+            [
+                "const long long i = first_row + ty * ROWS + t;",
+                *([] if exponentials is None else exponentials.store()),
+                *each_column(columns, "c", self.sizes.per_thread),
+            ]
+        )

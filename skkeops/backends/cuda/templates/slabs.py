@@ -1,0 +1,244 @@
+"""Sums over the components of two vectors, for all pairs of a block: slabs of components go through shared memory.
+
+A distance, a scalar product, and what is like them: each component adds the same function of the components of one or two
+vectors of either index, such as ``e | (b - L)``. Every thread has a rectangle of pairs in registers, as in a product of
+matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from skkeops.formula.expression import Constant, Expression, I, J, Variable, postorder
+from skkeops.formula.operations.families import Elementwise
+
+from ..expressions import at_first_point, literal, statements_cost
+from ..homes import CONST, LANE, PAIR, Homes
+from ..loops import LoopBlock
+from .rows import indent
+
+__all__ = ["Product", "Shape", "Slabs", "find_products", "substitute_products"]
+
+_PAD = 4  # so that a transposed write meets few bank conflicts
+_MOST_VECTORS = 3
+_CHEAP = 12  # instructions of a component of a pair, about, up to which some are written out
+
+
+class Product(Elementwise):
+    """What stands for a sum over components once it is computed; its parameter is its number."""
+
+    name = "Product"
+
+    @classmethod
+    def _category_mask(cls, args, params):
+        return 1 << I | 1 << J
+
+    @classmethod
+    def output_dim(cls, args, params):
+        return 1
+
+
+class Shape(NamedTuple):
+    """How the threads of a block share its rows and columns.
+
+    Attributes
+    ----------
+    threads, lanes : int
+        Of a block; of a row of it.
+    side_rows, side_columns : int
+        The rows and the columns of a thread.
+    pack : int
+        Numbers of 16 bytes.
+    """
+
+    threads: int
+    lanes: int
+    side_rows: int
+    side_columns: int
+    pack: int
+
+    @property
+    def rows(self) -> int:
+        """The rows of a block."""
+        return self.threads // self.lanes * self.side_rows
+
+    @property
+    def columns(self) -> int:
+        """The columns of a tile."""
+        return self.lanes * self.side_columns
+
+
+def find_products(roots: Iterable[Expression], homes: Homes) -> list[Expression]:
+    """The sums over components below the roots that `Slabs` can compute."""
+    return [node for node in postorder(*roots) if _vectors(node, homes) is not None]
+
+
+def substitute_products(root: Expression, products: list[Expression]) -> Expression:
+    """The expression with a `Product` in the place of each of the products."""
+    new: dict[Expression, Expression] = {}
+    for node in postorder(root):
+        if node in products:
+            new[node] = Product._new((), (products.index(node),))
+        else:
+            args = tuple(new[arg] for arg in node.args)
+            new[node] = node if args == node.args else type(node)._new(args, node.params)
+    return new[root]
+
+
+def _vectors(node: Expression, homes: Homes) -> list[Expression] | None:
+    """The vectors from whose components a sum over components is computed, or None if it is none."""
+    if node.name not in ("Scalprod", "Sum") or homes(node) != PAIR:
+        return None
+    found: list[Expression] = []
+    stack = list(node.args)
+    while stack:
+        e = stack.pop()
+        if isinstance(e, Constant) or (homes(e) == CONST and e.dim == 1):
+            continue
+        if homes(e) != PAIR:
+            if e not in found:
+                found.append(e)
+        elif isinstance(e, Elementwise) and e.dim > 1 and not at_first_point(e):
+            stack.extend(e.args)
+        else:
+            return None
+    return found if len(found) <= _MOST_VECTORS else None
+
+
+class Slabs:
+    """The statements of one such sum.
+
+    Parameters
+    ----------
+    node : Expression
+        One that `find_products` has found.
+    homes : Homes
+    shape : Shape
+    real : {"float", "double"}
+    arrays : dict of Variable to str
+    categories : tuple of int
+        Of the output's and of the reduced index.
+    outside : callable
+        The texts of numbers that are computed once for all, as for `LoopBlock`.
+    """
+
+    def __init__(self, node: Expression, homes: Homes, shape: Shape, real: str, arrays: dict[Variable, str], categories, outside):
+        self._shape = shape
+        self._real = real
+        self._homes = homes
+        self._outside = outside
+        vectors = _vectors(node, homes)
+        assert vectors is not None
+        self.length = max(arg.dim for arg in node.args)
+        output, reduced = categories
+        self._sides = []
+        self._names: dict[Expression, str] = {}
+        for n, e in enumerate(vectors):
+            of_row = homes(e) != LANE
+            block = LoopBlock(real, f"z{n}", index={output: "i"} if of_row else {reduced: "j"}, arrays=arrays, outside=outside)
+            block.compute_numbers([e])
+            numbers, block.lines = block.lines, []
+            component = block.component(e, "at")
+            self._sides.append((f"slab{n}", of_row, numbers, block.lines, component))
+            self._names[e] = f"x{n}[t]" if of_row else f"y{n}[u]"
+        self._lines: list[str] = []
+        factors = [self._text(arg) for arg in node.args]
+        self._step = [*self._lines, f"acc[t][u] += {' * '.join(factors)};"]
+        self.size = 16  # components in shared memory at a time
+
+    def _text(self, e: Expression) -> str:
+        """The text of a component of an expression, after the statements that it needs."""
+        if e in self._names:
+            return self._names[e]
+        if isinstance(e, Constant):
+            return literal(float(e), self._real)
+        if self._homes(e) == CONST and e.dim == 1:
+            return self._outside(e, 0)
+        values = [self._text(arg) for arg in e.args]
+        name = f"s{len(self._lines)}"
+        self._lines.append(f"const real {name} = {e.cuda.format(*values, real='real', k='(d0 + m)', **e.cuda_places())};")
+        return name
+
+    def _stride(self, of_row: bool) -> int:
+        return (self._shape.rows if of_row else self._shape.columns) + _PAD
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers of shared memory it takes."""
+        return sum(self._stride(of_row) for _, of_row, *_ in self._sides) * min(self.size, self.length)
+
+    def text(self) -> list[str]:
+        """Add up ``acc[t][u]`` for the rows from ``first_row`` on and the columns from ``start`` on; ``pool`` is the shared
+        memory that is free for the purpose."""
+        size, rest = min(self.size, self.length), self.length % min(self.size, self.length)
+        lines = []
+        if self.length >= size:
+            lines += ["#pragma unroll 1", f"for (int d0 = 0; d0 < {self.length - rest}; d0 += {size}) {{"]
+            lines += [*indent(self._slab(size)), "}"]
+        if rest:
+            lines += ["{", f"    const int d0 = {self.length - rest};", *indent(self._slab(rest)), "}"]
+        return lines
+
+    def _slab(self, size: int) -> list[str]:
+        shape = self._shape
+        lines, first = ["__syncthreads();"], 0
+        for name, of_row, *_ in self._sides:
+            lines.append(f"real* const {name} = pool + {first};")
+            first += self._stride(of_row) * size
+        for of_row, whole in ((True, "first_row + {} <= end_row"), (False, "start + {} <= stop")):
+            n = shape.rows if of_row else shape.columns
+            sides = [side for side in self._sides if side[1] == of_row]
+            if sides:
+                lines += [f"if ({whole.format(n)}) {{", *indent([line for s in sides for line in self._load(s, size, False)])]
+                lines += ["} else {", *indent([line for s in sides for line in self._load(s, size, True)]), "}"]
+        unroll = 4 if statements_cost(self._step, self._real) <= _CHEAP else 1
+        lines += ["__syncthreads();", f"#pragma unroll {unroll}", f"for (int m = 0; m < {size}; ++m) {{"]
+        return [*lines, *indent(self._multiply()), "}"]
+
+    def _load(self, side, size: int, clamped: bool) -> list[str]:
+        """A slab of a vector, component by component of a point, from global memory."""
+        name, of_row, numbers, statements, component = side
+        n = self._shape.rows if of_row else self._shape.columns
+        per_turn = self._shape.threads // size  # points
+        index, first, end = ("i", "first_row", "end_row") if of_row else ("j", "start", "stop")
+        place = f"{first} + p0 + v * {per_turn}"  # so that one address serves all turns
+        # unlike the other, so that the compiler does not make one loop of the two, with the clamps in it
+        lines = [
+            f"#pragma unroll{' 1' if clamped else ''}",
+            f"for (int v = 0; v < {-(-n // per_turn)}; ++v) {{",
+            f"    const int m = (int)threadIdx.x % {size}, p0 = (int)threadIdx.x / {size}, p = p0 + v * {per_turn}, at = d0 + m;",
+            f"    const long long {index} = {f'min({place}, {end} - 1)' if clamped else place};",
+        ]
+        conditions = []
+        if self._shape.threads % size:
+            conditions.append(f"threadIdx.x < {per_turn * size}")
+        if n % per_turn:
+            conditions.append(f"p < {n}")
+        body = [*numbers, *statements, f"{name}[m * {self._stride(of_row)} + p] = {component};"]
+        if conditions:
+            body = [f"if ({' && '.join(conditions)}) {{", *indent(body), "}"]
+        return [*lines, *indent(body), "}"]
+
+    def _multiply(self) -> list[str]:
+        """A component of the slabs enters all pairs of a thread."""
+        shape = self._shape
+        lines = []
+        for n, (name, of_row, *_) in enumerate(self._sides):
+            side, variable, thread = (shape.side_rows, "x", "ty") if of_row else (shape.side_columns, "y", "tx")
+            lines.append(f"real {variable}{n}[{side}];")
+            for part in range(side // shape.pack):
+                pack = f"{variable}{n}_{part}"
+                at = f"m * {self._stride(of_row)} + {thread} * {side} + {part * shape.pack}"
+                lines.append(f"const real{shape.pack} {pack} = *(const real{shape.pack}*)&{name}[{at}];")
+                lines.append(
+                    " ".join(f"{variable}{n}[{part * shape.pack + k}] = {pack}.{'xyzw'[k]};" for k in range(shape.pack))
+                )
+        return [
+            *lines,
+            "#pragma unroll",
+            f"for (int t = 0; t < {shape.side_rows}; ++t) {{",
+            "    #pragma unroll",
+            f"    for (int u = 0; u < {shape.side_columns}; ++u) {{ {' '.join(self._step)} }}",
+            "}",
+        ]
