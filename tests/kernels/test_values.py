@@ -76,8 +76,9 @@ class TestFar:
         x, y = np.zeros((1, 1), dtype), np.geomspace(1e-3, 1e4, 41, dtype=dtype)[:, None]
         log = case.log(x.astype(float), y.astype(float), 1.0)
         value = case.make(1.0)(x, y)
-        # exp doubles the relative error of a logarithm of 1, and so on; denormals have no digits to compare.
-        normal = log > -LARGEST[dtype] * 0.8
+        # exp doubles the relative error of a logarithm of 1, and so on. Denormals have no digits to compare; in float32 an
+        # exponential that is one counts as 0, and polynomials of the distance, up to 1e5 here, stand before it.
+        normal = log > -LARGEST[dtype] * (0.7 if dtype == np.float32 else 0.8)
         np.testing.assert_allclose(value[normal], np.exp(log)[normal], rtol=100 * TOLERANCE[dtype]["rtol"])
         assert (value[log < -LARGEST[dtype]] == 0).all()
 
