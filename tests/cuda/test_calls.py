@@ -109,6 +109,12 @@ def test_the_benchmark_of_calls(hollow):
 # -- graphs ---------------------------------------------------------------------------------------------------------
 
 
+RANGES = (
+    *(np.array(a) for a in ([[0, 5], [5, 20]], [1, 3], [[0, 9], [4, 11], [15, 21]])),  # over j
+    *(np.array(a) for a in ([[0, 9], [9, 21]], [1, 2], [[0, 5], [5, 20]])),  # over i
+)
+
+
 def sums(xp, x, y, b, p):
     return SUM(x, y, b, p)
 
@@ -138,6 +144,10 @@ def directional_derivatives(xp, x, y, b, p):
     return SUM.jvp(x, y, b, p, tangents={"y": y})
 
 
+def sums_within_ranges(xp, x, y, b, p):
+    return SUM(x, y, b, p, ranges=RANGES)
+
+
 def matrix_products(xp, x, y, b, p):
     return (-((Vi(x) - Vj(y)) ** 2).sum(-1)).exp() @ b
 
@@ -153,7 +163,7 @@ def steps(xp, x, y, b, p):
     "work",
     [
         sums, log_sums, nearest, gradients, gradients_of_log_sums, values_and_gradients, directional_derivatives,
-        matrix_products, steps,
+        sums_within_ranges, matrix_products, steps,
     ],
     ids=lambda work: work.__name__,
 )  # fmt: skip
