@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from skkeops.formula.expression import Constant, Expression, I, J, Variable, postorder
+from skkeops.formula.expression import Constant, Expression, Variable, postorder
 from skkeops.formula.operations.families import Elementwise
 
 from ..expressions import at_first_point, literal, statements_cost
 from ..homes import CONST, LANE, PAIR, Homes
 from ..loops import LoopBlock
+from .dot import Pairwise
 from .rows import indent
 
 __all__ = ["Product", "Shape", "Slabs", "find_products", "substitute_products"]
@@ -25,18 +26,10 @@ _MOST_VECTORS = 3
 _CHEAP = 12  # instructions of a component of a pair, about, up to which some are written out
 
 
-class Product(Elementwise):
+class Product(Pairwise):
     """What stands for a sum over components once it is computed; its parameter is its number."""
 
     name = "Product"
-
-    @classmethod
-    def _category_mask(cls, args, params):
-        return 1 << I | 1 << J
-
-    @classmethod
-    def output_dim(cls, args, params):
-        return 1
 
 
 class Shape(NamedTuple):
