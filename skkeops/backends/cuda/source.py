@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, Variable, postorder
 from skkeops.formula.operations import lookup
 from skkeops.plan.plan import Plan
@@ -26,7 +27,7 @@ from .results import WORKSPACE, Output
 from .templates.centred import Centred
 from .templates.columns import Columns
 from .templates.columns_smallest import ColumnsSmallest
-from .templates.dot import Dot, find, is_squared_distance, substitute
+from .templates.dot import LEAF, Dot, find, is_squared_distance
 from .templates.dot_smallest import DotSmallest
 from .templates.make import make_fold
 from .templates.matrix import Matrix
@@ -156,8 +157,8 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
     arrays = {v: f"a{k}" for k, v in enumerate(plan.problem.variables) if v in used}
     parameters = _parameters(arrays, masks)
     if product is not None:
-        value = None if value is None else substitute(value, product)
-        terms = [tuple(None if e is None else substitute(e, product) for e in part) for part in terms]
+        value = None if value is None else substitute(value, {product: LEAF})
+        terms = [tuple(None if e is None else substitute(e, {product: LEAF}) for e in part) for part in terms]
     chunk = None if template in _NARROW_TEMPLATES else _chunk(plan, real) if template is Wide else 2
     if matrix is not None:
         chunk = matrix[0].chunk

@@ -16,7 +16,7 @@ from ..homes import LANE, ROW, Homes
 from ..loops import LoopBlock
 from .rows import BLOCK, Rows, indent
 
-__all__ = ["LANES", "LONG", "SLAB", "Dot", "Pairwise", "find", "is_squared_distance", "substitute"]
+__all__ = ["LANES", "LEAF", "LONG", "SLAB", "Dot", "Pairwise", "find", "is_squared_distance"]
 
 SLAB = 16  # components that are in shared memory at a time
 _PAD = 4  # so that a transposed write meets few bank conflicts
@@ -72,18 +72,6 @@ def _match(node: Expression, homes: Homes, real: str) -> tuple[str, Expression, 
     if set(by_home) != {ROW, LANE} or min(side.dim for side in sides) <= LONG[real]:
         return None
     return kind, by_home[ROW], by_home[LANE]
-
-
-def substitute(root: Expression, target: Expression) -> Expression:
-    """The expression with `Pairwise` in the place of another."""
-    new: dict[Expression, Expression] = {}
-    for node in postorder(root):
-        if node is target:
-            new[node] = LEAF
-        else:
-            args = tuple(new[arg] for arg in node.args)
-            new[node] = node if args == node.args else type(node)._new(args, node.params)
-    return new[root]
 
 
 class Dot(Rows):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, Variable
 
 from ..expressions import Component, at_first_point, statements_cost
@@ -20,7 +21,7 @@ from .folds import Fold, ShiftExpFold, SumFold
 from .matrix_exponentials import Exponentials
 from .matrix_sizes import Sizes
 from .rows import indent
-from .slabs import Product, Slabs, substitute_products
+from .slabs import Product, Slabs, stand_ins
 from .sums import Sums
 from .tiles import Tile, each_column, each_row
 
@@ -87,7 +88,7 @@ class Matrix:
             return f"q{node.params[0]}" if isinstance(node, Product) else numbers(node, k)
 
         self._pair = LoopBlock(real, "v", of_pair, {output: "i", reduced: "j"}, arrays)
-        (self._number,) = self._pair.compute([(substitute_products(number, products), 0)])
+        (self._number,) = self._pair.compute([(substitute(number, stand_ins(products)), 0)])
         # of the difference, what is of the reduced index is loaded as a vector is
         self._of_lane, self._of_row = (vector, None) if minus is None else (minus, vector)
         numbers = self._numbers_at(f"ty * {shape.side_rows} + t", "(int)(j - start)")

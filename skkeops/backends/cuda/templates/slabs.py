@@ -19,7 +19,7 @@ from ..loops import LoopBlock
 from .dot import Pairwise
 from .rows import indent
 
-__all__ = ["Product", "Shape", "Slabs", "find_products", "substitute_products"]
+__all__ = ["Product", "Shape", "Slabs", "find_products", "stand_ins"]
 
 _PAD = 4  # so that a transposed write meets few bank conflicts
 _MOST_VECTORS = 3
@@ -67,16 +67,9 @@ def find_products(roots: Iterable[Expression], homes: Homes) -> list[Expression]
     return [node for node in postorder(*roots) if _vectors(node, homes) is not None]
 
 
-def substitute_products(root: Expression, products: list[Expression]) -> Expression:
-    """The expression with a `Product` in the place of each of the products."""
-    new: dict[Expression, Expression] = {}
-    for node in postorder(root):
-        if node in products:
-            new[node] = Product._new((), (products.index(node),))
-        else:
-            args = tuple(new[arg] for arg in node.args)
-            new[node] = node if args == node.args else type(node)._new(args, node.params)
-    return new[root]
+def stand_ins(products: Iterable[Expression]) -> dict[Expression, Expression]:
+    """The `Product` that takes the place of each of the products."""
+    return {node: Product._new((), (k,)) for k, node in enumerate(products)}
 
 
 def _vectors(node: Expression, homes: Homes) -> list[Expression] | None:
