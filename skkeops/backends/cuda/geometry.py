@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["LONGEST", "Geometry", "Launch", "blocks_of", "split"]
+__all__ = ["BLOCKS", "BLOCKS_OF_LISTS", "LONGEST", "Geometry", "Launch", "blocks_of", "split"]
 
 #: Blocks that fill a large GPU twice: 132 multiprocessors, four blocks on each.
-_BLOCKS = 2 * 132 * 4
+BLOCKS = 2 * 132 * 4
+#: Blocks where every split begins a list of its own, which takes K log(N / K) insertions to fill: two for each multiprocessor.
+#: On an H200 the ten nearest of 100 000 points took 10.4 ms with three splits of the points, and 6.9 with one.
+BLOCKS_OF_LISTS = 2 * 132
 _MOST_SPLITS = 4096
 LONGEST = 2**30  # columns of a split: threads count them with 32 bits
 
@@ -55,7 +58,7 @@ def blocks_of(n: int, size: int) -> int:
     return -(-n // size)
 
 
-def split(row_blocks: int, n_reduced: int, tile: int) -> tuple[int, int]:
+def split(row_blocks: int, n_reduced: int, tile: int, blocks: int = BLOCKS) -> tuple[int, int]:
     """Splits of the reduced axis, and the length of each.
 
     Parameters
@@ -65,6 +68,8 @@ def split(row_blocks: int, n_reduced: int, tile: int) -> tuple[int, int]:
     n_reduced : int
     tile : int
         Splits are whole tiles, at least two.
+    blocks : int, default BLOCKS
+        How many blocks of threads there should be.
 
     Returns
     -------
@@ -73,6 +78,6 @@ def split(row_blocks: int, n_reduced: int, tile: int) -> tuple[int, int]:
     tiles = blocks_of(n_reduced, tile)
     if tiles == 0:
         return 0, tile
-    splits = max(1, min(blocks_of(_BLOCKS, row_blocks), tiles // 2, _MOST_SPLITS), blocks_of(n_reduced, LONGEST))
+    splits = max(1, min(blocks_of(blocks, row_blocks), tiles // 2, _MOST_SPLITS), blocks_of(n_reduced, LONGEST))
     chunk = blocks_of(tiles, splits) * tile
     return blocks_of(n_reduced, chunk), chunk

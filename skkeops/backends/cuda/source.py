@@ -192,7 +192,7 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
     def geometry(rows: int, columns: int, final: str = "result", work: Work | None = None) -> Geometry:
         row_blocks = blocks_of(rows, rows_per_block)
         if work is None:
-            splits, chunk = split(max(row_blocks * fold.chunks, 1), columns, main.tile)
+            splits, chunk = split(max(row_blocks * fold.chunks, 1), columns, main.tile, main.blocks)
             most = splits
         else:
             row_blocks, splits, chunk, most = len(work.items), 1, 0, work.most

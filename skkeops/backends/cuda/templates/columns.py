@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..geometry import BLOCKS
 from .folds import GROUP
 from .rows import BLOCK, Rows, indent
 
@@ -23,6 +24,7 @@ class Columns(Rows):
 
     name = "columns"
     stride = BLOCK * GROUP  # columns that the threads of a block take between two tests
+    blocks = BLOCKS  # for lists too: the threads of a warp bound each other's, and few rows have to fill a GPU
 
     def _row_limits(self) -> dict[int, int]:
         return {4: _WITH_PAIRS} if self._pair_arrays else {8: 96, **super()._row_limits()}

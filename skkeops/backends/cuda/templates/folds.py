@@ -13,6 +13,7 @@ from skkeops.formula.expression import Expression
 from skkeops.plan.plan import Plan
 
 from ..expressions import Component
+from ..geometry import BLOCKS
 from ..loops import LoopBlock
 from ..options import Options
 from ..prelude import FINITE_MAX
@@ -48,6 +49,8 @@ class Fold:
         Whether a group may have to be done again.
     start_of_value : str or None
         What may be added to the first root in the fast path, where that costs nothing.
+    blocks : int
+        How many blocks of threads a call should have: a split of the reduced axis repeats what the start of a state costs.
     """
 
     roots: list[Component]
@@ -58,6 +61,7 @@ class Fold:
     chunks: int = 1
     all_columns: int
     needs_test: bool
+    blocks: int = BLOCKS
     start_of_value: str | None = None
 
     def start(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skkeops.plan.plan import Plan
 
+from ..geometry import BLOCKS_OF_LISTS
 from ..results import merge_kmin
 from .folds import Fold
 
@@ -27,6 +28,7 @@ class KMinFold(Fold):
     """
 
     needs_test = True
+    blocks = BLOCKS_OF_LISTS
 
     def __init__(self, plan: Plan, value, real: str, chunk: int | None):
         self.plan = plan

@@ -139,6 +139,11 @@ class Rows:
         return [*self._negative.lines, *self.fold.fast(self._negative_values, self._negative.started)]
 
     @property
+    def blocks(self) -> int:
+        """How many blocks of threads a call should have."""
+        return self.fold.blocks
+
+    @property
     def registers(self) -> int:
         """The most registers that a thread can have."""
         return min(255, _FILE // (BLOCK * self.blocks_per_multiprocessor))
