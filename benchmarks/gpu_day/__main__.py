@@ -24,8 +24,11 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from importlib import metadata
 from pathlib import Path
+
+import numpy as np
 
 from . import correct, grid, keops_env, rates, tools, zoo
 from .cases import TEMPLATES, on_device, skkeops_call
@@ -112,6 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=570.0, help="when to stop beginning anything new (default: 570)")
     parser.add_argument("--dry-run", action="store_true", help="on the stand-in for CuPy, tiny: shows that the script works")
     parser.add_argument("--keep-going", action="store_true", help="do not stop after a wrong result")
+    parser.add_argument("--without", nargs="+", default=[], metavar="STEP", help="steps that are left out")
     parser.add_argument("--launch", choices=list(TEMPLATES), nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.launch:
@@ -136,32 +140,60 @@ def main(argv: list[str] | None = None) -> int:
     elif os.environ[_STARTED] != "complete":
         run.say(f"KeOps' environment lacks {os.environ[_STARTED]}")
 
-    environment(run)
     summary = {"right": False, "dry_run": args.dry_run, "sentences": run.sentences, "rows": [], "aims": []}
 
     def write() -> None:
         run.write_json("summary.json", summary)
 
-    right = zoo.check_kernels(run)
-    right = (right or args.keep_going) and correct.check(run) and right
-    summary["right"] = right
-    write()
+    def step(function, *rest, otherwise=None):
+        """Run a step; one that breaks leaves the others theirs."""
+        begin = time.monotonic()
+        try:
+            return function(run, *rest)
+        except Skipped as reason:
+            run.say(str(reason))
+        except Exception as error:
+            traceback.print_exc()
+            run.say(f"BROKEN {function.__module__}.{function.__name__}: {type(error).__name__}: {str(error)[:300]}")
+        finally:
+            run.say(f"[{function.__name__}: {time.monotonic() - begin:.0f} s, {run.left:.0f} s left]")
+            write()
+        return otherwise
+
+    def go_on_if_broken(*done: str) -> None:
+        """Start a new process without the steps that are done where a kernel left the device's context unusable."""
+        try:
+            cupy.cuda.runtime.deviceSynchronize()
+            cupy.asarray(np.arange(3.0)).get()
+        except Exception as error:
+            run.say(f"the context is lost, a new process goes on: {type(error).__name__}: {str(error)[:200]}")
+            rest = ["--out", str(out), "--seconds", f"{run.left:.0f}", "--keep-going", "--without", *done]
+            os.execv(sys.executable, [sys.executable, "-m", "benchmarks.gpu_day", *rest])
+
+    step(environment)
+    right = "check_kernels" in args.without or bool(step(zoo.check_kernels, otherwise=False))
+    go_on_if_broken("check_kernels")
     if right or args.keep_going:
-        found = rates.measure(run)
-        rows = summary["rows"] = grid.time_all(run, found)
+        right = ("check" in args.without or bool(step(correct.check, otherwise=False))) and right
+        go_on_if_broken("check_kernels", "check")
+    summary["right"] = right
+    rows = summary["rows"]
+    if right or args.keep_going:
+        found = step(rates.measure) or rates.Rates({}, 132, 1.98e9)
+        step(grid.time_all, found, rows)
         summary["aims"] = grid.aims(rows)
-        write()
-        for step in (tools.sanitize, tools.profile):
-            try:
-                if run.left < 10:
-                    raise Skipped(f"{step.__name__}: not run, as the time is over")
-                step(run)
-            except Skipped as reason:
-                run.say(str(reason))
+        table(run, rows)
+        for late in (tools.sanitize, correct.tests):
+            if run.left > 30 or run.dry:
+                summary["right"] = step(late, otherwise=True) is not False and summary["right"]
+        if run.left > 30 or run.dry:
+            step(grid.time_all, found, rows, ("torch in chunks", "CuPy in chunks"))
+        if run.left > 30 or run.dry:
+            step(tools.profile)
         table(run, rows)
         aims(run, rows)
     write()
-    return 0 if right else 1
+    return 0 if summary["right"] else 1
 
 
 if __name__ == "__main__":

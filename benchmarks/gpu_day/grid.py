@@ -18,53 +18,65 @@ __all__ = ["aims", "time_all"]
 
 TOLERANCE = {"float32": 1e-3, "float64": 1e-9}
 _DRY = 4  # rows of a dry run
+_MOST_PAIRS = 2 * 10**10  # of peers that write the matrix of pairs
 
 
-def time_all(run: Run, rates: Rates) -> list[dict]:
-    """Time every row while there is time; write bench.csv after each."""
-    table: list[dict] = []
+def time_all(run: Run, rates: Rates, table: list[dict], peers: tuple[str, ...] = ("KeOps",)) -> list[dict]:
+    """Time every row while there is time, once with us and KeOps, and a second time with those that write the matrix of pairs,
+    whose largest rows take minutes; write bench.csv after each."""
     said: set[str] = set()
+    first = not table
     for row in ROWS[:_DRY] if run.dry else ROWS:
-        if run.left < 150 and not run.dry:
+        m, n = row.case.size
+        if not first and m * n > _MOST_PAIRS and not run.dry:
+            continue
+        if run.left < (60 if first else 30) and not run.dry:
             run.say(f"not timed, as the time is over: {row.label}")
             continue
-        row = row.shrunk() if run.dry else row
-        arrays = on_device(run.cupy, row)
-        ours = skkeops_call(row, arrays)
-        expected = ours().get()
-        m, n = row.case.size
-        floor = 1e3 * rates.floor(row.pair, m, n)
+        try:
+            _time_row(run, rates, row.shrunk() if run.dry else row, table, peers, said)
+        except Exception as error:  # the other rows are worth as much
+            run.say(f"FAILED {row.label}: {type(error).__name__}: {str(error)[:300]}")
+        run.write_csv("bench.csv", table)
+        run.cupy.get_default_memory_pool().free_all_blocks()
+    return table
+
+
+def _time_row(run: Run, rates: Rates, row, table: list[dict], peers: tuple[str, ...], said: set[str]) -> None:
+    arrays = on_device(run.cupy, row)
+    ours = skkeops_call(row, arrays)
+    expected = ours().get()
+    m, n = row.case.size
+    about = {"case": row.case.name, "title": row.case.title, "dtype": row.dtype, "M": m, "N": n}
+    times = next((line for line in table if _key(line) == _key(about) and line["who"] == "skkeops"), None)
+    if times is None:
         times = milliseconds(run, ours)
+        floor = 1e3 * rates.floor(row.pair, m, n)
         reached = floor / times["median_ms"] if times["median_ms"] else float("nan")
-        about = {"case": row.case.name, "title": row.case.title, "dtype": row.dtype, "M": m, "N": n}
         found = {"floor_ms": floor, "share_of_floor": reached, "aim_share": row.share}
         table.append({**about, "who": "skkeops", **times, **found, **_own_floor(run, rates, row, times["median_ms"])})
         run.write_csv("bench.csv", table)
-        for name, prepare in PEERS.items():
-            try:
-                theirs = prepare(run, row, arrays)
-                result = theirs()
-                if not getattr(result, "is_cuda", True):
-                    raise Skipped(f"{name} is not timed: its result is not on the GPU")
-                difference = _disagreement(expected, result, row)
-                if difference > TOLERANCE[row.dtype]:
-                    raise Skipped(f"{name} is not timed for {row.label}: its result differs by {difference:.1e}")
-                found = milliseconds(run, theirs)
-            except Skipped as reason:
-                if str(reason) not in said:
-                    said.add(str(reason))
-                    run.say(str(reason))
-                continue
-            except Exception as error:  # a peer that fails, such as for want of memory, is a row without a time
-                run.say(f"{name} failed for {row.label}: {type(error).__name__}: {str(error)[:200]}")
-                continue
-            ratio = found["median_ms"] / times["median_ms"] if times["median_ms"] else float("nan")
-            aim = row.aim if name == "KeOps" else None
-            table.append({**about, "who": name, **found, "times_skkeops": ratio, "aim": aim, "differs": difference})
-        run.write_csv("bench.csv", table)
-        del arrays, ours
-        run.cupy.get_default_memory_pool().free_all_blocks()
-    return table
+    for name in peers:
+        try:
+            theirs = PEERS[name](run, row, arrays)
+            result = theirs()
+            if not getattr(result, "is_cuda", True):
+                raise Skipped(f"{name} is not timed: its result is not on the GPU")
+            difference = _disagreement(expected, result, row)
+            if difference > TOLERANCE[row.dtype]:
+                raise Skipped(f"{name} is not timed for {row.label}: its result differs by {difference:.1e}")
+            found = milliseconds(run, theirs)
+        except Skipped as reason:
+            if str(reason) not in said:
+                said.add(str(reason))
+                run.say(str(reason))
+            continue
+        except Exception as error:  # a peer that fails, such as for want of memory, is a row without a time
+            run.say(f"{name} failed for {row.label}: {type(error).__name__}: {str(error)[:200]}")
+            continue
+        ratio = found["median_ms"] / times["median_ms"] if times["median_ms"] else float("nan")
+        aim = row.aim if name == "KeOps" else None
+        table.append({**about, "who": name, **found, "times_skkeops": ratio, "aim": aim, "differs": difference})
 
 
 def _own_floor(run: Run, rates: Rates, row, median_ms: float) -> dict:

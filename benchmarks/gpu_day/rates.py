@@ -76,7 +76,7 @@ class Rates:
 def measure(run: Run) -> Rates:
     """Measure, and write rates.json."""
     device = run.cupy.cuda.Device()
-    multiprocessors, clock = device.attributes["MultiProcessorCount"], 1e3 * device.attributes["ClockRate"]
+    multiprocessors, clock = device.attributes["MultiProcessorCount"], 1e3 * (device.attributes.get("ClockRate") or 1_980_000)
     blocks, n = (2, 4) if run.dry else (multiprocessors * 8, 4000)
     found: dict[str, float] = {}
     for name, operation in _BODY.items():

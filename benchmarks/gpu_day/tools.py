@@ -7,6 +7,7 @@ import io
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from .cases import TEMPLATES, on_device, skkeops_call
@@ -14,6 +15,7 @@ from .run import ROOT, Run, Skipped
 
 __all__ = ["profile", "sanitize"]
 
+_LONGEST = 120.0  # seconds of compute-sanitizer after which nothing new begins
 _STALLS = ("math_pipe_throttle", "long_scoreboard", "short_scoreboard")
 METRICS = (
     "smsp__issue_active.avg.pct_of_peak_sustained_active", "sm__warps_active.avg.pct_of_peak_sustained_active",
@@ -26,10 +28,10 @@ METRICS = (
 def sanitize(run: Run) -> None:
     """Look for reads and writes out of bounds, and for races: all kernels in one process, one by one if there is something."""
     tool = _tool(run, "compute-sanitizer")
-    rows = []
+    rows, begin = [], time.monotonic()
     for check in ("memcheck", "racecheck"):
         for names in (list(TEMPLATES), *([name] for name in TEMPLATES)):
-            if run.left < 20:
+            if run.left < 20 or time.monotonic() - begin > _LONGEST:
                 run.say(f"compute-sanitizer: {check} of {', '.join(names)} not run, as the time is over")
                 break
             done = _launch(run, [tool, "--tool", check, "--error-exitcode", "77"], names)

@@ -93,6 +93,8 @@ def test_how_much_python_a_call_is(hollow):
     for call, budget in ((lambda: f(*arrays), 850), (lambda: f.gradient(*arrays, wrt="x", grad_output=e), 1800)):
         call()
         found = instructions(call)
+        if not found:
+            pytest.skip("this Python tells no tracer about instructions")
         assert 50 < found <= budget, f"{found} instructions of Python, of {budget}"
 
 

@@ -35,7 +35,7 @@ def _of_numpy(name):
     return _wrap(thing)
 
 
-globals().update({_name: _of_numpy(_name) for _name in _names.NAMES})
+globals().update({_name: _of_numpy(_name) for _name in _names.NAMES if hasattr(_np, _name)})
 globals().update(_CREATORS)
 
 from . import cuda, fft, lib, linalg, random  # noqa: E402
