@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
 from .run import ROOT, Run
 
-__all__ = ["check", "tests"]
+__all__ = ["check", "formulas", "sizes", "tests", "with_gradient"]
 
 ALIASES = ("x = Vi(2)", "y = Vj(2)", "b = Vj(3)", "p = Pm(1)")
 GAUSS, POWER = "Exp(-p*SqDist(x,y))", "-p*SqDist(x,y)"
@@ -38,19 +39,35 @@ DRY_SIZES = ((3, 70),)
 _LONGEST = 60.0  # seconds
 
 
-def check(run: Run) -> bool:
-    """Compare; write correct.csv; return whether everything is right."""
+def formulas(dry: bool = False) -> list[tuple[str, str, Any]]:
+    """Return what is compared: the name of the reduction, the formula, and the `Genred` of it; few in a dry run."""
     from skkeops import Genred
 
-    cases = []
+    found = []
     for op, (formula, options) in REDUCTIONS.items():
         for axis in (0, 1):
-            cases.append((op, formula, Genred(formula, ALIASES, op.split(",")[0], axis, **options)))
-    cases += [("Sum", formula, Genred(formula, ALIASES, "Sum", 1)) for formula in OPERATIONS]
-    settings = [(*size, seed) for size in SIZES for seed in range(3)] + [(*size, 0) for size in LARGE]
-    dtypes: tuple[str, ...] = ("float32", "float64")
-    if run.dry:
-        cases, settings, dtypes = cases[1:4:2], [(*size, 0) for size in DRY_SIZES], ("float32",)
+            found.append((op, formula, Genred(formula, ALIASES, op.split(",")[0], axis, **options)))
+    if dry:
+        return found[1:4:2]
+    return found + [("Sum", formula, Genred(formula, ALIASES, "Sum", 1)) for formula in OPERATIONS]
+
+
+def sizes(dry: bool = False) -> list[tuple[int, int, int]]:
+    """Return the numbers of rows and of columns, and the seed, of each comparison of a formula."""
+    if dry:
+        return [(*size, 0) for size in DRY_SIZES]
+    return [(*size, seed) for size in SIZES for seed in range(3)] + [(*size, 0) for size in LARGE]
+
+
+def with_gradient(op: str, formula: str) -> bool:
+    """Whether the gradient is compared, too."""
+    return formula == REDUCTIONS["Sum"][0] or op.startswith("LogSumExp")
+
+
+def check(run: Run) -> bool:
+    """Compare; write correct.csv; return whether everything is right."""
+    cases, settings = formulas(run.dry), sizes(run.dry)
+    dtypes = ("float32",) if run.dry else ("float32", "float64")
     rows, right, begin = [], True, time.monotonic()
     empty = run.cupy.empty
 
@@ -121,7 +138,7 @@ def _compare(run: Run, op: str, formula: str, f, m: int, n: int, seed: int, dtyp
         expected = f(*exact, backend="reference")
         expected = expected if isinstance(expected, tuple) else (expected,)
         row["error"] = max(_error(a, b) for a, b in zip(found, expected, strict=True))
-        if formula == REDUCTIONS["Sum"][0] or op == "LogSumExp":
+        if with_gradient(op, formula):
             g = f.gradient(*there, wrt="x").get()
             row["error"] = max(row["error"], _error(g, f.gradient(*exact, wrt="x", backend="reference")))
     except Exception as error:

@@ -51,9 +51,7 @@ def _time_row(run: Run, rates: Rates, row, table: list[dict], peers: tuple[str, 
     times = next((line for line in table if _key(line) == _key(about) and line["who"] == "skkeops"), None)
     if times is None:
         times = milliseconds(run, ours)
-        floor = 1e3 * rates.floor(row.pair, m, n)
-        reached = floor / times["median_ms"] if times["median_ms"] else float("nan")
-        found = {"floor_ms": floor, "share_of_floor": reached, "aim_share": row.share}
+        found = _floor(rates, row, times["median_ms"])
         table.append({**about, "who": "skkeops", **times, **found, **_own_floor(run, rates, row, times["median_ms"])})
         run.write_csv("bench.csv", table)
     for name in peers:
@@ -79,11 +77,19 @@ def _time_row(run: Run, rates: Rates, row, table: list[dict], peers: tuple[str, 
         table.append({**about, "who": name, **found, "times_skkeops": ratio, "aim": aim, "differs": difference})
 
 
+def _floor(rates: Rates, row, median_ms: float) -> dict:
+    """Return the floor of the best known form, for a row of which it has been counted."""
+    if row.pair is None:
+        return {}
+    floor = 1e3 * rates.floor(row.pair, *row.case.size)
+    return {"floor_ms": floor, "share_of_floor": floor / median_ms if median_ms else float("nan"), "aim_share": row.share}
+
+
 def _own_floor(run: Run, rates: Rates, row, median_ms: float) -> dict:
     """Return the instructions of a pair in our own kernel, and the floor that they make."""
     made = timed_source(row)
     arch = f"sm_{run.cupy.cuda.Device().compute_capability}"
-    pair = slots.count(made, arch, row.pair.bytes_per_column)
+    pair = slots.count(made, arch, row.pair.bytes_per_column if row.pair else 0.0)
     about = {"template": made.template}
     if pair is None:
         return about

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import site
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +23,21 @@ LIBRARIES = ("libcuda", "libnvrtc", "libnvrtc-builtins", "libcudart")
 _DRIVER = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64")
 _PARTS = ("include", "targets/x86_64-linux/include")
 _LIB_PARTS = ("lib64", "lib", "targets/x86_64-linux/lib")
+
+
+def driver_folders(printed: str | None = None) -> list[str]:
+    """Return the folders that may hold the driver's libcuda, those of the loader's cache last.
+
+    Parameters
+    ----------
+    printed : str, optional
+        What ``ldconfig -p`` prints. Default: it is asked.
+    """
+    tool = shutil.which("ldconfig", path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
+    if printed is None:
+        printed = subprocess.run([tool, "-p"], capture_output=True, text=True).stdout if tool else ""
+    found = [line.split("=>")[1].strip() for line in printed.splitlines() if "libcuda.so.1 " in line and "=>" in line]
+    return [*_DRIVER, *dict.fromkeys(str(Path(path).parent) for path in found)]
 
 
 def toolkits(variables: Mapping[str, str]) -> list[Path]:
@@ -38,7 +54,7 @@ def _site_packages() -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
-def join(folder: Path, roots: Iterable[Path], driver: Iterable[str | Path] = _DRIVER) -> list[str]:
+def join(folder: Path, roots: Iterable[Path], driver: Iterable[str | Path]) -> list[str]:
     """Make a folder with ``include`` and ``lib64`` that have everything; the first of several wins.
 
     Parameters
@@ -89,7 +105,7 @@ def _link_tree(source: Path, target: Path) -> None:
 
 def environment(folder: Path, variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the variables with which a process has to be started, and what is missing nevertheless."""
-    missing = join(folder, toolkits(variables))
+    missing = join(folder, toolkits(variables), driver_folders())
     library = str(folder / "lib64")
     paths = {}
     for name in ("LIBRARY_PATH", "LD_LIBRARY_PATH"):

@@ -17,16 +17,20 @@ __all__ = ["profile", "sanitize"]
 
 _LONGEST = 120.0  # seconds of compute-sanitizer after which nothing new begins
 _STALLS = ("math_pipe_throttle", "long_scoreboard", "short_scoreboard")
+_INSTRUCTIONS = "smsp__inst_executed.sum"  # of warps
 METRICS = (
     "smsp__issue_active.avg.pct_of_peak_sustained_active", "sm__warps_active.avg.pct_of_peak_sustained_active",
     *(f"sm__inst_executed_pipe_{pipe}.avg.pct_of_peak_sustained_active" for pipe in ("fma", "alu", "xu", "fp64", "lsu")),
-    "launch__registers_per_thread", "dram__bytes.sum", "lts__t_bytes.sum",
+    "launch__registers_per_thread", "dram__bytes.sum", "lts__t_bytes.sum", _INSTRUCTIONS,
     *(f"smsp__warp_issue_stalled_{why}_per_warp_active.pct" for why in _STALLS),
 )  # fmt: skip
 
 
-def sanitize(run: Run) -> None:
-    """Look for reads and writes out of bounds, and for races: all kernels in one process, one by one if there is something."""
+def sanitize(run: Run) -> bool:
+    """Look for reads and writes out of bounds, and for races: all kernels in one process, one by one if there is something.
+
+    Return whether nothing was found.
+    """
     tool = _tool(run, "compute-sanitizer")
     rows, begin = [], time.monotonic()
     for check in ("memcheck", "racecheck"):
@@ -45,10 +49,11 @@ def sanitize(run: Run) -> None:
     run.say(f"compute-sanitizer: {len(rows)} runs, {len(wrong)} with errors")
     for row in wrong:
         run.say(f"  {row}")
+    return not wrong
 
 
 def profile(run: Run) -> None:
-    """Count what keeps the kernels busy."""
+    """Count what keeps the kernels busy, and how many instructions a pair is, which is a floor for every template."""
     tool = _tool(run, "ncu")
     rows: list[dict] = []
     for name in TEMPLATES:
@@ -62,6 +67,10 @@ def profile(run: Run) -> None:
             run.say(f"ncu gave no table for {name}: {(done.stderr or done.stdout).strip()[-200:]}")
         rows += [{"template": name, **figure} for figure in found]
         run.write_csv("ncu.csv", rows)
+        warps = sum(float(figure["value"].replace(",", "")) for figure in found if figure["metric"] == _INSTRUCTIONS)
+        m, n = TEMPLATES[name].case.size
+        if warps:
+            run.say(f"ncu: {name}, {m} x {n}: {32 * warps / (m * n):.2f} instructions of a thread for each pair, merging included")
     run.say(f"ncu: {len(rows)} figures in ncu.csv")
 
 
@@ -97,6 +106,8 @@ def _tool(run: Run, name: str) -> str:
 
 
 def _in_toolkit(name: str) -> str | None:
+    """Where CUDA or Nsight Compute's own installer puts a tool."""
     folders = [Path("/usr/local/cuda"), *sorted(Path("/usr/local").glob("cuda-*"), reverse=True)]
     places = [place for folder in folders for place in (folder / "bin" / name, folder / "compute-sanitizer" / name)]
+    places += [folder / name for folder in sorted(Path("/opt/nvidia/nsight-compute").glob("*"), reverse=True)]
     return next((str(place) for place in places if place.is_file()), None)

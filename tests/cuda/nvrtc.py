@@ -46,8 +46,8 @@ def available() -> bool:
 
 @cache
 def disassembler() -> str | None:
-    """The path of nvdisasm, from the wheel nvidia-cuda-nvdisasm or on PATH."""
-    for folder in _folders("bin"):
+    """The path of nvdisasm, from the wheel nvidia-cuda-nvdisasm, a toolkit or on PATH."""
+    for folder in [*_folders("bin"), *sorted(Path("/usr/local").glob("cuda*/bin"), reverse=True)]:
         if (folder / "nvdisasm").exists():
             return str(folder / "nvdisasm")
     return shutil.which("nvdisasm")

@@ -72,7 +72,99 @@ def test_what_is_absent_is_said(results):
     asked = summary["aims"]
     assert ("times KeOps", 100.0) in {(line["what"], line["aim"]) for line in asked} and len(asked) > 10
     assert all(line["found"] is None for line in asked)  # no row of a dry run has the size of an aim
-    assert len(list(out.iterdir())) <= 8  # with those of the two tools: what is carried back from elsewhere should be few
+    page = (out / "results.md").read_text()
+    assert page.startswith("# a dry run") and page.count("| float32 | rows |") == 4 and "CuPy in chunks" in page
+
+
+@pytest.fixture
+def day(monkeypatch, emulated, tmp_path):
+    """A day of steps that a test chooses."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.gpu_day import steps
+    from benchmarks.gpu_day.run import Run
+
+    def make(**functions):
+        monkeypatch.setattr(steps, "STEPS", {name: steps.Step(function) for name, function in functions.items()})
+        return steps.Day(Run(tmp_path, emulated, True, time.monotonic() + 100))
+
+    return make
+
+
+def test_a_step_that_breaks_leaves_the_others_theirs(day):
+    begun = []
+
+    def breaks(of):
+        begun.append("breaks")
+        raise ValueError("no such thing")
+
+    found = day(breaks=breaks, wrong=lambda of: False, right=lambda of: begun.append("right"))
+    assert found.go() is False and begun == ["breaks", "right"]
+    assert "BROKEN breaks: ValueError: no such thing" in found.run.sentences
+    assert not json.loads((found.run.out / "summary.json").read_text())["right"]
+
+
+def test_a_lost_context_goes_on_in_a_new_process(day, monkeypatch):
+    """An illegal address in a kernel leaves nothing usable: what is left to do is done by a new process."""
+    found, started = day(first=lambda of: None, second=lambda of: None), []
+
+    def execute(path, command):
+        started.append(command)
+        raise SystemExit
+
+    def lost():
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(os, "execv", execute)
+    monkeypatch.setattr(found.run.cupy.cuda.runtime, "deviceSynchronize", lost)
+    with pytest.raises(SystemExit):
+        found.go()
+    assert started[0][-2:] == ["--without", "first"] and "--keep-going" in started[0]
+
+
+def test_the_rest_of_the_day_is_left_out_after_a_wrong_result(day, monkeypatch):
+    from benchmarks.gpu_day import steps
+
+    found = day(wrong=lambda of: False)
+    monkeypatch.setitem(steps.STEPS, "times", steps.Step(lambda of: pytest.fail("timed what is wrong"), needs_right=True))
+    assert found.go() is False
+
+
+def test_what_is_carried_to_another_machine(monkeypatch, tmp_path):
+    """The engine goes into the clone, the variables name what was brought, the results come back as one file."""
+    import tarfile
+    import zipfile
+
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.gpu_day import there
+
+    prepared, clone = tmp_path / "prepared", tmp_path / "clone"
+    (prepared / "wheels").mkdir(parents=True)
+    clone.mkdir()
+    with zipfile.ZipFile(prepared / "wheels" / "skkeops-0-cp311-cp311-linux.whl", "w") as wheel:
+        for name in ("_engine.cp311.so", "_engine.pyi", "codes.py"):
+            wheel.writestr(f"skkeops/backends/cpu/{name}", "text")
+    with tarfile.open(prepared / "python_headers.tgz", "w:gz") as tar:
+        (tmp_path / "Python.h").write_text("")
+        tar.add(tmp_path / "Python.h", arcname="Python.h")
+    monkeypatch.setattr(there, "ROOT", clone)
+    monkeypatch.setattr(there.sysconfig, "get_path", lambda name: str(tmp_path / "nothing"))
+    monkeypatch.delenv("CPATH", raising=False)
+    variables = there.environment(prepared, tmp_path / "site")
+    assert [path.name for path in clone.rglob("*") if path.is_file()] == ["_engine.cp311.so"]
+    assert pathlib.Path(variables["CPATH"], "Python.h").exists()
+    assert variables["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path / "site")
+    there.pack(prepared, tmp_path / "out")
+    there.pack(prepared, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.tgz"]
+    with tarfile.open(tmp_path / "out" / "results.tgz") as tar:
+        assert any(name.endswith("python_headers.tgz") for name in tar.getnames())
+
+
+def test_the_sources_that_are_compiled_before(scripts):
+    from benchmarks.gpu_day import warm
+
+    found = {made.text for made in warm.sources(dry=True)}
+    assert 3 <= len(found) <= 8 and all("skk_" in text for text in found)
 
 
 @pytest.fixture
@@ -196,6 +288,8 @@ def test_keops_finds_everything_in_one_folder(scripts, tmp_path):
     ):  # fmt: skip
         assert (joined / name).read_text() == str(owner), name
     assert "libcudart" in keops_env.join(joined, [wheel], [driver])
+    printed = f"\tlibcuda.so.1 (libc6,x86-64) => {driver}/libcuda.so.1\n\tlibm.so.6 (libc6) => /lib/libm.so.6\n"
+    assert keops_env.driver_folders(printed)[-1] == str(driver) and "/lib" not in keops_env.driver_folders(printed)
     variables, _ = keops_env.environment(joined, {"PATH": "here", "LD_LIBRARY_PATH": "there"})
     assert variables["LD_LIBRARY_PATH"] == f"{joined}/lib64:there" and variables["PATH"] == "here"
     assert variables["LIBRARY_PATH"] == f"{joined}/lib64" and variables["CUDA_PATH"] == str(joined)
