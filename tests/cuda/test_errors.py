@@ -41,8 +41,9 @@ class TestMissing:
         text = refusal()
         assert "cannot be imported (libnothing.so.12" in text and "pip uninstall" in text and "pip install cupy" in text
 
-    def test_left_over_folder(self, folder):
+    def test_left_over_folder(self, folder, monkeypatch):
         (folder / "cupy").mkdir()
+        monkeypatch.setattr(sys, "path", [str(folder)])  # a CuPy that is installed elsewhere would be found before an empty folder
         text = refusal()
         assert f"only an empty folder is left ({folder / 'cupy'})" in text and "pip install cupy" in text
 
