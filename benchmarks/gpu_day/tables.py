@@ -47,7 +47,7 @@ def write_page(run: Run, device: str, rows: list[dict]) -> None:
         if row["who"] != "skkeops":
             continue
         beside = {other["who"]: other for other in rows if _key(other) == _key(row)}
-        ratios = [f"{beside[who]['times_skkeops']:.3g}" if who in beside else "" for who in peers]
+        ratios = [_short(beside[who]["times_skkeops"]) if who in beside else "" for who in peers]
         reached = f"{row['share_of_floor']:.0%}" if "share_of_floor" in row else ""
         work = f"{row['title']}, {row['M']} x {row['N']}".replace("|", "\\|")
         cells = [work, row["dtype"], row.get("template", ""), f"{row['median_ms']:.4g}", reached, *ratios]
@@ -71,3 +71,7 @@ def _key(row: dict) -> tuple:
 
 def _title(row: dict) -> str:
     return f"{row['title']}, {row['M']} x {row['N']}, {row['dtype']}"
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.3g}"
