@@ -55,7 +55,9 @@ class TestArguments:
             # shapes
             ({"x": np.ones((7, 2))}, ValueError, ["'x' = Vi(3)", "(7, 2)", "(M, 3)"]),
             ({"x": np.ones(3)}, ValueError, ["'x'", "(3,)", "(M, 3)", "a[None, :]"]),
-            ({"x": np.ones((1, 7, 3))}, ValueError, ["'x'", "(1, 7, 3)", "(M, 3)"]),
+            ({"x": np.ones((1, 7, 2))}, ValueError, ["'x'", "(1, 7, 2)", "(M, 3)"]),
+            ({"x": np.ones((2, 7, 3)), "y": np.ones((3, 5, 3))}, ValueError, ["'y'", "(3,)", "(2,)", "broadcast"]),
+            ({"x": np.ones((2, 7, 3)), "p": np.ones((3, 1))}, ValueError, ["'p'", "(3,)", "(2,)", "broadcast"]),
             ({"x": np.ones((3, 7))}, ValueError, ["'x'", "(3, 7)", "(M, 3)"]),
             ({"x": 1.0}, ValueError, ["'x'", "()", "(M, 3)"]),
             ({"y": np.ones((5, 4))}, ValueError, ["'y' = Vj(3)", "(5, 4)", "(N, 3)"]),
