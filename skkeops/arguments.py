@@ -54,9 +54,10 @@ class Arguments:
         args : tuple of array-like
             (M, dim) for a variable indexed by i, (N, dim) for one indexed by j; for a parameter (dim,), (1,
             dim), or a scalar if dim is 1; for one of pairs (M, N, dim), or
-            (M, N), dense or sparse, if dim is 1. Batch dimensions may come first, and broadcast. Real dtypes: float32 and float64 are promoted together,
-            float16 becomes float32, integers, booleans and Python numbers follow the others (float64 if there
-            are none). All of NumPy, or all of CuPy and on one device; Python numbers follow here, too.
+            (M, N), dense or sparse, if dim is 1. Batch dimensions may come first, and broadcast. Real dtypes: float32
+            and float64 are promoted together, float16 becomes float32, integers, booleans and Python numbers follow the
+            others (float64 if there are none). All of NumPy, or all of CuPy and on one device; Python numbers follow
+            here, too.
 
         Returns
         -------
