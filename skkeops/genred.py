@@ -177,6 +177,7 @@ class Genred:
         self._usable: set[tuple[str, ModuleType]] = set()
         self._derivatives: Derivatives | None = None
         self._joint: dict[tuple[bool, ...], Genred] = {}
+        self._last_dtype: np.dtype | None = None  # for `explain`
 
     def __call__(
         self,
@@ -241,6 +242,7 @@ class Genred:
         """
         # Small calls are all overhead: nothing is done here that could be done at construction.
         arrays, m, n, dtype, xp, batch = self._check(args)
+        self._last_dtype = dtype
         try:
             program = self._programs[xp][backend]
         except (KeyError, TypeError):
@@ -432,13 +434,13 @@ class Genred:
         smallest."""
         return self._outputs.row_shape[-1]
 
-    def explain(self, dtype: Any = "float32", n_reduced: int | None = None) -> str:
+    def explain(self, dtype: Any = None, n_reduced: int | None = None) -> str:
         """Return the plan as text: what the compiled engine computes once, per i, per j and per pair.
 
         Parameters
         ----------
-        dtype : {"float32", "float64"}, default="float32"
-            Of the arrays.
+        dtype : {"float32", "float64"}, optional
+            Of the arrays. Default: that of the last call, float32 before the first one; the text says which it is.
         n_reduced : int, optional
             The length of the reduced axis. Default: long. Short axes have another program.
 
@@ -457,8 +459,18 @@ class Genred:
         """
         from skkeops.backends.cpu.description import describe
 
+        if n_reduced is not None and (
+            isinstance(n_reduced, bool) or not isinstance(n_reduced, (int, np.integer)) or n_reduced < 0
+        ):
+            raise ValueError(f"n_reduced must be a number of rows, not negative: found {n_reduced!r}")
+        known, source = self._last_dtype, ", the dtype of the last call"
+        if dtype is not None:
+            known, source = _floating(dtype), ""
+        elif known is None:
+            known, source = np.dtype(np.float32), ", as before the first call"
         names = dict(zip(self.variables, self.names, strict=True))
-        return describe(self._problem, names, np.dtype(dtype).name, n_reduced)
+        first, *rest = describe(self._problem, names, known.name, n_reduced).split("\n")
+        return "\n".join([first + source, *rest])
 
     def cuda_source(self, dtype: Any = "float32") -> Source:
         """Return the CUDA source that computes the reduction on a GPU. It takes neither CuPy nor a device.
@@ -489,13 +501,7 @@ class Genred:
         from skkeops.backends import cuda
         from skkeops.plan.plan import make_plan
 
-        try:
-            found = None if dtype is None else np.dtype(dtype)
-        except TypeError:
-            found = None
-        if found is None or found not in (np.float32, np.float64):
-            raise ValueError(f"dtype must be 'float32' or 'float64': found {dtype!r}")
-        return cuda.source(make_plan(self._problem), found, self._cuda_options())
+        return cuda.source(make_plan(self._problem), _floating(dtype), self._cuda_options())
 
     # Helpers
 
@@ -577,7 +583,7 @@ class Genred:
     def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""
         checked = self._check(args)
-        _, m, n, _, xp, _ = checked
+        _, m, n, self._last_dtype, xp, _ = checked
         try:
             known = (backend, xp) in self._usable
         except TypeError:
@@ -629,6 +635,17 @@ def _like_arguments(gradients: list[np.ndarray], variables: Sequence[Variable], 
 
 def _as_asked(gradients: list[Any], wrt: Any) -> Any:
     return gradients[0] if isinstance(wrt, (str, Variable)) else tuple(gradients)
+
+
+def _floating(dtype: Any) -> np.dtype:
+    """Return float32 or float64 as a dtype, or raise."""
+    try:
+        found = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be 'float32' or 'float64': found {dtype!r}")
+    return found
 
 
 def _text(formula: str | Expression) -> str:

@@ -158,6 +158,11 @@ class TestCallOptions:
             with pytest.raises(ValueError, match="backend=.* is not known"):
                 call()
 
+    @pytest.mark.parametrize(("name", "close"), [("cpu", "CPU"), ("gpu", "GPU"), ("Auto", "auto"), ("referece", "reference")])
+    def test_backend_in_other_letters(self, name, close):
+        with pytest.raises(ValueError, match=f"backend='{name}' is not known: .*; did you mean '{close}'"):
+            F(*arguments(), backend=name)
+
     @pytest.mark.parametrize(
         "name", ["GPU", "GPU_1D", "GPU_1D_device", "GPU_1D_host", "GPU_2D", "GPU_2D_host"]
     )
@@ -312,6 +317,11 @@ class TestDerivativeOptions:
 
 
 class TestConstruction:
+    @pytest.mark.parametrize(("name", "close"), [("sum", "Sum"), ("logsumexp", "LogSumExp"), ("argmin", "ArgMin")])
+    def test_reduction_in_other_letters(self, name, close):
+        with pytest.raises(ValueError, match=f"reduction_op='{name}' is not known: .*; did you mean .*'{close}'"):
+            Genred("x + y", ["x = Vi(1)", "y = Vj(1)"], name)
+
     @pytest.mark.parametrize(
         ("changes", "error", "message"),
         [
