@@ -44,10 +44,17 @@ _HOMES = {
     "where": "skkeops.lazy",
 }
 
+# Public modules, which ``import skkeops`` is enough for.
+_MODULES = ("cluster", "estimators", "formula", "kernels", "lazy", "reductions", "solvers")
+
 __all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"skkeops.{name}")
+    if name == "gpu_available":  # asked anew each time: CuPy may be installed, or a device hidden, meanwhile
+        return importlib.import_module("skkeops.backends.gpu").is_usable()
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'skkeops' has no attribute {name!r}")
@@ -57,4 +64,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES, "gpu_available"})

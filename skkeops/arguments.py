@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.devices import OnDevice, device_of, is_on_device, namespace_of
-from skkeops.formula.expression import IJ, Variable
+from skkeops.formula.expression import IJ, P, Variable
 from skkeops.pairs import NOT_ON_DEVICE, check_pairs, is_stored
 from skkeops.reductions import Reduction
 
@@ -21,8 +21,11 @@ _FLOAT64 = np.dtype(np.float64)
 _KINDS = ("Vi", "Vj", "Pm", "Vij")
 _ROWS = ("M", "N")
 
-#: What `Arguments.check` returns: the arrays, M, N, their common dtype and their namespace.
-Checked = tuple[tuple[np.ndarray, ...], int, int, np.dtype, ModuleType]
+#: For each category, how many axes an array has after its batch dimensions.
+INNER_AXES = (2, 2, 1, 3)
+
+#: What `Arguments.check` returns: the arrays, M, N, their common dtype, their namespace and the batch dimensions.
+Checked = tuple[tuple[np.ndarray, ...], int, int, np.dtype, ModuleType, tuple[int, ...]]
 
 
 class Arguments:
@@ -51,22 +54,25 @@ class Arguments:
         args : tuple of array-like
             (M, dim) for a variable indexed by i, (N, dim) for one indexed by j; for a parameter (dim,), (1,
             dim), or a scalar if dim is 1; for one of pairs (M, N, dim), or
-            (M, N), dense or sparse, if dim is 1. Real dtypes: float32 and float64 are promoted together,
-            float16 becomes float32, integers, booleans and Python numbers follow the others (float64 if there
-            are none). All of NumPy, or all of CuPy and on one device; Python numbers follow here, too.
+            (M, N), dense or sparse, if dim is 1. Batch dimensions may come first, and broadcast. Real dtypes: float32
+            and float64 are promoted together, float16 becomes float32, integers, booleans and Python numbers follow the
+            others (float64 if there are none). All of NumPy, or all of CuPy and on one device; Python numbers follow
+            here, too.
 
         Returns
         -------
         arrays : tuple of ndarray
             Native, aligned, of one dtype, (n, dim) or (dim,); strided or read-only as they came. Not copied
             unless the dtype or the byte order has to change. Those of pairs are (M, N, dim), and stay booleans, or a
-            csr_array.
+            csr_array. Their batch dimensions are as they came.
         M, N : int
             The numbers of rows of the variables indexed by i and by j, 1 if there are none.
         dtype : dtype
             float32 or float64.
         xp : module
             The namespace of the arrays: NumPy or CuPy.
+        batch : tuple of int
+            The common batch dimensions, () if there are none.
 
         Raises
         ------
@@ -99,7 +105,7 @@ class Arguments:
                             break
                         n = found[0]
                 else:
-                    return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, np
+                    return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, np, ()
                 if is_on_device(args[0]):
                     checked = self._check_on_device(args, sys.modules["cupy"])
                     if checked is not None:
@@ -203,7 +209,7 @@ class Arguments:
                 if n != found[0] and n >= 0:
                     return None
                 n = found[0]
-        return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, cupy
+        return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, cupy, ()
 
     def _check_all(self, args: tuple, xp: ModuleType) -> Checked:
         arrays = [self._as_array(argument, k, xp) for k, argument in enumerate(args)]
@@ -212,13 +218,14 @@ class Arguments:
                 arrays[k] = check_pairs(arrays[k], variable.dim, self.describe(k))
             else:
                 arrays[k] = _check_shape(arrays[k], variable, self.describe(k))
+        batch = self._common_batch(arrays)
         sizes = [self._common_rows(arrays, category) for category in (0, 1)]
         dtype = common_dtype([(a, is_weak(argument)) for a, argument in zip(arrays, args, strict=True)])
         native = (
             to_native_pairs(a, dtype) if v.category == IJ else to_native(a, dtype)
             for a, v in zip(arrays, self.variables, strict=True)
         )
-        return tuple(native), sizes[0], sizes[1], dtype, xp
+        return tuple(native), sizes[0], sizes[1], dtype, xp, batch
 
     def _as_array(self, argument: Any, k: int, xp: ModuleType) -> Any:
         if self.variables[k].category == IJ and is_stored(argument):
@@ -251,12 +258,37 @@ class Arguments:
             message += f"; missing: {', '.join(self.names[found:])}"
         return message
 
+    def _common_batch(self, arrays: list[Any]) -> tuple[int, ...]:
+        """Return the shape that the batch dimensions of all arrays broadcast to.
+
+        Parameters have some only where points or values of pairs have: a column of values, one for each row, is an argument
+        of another kind.
+        """
+        batch: tuple[int, ...] = ()
+        for k in sorted(range(self._count), key=lambda k: self.variables[k].category == P):
+            variable, array = self.variables[k], arrays[k]
+            own = () if is_stored(array) else array.shape[: array.ndim - INNER_AXES[variable.category]]
+            if not own:
+                continue
+            if variable.category == P and not batch and any(v.category != P for v in self.variables):
+                raise ValueError(_wrong_parameter(array, variable, self.describe(k)))
+            try:
+                batch = np.broadcast_shapes(batch, own)
+            except ValueError:
+                raise ValueError(
+                    f"batch dimensions must broadcast: found {own} for {self.names[k]!r} and {batch} for other arguments"
+                ) from None
+        if batch and any(map(is_stored, arrays)):
+            raise ValueError(f"sparse arrays are for calls without batch dimensions: found {batch}")
+        return batch
+
     def _common_rows(self, arrays: list[np.ndarray], category: int) -> int:
         first, rows = None, 1
         for k, variable in enumerate(self.variables):
             if variable.category not in (category, IJ):
                 continue
-            here = arrays[k].shape[category if variable.category == IJ else 0]
+            of_pairs = category - (2 if is_stored(arrays[k]) else 3)
+            here = arrays[k].shape[of_pairs if variable.category == IJ else -2]
             if first is None:
                 first, rows = k, here
             elif here != rows:
@@ -363,16 +395,21 @@ def _check_shape(array: np.ndarray, variable: Variable, what: str) -> np.ndarray
             return array
         if array.shape == (1, dim) or (array.ndim == 0 and dim == 1):
             return array.reshape(dim)
-        raise ValueError(
-            f"{what}: found shape {array.shape}, expected ({dim},){' or a number' if dim == 1 else ''}"
-        )
-    if array.ndim == 2 and array.shape[1] == dim:
+        if array.ndim >= 2 and array.shape[-1] == dim:
+            return array
+        raise ValueError(_wrong_parameter(array, variable, what))
+    if array.ndim >= 2 and array.shape[-1] == dim:
         return array
     rows = _ROWS[variable.category]
     hint = ""
     if array.ndim == 1 and (dim == 1 or array.shape[0] == dim):
         hint = "; use a[:, None] for a column" if dim == 1 else "; use a[None, :] for a single row"
     raise ValueError(f"{what}: found shape {array.shape}, expected ({rows}, {dim}){hint}")
+
+
+def _wrong_parameter(array: Any, variable: Variable, what: str) -> str:
+    number = " or a number" if variable.dim == 1 else ""
+    return f"{what}: found shape {array.shape}, expected ({variable.dim},){number}"
 
 
 def _describe(name: str, variable: Variable) -> str:

@@ -10,11 +10,13 @@ import numpy as np
 
 from skkeops import backends
 from skkeops.backends.gpu import on_device
-from skkeops.formula.expression import Expression, P, Variable
+from skkeops.formula.derivative import substitute
+from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
 from skkeops.plan.problem import Problem
 from skkeops.reductions import get_reduction
 
 from .arguments import Arguments, Checked
+from .batches import Batch
 from .blocks import block_rows, blocks, part_of
 from .declaration import declare
 from .derivatives import Derivatives, differentiate
@@ -144,6 +146,7 @@ class Genred:
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or axis not in (0, 1):
             raise ValueError(f"axis must be 0 (reduce over i) or 1 (reduce over j): found {axis!r}")
         f, g, self.variables, self.names = declare(aliases, formula, formula2)
+        self._parsed = f, g
 
         self.formula = formula
         self.formula2 = formula2
@@ -173,6 +176,8 @@ class Genred:
         self._programs: dict[ModuleType, dict[Any, Any]] = {}
         self._usable: set[tuple[str, ModuleType]] = set()
         self._derivatives: Derivatives | None = None
+        self._joint: dict[tuple[bool, ...], Genred] = {}
+        self._last_dtype: np.dtype | None = None  # for `explain`
 
     def __call__(
         self,
@@ -195,6 +200,10 @@ class Genred:
             memory-mapped arrays are read in place. Complex arrays are refused, for formulas do not know which of
             their vectors are complex: give ``z.view(z.real.dtype)`` to a variable of twice the dim. Arrays are all of
             NumPy, or all of CuPy on one device.
+
+            Batch dimensions may come first, and broadcast as NumPy's do: (..., M, dim), (..., N, dim), (..., dim), (...,
+            M, N, dim). Every problem of the batch is reduced by itself. Parameters have batch dimensions only where
+            something with rows has: give ``x[None]`` where they alone differ.
         backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
             ``"auto"`` follows the arrays: the compiled engine, ``"CPU"``, for NumPy arrays; CUDA kernels, ``"GPU"``, for
             CuPy arrays, which give CuPy arrays. ``"GPU"`` with NumPy arrays moves them to the device and brings the result
@@ -207,7 +216,7 @@ class Genred:
             redranges_i)``; see `skkeops.cluster.from_matrix`. Ranges of NumPy go with arrays of CuPy: what a GPU needs of them
             is kept on the device for the next call with the same numbers; those of CuPy are read by the host at each call. A
             row that meets no column gives what an empty axis would (Sum: 0, LogSumExp: -inf); an index that no pair gave is
-            -1.
+            -1. With batch dimensions they are those of every problem.
         out : ndarray or tuple of ndarray, optional
             Where to write the result: of its shape and dtype; a tuple for a reduction that returns two
             arrays.
@@ -219,8 +228,8 @@ class Genred:
         Returns
         -------
         ndarray or tuple of ndarray
-            M rows for ``axis=1``, N for ``axis=0``. Values in the dtype of the arrays, indices in int64. For
-            shapes see `skkeops.reductions`.
+            M rows for ``axis=1``, N for ``axis=0``, after batch dimensions. Values in the dtype of the arrays, indices in
+            int64. For shapes see `skkeops.reductions`.
 
         Raises
         ------
@@ -232,19 +241,23 @@ class Genred:
             If the backend cannot be used here.
         """
         # Small calls are all overhead: nothing is done here that could be done at construction.
-        arrays, m, n, dtype, xp = self._check(args)
+        arrays, m, n, dtype, xp, batch = self._check(args)
+        self._last_dtype = dtype
         try:
             program = self._programs[xp][backend]
         except (KeyError, TypeError):
             program = self._program(backend, xp)
         if progress is not None or device_id != -1:
             check_call_options(progress, device_id)
-            if device_id != -1 and backends.is_gpu(backend, xp):
+            if not batch and device_id != -1 and backends.is_gpu(backend, xp):
                 with on_device(int(device_id), arrays):
                     return self(*args, backend=backend, ranges=ranges, out=out, progress=progress)
         rows, count = (m, n) if self.axis else (n, m)
         if count < self._smallest_axis:
             raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
+        if batch:
+            checked = arrays, m, n, dtype, xp, batch
+            return Batch(self, args, checked, backend, ranges).call(device_id, out, progress)
         if ranges is None and out is None:
             if xp is not np:
                 return program.results(arrays, dtype, progress)
@@ -311,6 +324,8 @@ class Genred:
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
         checked, rows, count = self._checked(args, backend)
+        if checked[5]:
+            return _as_asked(Batch(self, args, checked, backend, ranges).gradient(variables, grad_output, output), wrt)
         if ranges is not None:
             derivatives = self._restricted(ranges, checked)
         with computing(checked[0]):
@@ -344,11 +359,14 @@ class Genred:
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
         checked, rows, _ = self._checked(args, backend)
+        if checked[5]:
+            value, found = Batch(self, args, checked, backend, ranges).value_and_gradient(variables, grad_output)
+            return value, _as_asked(found, wrt)
         if ranges is not None:
             derivatives = self._restricted(ranges, checked)
         with computing(checked[0]):
             e = self._outputs.check_gradient(grad_output, rows, checked[4])
-            results = self._outputs.allocate(rows, *checked[3:])
+            results = self._outputs.allocate(rows, *checked[3:5])
             states = derivatives.states(checked, backend, results=results)
             gradients = derivatives.adjoint(variables, checked, e, states, backend)
             return self._outputs.unpack(results), _like_arguments(gradients, variables, args, wrt)
@@ -399,12 +417,14 @@ class Genred:
         wrt = self._arguments.find(tuple(tangents))
         derivatives = self._get_derivatives()
         checked, rows, count = self._checked(args, backend)
-        if ranges is not None:
+        if ranges is not None and not checked[5]:
             derivatives = self._restricted(ranges, checked)
         with computing(checked[0]):
             directions = {
                 v: self._arguments.direction(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
             }
+            if checked[5]:
+                return Batch(self, args, checked, backend, ranges).jvp(directions, output)
             states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count, checked[4]))
             return derivatives.tangent(directions, checked, states, backend)
 
@@ -414,13 +434,13 @@ class Genred:
         smallest."""
         return self._outputs.row_shape[-1]
 
-    def explain(self, dtype: Any = "float32", n_reduced: int | None = None) -> str:
+    def explain(self, dtype: Any = None, n_reduced: int | None = None) -> str:
         """Return the plan as text: what the compiled engine computes once, per i, per j and per pair.
 
         Parameters
         ----------
-        dtype : {"float32", "float64"}, default="float32"
-            Of the arrays.
+        dtype : {"float32", "float64"}, optional
+            Of the arrays. Default: that of the last call, float32 before the first one; the text says which it is.
         n_reduced : int, optional
             The length of the reduced axis. Default: long. Short axes have another program.
 
@@ -439,8 +459,18 @@ class Genred:
         """
         from skkeops.backends.cpu.description import describe
 
+        if n_reduced is not None and (
+            isinstance(n_reduced, bool) or not isinstance(n_reduced, (int, np.integer)) or n_reduced < 0
+        ):
+            raise ValueError(f"n_reduced must be a number of rows, not negative: found {n_reduced!r}")
+        known, source = self._last_dtype, ", the dtype of the last call"
+        if dtype is not None:
+            known, source = _floating(dtype), ""
+        elif known is None:
+            known, source = np.dtype(np.float32), ", as before the first call"
         names = dict(zip(self.variables, self.names, strict=True))
-        return describe(self._problem, names, np.dtype(dtype).name, n_reduced)
+        first, *rest = describe(self._problem, names, known.name, n_reduced).split("\n")
+        return "\n".join([first + source, *rest])
 
     def cuda_source(self, dtype: Any = "float32") -> Source:
         """Return the CUDA source that computes the reduction on a GPU. It takes neither CuPy nor a device.
@@ -471,13 +501,7 @@ class Genred:
         from skkeops.backends import cuda
         from skkeops.plan.plan import make_plan
 
-        try:
-            found = None if dtype is None else np.dtype(dtype)
-        except TypeError:
-            found = None
-        if found is None or found not in (np.float32, np.float64):
-            raise ValueError(f"dtype must be 'float32' or 'float64': found {dtype!r}")
-        return cuda.source(make_plan(self._problem), found, self._cuda_options())
+        return cuda.source(make_plan(self._problem), _floating(dtype), self._cuda_options())
 
     # Helpers
 
@@ -530,6 +554,22 @@ class Genred:
                 result[...] = target
         return outputs.unpack(results) if out is None else out
 
+    def _of_batch(self, per_row: tuple[bool, ...]) -> Genred:
+        """Return this reduction as that of all problems of a batch: some parameters have a value for each row, and there are
+        rows of i and of j, if need be of a variable more that the formula does not have."""
+        if per_row not in self._joint:
+            renamed: dict[Expression, Expression] = {
+                v: Variable(v.position, v.dim, I) for v, of_rows in zip(self.variables, per_row, strict=True) if of_rows
+            }
+            variables = [renamed.get(v, v) for v in self.variables]
+            for category in (I, J):
+                if not any(v.category in (category, IJ) for v in variables):
+                    variables.append(Variable(len(variables), 1, category))
+            f, g = (None if e is None else substitute(e, renamed) for e in self._parsed)
+            definition = f, list(map(str, variables)), self.reduction_op, self.axis, self.opt_arg, g, self._options
+            self._joint[per_row] = _rebuild(Genred, *definition) if tuple(variables) != self.variables else self
+        return self._joint[per_row]
+
     def _get_derivatives(self) -> Derivatives:
         if self._derivatives is None:
             self._derivatives = differentiate(self._problem, self._program, prepare=self._prepare)
@@ -543,7 +583,7 @@ class Genred:
     def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
         """Return the arguments, checked, the number of rows of the output and the length of the other axis."""
         checked = self._check(args)
-        _, m, n, _, xp = checked
+        _, m, n, self._last_dtype, xp, _ = checked
         try:
             known = (backend, xp) in self._usable
         except TypeError:
@@ -586,11 +626,26 @@ def _rebuild(cls, formula, aliases, reduction_op, axis, opt_arg, formula2, optio
 def _like_arguments(gradients: list[np.ndarray], variables: Sequence[Variable], args: tuple, wrt: Any) -> Any:
     """Return gradients as `wrt` asked for them, one or a tuple, in the shapes of the arguments: a parameter may have
     come as a number or as a row."""
-    shaped = tuple(
+    shaped = [
         g.reshape(np.shape(args[v.position])) if v.category >= P and not is_stored(g) else g
         for v, g in zip(variables, gradients, strict=True)
-    )
-    return shaped[0] if isinstance(wrt, (str, Variable)) else shaped
+    ]
+    return _as_asked(shaped, wrt)
+
+
+def _as_asked(gradients: list[Any], wrt: Any) -> Any:
+    return gradients[0] if isinstance(wrt, (str, Variable)) else tuple(gradients)
+
+
+def _floating(dtype: Any) -> np.dtype:
+    """Return float32 or float64 as a dtype, or raise."""
+    try:
+        found = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be 'float32' or 'float64': found {dtype!r}")
+    return found
 
 
 def _text(formula: str | Expression) -> str:

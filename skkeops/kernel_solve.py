@@ -12,10 +12,12 @@ from threadpoolctl import threadpool_limits
 from skkeops.formula.derivative import gradient
 from skkeops.formula.expression import Constant, Expression, variables_of
 
+from .batches import Batch
 from .devices import as_array, computing
 from .formula_matrix import Matrix
 from .genred import Genred
 from .options import warn_caller, warn_deprecated
+from .outputs import check_like
 from .solvers import Solution, low_rank_preconditioner, solve
 from .solvers.preconditioner import check_rank
 
@@ -149,7 +151,7 @@ class KernelSolve:
         Parameters
         ----------
         *args : array-like
-            As for `Genred`, with b in the place of the variable.
+            As for `Genred`, with b in the place of the variable. The systems of a batch are solved one by one.
         alpha : float, default=1e-10
             The number added to the diagonal, not negative.
         eps : float, default=1e-6
@@ -195,6 +197,14 @@ class KernelSolve:
         >>> len(steps) < 10
         True
         """
+        batch = self._batch(args, backend, ranges)
+        if batch is not None:
+            options = {"alpha": alpha, "eps": eps, "maxiter": maxiter, "preconditioner": preconditioner}
+            options |= {"n_components": n_components, "random_state": random_state, "backend": backend, "ranges": ranges}
+            solutions = batch.xp.empty((*batch.shape, batch.count, self._variable.dim), dtype=batch.dtype)
+            for problem, arrays in batch.problems():
+                solutions[problem] = self(*arrays, callback=callback, **options)
+            return solutions
         matrix, b = self._matrix(args, backend, ranges)
         inverse = self._inverse(matrix, preconditioner, n_components, alpha, random_state)
         solution = self._solve(matrix, b, inverse, alpha, eps, maxiter, callback)
@@ -294,6 +304,27 @@ class KernelSolve:
         -----
         With ``(K + alpha I) u = grad_output``, the gradient by b is u, that by another argument is that of ``-(K a | u)``.
         """
+        batch = self._batch(args, backend, ranges)
+        if batch is not None:
+            options = {"alpha": alpha, "eps": eps, "maxiter": maxiter, "preconditioner": preconditioner}
+            options |= {"n_components": n_components, "random_state": random_state, "backend": backend, "ranges": ranges}
+            shape = (*batch.shape, batch.count, self._variable.dim)
+            e = None if grad_output is None else check_like(grad_output, shape, "argument 'grad_output'", batch.xp)
+            a = None if output is None else check_like(output, shape, "argument 'output'", batch.xp)
+            wanted = self.function._arguments.find(wrt)
+            given = tuple(self.function.names[v.position] for v in wanted)
+            parts = [
+                self.gradient(
+                    *arrays,
+                    wrt=given,
+                    grad_output=None if e is None else e[problem],
+                    output=None if a is None else a[problem],
+                    **options,
+                )
+                for problem, arrays in batch.problems()
+            ]
+            added = tuple(batch.add(v, [part[k] for part in parts]) for k, v in enumerate(wanted))
+            return added[0] if isinstance(wrt, str) else added
         matrix, b = self._matrix(args, backend, ranges)
         names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
         with computing((b,)):
@@ -317,9 +348,16 @@ class KernelSolve:
                     found.append(-self.function.gradient(*with_a, wrt=name, grad_output=u, backend=backend, ranges=ranges))
         return found[0] if isinstance(wrt, str) else tuple(found)
 
+    def _batch(self, args: tuple, backend: str, ranges: Any) -> Batch | None:
+        """Return the systems of arguments with batch dimensions, None if they have none."""
+        checked = self.function._check(args)
+        return Batch(self.function, args, checked, backend, ranges) if checked[5] else None
+
     def _matrix(self, args: tuple, backend: str, ranges: Any) -> tuple[Matrix, Any]:
         """Return the matrix of the system and b."""
-        arrays, m, n, dtype, xp = self.function._check(args)
+        arrays, m, n, dtype, xp, batch = self.function._check(args)
+        if batch:
+            raise ValueError(f"a preconditioner is that of one system: found arguments with batch dimensions {batch}")
         if m != n:
             raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
         return Matrix(self.function, self._place, arrays, n, dtype, xp, backend, ranges), arrays[self._place]

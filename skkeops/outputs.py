@@ -30,33 +30,40 @@ class Outputs:
         self.row_shape = reduction.output_dim(dims)
         self._is_index = (False,) * reduction.returns_value + (True,) * reduction.returns_index
 
-    def shape(self, rows: int) -> tuple[int, ...]:
-        """Return the shape of every array returned, for a number of rows."""
-        return (rows, *self.row_shape)
+    def shape(self, rows: int, batch: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """Return the shape of every array returned, for a number of rows and batch dimensions."""
+        return (*batch, rows, *self.row_shape)
 
-    def allocate(self, rows: int, dtype: np.dtype, xp: Any = np) -> tuple[np.ndarray, ...]:
+    def allocate(
+        self, rows: int, dtype: np.dtype, xp: Any = np, batch: tuple[int, ...] = ()
+    ) -> tuple[np.ndarray, ...]:
         """Return arrays to be filled with results; dtype is that of values."""
-        return tuple(xp.empty(self.shape(rows), dtype=_INT64 if k else dtype) for k in self._is_index)
+        return tuple(xp.empty(self.shape(rows, batch), dtype=_INT64 if k else dtype) for k in self._is_index)
 
     def unpack(self, results: tuple[np.ndarray, ...]) -> Any:
         """Return what the user sees: the array, or the tuple if there are two."""
         return results[0] if len(results) == 1 else results
 
-    def check_out(self, out: Any, rows: int, dtype: np.dtype, xp: Any = np) -> tuple[np.ndarray, ...]:
+    def check_out(
+        self, out: Any, rows: int, dtype: np.dtype, xp: Any = np, batch: tuple[int, ...] = ()
+    ) -> tuple[np.ndarray, ...]:
         """Return the arrays of the argument `out`, or raise an error that says what they should be."""
+        shape = self.shape(rows, batch)
         if len(self._is_index) == 1:
-            _check_out(out, self.shape(rows), _INT64 if self._is_index[0] else dtype, "argument 'out'", xp)
+            _check_out(out, shape, _INT64 if self._is_index[0] else dtype, "argument 'out'", xp)
             return (out,)
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"argument 'out': found {_kind(out)}, expected a tuple of 2 arrays")
         for k, array in enumerate(out):
             dtype_k = _INT64 if self._is_index[k] else dtype
-            _check_out(array, self.shape(rows), dtype_k, f"argument 'out'[{k}]", xp)
+            _check_out(array, shape, dtype_k, f"argument 'out'[{k}]", xp)
         if xp.may_share_memory(*out):
             raise ValueError("argument 'out': found two arrays that overlap, expected separate ones")
         return out
 
-    def check_result(self, output: Any, rows: int, count: int, xp: Any = np) -> tuple[np.ndarray, ...] | None:
+    def check_result(
+        self, output: Any, rows: int, count: int, xp: Any = np, batch: tuple[int, ...] = ()
+    ) -> tuple[np.ndarray, ...] | None:
         """Return the arrays of the argument `output`, a result that is given back; None if there is none.
 
         Parameters
@@ -68,10 +75,12 @@ class Outputs:
             The length of the reduced axis, which indices are below.
         xp : module
             The namespace of the arguments, which it has to be of.
+        batch : tuple of int
+            Its batch dimensions.
         """
         if output is None:
             return None
-        shape = self.shape(rows)
+        shape = self.shape(rows, batch)
         if len(self._is_index) == 1:
             return (check_like(output, shape, "argument 'output'", xp),)
         if not isinstance(output, tuple) or len(output) != 2:
@@ -79,16 +88,16 @@ class Outputs:
         values = check_like(output[0], shape, "argument 'output'[0]", xp)
         return values, _check_indices(output[1], shape, count, "argument 'output'[1]", xp)
 
-    def check_gradient(self, grad_output: Any, rows: int, xp: Any = np) -> np.ndarray:
+    def check_gradient(self, grad_output: Any, rows: int, xp: Any = np, batch: tuple[int, ...] = ()) -> np.ndarray:
         """Return the argument `grad_output`, or ones if there is none."""
-        shape = self.shape(rows)
+        shape = self.shape(rows, batch)
         if grad_output is None:
             return np.broadcast_to(_ONE, shape) if xp is np else xp.ones(shape, dtype=np.float32)
         return check_like(grad_output, shape, "argument 'grad_output'", xp)
 
 
-def store(results: tuple[np.ndarray, ...], rows: slice, found: Any) -> None:
-    """Write what `finalize` returned for some rows."""
+def store(results: tuple[np.ndarray, ...], rows: Any, found: Any) -> None:
+    """Write what `finalize` returned for some rows, a slice, or for all of them, an ellipsis."""
     if len(results) == 1:
         results[0][rows] = found
     else:

@@ -31,14 +31,14 @@ def check_pairs(argument: Any, dim: int, what: str) -> Any:
     Parameters
     ----------
     argument : ndarray or SciPy sparse array
-        (M, N) for a single component, or (M, N, dim).
+        (M, N) for a single component, or (M, N, dim), after any batch dimensions.
     dim : int
     what : str
         How messages begin.
 
     Returns
     -------
-    ndarray of shape (M, N, dim), or csr_array of shape (M, N)
+    ndarray of shape (..., M, N, dim), or csr_array of shape (M, N)
         A csr_array has sorted indices without duplicates.
 
     Raises
@@ -67,7 +67,7 @@ def check_pairs(argument: Any, dim: int, what: str) -> Any:
         return stored
     if argument.ndim == 2 and dim == 1:
         argument = argument[:, :, None]
-    if argument.ndim != 3 or argument.shape[2] != dim:
+    if argument.ndim < 3 or argument.shape[-1] != dim:
         expected = "(M, N) or (M, N, 1)" if dim == 1 else f"(M, N, {dim})"
         raise ValueError(f"{what}: found shape {argument.shape}, expected {expected}")
     return argument

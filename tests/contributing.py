@@ -17,8 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["cython_ext", "docs", "examples", "skkeops", "tests", "pyproject.toml", "setup.cfg", "setup.py", "README.md", "LICENSE"]
 #: What each example says that has to pass.
 TESTS = {
-    "operation": ["tests/formula", "tests/engine/test_operations.py"],
-    "reduction": ["tests/reductions", "tests/test_gradients.py"],
+    "operation": ["tests/formula", "tests/engine/test_operations.py", "tests/cuda/test_emulation.py::test_operations"],
+    "reduction": [
+        "tests/reductions",
+        "tests/test_gradients.py",
+        "tests/cuda/test_emulation.py::test_reductions_over_sizes",
+        "tests/cuda/test_emulation.py::test_the_state_finalises_to_the_result",
+    ],
     "kernel": ["tests/kernels", "--doctest-modules", "skkeops/kernels/stationary.py"],
     "estimator": ["tests/estimators/test_common.py", "tests/estimators/test_reductions.py"],
 }

@@ -55,7 +55,9 @@ class TestArguments:
             # shapes
             ({"x": np.ones((7, 2))}, ValueError, ["'x' = Vi(3)", "(7, 2)", "(M, 3)"]),
             ({"x": np.ones(3)}, ValueError, ["'x'", "(3,)", "(M, 3)", "a[None, :]"]),
-            ({"x": np.ones((1, 7, 3))}, ValueError, ["'x'", "(1, 7, 3)", "(M, 3)"]),
+            ({"x": np.ones((1, 7, 2))}, ValueError, ["'x'", "(1, 7, 2)", "(M, 3)"]),
+            ({"x": np.ones((2, 7, 3)), "y": np.ones((3, 5, 3))}, ValueError, ["'y'", "(3,)", "(2,)", "broadcast"]),
+            ({"x": np.ones((2, 7, 3)), "p": np.ones((3, 1))}, ValueError, ["'p'", "(3,)", "(2,)", "broadcast"]),
             ({"x": np.ones((3, 7))}, ValueError, ["'x'", "(3, 7)", "(M, 3)"]),
             ({"x": 1.0}, ValueError, ["'x'", "()", "(M, 3)"]),
             ({"y": np.ones((5, 4))}, ValueError, ["'y' = Vj(3)", "(5, 4)", "(N, 3)"]),
@@ -155,6 +157,11 @@ class TestCallOptions:
         ):
             with pytest.raises(ValueError, match="backend=.* is not known"):
                 call()
+
+    @pytest.mark.parametrize(("name", "close"), [("cpu", "CPU"), ("gpu", "GPU"), ("Auto", "auto"), ("referece", "reference")])
+    def test_backend_in_other_letters(self, name, close):
+        with pytest.raises(ValueError, match=f"backend='{name}' is not known: .*; did you mean '{close}'"):
+            F(*arguments(), backend=name)
 
     @pytest.mark.parametrize(
         "name", ["GPU", "GPU_1D", "GPU_1D_device", "GPU_1D_host", "GPU_2D", "GPU_2D_host"]
@@ -310,6 +317,11 @@ class TestDerivativeOptions:
 
 
 class TestConstruction:
+    @pytest.mark.parametrize(("name", "close"), [("sum", "Sum"), ("logsumexp", "LogSumExp"), ("argmin", "ArgMin")])
+    def test_reduction_in_other_letters(self, name, close):
+        with pytest.raises(ValueError, match=f"reduction_op='{name}' is not known: .*; did you mean .*'{close}'"):
+            Genred("x + y", ["x = Vi(1)", "y = Vj(1)"], name)
+
     @pytest.mark.parametrize(
         ("changes", "error", "message"),
         [

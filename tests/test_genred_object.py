@@ -84,8 +84,29 @@ def test_attributes():
     assert EXAMPLES[3].output_dim == 2
 
 
-def test_explain():
-    assert isinstance(EXAMPLES[1].explain(), str)
+def test_explain_says_of_which_dtype_it_is():
+    f = Genred("x * y", ["x = Vi(1)", "y = Vj(1)"], axis=1)
+    assert f.explain().splitlines()[0].endswith("float32, as before the first call")
+    f(np.ones((2, 1)), np.ones((3, 1)))
+    assert f.explain().splitlines()[0].endswith("float64, the dtype of the last call")
+    f.gradient(np.ones((2, 1), np.float32), np.ones((3, 1), np.float32), wrt="x")
+    assert f.explain().splitlines()[0].endswith("float32, the dtype of the last call")
+    assert f.explain(np.float64).splitlines()[0].endswith("float64")
+    assert f.explain("float32", n_reduced=3).splitlines()[0].endswith("float32")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "nothing", 3, complex, "int8"])
+def test_explain_refuses_other_dtypes(dtype):
+    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64': found"):
+        EXAMPLES[1].explain(dtype)
+    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64': found"):
+        EXAMPLES[1].cuda_source(dtype)
+
+
+@pytest.mark.parametrize("n_reduced", ["3", -1, 2.5, True])
+def test_explain_refuses_other_lengths(n_reduced):
+    with pytest.raises(ValueError, match="n_reduced must be a number of rows"):
+        EXAMPLES[1].explain(n_reduced=n_reduced)
 
 
 class TestOptionsOfKeOps:

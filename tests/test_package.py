@@ -5,6 +5,7 @@ import importlib.resources
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -30,6 +31,22 @@ def test_every_public_name_is_there():
     for name in skkeops.__all__:
         assert getattr(skkeops, name) is not None
     assert set(skkeops.__all__) <= set(dir(skkeops))
+
+
+@pytest.mark.parametrize("name", ["cluster", "estimators", "formula", "kernels", "lazy", "reductions", "solvers"])
+def test_modules_need_no_import_of_their_own(name):
+    program = f"import skkeops; before = set(sys.modules); print(skkeops.{name}.__name__, 'skkeops.{name}' in before)"
+    assert run_python(program).split() == [f"skkeops.{name}", "False"]
+    assert name in dir(skkeops)
+
+
+def test_whether_there_is_a_gpu(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert skkeops.gpu_available is False
+    assert "gpu_available" in dir(skkeops) and "gpu_available" not in vars(skkeops)
+    cupy = types.SimpleNamespace(ndarray=np.ndarray, cuda=types.SimpleNamespace(is_available=lambda: True))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    assert skkeops.gpu_available is True
 
 
 def test_unknown_name_is_an_attribute_error():

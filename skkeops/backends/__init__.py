@@ -8,6 +8,8 @@ from types import ModuleType
 
 import numpy as np
 
+from skkeops.formula.errors import suggestion
+
 #: The backends of this version, by the names that a user can ask for: for arrays of NumPy, and for those of CuPy.
 _GPU = ("skkeops.backends.transfer", "skkeops.backends.device")
 _MODULES = {
@@ -56,7 +58,8 @@ def get(name: str, xp: ModuleType = np) -> ModuleType:
         pass
     if not isinstance(name, str) or name not in _MODULES_AND_KEOPS:
         expected = ", ".join(map(repr, _MODULES))
-        raise ValueError(f"backend={name!r} is not known: expected one of {expected}")
+        close = suggestion(name, _MODULES) if isinstance(name, str) else ""
+        raise ValueError(f"backend={name!r} is not known: expected one of {expected}{close}")
     home = _MODULES_AND_KEOPS[name][on_device]
     if home is None:
         raise TypeError(

@@ -11,7 +11,7 @@ from typing import Any
 from skkeops.device_errors import WITH_NUMPY, first_line, no_device, version
 from skkeops.devices import OnDevice, device_of, is_on_device
 
-__all__ = ["check_usable", "load_cupy", "on_device", "report"]
+__all__ = ["check_usable", "is_usable", "load_cupy", "on_device", "report"]
 
 _INSTALL = "pip install cupy-cuda12x (or cupy-cuda13x, for a driver of CUDA 13)"
 
@@ -55,6 +55,15 @@ def check_usable() -> Any:
     if not cupy.cuda.is_available():
         raise RuntimeError(no_device(cupy))
     return cupy
+
+
+def is_usable() -> bool:
+    """Return whether ``backend="GPU"`` can be used; `check_usable` says why it cannot."""
+    try:
+        check_usable()
+    except Exception:
+        return False
+    return True
 
 
 def on_device(device_id: int, arrays: Sequence[Any]) -> OnDevice:

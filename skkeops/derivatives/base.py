@@ -88,7 +88,7 @@ class Derivatives(ABC):
         results : tuple of ndarray, optional
             Where the result is written.
         """
-        arrays, m, n, dtype, xp = checked
+        arrays, m, n, dtype, xp, _ = checked
         idle = results is None and self.reduction.fold == "sum"  # the derivative of a sum needs nothing of it
         for some, part in self.blocks(self.problem, arrays, (m, n)[self.rows_category]):
             state: State = ()
@@ -171,7 +171,7 @@ class Derivatives(ABC):
         )
 
     def _empty_output(self, checked: Checked) -> np.ndarray:
-        _, m, n, dtype, xp = checked
+        _, m, n, dtype, xp, _ = checked
         return xp.zeros(((m, n)[self.rows_category], *self.reduction.output_dim(self.dims)), dtype=dtype)
 
 

@@ -37,7 +37,7 @@ class SumDerivatives(Derivatives):
         return self.reduction.restore(output[0].astype(np.float64, copy=False), program.run(arrays))
 
     def adjoint(self, wrt, checked, grad_output, states, backend):
-        _, m, n, dtype, xp = checked
+        _, m, n, dtype, xp, _ = checked
         rows = (m, n)[self.rows_category]
         if xp is not np and self.ranges is None and 0 < rows <= self.block_rows and all(v.category != IJ for v in wrt):
             ((_, part, state),) = states
@@ -47,7 +47,7 @@ class SumDerivatives(Derivatives):
 
     def _on_device(self, v: Variable, checked: Checked, extended: tuple, backend: str) -> Any:
         """Return a gradient of one block: the result of the derived problem, as its kernels finish it."""
-        _, m, n, dtype, xp = checked
+        _, m, n, dtype, xp, _ = checked
         _, program = self._program(("adjoint", v), self._adjoint_problem, backend, xp)
         if program is None:
             return xp.zeros(shape_of(v, m, n), dtype=dtype)
@@ -57,7 +57,7 @@ class SumDerivatives(Derivatives):
 
     @np.errstate(all="ignore")
     def _in_blocks(self, wrt, checked, grad_output, states, backend):
-        arrays, m, n, dtype, xp = checked
+        arrays, m, n, dtype, xp, _ = checked
         problems = [
             self._program(("adjoint", v), self._adjoint_problem, backend, xp) if v.category != IJ else (None, None) for v in wrt
         ]

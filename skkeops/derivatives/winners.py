@@ -45,7 +45,7 @@ class WinnerDerivatives(Derivatives):
 
     @np.errstate(all="ignore")
     def adjoint(self, wrt, checked, grad_output, states, backend):
-        arrays, m, n, dtype, xp = checked
+        arrays, m, n, dtype, xp, _ = checked
         formula = self.problem.values[0]
         e = self._row_variable(len(self.problem.variables), formula.dim)
         wrt = tuple(wrt)

@@ -40,9 +40,8 @@ class Reduction(ABC):
         How the derivative is computed: as a Sum of new formulas, at the winning indices only, or not at all.
     returns_value, returns_index : bool
         What the user gets. Both: a tuple (value, index).
-    cuda : str or None
-        For the fold ``"shift_exp"``: `finalize` of one column as a CUDA C++ expression of doubles: ``{m}``, ``{s}``, and
-        ``{unit}`` for the sum of the column of ones. None: the raw state.
+    returns_state : bool
+        For the fold ``"shift_exp"``: whether the user gets the state itself, whose reference has to be the largest exponent.
     """
 
     name: ClassVar[str] = ""
@@ -50,7 +49,7 @@ class Reduction(ABC):
     fold: ClassVar[str] = ""
     unit_column: ClassVar[bool] = False
     largest: ClassVar[bool | None] = None
-    cuda: ClassVar[str | None] = None
+    returns_state: ClassVar[bool] = False
     derivative: ClassVar[str] = ""
     returns_value: ClassVar[bool] = True
     returns_index: ClassVar[bool] = False

@@ -60,6 +60,29 @@ class ShiftExp(Reduction):
         with np.errstate(over="ignore", invalid="ignore"):
             return m, a[1] * np.exp(a[0] - shift) + b[1] * np.exp(b[0] - shift)
 
+    def result(self, m: Any, s: Any, unit: Any) -> Any:
+        """Return what the user sees of a state: the one place that says it, for every backend.
+
+        It is code for arrays, functions and operators of NumPy. The kernels of a GPU write the same functions
+        (`skkeops.backends.cuda.tracing`); where it calls others, they leave it to the arrays on the device.
+
+        Parameters
+        ----------
+        m : ndarray of shape (rows, 1)
+            The reference of the exponents.
+        s : ndarray of shape (rows, D)
+            The sums of ``exp(F - m) * G``, or of ``exp(F - m)`` without a weight.
+        unit : ndarray of shape (rows, 1)
+            The sums of ``exp(F - m)``, if `unit_column`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `result`")
+
+    def finalize(self, state: State, dtype: np.dtype) -> Any:
+        m, s = state
+        unit = s[:, :1]
+        found = self.result(m, s[:, 1:] if self.unit_column and s.shape[1] > 1 else s, unit)
+        return found if found.dtype is dtype else found.astype(dtype)
+
     def saved_dims(self, dims: tuple[int, ...]) -> tuple[int, ...]:
         return (1,)
 
@@ -97,15 +120,11 @@ class LogSumExp(ShiftExp):
 
     name = "LogSumExp"
     derivative = "sum"
-    cuda = "{m} + log({s} < SKK_TINY ? SKK_TINY : {s})"
 
-    def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
+    def result(self, m: Any, s: Any, unit: Any) -> Any:
         # s is at least 1, or it is 0 in a row of -inf, where m = -inf decides alone. Keeping it above 0 takes
         # half the time of silencing the logarithm.
-        result = np.maximum(state[1], _TINY)
-        np.log(result, result)
-        result += state[0]
-        return result if result.dtype is dtype else result.astype(dtype)
+        return m + np.log(np.maximum(s, _TINY))
 
     def restore(self, output: Any, partition: State | None = None) -> State:
         return output, np.where(output == -np.inf, 0.0, 1.0)
@@ -127,15 +146,12 @@ class LogSumExpWeight(LogSumExp):
     """
 
     name = "LogSumExpWeight"
-    cuda = "{m} + log({s})"
     unit_column = False
     needs_formula2 = True
 
-    def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
+    def result(self, m: Any, s: Any, unit: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
-            result = np.log(state[1])
-            result += state[0]
-            return result.astype(dtype, copy=False)
+            return m + np.log(s)
 
     def _sums(self, s: np.ndarray) -> np.ndarray:
         return np.where(s < 0, np.nan, s)  # a negative sum has no logarithm
@@ -161,15 +177,13 @@ class SumSoftMaxWeight(ShiftExp):
     """
 
     name = "SumSoftMaxWeight"
-    cuda = "{s} / {unit}"
     aliases = ("SoftMax",)
     derivative = "sum"
     needs_formula2 = True
 
-    def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
-        s = _defined(state)
+    def result(self, m: Any, s: Any, unit: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (s[:, 1:] / s[:, :1]).astype(dtype, copy=False)
+            return np.where(m == np.inf, np.nan, s) / unit
 
     def restore(self, output: Any, partition: State | None = None) -> State:
         if partition is None:
@@ -210,12 +224,15 @@ class MaxSumShiftExp(ShiftExp):
 
     name = "Max_SumShiftExp"
     aliases = ("MaxSumShiftExp",)
+    returns_state = True
 
     def output_dim(self, dims: tuple[int, ...]) -> tuple[int, ...]:
         return (1 + self.width(dims),)
 
     def finalize(self, state: State, dtype: np.dtype) -> np.ndarray:
-        return np.concatenate([state[0], _defined(state)], axis=1).astype(dtype, copy=False)
+        m, s = state
+        defined = np.where(m == np.inf, np.nan, s)  # inf - inf has no exponential
+        return np.concatenate([m, defined], axis=1).astype(dtype, copy=False)
 
 
 class MaxSumShiftExpWeight(MaxSumShiftExp):
@@ -231,12 +248,6 @@ class MaxSumShiftExpWeight(MaxSumShiftExp):
 def _finite(m: np.ndarray) -> np.ndarray:
     """Return m with its infinities replaced by 0, so that ``F - m`` is never inf - inf."""
     return np.where(np.isinf(m), 0.0, m)
-
-
-def _defined(state: State) -> Any:
-    """Return s, NaN in the rows whose largest exponent is +inf: inf - inf has no exponential."""
-    m, s = state
-    return np.where(m == np.inf, np.nan, s)
 
 
 def _exp(f):

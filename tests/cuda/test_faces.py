@@ -296,3 +296,27 @@ class TestDevices:
         with stream:
             make("Sum")(*there)  # nothing waits, nothing is copied: it can be captured
         stream.end_capture()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("op", DIFFERENTIABLE)
+def test_batches(op, axis, double, rng):
+    shapes = [(2, 1, 13, 2), (3, 9, 2), (3, 9, 3), (2, 1, 1)]
+    arrays = tuple(rng.normal(size=shape) for shape in shapes)
+    f, there = make(op, axis), tuple(map(double.asarray, arrays))
+    expected = f(*arrays)
+    assert_same(f(*there), expected, double)
+    e = rng.normal(size=as_tuple(expected)[0].shape)
+    for wrt in ("x", "p"):
+        assert_same(
+            f.gradient(*there, wrt=wrt, grad_output=double.asarray(e), output=f(*there)),
+            f.gradient(*arrays, wrt=wrt, grad_output=e, output=expected),
+            double,
+        )
+    u = rng.normal(size=shapes[0])
+    assert_same(f.jvp(*there, tangents={"x": double.asarray(u)}), f.jvp(*arrays, tangents={"x": u}), double)
+    out = tuple(map(double.empty_like, as_tuple(f(*there))))
+    f(*there, out=out if len(out) > 1 else out[0])
+    assert_same(out, expected, double)
+    for a, b in zip(as_tuple(f(*arrays, backend="GPU")), as_tuple(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)

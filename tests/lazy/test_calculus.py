@@ -99,7 +99,7 @@ def test_gradients_with_batches_are_those_of_each_problem():
     np.testing.assert_allclose(K.gradient(y, grad_output=e), single[1].sum(0), rtol=1e-10)
     found = K.gradient(s, grad_output=e)
     np.testing.assert_allclose(found.ravel(), single[2].sum(1).ravel(), rtol=1e-10)
-    with pytest.raises(ValueError, match=r"grad_output must begin with the shape \(4, 3, 8\): found \(8, 1\)"):
+    with pytest.raises(ValueError, match=r"'grad_output': found shape \(8, 1\), expected \(4, 3, 8, 1\)"):
         K.gradient(x, grad_output=E)
 
 

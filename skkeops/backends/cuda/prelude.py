@@ -34,7 +34,6 @@ static __device__ __forceinline__ real skk_above(real b) { return b + (fabs(b) *
 _COMMON = """
 static __device__ __forceinline__ real skk_pack(real a) { return a; }
 #define SKK_DOUBLE_INF __longlong_as_double(0x7ff0000000000000LL)
-#define SKK_TINY 2.2250738585072014e-308
 // 2^d for d <= 0, exact; 0 below the smallest normal number
 static __device__ __forceinline__ double skk_power_of_2(double d)
 {

@@ -19,6 +19,7 @@ from .options import Options
 from .pairs import are_along, find_masks, taken
 from .ranges import Work, divide
 from .source import Source, choose_template, pairs_source, points_source, source
+from .tracing import writes_result
 
 __all__ = ["CudaProgram", "evaluate", "evaluate_pairs", "prepare"]
 
@@ -48,6 +49,7 @@ class CudaProgram:
         self._output = categories.index(self.plan.output) if self.plan.output in categories else -1
         self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
         self._has_pairs = IJ in categories
+        self._writes_result = writes_result(problem.reduction)
 
     def source(self, dtype: Any, template: str = "auto", masks: tuple[int, ...] = ()) -> Source:
         """The source for a dtype and a template; needs no CuPy."""
@@ -79,7 +81,7 @@ class CudaProgram:
 
     def results(self, arrays: tuple[Any, ...], dtype: Any = None, progress: Progress | None = None, ranges: Any = None) -> Any:
         """What `Reduction.finalize`, or with ranges `skkeops.ranges.finalize`, makes of the state, computed by the same
-        kernels.
+        kernels; a `finalize` of the reduction's own, on the arrays of the device.
 
         Parameters
         ----------
@@ -92,6 +94,9 @@ class CudaProgram:
         -------
         cupy.ndarray or tuple of two
         """
+        if not self._writes_result:
+            state = self._call(arrays, "state", progress, ranges)
+            return self.problem.reduction.finalize(state, _dtype_of(arrays) if dtype is None else np.dtype(dtype))
         found = self._call(arrays, "result", progress, ranges)
         if dtype is not None and arrays and dtype is not arrays[0].dtype and np.dtype(dtype) != _dtype_of(arrays):
             found = tuple(a if a.dtype.kind == "i" else a.astype(dtype) for a in found)

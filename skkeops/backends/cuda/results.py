@@ -1,7 +1,7 @@
 """What merges the partial states of the splits, in their order, and turns them into states or results.
 
 The second kernel of a source. A thread, or a warp where there are many splits, has one row ``i`` of ``rows``; it writes
-the state, as the reductions define it, or what their `finalize` makes of it. So a call needs no operation on arrays
+the state, as the reductions define it, or what the `finalize` of the fold makes of it. So a call needs no operation on arrays
 besides the kernels.
 """
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from skkeops.plan.plan import Plan
 
 from .loops import LoopBlock
+from .tracing import result_text
 
 __all__ = ["Output", "WORKSPACE", "merge_extremum", "merge_kmin", "merge_shift_exp", "merge_sum"]
 
@@ -173,8 +174,10 @@ def merge_shift_exp(plan: Plan, weights: int, base_2: bool, exact_max: bool) -> 
         result = [*body, f"if (lane == 0) out0[i * {width + 1}] = (real)final;", *columns_of(first, columns, target)]
         outputs = (Output("real", (width + 1,)),)
     else:
+        value = result_text(reduction)
+        if value is None:
+            return {"state": (state, (Output("float64", (1,)), Output("float64", (width,))))}
         begin, dim = (1, weights) if weights else (0, 1)
-        value = reduction.cuda.format(m="final", s="s", unit="unit")
         result = [*body, *columns_of(begin, begin + dim, f"if (lane == 0) out0[i * {dim} + c - {begin}] = (real)({value});")]
         outputs = (Output("real", (dim,)),)
     return {

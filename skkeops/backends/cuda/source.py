@@ -262,7 +262,7 @@ def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, template: 
 
         value = rewrite(value)
         parts = [tuple(rewrite(e) for e in part) for part in parts]
-        if plan.problem.reduction.fold == "shift_exp" and plan.problem.reduction.cuda is not None:
+        if plan.problem.reduction.fold == "shift_exp" and not plan.problem.reduction.returns_state:
             value, base_2 = folding.in_base_2(value), True
     return value, parts, base_2
 

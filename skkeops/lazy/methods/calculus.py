@@ -113,13 +113,13 @@ class Calculus(Methods):
             given |= {"grad_output": grad_output, "ranges": ranges, "backend": backend}
             found = to_complex(Calculus.gradient(self, part, **given))
             return found if is_tensor else found.reshape(np.shape(wrt))
-        symbols, rows, g = self.symbols, self._rows, None
+        symbols, g = self.symbols, None
         if weight is not None:
             weight = self._operand(weight)
             if weight.is_complex:
                 raise TypeError(f"the gradient of {reduction} needs a real weight: found a complex tensor")
             symbols, g = {**symbols, **weight.symbols}, weight.expression
-            rows = common_rows(self, weight)
+            common_rows(self, weight)  # raises if they do not fit
         ordered = in_order(symbols.values())
         if isinstance(wrt, Methods):
             found = [s for s in ordered if s.variable is wrt.expression]
@@ -130,9 +130,8 @@ class Calculus(Methods):
         options = {"backend": backend or self.backend or "auto", "ranges": self.ranges}
         if ranges is not None:
             options["ranges"] = same("ranges", ranges, self.ranges)
-        known = (1 if rows[0] is None else rows[0], 1 if rows[1] is None else rows[1])
         axis = self._reduced_axis(len(self.batch) + 1 if axis is None else axis)
-        result = gradient(ordered, known, self.expression, g, reduction, axis, opt_arg, found[0], grad_output, options)
+        result = gradient(ordered, self.expression, g, reduction, axis, opt_arg, found[0], grad_output, options)
         if found[0].variable.category == IJ and not is_stored(result) and np.ndim(wrt) == 2:
             return result[:, :, 0]
         return result

@@ -147,11 +147,11 @@ class Reductions(Methods):
     ) -> Any:
         """Return a reduction over i (axis 0) or j (axis 1)."""
         axis = self._reduced_axis(axis)
-        symbols, rows, g = self.symbols, self._rows, None
+        symbols, g = self.symbols, None
         if weight is not None:
             weight = self._operand(weight)
             symbols = {**symbols, **weight.symbols}
-            rows = common_rows(self, weight)
+            common_rows(self, weight)  # raises if they do not fit
             g = weight.expression
             if weight.is_complex:
                 if op != "SumSoftMaxWeight":
@@ -167,11 +167,10 @@ class Reductions(Methods):
         ordered = in_order(symbols.values())
         if options:
             options = {name: value for name, value in options.items() if value is not None}
-        known = (1 if rows[0] is None else rows[0], 1 if rows[1] is None else rows[1])
         if all(s.array is not None for s in ordered):
 
             def run() -> Any:
-                return reduce(ordered, known, self.expression, g, op, axis, opt_arg, options)
+                return reduce(ordered, self.expression, g, op, axis, opt_arg, options)
 
             return run() if call else run
         return symbolic(ordered, self.expression, g, op, axis, opt_arg, options)

@@ -205,7 +205,7 @@ class ShiftExpFold(Fold):
     def __init__(self, plan: Plan, value, weight, base_2: bool, options: Options, real: str, chunk: int | None):
         self.plan = plan
         self.base_2 = base_2
-        self.exact_max = plan.problem.reduction.cuda is None  # the raw state is asked for
+        self.exact_max = plan.problem.reduction.returns_state
         self.roots = [(value, 0)]
         self._places = []
         weights = self._divide(0 if weight is None else weight.dim, chunk)
