@@ -635,7 +635,8 @@ def apply(str opcode, a, b=None, immediates=(0.0, 0.0)):
 
 
 _NOT_ELEMENTWISE = frozenset(
-    ("sum", "sumsq", "vmax", "vmin", "vargmax", "vargmin", "onehot", "bilinear", "sqdist", "l1dist", "dot", "expmul")
+    ("sum", "sumsq", "vmax", "vmin", "vargmax", "vargmin", "onehot", "bilinear", "sqdist", "l1dist", "dot", "scaled_sqdist",
+     "scaled_l1dist", "expmul")
 )
 
 select_level(os.environ.get("SKKEOPS_SIMD_LEVEL") or tuple(available_levels())[len(available_levels()) - 1])

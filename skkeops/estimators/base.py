@@ -93,7 +93,7 @@ class KernelEstimator(BaseEstimator):
         return self.kernel_.bind(self.kernel_.query_columns(n_fit), n_fit)
 
     def _check_kernel_samples(self, X: np.ndarray, name: str) -> None:  # noqa: N803
-        if self.kernel_.requires_nonnegative and (X < 0).any():
+        if self.kernel_.has_negative(X):
             raise ValueError(f"Negative values in data passed to {type(self).__name__}: the kernel has none in {name}")
 
     def _refuse_negative_kernel(self, result: np.ndarray) -> None:

@@ -11,8 +11,8 @@ from sklearn.gaussian_process.kernels import Kernel as _SklearnKernel
 
 from skkeops.formula.expression import Expression, Variable
 
-from .binding import BoundKernel, Scope, parsed
-from .parameter import Parameter
+from .binding import BoundKernel, Scope, parsed, some_columns
+from .parameter import Parameter, active_columns
 
 __all__ = ["Kernel"]
 
@@ -37,10 +37,12 @@ class Kernel(_SklearnKernel):
     requires_nonnegative: ClassVar[bool] = False
     #: Whether no value is negative, so that sums and products of it have their logarithms from its own.
     _nonnegative: ClassVar[bool] = False
+    #: The columns that it looks at; None means all of them.
+    active_dims: Any = None
 
-    def __init__(self) -> None:
+    def __init__(self, active_dims=None):
         # scikit-learn reads the parameters from the signature: a kernel without any has one too.
-        pass
+        self.active_dims = active_dims
 
     # What a subclass defines
 
@@ -66,18 +68,30 @@ class Kernel(_SklearnKernel):
         """Return what a log-sum-exp adds up the exponentials of."""
         return self.log_expression(scope)
 
-    def _names(self, scope: Scope) -> Mapping[str, Any]:
-        n_features = scope.x.dim
-        names: dict[str, Any] = {"x": scope.x, "y": scope.y}
+    def _names(self, scope: Scope) -> Mapping[str, Expression]:
+        columns = self._active()
+        names: dict[str, Expression] = {"x": some_columns(scope.x, columns), "y": some_columns(scope.y, columns)}
+        n_features = names["x"].dim
         for p in self._parameters:
             value = p.check(getattr(self, p.name), type(self).__name__, n_features)
-            names[p.name] = scope.parameter(p.name, value)
+            names[p.name] = scope.parameter(p, value)
         return names
+
+    def _active(self, n_features: int | None = None) -> tuple[int, ...] | None:
+        return active_columns(self.active_dims, type(self).__name__, n_features)
 
     def check_parameters(self) -> None:
         """Raise if a parameter has a value that it cannot have."""
         for p in self._parameters:
             p.check(getattr(self, p.name), type(self).__name__)
+        self._active()
+
+    def has_negative(self, X: Any) -> bool:  # noqa: N803
+        """Return whether samples have negative values where the kernel has none."""
+        if not self.requires_nonnegative:
+            return False
+        columns = self._active()
+        return bool(((X if columns is None else X[:, list(columns)]) < 0).any())
 
     def check_columns(self, n_x: int, n_y: int) -> None:
         """Raise if two samples with these numbers of columns make no sense."""
@@ -86,6 +100,7 @@ class Kernel(_SklearnKernel):
                 f"{type(self).__name__} compares samples with the same features: found {n_x} features in X and {n_y} "
                 "in the reference samples"
             )
+        self._active(n_x)
 
     def columns(self, category: int) -> list[tuple[str, int]] | None:
         """Return the names and dimensions of the variables that are columns of the queries (0) or of the reference
@@ -118,7 +133,7 @@ class Kernel(_SklearnKernel):
         --------
         >>> from skkeops.kernels import Gaussian
         >>> Gaussian(2.0).formula()
-        'Exp(-0.5*Square(x/length_scale-y/length_scale))'
+        'Exp(-0.5*(Square(Inv(length_scale))*Square(x-y)))'
         """
         bound = self.bind(self.query_columns(n_features), n_features)
         return _text(bound, bound.expression)
@@ -139,7 +154,7 @@ class Kernel(_SklearnKernel):
         --------
         >>> from skkeops.kernels import Gaussian
         >>> Gaussian(2.0).log_formula()
-        '-0.5*Square(x/length_scale-y/length_scale)'
+        '-0.5*(Square(Inv(length_scale))*Square(x-y))'
         """
         bound = self.bind(self.query_columns(n_features), n_features)
         return _text(bound, bound.log_expression)
@@ -232,7 +247,9 @@ class Kernel(_SklearnKernel):
     __hash__ = None
 
     def __repr__(self) -> str:
-        shown = {k: v for k, v in self.get_params(deep=False).items() if not k.endswith("_bounds")}
+        hidden = {"active_dims"} if self.active_dims is None else set()
+        params = self.get_params(deep=False).items()
+        shown = {k: v for k, v in params if not k.endswith("_bounds") and k not in hidden}
         return f"{type(self).__name__}({', '.join(f'{k}={_plain(v)!r}' for k, v in shown.items())})"
 
 

@@ -10,23 +10,47 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skkeops.devices import to_device
+from skkeops.formula import operations as ops
+from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, I, J, P, Variable
 from skkeops.formula.parser import parse
+
+from .parameter import Parameter
 
 if TYPE_CHECKING:
     from .base import Kernel
 
-__all__ = ["BoundKernel", "Scope", "parsed"]
+__all__ = ["BoundKernel", "Scope", "parsed", "some_columns"]
+
+_COLUMNS = 1000  # positions above those of the samples and of the parameters
 
 
-def parsed(text: str, names: Mapping[str, Variable]) -> Expression:
-    """Return the expression of a formula; a text that is met again, with the same variables, is not read again."""
+def parsed(text: str, names: Mapping[str, Expression]) -> Expression:
+    """Return the expression of a formula; a text that is met again, with the same names, is not read again."""
     return _parsed(text, tuple(names.items()))
 
 
 @lru_cache(maxsize=512)
-def _parsed(text: str, names: tuple[tuple[str, Variable], ...]) -> Expression:
-    return parse(text, dict(names))
+def _parsed(text: str, names: tuple[tuple[str, Expression], ...]) -> Expression:
+    # The parser takes variables: one in the place of what is more than that, for a moment.
+    columns = dict.fromkeys(e for _, e in names if not isinstance(e, Variable))
+    stand_in = {e: Variable(_COLUMNS + k, e.dim, max(e.categories)) for k, e in enumerate(columns)}
+    found = parse(text, {name: e if isinstance(e, Variable) else stand_in[e] for name, e in names})
+    return substitute(found, {variable: e for e, variable in stand_in.items()})
+
+
+def some_columns(samples: Variable, columns: tuple[int, ...] | None) -> Expression:
+    """Return some columns of samples, in their order; None means all."""
+    if columns is None or columns == tuple(range(samples.dim)):
+        return samples
+    found: Expression | None = None
+    first = 0
+    for k in range(1, len(columns) + 1):
+        if k == len(columns) or columns[k] != columns[k - 1] + 1:
+            run = ops.Extract.build(samples, columns[first], k - first)
+            found, first = run if found is None else ops.Concat.build(found, run), k
+    assert found is not None
+    return found
 
 
 class Scope:
@@ -45,7 +69,7 @@ class Scope:
         self.y = y
         self.on_diagonal = on_diagonal
         self.prefix = ""
-        self.found: dict[str, tuple[Variable, np.ndarray]] = {}
+        self.found: dict[str, tuple[Variable, np.ndarray, Parameter]] = {}
 
     def child(self, name: str) -> Scope:
         """Return the scope of a kernel inside another, whose parameters are called ``name__parameter``."""
@@ -54,11 +78,11 @@ class Scope:
         child.found = self.found
         return child
 
-    def parameter(self, name: str, value: np.ndarray) -> Variable:
+    def parameter(self, parameter: Parameter, value: np.ndarray) -> Variable:
         """Return the variable of a parameter; `value` is a vector."""
-        full = self.prefix + name
+        full = self.prefix + parameter.name
         if full not in self.found:
-            self.found[full] = Variable(2 + len(self.found), len(value), P), value
+            self.found[full] = Variable(2 + len(self.found), len(value), P), value, parameter
         return self.found[full][0]
 
 
@@ -95,8 +119,8 @@ class BoundKernel:
         self.expression: Expression = kernel.expression(scope)
         # The logarithm may be undefined where nobody asks for it, and must not invent other positions.
         self._found = scope.found
-        self.parameters = {name: variable for name, (variable, _) in scope.found.items()}
-        self.values = {name: value for name, (_, value) in scope.found.items()}
+        self.parameters = {name: variable for name, (variable, _, _) in scope.found.items()}
+        self.values = {name: value for name, (_, value, _) in scope.found.items()}
 
     def _scope(self, x: Variable, y: Variable, on_diagonal: bool = False) -> Scope:
         scope = Scope(x, y, on_diagonal)
@@ -124,4 +148,4 @@ class BoundKernel:
 
     def parameter_arrays(self, dtype: Any, xp: ModuleType = np) -> list[np.ndarray]:
         """Return the parameters' values in the order of `variables`, as arrays of a namespace."""
-        return [to_device(value.astype(dtype), xp) for value in self.values.values()]
+        return [to_device(parameter.in_dtype(value, dtype), xp) for _, value, parameter in self._found.values()]

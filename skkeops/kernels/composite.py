@@ -54,6 +54,9 @@ class _Composite(Kernel):
         """Whether one of the kernels inside requires samples without negative values."""
         return any(child.requires_nonnegative for child in self._children().values())
 
+    def has_negative(self, X: Any) -> bool:  # noqa: N803
+        return any(child.has_negative(X) for child in self._children().values())
+
     @property
     def _nonnegative(self):
         return all(child._nonnegative for child in self._children().values())

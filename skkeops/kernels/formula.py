@@ -9,19 +9,17 @@ from typing import Any
 
 from skkeops.formula import operations as ops
 from skkeops.formula.aliases import Signature, parse_aliases
-from skkeops.formula.derivative import substitute
 from skkeops.formula.errors import FormulaError
-from skkeops.formula.expression import Expression, I, J, P, Variable
+from skkeops.formula.expression import Expression, I, J, P
 
 from .base import Kernel, _plain, hyperparameter
-from .binding import Scope, parsed
+from .binding import Scope, parsed, some_columns
 from .parameter import Parameter
 
 __all__ = ["Formula"]
 
-_OWN = ("formula", "variables", "bounds")
+_OWN = ("formula", "variables", "bounds", "active_dims")
 _NAMELESS = re.compile(r"\b(?:Var|Vi|Vj|Pm)\s*\([^)]*\)?")
-_COLUMNS = 1000  # positions above those of the samples and of the parameters
 
 
 class Formula(Kernel):
@@ -38,6 +36,8 @@ class Formula(Kernel):
         parameter; it may be declared or not.
     bounds : dict of str to pair of floats, optional
         For parameters that a Gaussian process may tune, on a logarithmic scale, where it looks for them.
+    active_dims : sequence of int, optional
+        The columns of the samples that ``x`` and ``y`` stand for; all by default. Not together with `variables`.
     **values : float or array-like of shape (dim,)
         The values of the parameters, by name.
 
@@ -64,8 +64,10 @@ class Formula(Kernel):
 
     _stationary = False
 
-    def __init__(self, formula, variables=None, bounds=None, **values):
-        self._set({"formula": formula, "variables": variables, "bounds": bounds, **values})
+    def __init__(self, formula, variables=None, bounds=None, active_dims=None, **values):
+        self._set(
+            {"formula": formula, "variables": variables, "bounds": bounds, "active_dims": active_dims, **values}
+        )
 
     def _set(self, params: Mapping[str, Any]) -> None:
         self._params = dict(params)
@@ -77,7 +79,7 @@ class Formula(Kernel):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__.get("_params", {}) and not hasattr(type(self), name):
+        if name in self.__dict__.get("_params", {}) and (name == "active_dims" or not hasattr(type(self), name)):
             self.set_params(**{name: value})
         else:
             super().__setattr__(name, value)
@@ -107,6 +109,11 @@ class Formula(Kernel):
             name: Parameter(name, "real", per_feature=True).check(value, "Formula")
             for name, value in self._values.items()
         }
+
+    @property
+    def active_dims(self):
+        """The columns that x and y stand for."""
+        return self._params["active_dims"]
 
     def _signature(self) -> Signature | None:
         variables = self._params["variables"]
@@ -143,6 +150,11 @@ class Formula(Kernel):
             raise FormulaError("every variable of a Formula must have a name", text, start, len(found))
         arrays = self._arrays()
         self._signature()  # which raises
+        if self._active() is not None and self._params["variables"] is not None:
+            raise ValueError(
+                "The 'active_dims' parameter of Formula is for formulas of x and y: its 'variables' say already which columns "
+                "they are. Found both."
+            )
         if {"x", "y"} & set(arrays):
             name = "x" if "x" in arrays else "y"
             raise ValueError(f"{name!r} stands for the samples and cannot have a value: expected another name")
@@ -177,28 +189,25 @@ class Formula(Kernel):
         return n_y if not wanted else sum(dim for _, dim in wanted)
 
     def _expression(self, scope: Scope) -> Expression:
-        names: dict[str, Variable] = {}
-        columns: dict[Expression, Expression] = {}
+        names: dict[str, Expression] = {}
         if self._signature() is None:
-            names.update(x=scope.x, y=scope.y)
+            columns = self._active()
+            names.update(x=some_columns(scope.x, columns), y=some_columns(scope.y, columns))
         else:
             for category, samples in ((I, scope.x), (J, scope.y)):
                 start = 0
                 for name, dim in self.columns(category) or []:
-                    # The parser takes variables: one in the place of these columns, for a moment.
-                    names[name] = Variable(_COLUMNS + len(names), dim, samples.category)
-                    columns[names[name]] = ops.Extract.build(samples, start, dim) if dim < samples.dim else samples
+                    names[name] = some_columns(samples, tuple(range(start, start + dim)))
                     start += dim
         for name, value in self._arrays().items():
-            names[name] = scope.parameter(name, value)
+            names[name] = scope.parameter(Parameter(name), value)
         try:
-            found = parsed(self._params["formula"], names)
+            return parsed(self._params["formula"], names)
         except FormulaError as error:
             if not error.message.startswith("unknown variable"):
                 raise
             hint = "; a parameter has its value from Formula(..., name=value)"
             raise FormulaError(error.message + hint, error.text, error.position, error.length) from None
-        return substitute(found, columns)
 
     def expression(self, scope: Scope) -> Expression:
         return self._expression(scope)
@@ -231,6 +240,8 @@ class Formula(Kernel):
             text += f", {self._params['variables']!r}"
         if self._params["bounds"] is not None:
             text += f", bounds={self._params['bounds']!r}"
+        if self._params["active_dims"] is not None:
+            text += f", active_dims={self._params['active_dims']!r}"
         return f"Formula({text}{''.join(f', {name}={_plain(value)!r}' for name, value in self._values.items())})"
 
 

@@ -16,6 +16,11 @@ class AdditiveChi2(Kernel):
 
     .. math:: k(x, y) = -\sum_d \frac{(x_d - y_d)^2}{x_d + y_d}
 
+    Parameters
+    ----------
+    active_dims : sequence of int, default=None
+        The columns of the samples that it compares; None means all.
+
     References
     ----------
     J. Zhang, M. Marszalek, S. Lazebnik, C. Schmid, "Local features and kernels for classification of texture and object
@@ -46,6 +51,8 @@ class Chi2(Kernel):
         The factor gamma, positive.
     gamma_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
         Where a Gaussian process looks for it.
+    active_dims : sequence of int, default=None
+        The columns of the samples that it compares; None means all.
 
     References
     ----------
@@ -58,14 +65,15 @@ class Chi2(Kernel):
     array([[0.3679]])
     """
 
-    _parameters = (Parameter("gamma"),)
+    _parameters = (Parameter("gamma", margin=1),)
     _nonnegative = True
     _stationary = False
     requires_nonnegative = True
 
-    def __init__(self, gamma=1.0, gamma_bounds=(1e-5, 1e5)):
+    def __init__(self, gamma=1.0, gamma_bounds=(1e-5, 1e5), active_dims=None):
         self.gamma = gamma
         self.gamma_bounds = gamma_bounds
+        self.active_dims = active_dims
 
     def formula_text(self) -> str:
         return f"Exp(-gamma*{_DISTANCE})"

@@ -61,7 +61,7 @@ def check_samples(kernel: Kernel, X: Any, name: str) -> np.ndarray:  # noqa: N80
     """Return samples as an array of float32 or float64, or raise what scikit-learn would."""
     X = check_array(X, dtype=[np.float64, np.float32], input_name=name)
     X = to_native(X, X.dtype)
-    if kernel.requires_nonnegative and (X < 0).any():
+    if kernel.has_negative(X):
         raise ValueError(f"{name} contains negative values, where {type(kernel).__name__} has none: expected X >= 0")
     return X
 

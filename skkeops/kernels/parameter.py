@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Parameter"]
+__all__ = ["Parameter", "active_columns"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,24 @@ class Parameter:
         The values it may have. Only positive ones can be tuned on a logarithmic scale.
     per_feature : bool
         Whether it may be an array with a value for each feature.
+    margin : float or None
+        If not None, the value is kept so many times above the least normal number of the dtype that is computed with, and
+        as many times below the largest: what a distance is multiplied with or divided by must be neither 0 nor infinite,
+        or equal samples are not equal (0 times infinity is NaN).
     """
 
     name: str
     sign: str = "positive"
     per_feature: bool = False
+    margin: float | None = None
+
+    def in_dtype(self, value: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return a checked value as an array of a dtype."""
+        if self.margin is None:
+            with np.errstate(over="ignore"):
+                return value.astype(dtype)
+        info = np.finfo(dtype)
+        return np.clip(value, float(info.tiny) * self.margin, float(info.max) / self.margin).astype(dtype)
 
     def check(self, value: Any, owner: str, n_features: int | None = None) -> np.ndarray:
         """Return a value as a float64 array of one dimension, or raise in scikit-learn's words."""
@@ -63,3 +77,23 @@ class Parameter:
         interval = {"positive": "(0, inf)", "nonnegative": "[0, inf)", "real": "(-inf, inf)"}[self.sign]
         array = ", or an array of them with one for each feature" if self.per_feature else ""
         return f"The {self.name!r} parameter of {owner} must be a float in the range {interval}{array}."
+
+
+def active_columns(value: Any, owner: str, n_features: int | None = None) -> tuple[int, ...] | None:
+    """Return ``active_dims`` as a tuple of columns, None for all of them, or raise."""
+    if value is None:
+        return None
+    must_be = f"The 'active_dims' parameter of {owner} must be None, or different columns of the samples, as integers >= 0."
+    found = value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(found, (str, bytes)) or not isinstance(found, (Collection, range)):
+        raise TypeError(f"{must_be} Got {value!r} instead.")
+    columns = tuple(found)
+    if not all(isinstance(c, (int, np.integer)) and not isinstance(c, bool) for c in columns):
+        raise TypeError(f"{must_be} Got {value!r} instead.")
+    if not columns or min(columns) < 0 or len(set(columns)) < len(columns):
+        raise ValueError(f"{must_be} Got {value!r} instead.")
+    if n_features is not None and max(columns) >= n_features:
+        raise ValueError(
+            f"The 'active_dims' parameter of {owner} names column {max(columns)}: found samples with {n_features} features"
+        )
+    return tuple(int(c) for c in columns)

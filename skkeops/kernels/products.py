@@ -13,6 +13,11 @@ class Linear(Kernel):
 
     .. math:: k(x, y) = \langle x, y \rangle
 
+    Parameters
+    ----------
+    active_dims : sequence of int, default=None
+        The columns of the samples that it compares; None means all.
+
     Examples
     --------
     >>> from skkeops.kernels import Linear
@@ -37,6 +42,8 @@ class DotProduct(Kernel):
         The number sigma_0, positive. See `Linear` for zero.
     sigma_0_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
         Where a Gaussian process looks for it.
+    active_dims : sequence of int, default=None
+        The columns of the samples that it compares; None means all.
 
     Examples
     --------
@@ -48,9 +55,10 @@ class DotProduct(Kernel):
     _parameters = (Parameter("sigma_0"),)
     _stationary = False
 
-    def __init__(self, sigma_0=1.0, sigma_0_bounds=(1e-5, 1e5)):
+    def __init__(self, sigma_0=1.0, sigma_0_bounds=(1e-5, 1e5), active_dims=None):
         self.sigma_0 = sigma_0
         self.sigma_0_bounds = sigma_0_bounds
+        self.active_dims = active_dims
 
     def formula_text(self) -> str:
         return "Square(sigma_0)+(x|y)"
@@ -71,6 +79,8 @@ class Polynomial(Kernel):
         The constant c_0.
     gamma_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
         Where a Gaussian process looks for it.
+    active_dims : sequence of int, default=None
+        The columns of the samples that it compares; None means all.
 
     References
     ----------
@@ -83,14 +93,15 @@ class Polynomial(Kernel):
     array([[144.]])
     """
 
-    _parameters = (Parameter("gamma"), Parameter("coef0", "real"))
+    _parameters = (Parameter("gamma", margin=1), Parameter("coef0", "real"))
     _stationary = False
 
-    def __init__(self, degree=3, gamma=1.0, coef0=1.0, gamma_bounds=(1e-5, 1e5)):
+    def __init__(self, degree=3, gamma=1.0, coef0=1.0, gamma_bounds=(1e-5, 1e5), active_dims=None):
         self.degree = degree
         self.gamma = gamma
         self.coef0 = coef0
         self.gamma_bounds = gamma_bounds
+        self.active_dims = active_dims
 
     def check_parameters(self) -> None:
         super().check_parameters()
@@ -114,6 +125,8 @@ class Sigmoid(Kernel):
         The constant c_0.
     gamma_bounds : pair of floats or "fixed", default=(1e-5, 1e5)
         Where a Gaussian process looks for it.
+    active_dims : sequence of int, default=None
+        The columns of the samples that it compares; None means all.
 
     References
     ----------
@@ -127,13 +140,14 @@ class Sigmoid(Kernel):
     array([[0.4621]])
     """
 
-    _parameters = (Parameter("gamma"), Parameter("coef0", "real"))
+    _parameters = (Parameter("gamma", margin=1), Parameter("coef0", "real"))
     _stationary = False
 
-    def __init__(self, gamma=1.0, coef0=1.0, gamma_bounds=(1e-5, 1e5)):
+    def __init__(self, gamma=1.0, coef0=1.0, gamma_bounds=(1e-5, 1e5), active_dims=None):
         self.gamma = gamma
         self.coef0 = coef0
         self.gamma_bounds = gamma_bounds
+        self.active_dims = active_dims
 
     def formula_text(self) -> str:
         # Beyond 20 the hyperbolic tangent is 1 to all digits, and the square of the exponential stays finite.
@@ -144,6 +158,11 @@ class Cosine(Kernel):
     r"""The cosine of the angle, as scikit-learn's ``cosine_similarity``; 0 for a row of zeros.
 
     .. math:: k(x, y) = \frac{\langle x, y \rangle}{\|x\|_2 \|y\|_2}
+
+    Parameters
+    ----------
+    active_dims : sequence of int, default=None
+        The columns of the samples that it compares; None means all.
 
     Examples
     --------

@@ -117,12 +117,12 @@ def sum_term(value: Expression, output: int, reduced: int) -> SumTerm:
         return SumTerm(factor, None, Constant(1, value.dim))
     dim = max(node.dim for node in lane + pair)
     # a difference of an output's and a reduced index's vector is taken within the sum
-    for node in pair:
+    for k, node in enumerate(pair):
         if type(node) is subtract and node.dim == dim:
             sides = [arg.categories - {P} for arg in node.args]
             if sides not in ([{output}, {reduced}], [{reduced}, {output}]):
                 continue
-            rest = [other for other in pair if other is not node] + lane
+            rest = pair[:k] + pair[k + 1 :] + lane  # by its place: the same difference may be a factor twice
             if not rest or any(other.dim != 1 for other in rest):
                 continue
             vector, minus = node.args

@@ -205,6 +205,31 @@ def test_a_gaussian_far_from_the_origin():
         assert np.abs(found - truth).max() <= 1e-6 * truth.max()
 
 
+@pytest.mark.parametrize("scales", [1, 2])
+@pytest.mark.parametrize("wrt", [None, "x", "y", "s"])
+def test_lengths_far_from_the_origin(scales, wrt):
+    """Metres of the order of 5 000 000, with a length of ten, as the kernels write it."""
+    squared = "Square(Inv(s))*SqDist(x,y)" if scales == 1 else "SqNorm2((x-y)*Inv(s))"
+    aliases = ["x = Vi(2)", "y = Vj(2)", f"s = Pm({scales})", "e = Vi(1)"]
+    formula = f"Exp(-{squared}/2)*e"
+    genred = Genred(formula if wrt is None else f"Grad({formula},{wrt},1)", aliases, axis=1)
+    rng = np.random.default_rng(0)
+    x, y = (5_819_000 + 10 * rng.standard_normal((n, 2)) for n in (50, 300))
+    s = np.linspace(9, 12, scales)
+    arrays = tuple(a.astype("float32") for a in (x, y, s, rng.uniform(size=(50, 1))))
+    x, y, s, e = (a.astype(float) for a in arrays)
+    d = x[:, None] - y
+    k = np.exp(-((d / s) ** 2).sum(-1, keepdims=True) / 2) * e[:, None]
+    by_s = d**2 / s**3
+    terms = {None: k, "x": -k * d / s**2, "y": k * d / s**2, "s": k * (by_s if scales > 1 else by_s.sum(-1, keepdims=True))}
+    truth, size = terms[wrt].sum(axis=1), np.abs(terms[wrt]).sum(axis=1).max()
+    for fast_math in (True, False):
+        made = source(make_plan(genred._problem), "float32", Options(fast_math=fast_math))
+        (module,) = emulator.compile_sources([made.text])
+        (found,) = running.run(made, module, genred._problem, arrays, "result")
+        assert np.abs(found - truth).max() <= 2e-6 * size
+
+
 def test_a_mask_of_infinite_coordinates():
     """A point at infinity weighs nothing, even where it is the first, which the others are shifted by."""
     genred = Genred("Exp(-SqDist(x, y))", ["x = Vi(1)", "y = Vj(1)"], axis=1)

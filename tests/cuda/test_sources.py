@@ -91,6 +91,8 @@ def test_which_template():
         ("Exp(-SqDist(x, y))", long, "Sum", "dot"),
         ("Exp(-SqDist(x, y)) * x", long, "Sum", "dot"),  # x leaves the sum
         ("Exp(-SqDist(x, y)) * y", long, "Sum", "matrix"),
+        ("Exp(-SqNorm2((x - y) * s))", ["s = Pm(40)", "x = Vi(40)", "y = Vj(40)"], "Sum", "matrix"),
+        ("SqNorm2((x - y) * s)", ["s = Pm(40)", "x = Vi(40)", "y = Vj(40)"], "Min", "rows"),
         ("Exp(-SqDist(x, y)) + (x | y)", long, "Sum", "matrix"),
         ("Exp(-SqDist(x, y)) * (x + y)", long, "Sum", "wide"),
         ("(x | y) + Sum(Abs(x - y)) + SqDist(x, y)", long, "Sum", "wide"),  # three sums over components

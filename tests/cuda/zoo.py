@@ -130,6 +130,7 @@ MATRIX = [
     entry("raw weighted", "x | y", ["x = Vi(33)", "y = Vj(33)", "b = Vi(37)"], "Max_SumShiftExpWeight", axis=0, formula2="b"),
     entry("gradient of a softmax", ATTENTION, [*MIDDLE, "b = Vj(70)", "e = Vi(70)", "L = Vi(70)", "m = Vi(1)"]),
     entry("weighted logsumexp", "-SqDist(x, y)", [*XY, "b = Vj(130)"], "LogSumExp", formula2="Square(b)"),
+    *both_axes("scaled distance", "Exp(-SqNorm2((x - y) * s) / 60) * b", ["s = Pm(64)", *MIDDLE, "b = Vj(1)"]),
     entry("short vectors", "Exp(Elem(y, 0) / 3 - Sum(s * Square(x - y))) * b", ["s = Pm(3)", *XY, "b = Vj(100)"]),
     entry("chunks", "p * Sum(Abs(x - y)) * Concat(b, c)", ["p = Pm(1)", "x = Vi(7)", "y = Vj(7)", "b = Vj(130)", "c = Vj(120)"]),
     entry("chunks of dear numbers", "Exp(-SqDist(x, y) / 200) * b", ["x = Vi(130)", "y = Vj(130)", "b = Vj(460)"]),

@@ -56,6 +56,22 @@ def test_distances_keep_their_digits_far_from_the_origin(dim, n, simd_level):  #
     np.testing.assert_allclose(value, np.sort(d2, axis=1)[:, :30], rtol=2e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dim, n_scales", [(1, 1), (3, 3), (3, 1), (64, 64)])
+@pytest.mark.parametrize("n", [40, 500])
+def test_scaled_differences_keep_their_digits_far_from_the_origin(dim, n_scales, n, dtype, simd_level):  # noqa: F811
+    rng = np.random.default_rng(dim)
+    x, y = ((1e6 + 9 * rng.standard_normal((k, dim))).astype(dtype) for k in (23, n))
+    scale = rng.uniform(0.01, 0.1, n_scales).astype(dtype)
+    aliases = [f"x = Vi({dim})", f"y = Vj({dim})", f"s = Pm({n_scales})"]
+    z = (x[:, None].astype(np.longdouble) - y) * scale
+    for formula, exact in {"Sum(Square((x-y)*s))": (z**2).sum(-1), "Sum(Abs(s*(y-x)))": abs(z).sum(-1)}.items():
+        operator = Genred(formula, aliases, "KMin", axis=1, opt_arg=9)
+        assert ("scaled_" in operator.explain()) == (dim > 1)  # in registers, a component at a time
+        tolerance = {"rtol": 20 * np.finfo(dtype).eps, "atol": 0}
+        np.testing.assert_allclose(operator(x, y, scale), np.sort(exact, axis=1)[:, :9].astype(float), **tolerance)
+
+
 @pytest.mark.parametrize("n", [40, 400])
 def test_float64_against_mpmath(n, simd_level):  # noqa: F811
     rng = np.random.default_rng(1)

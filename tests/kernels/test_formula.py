@@ -123,7 +123,8 @@ class TestParameters:
 
     def test_set_and_get(self, X):
         kernel = Formula("g * (x | y)", g=2.0)
-        assert kernel.get_params() == {"formula": "g * (x | y)", "variables": None, "bounds": None, "g": 2.0}
+        params = {"formula": "g * (x | y)", "variables": None, "bounds": None, "active_dims": None, "g": 2.0}
+        assert kernel.get_params() == params
         assert kernel.set_params(g=3.0) is kernel
         assert kernel.g == 3.0
         np.testing.assert_allclose(kernel(X), 3 * X @ X.T)

@@ -60,6 +60,9 @@ def test_a_difference_that_cancels_is_not_split():
         "-(x-y)",
         "Exp(-SqDist(x,y))*(y-x)*b*e*p",
         "(x-y)*(x-y)*b",
+        "b*((x-y)*((x-y)*p))",  # a difference that is a factor twice
+        "b*((x-y)*((x-y)*((x-y)*x)))",
+        "(x-y)*((x-y)*y)",
         "Exp(x+y)*x*b",
         "x/y*b",
     ],

@@ -191,16 +191,9 @@ class Lowering:
             if found:
                 return found
         if name == "Exp":
-            (f,) = node.args
-            if f.name == "Minus":
-                (g,) = f.args
-                if g.name == "Mult" and g.dim == node.dim:  # the sign goes to the factor that is hoisted
-                    for u, v in (g.args, g.args[::-1]):
-                        if self.home(u) != self.home(g):
-                            return Match("expmul", (v, -u), node.dim)
-                return Match("expmul", (g, Constant(-1)), node.dim)
-            if f.name == "Mult" and f.dim == node.dim:
-                return Match("expmul", f.args, node.dim)
+            found = self._match_exp(node)
+            if found:
+                return found
         if isinstance(node, Bilinear):
             if name == "Scalprod":
                 pair = self._lane_and_scalar(*node.args)
@@ -223,11 +216,40 @@ class Lowering:
         if metric is None:
             return None
         (g,) = f.args
-        if g.name == "Subtract":
-            pair = self._lane_and_scalar(*g.args)
+        scale, difference = None, g
+        if g.name == "Mult":  # with numbers that are the same for all pairs
+            for u, v in (g.args, g.args[::-1]):
+                if self.home(u) == CONST and v.name == "Subtract" and v.dim == g.dim:
+                    scale, difference = u, v
+        if difference.name == "Subtract":
+            pair = self._lane_and_scalar(*difference.args)
+            if pair and scale is not None:
+                return Match(f"scaled_{metric}", (*pair, scale), g.dim)
             if pair:
                 return Match(metric, pair, g.dim)
         return Match("sumsq", (g,), g.dim) if metric == "sqdist" else None
+
+    def _match_exp(self, node: Expression) -> Match | None:
+        """An exponential of a product: one hoisted factor, with all literal numbers and signs, times the rest."""
+        (f,) = node.args
+        factor: Expression | None = None
+        while f.name in ("Minus", "Mult"):
+            if f.name == "Minus":
+                hoisted, rest = Constant(-1), f.args[0]
+            else:
+                found = next((uv for uv in (f.args, f.args[::-1]) if self.home(uv[0]) != self.home(f)), None)
+                if found is None:
+                    break
+                hoisted, rest = found
+            if rest.dim != node.dim or not (factor is None or isinstance(factor, Constant) or isinstance(hoisted, Constant)):
+                break  # two variables may overflow together where each of them times the rest does not
+            together = hoisted if factor is None else factor * hoisted
+            if self.home(together) == self.home(node):
+                break
+            factor, f = together, rest
+        if factor is not None:
+            return Match("expmul", (f, factor), node.dim)
+        return Match("expmul", f.args, node.dim) if f.name == "Mult" and f.dim == node.dim else None
 
     def _lane_and_scalar(self, f: Expression, g: Expression) -> tuple[Expression, Expression] | None:
         """(f, g) with the one that varies along the lanes first, if exactly one does and none is a tile's."""

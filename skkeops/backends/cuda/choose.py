@@ -5,7 +5,7 @@ template when
 ======== =============================================================================================
 columns  few rows and very many columns
 dot      one sum over the components of two long vectors, and up to 16 columns
-matrix   more columns, where the pair has long vectors or the columns are too many for registers
+matrix   more columns or other sums over long vectors, or too many columns for registers
 rows     what fits into registers
 wide     the rest
 ======== =============================================================================================
@@ -77,6 +77,8 @@ def candidates(plan: Plan, real: str, template: str) -> list[type]:
     if columns > _DOT_COLUMNS and (wide or _has_long_product(plan, real)):
         return [*few, Matrix, *narrow, Wide]
     dot = [DotSmallest if kmin else Dot] if columns <= (1 if kmin else _DOT_COLUMNS) else []
+    if _has_long_product(plan, real):  # one that dot does not know, such as a distance with a scale for each component
+        return [*few, *dot, Matrix, *narrow, Wide]
     return [*few, *dot, *narrow, Matrix, Wide]
 
 
