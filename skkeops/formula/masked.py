@@ -51,36 +51,20 @@ class Masked(NamedTuple):
             return Masked(ops.Add.build(self.value, other.value), a)
         if isinstance(a, ops.IfElse) and isinstance(b, ops.IfElse) and a.args[0] is b.args[0]:
             # what comes back from the branches of one choice is chosen again, not added
-            condition = a.args[0]
-            holds, fails = (_sum(self._branch(k), other._branch(k)) for k in (1, 2))
-            where = ops.IfElse.build(condition, *(_NOWHERE if m is None else _everywhere(m.where) for m in (holds, fails)))
-            values = [0 if m is None else m.value for m in (holds, fails)]
-            if holds is None or fails is None:
-                values = [values[holds is None]] * 2
-            value = ops.IfElse.build(condition, *values)
-            return Masked(value, None if isinstance(where, Constant) else where)
-        if a is None or b is None or _implies(b, a):
-            where = a if b is not None else None
-        elif _implies(a, b):
-            where = b
+            condition, *of_a = a.args
+            of_b = b.args[1:]
+            if all(_NOWHERE in pair for pair in zip(of_a, of_b, strict=True)):
+                first = of_b[0] is _NOWHERE
+                value = ops.IfElse.build(condition, *((self.value, other.value) if first else (other.value, self.value)))
+                where = ops.IfElse.build(condition, *(p if q is _NOWHERE else q for p, q in zip(of_a, of_b, strict=True)))
+                return Masked(value, None if isinstance(where, Constant) else where)
+        if a is None or b is None:
+            where = None
+        elif _implies(b, a):
+            where = a
         else:
-            where = ops.IfElse.build(a, 1, b)
+            where = b if _implies(a, b) else ops.IfElse.build(a, 1, b)
         return Masked(ops.Add.build(self.only(), other.only()), where)
-
-    def _branch(self, k: int) -> Masked | None:
-        """The value as it counts on one side of the outermost condition."""
-        where = self.where.args[k]
-        if isinstance(where, Constant):
-            return None if where.value < 0 else self._replace(where=None)
-        return self._replace(where=where)
-
-
-def _sum(a: Masked | None, b: Masked | None) -> Masked | None:
-    return a or b if a is None or b is None else a.plus(b)
-
-
-def _everywhere(where: Expression | None) -> Expression:
-    return Constant(1) if where is None else where
 
 
 def _implies(a: Expression, b: Expression) -> bool:
