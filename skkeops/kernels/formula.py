@@ -21,6 +21,7 @@ __all__ = ["Formula"]
 
 _OWN = ("formula", "variables", "bounds")
 _NAMELESS = re.compile(r"\b(?:Var|Vi|Vj|Pm)\s*\([^)]*\)?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _COLUMNS = 1000  # positions above those of the samples and of the parameters
 
 
@@ -142,7 +143,10 @@ class Formula(Kernel):
             found, start = nameless.group(), nameless.start()
             raise FormulaError("every variable of a Formula must have a name", text, start, len(found))
         arrays = self._arrays()
-        self._signature()  # which raises
+        signature = self._signature()  # which raises
+        for name, value in self._values.items():
+            if name not in _NAME.findall(text) and (signature is None or name not in signature.names):
+                raise ValueError(f"the formula {text!r} has no parameter {name!r}: found {name}={_plain(value)!r} in Formula")
         if {"x", "y"} & set(arrays):
             name = "x" if "x" in arrays else "y"
             raise ValueError(f"{name!r} stands for the samples and cannot have a value: expected another name")

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from skkeops.formula.errors import suggestion
+
 from .base import Reduction
 from .extremum import ArgMax, ArgMin, Max, MaxArgMax, Min, MinArgMin
 from .kmin import ArgKMin, KMin, KMinArgKMin, KSmallest
@@ -115,7 +117,7 @@ def get_reduction(name: str, opt_arg: Any = None, weighted: bool = False) -> Red
     cls = registry.get(name)
     if cls is None:
         known = ", ".join(repr(c.name) for c in _CLASSES)
-        raise ValueError(f"reduction_op={name!r} is not known: expected one of {known}")
+        raise ValueError(f"reduction_op={name!r} is not known: expected one of {known}{suggestion(name, registry)}")
     if weighted:
         cls = _WEIGHTED.get(cls, cls)
     if issubclass(cls, KSmallest):
