@@ -7,7 +7,7 @@ from typing import Any
 
 from skkeops.formula.aliases import parse_aliases
 from skkeops.formula.expression import Expression, Variable
-from skkeops.formula.parser import parse
+from skkeops.formula.parser import parse_declaring
 
 
 def declare(
@@ -28,7 +28,7 @@ def declare(
     formula2 : Expression or None
     variables : tuple of Variable
         All variables in the order of the arguments; those that only the formulas mention come after the
-        aliases.
+        aliases, also if simplification removes them.
     names : tuple of str
         Their names; ``"Var(position,dim,category)"`` without an alias.
 
@@ -42,16 +42,20 @@ def declare(
     if not isinstance(aliases, Sequence):
         raise TypeError(f"aliases must be a list of strings like 'x = Vi(3)': found {aliases!r}")
     signature = parse_aliases(aliases)
-    f = _parse(formula, signature.by_name, "formula")
-    g = None if formula2 is None else _parse(formula2, signature.by_name, "formula2")
-    signature = signature.complete(f) if g is None else signature.complete(f, g)
+    f, declared = _parse(formula, signature.by_name, "formula")
+    g = None
+    if formula2 is not None:
+        g, more = _parse(formula2, signature.by_name, "formula2")
+        declared = (*declared, g, *more)
+    signature = signature.complete(f, *declared)
     names = tuple(name or str(v) for v, name in zip(signature.variables, signature.names, strict=True))
     return f, g, signature.variables, names
 
 
-def _parse(formula: Any, names: Mapping[str, Variable], argument: str) -> Expression:
+def _parse(formula: Any, names: Mapping[str, Variable], argument: str) -> tuple[Expression, tuple[Variable, ...]]:
+    """A formula, and the variables that it declares itself."""
     if isinstance(formula, Expression):
-        return formula
+        return formula, ()
     if not isinstance(formula, str):
         raise TypeError(f"{argument} must be a string: found {formula!r} ({type(formula).__name__})")
-    return parse(formula, names)
+    return parse_declaring(formula, names)

@@ -11,6 +11,7 @@ from . import operations as ops
 from .errors import FormulaError
 from .expression import Constant, Expression, Variable, as_expression, postorder
 from .limits import MAX_NODES
+from .masked import Masked, pull
 
 __all__ = [
     "gradient",
@@ -64,8 +65,7 @@ def gradients(f: Expression, variables: Sequence[Variable], e: Expression | int 
     for node in nodes:
         if node not in active and any(arg in active for arg in node.args):
             active.add(node)
-    adjoints: dict[Expression, Expression] = {f: e}
-    add = ops.Add.build
+    adjoints: dict[Expression, Masked] = {f: Masked(e)}
     for node in reversed(nodes):
         adjoint = adjoints.get(node)
         if adjoint is None or not node.args or node not in active:
@@ -73,11 +73,11 @@ def gradients(f: Expression, variables: Sequence[Variable], e: Expression | int 
         for k, arg in enumerate(node.args):
             if arg not in active:
                 continue
-            term = node.adjoint(k, adjoint)
+            term = pull(node, k, adjoint)
             if term is not None:
                 previous = adjoints.get(arg)
-                adjoints[arg] = term if previous is None else add(previous, term)
-    return tuple(adjoints[v] if v in adjoints else Constant(0, v.dim) for v in variables)
+                adjoints[arg] = term if previous is None else previous.plus(term)
+    return tuple(adjoints[v].only() if v in adjoints else Constant(0, v.dim) for v in variables)
 
 
 def gradient(f: Expression, v: Variable, e: Expression | int | float) -> Expression:

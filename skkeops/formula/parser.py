@@ -91,6 +91,14 @@ def parse(text: str, variables: Mapping[str, Variable] | None = None) -> Express
     return _Parser(text, variables or {}).run()
 
 
+def parse_declaring(text: str, variables: Mapping[str, Variable]) -> tuple[Expression, tuple[Variable, ...]]:
+    """The expression that a formula describes, and the variables that it declares as ``Var(position,dim,category)`` or by a
+    ``Grad`` of two arguments: they are arguments of a call even if simplification removes them, as in ``0*Var(2,1,0)``."""
+    parser = _Parser(text, variables)
+    expression = parser.run()
+    return expression, tuple(v for v in parser.by_position.values() if v not in variables.values())
+
+
 class _Parser:
     def __init__(self, text: str, variables: Mapping[str, Variable]):
         self.tokens = tokenize(text)
@@ -119,7 +127,10 @@ class _Parser:
                     self.k += 1
                     self.reduce(frame)
                     frame.arguments.append(frame.operands.pop())
-                    finished = self.parameters(frames)
+                    if self.tokens[self.k].kind == ")":  # after a comma, as in Python
+                        finished = self.end_of_call(frames)
+                    else:
+                        finished = self.parameters(frames)
                 elif token.kind == "end" and len(frames) == 1:
                     self.reduce(frame)
                     return frame.operands.pop()
@@ -183,10 +194,7 @@ class _Parser:
         frame = frames[-1]
         operation = frame.operation
         if self.tokens[self.k].kind == ")" and not frame.arguments:
-            self.k += 1
-            frames.pop()
-            frames[-1].operands.append(self.call(frame))
-            return True
+            return self.end_of_call(frames)
         n_formulas = len(operation.arguments)
         if len(frame.arguments) < n_formulas:
             return False
@@ -200,15 +208,23 @@ class _Parser:
             name = names[len(frame.arguments) - n_formulas]
             frame.arguments.append(self.parameter(operation, name))
             token = self.tokens[self.k]
-            self.k += 1
+            if token.kind == "," and self.tokens[self.k + 1].kind == ")":
+                self.k += 1
+                token = self.tokens[self.k]
             if token.kind == ")":
-                frames.pop()
-                frames[-1].operands.append(self.call(frame))
-                return True
+                return self.end_of_call(frames)
+            self.k += 1
             if token.kind == "end":
                 raise self.unclosed(frame)
             if token.kind != ",":
                 raise self.error(f"expected ',' or ')' after parameter {name!r}, found {token.text!r}", token)
+
+    def end_of_call(self, frames: list[_Frame]) -> bool:
+        """The parenthesis that closes a call whose arguments are read; the call is complete."""
+        self.k += 1
+        frame = frames.pop()
+        frames[-1].operands.append(self.call(frame))
+        return True
 
     def parameter(self, operation, name: str):
         """An integer, or a list of integers."""

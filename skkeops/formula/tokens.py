@@ -30,6 +30,7 @@ _HINTS = {
     "@": "; products of matrices are MatVecMult, VecMatMult and TensorDot",
     "%": "; the remainder is Mod(f,n,0)",
     "//": "; write Floor(f/g)",
+    ".": "; operations are written without a module and not as methods: Exp(f), not np.exp(f) or f.exp()",
     "!": "; write '!=' or IfElse",
 }
 _MAX_LITERAL = 800  # characters of a number

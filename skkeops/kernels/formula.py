@@ -20,6 +20,7 @@ __all__ = ["Formula"]
 
 _OWN = ("formula", "variables", "bounds", "active_dims")
 _NAMELESS = re.compile(r"\b(?:Var|Vi|Vj|Pm)\s*\([^)]*\)?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
 
 class Formula(Kernel):
@@ -149,12 +150,15 @@ class Formula(Kernel):
             found, start = nameless.group(), nameless.start()
             raise FormulaError("every variable of a Formula must have a name", text, start, len(found))
         arrays = self._arrays()
-        self._signature()  # which raises
+        signature = self._signature()  # which raises
         if self._active() is not None and self._params["variables"] is not None:
             raise ValueError(
                 "The 'active_dims' parameter of Formula is for formulas of x and y: its 'variables' say already which columns "
                 "they are. Found both."
             )
+        for name, value in self._values.items():
+            if name not in _NAME.findall(text) and (signature is None or name not in signature.names):
+                raise ValueError(f"the formula {text!r} has no parameter {name!r}: found {name}={_plain(value)!r} in Formula")
         if {"x", "y"} & set(arrays):
             name = "x" if "x" in arrays else "y"
             raise ValueError(f"{name!r} stands for the samples and cannot have a value: expected another name")

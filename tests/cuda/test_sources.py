@@ -14,6 +14,7 @@ from skkeops.backends.cuda.ranges import divide
 from skkeops.backends.cuda.source import choose_template
 from skkeops.backends.cuda.templates.matrix_sizes import Sizes
 from skkeops.formula import operations as ops
+from skkeops.formula import postorder
 from skkeops.formula.operations import registry
 from skkeops.plan.plan import make_plan
 
@@ -211,3 +212,36 @@ def test_long_ranges_are_divided_and_short_ones_are_not():
     half = np.array([[0, 512], [512, 10**6]]), np.array([1, 2]), np.array([[0, 10**6], [0, 1000]])
     work = divide(half, 10**6, 512, 256)
     assert np.diff(work.pairs, prepend=0).max() <= max(512 * 512, work.pairs[-1] / 4000)
+
+
+def _repeated(step, n):
+    f = "x - y"
+    for _ in range(n):
+        f = step.format(f=f"({f})")
+    return f
+
+
+@pytest.mark.parametrize(
+    ("formula", "aliases"),
+    [
+        ("ComplexPow(x - y, 63)", ["x = Vi(400)", "y = Vj(400)"]),
+        ("ComplexPow(x - y, 63)", ["x = Vi(6)", "y = Vj(6)"]),
+        ("Grad(ComplexPow(x - y, 15), x, e)", ["x = Vi(200)", "y = Vj(200)", "e = Vi(200)"]),
+        ("BSpline(k, b, 8)", ["k = Pm(27)", "b = Vj(1)"]),
+        ("BSpline(k, b - x, 8)", ["k = Pm(300)", "b = Vj(1)", "x = Vi(1)"]),
+        ("Grad(Sum(BSpline(k, b - x, 8)), k, 1)", ["k = Pm(300)", "b = Vj(1)", "x = Vi(1)"]),
+        *((_repeated(step, 7), ["x = Vi(200)", "y = Vj(200)"]) for step in (
+            "Sin({f}) * Cos({f})",
+            "Concat(Extract({f}, 1, 199), Elem({f}, 0)) + {f}",
+            "ExtractT(Extract({f}, 1, 150), 30, 200) - Concat(Extract({f}, 100, 100), Extract({f}, 0, 100))",
+            "ComplexMult({f}, Conj({f}) + {f})",
+            "IfElse({f}, Sin({f}), {f} * x)",
+        )),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("template", "dtype"), [("auto", "float32"), ("columns", "float32"), ("auto", "float64")])
+def test_the_source_grows_as_the_formula_does(formula, aliases, template, dtype):
+    plan = plan_of(formula, aliases)
+    numbers = sum(node.dim for node in postorder(*plan.problem.values))
+    found = source(plan, dtype, template=template)
+    assert len(found.text) <= 25_000 + 150 * numbers

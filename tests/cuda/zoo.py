@@ -63,6 +63,16 @@ REDUCTIONS = [
 
 
 LONG = ("x = Vi(150)", "y = Vj(150)")
+
+
+def _turned(n: int) -> str:
+    """Sums of a vector and of itself with components moved: they read one another in more and more places."""
+    f = "(x - y)"
+    for k in range(n):
+        f = f"(Concat(Extract({f}, {k + 1}, {149 - k}), Extract({f}, 0, {k + 1})) - {f} / 2)"
+    return f
+
+
 WIDE = [
     *both_axes("sum", "Exp(-SqDist(x, y) / 300) * b", [*LONG, "b = Vj(2)"]),
     *both_axes("sum of long vectors", "Exp(-g * SqDist(x, y)) * (x - y)", ["g = Pm(1)", "x = Vi(135)", "y = Vj(135)"]),
@@ -73,6 +83,15 @@ WIDE = [
     *both_axes("max", "x - y", LONG, "Max_ArgMax"),
     *both_axes("kmin", "x * y", LONG, "KMin_ArgKMin", opt_arg=3),
     entry("kmin of distances", "SqDist(x, y)", LONG, "KMin_ArgKMin", opt_arg=20),
+    entry("powers of complex numbers", "ComplexPow(Complex(Cos(x), Sin(y)), 7)", ["x = Vi(100)", "y = Vj(100)"]),
+    entry("splines", "BSpline(k, b + x, 3)", ["k = Pm(110)", "b = Vj(1)", "x = Vi(1)"]),
+    entry("gradients of splines", "Grad(BSpline(k, b + x, 3), k, e)", ["k = Pm(110)", "b = Vj(1)", "x = Vi(1)", "e = Vi(106)"]),
+    entry(
+        "selections of all kinds",
+        "f * (Concat(Extract(f, 3, 100), Extract(x, 9, 50)) + ExtractT(Extract(f, 5, 90), 30, 150) + ElemT(Elem(y, 2), 150, 77))",
+        ["x = Vi(150)", "y = Vj(150)", "f = Vj(150)"],
+    ),
+    entry("vectors that are stored", f"{_turned(6)} | w", [*LONG, "w = Vj(150)"]),
     entry("matrices", "MatVecMult(A, y)", ["A = Pm(4500)", "x = Vi(1)", "y = Vj(150)"]),
     entry("products of matrices", "VecMatMult(x, TensorProd(x, y)) | y", ["x = Vi(40)", "y = Vj(40)"]),
     entry(

@@ -14,7 +14,7 @@ from skkeops.formula.operations import registry
 
 CLASSES = {name: operation for name, operation in registry.items() if inspect.isclass(operation)}
 ELEMENTWISE = {name: operation for name, operation in CLASSES.items() if issubclass(operation, ops.Elementwise)}
-PARAMS = {"Pow": [(3,), (-2,), (7,)], "Round": [(0,), (1,), (-1,)], "SinXDivX": [(0,), (1,), (2,), (5,)]}
+PARAMS = {"Pow": [(3,), (-2,), (7,)], "Round": [(0,), (1,), (-1,), (39,), (-39,), (300,), (-300,)], "SinXDivX": [(0,), (1,), (2,), (5,)]}
 PARAMS |= {"ClampInt": [(-1, 1), (0, 2)], "DiffClampInt": [(-1, 1), (0, 2)]}
 POINTS = np.array([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.0, -2.5, 0.25, 30.0, np.inf, -np.inf, np.nan])
 
@@ -55,7 +55,7 @@ def library(tmp_path_factory):
     source += sorted({operation.cuda_functions for operation in ELEMENTWISE.values()})
     for k, (_, operation, params) in enumerate(_versions()):
         for real in ("float", "double"):
-            places = {f"p{i}": value for i, value in enumerate(params)}
+            places = operation._new((Variable(0, 1, 0),) * len(operation.arguments), params).cuda_places()
             expression = operation.cuda.format("a[i]", "b[i]", "c[i]", real=real, **places)
             source.append(
                 f'extern "C" void f{k}_{real}(long n, const {real} *a, const {real} *b, const {real} *c, {real} *out)'

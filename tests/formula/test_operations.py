@@ -161,7 +161,8 @@ def test_declaration_is_complete(name):
     if not inspect.isclass(operation):
         return
     assert operation.numpy is not ops.Operation.numpy, f"{name} has no NumPy meaning"
-    assert operation.adjoint is not ops.Operation.adjoint, f"{name} has no derivative"
+    derivative = "component_adjoint" if issubclass(operation, ops.Elementwise) else "adjoint"
+    assert getattr(operation, derivative) is not getattr(ops.Operation, derivative, None), f"{name} has no derivative"
     assert operation.tangent is not ops.Operation.tangent, f"{name} has no tangent"
     families = [c for c in (ops.Elementwise, ops.Selection, ops.Bilinear, ops.Contraction) if issubclass(operation, c)]
     assert len(families) == 1 or name == "OneHot", f"{name} belongs to {families}"

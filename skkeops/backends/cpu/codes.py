@@ -205,10 +205,7 @@ class Lowering:
         assert opcode is not None, node
         if isinstance(node, Contraction):
             return Match(opcode, node.args, node.args[0].dim)
-        imm = tuple(node.immediates)
-        if opcode == "round":
-            imm = (10.0 ** imm[0], 10.0 ** -imm[0])
-        return Match(opcode, node.args, node.dim, imm)
+        return Match(opcode, node.args, node.dim, tuple(node.immediates))
 
     def _match_sum(self, node: Expression) -> Match | None:
         (f,) = node.args

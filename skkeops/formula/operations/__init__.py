@@ -29,7 +29,7 @@ from .complex_numbers import (
     Real2Complex,
 )
 from .complex_parts import Complex, ComplexImag, ComplexReal
-from .families import Bilinear, Contraction, Elementwise, Selection
+from .families import Bilinear, Choice, Contraction, Elementwise, Selection
 from .literals import AutoFactorize, Factorize, IntCst, IntInv, RatCst, Var, Zero
 from .norms import (
     Norm2,
@@ -70,7 +70,7 @@ from .warping import SoftDTW_SqDist
 
 __all__ = [
     "Abs", "Acos", "Add", "AdjointOperator", "ArgMax", "ArgMin", "Asin", "Atan", "Atan2", "AutoFactorize", "BSpline",
-    "Bilinear", "Clamp", "ClampInt", "Complex", "ComplexAbs", "ComplexAdd", "ComplexAngle", "ComplexDivide",
+    "Bilinear", "Choice", "Clamp", "ClampInt", "Complex", "ComplexAbs", "ComplexAdd", "ComplexAngle", "ComplexDivide",
     "ComplexExp", "ComplexExp1j", "ComplexImag", "ComplexInv", "ComplexLog", "ComplexMult", "ComplexPow", "ComplexReal",
     "ComplexRealScal", "ComplexScal", "ComplexSqrt", "ComplexSquareAbs", "ComplexSubtract", "ComplexSum", "ComplexSumT",
     "Composite", "Concat", "Conj", "Contraction", "Cos", "Diff", "DiffClampInt", "Divergence", "Divide", "Elem",

@@ -147,6 +147,10 @@ class Operation(Expression):
         """What the parameters' places in `cuda` stand for."""
         return {f"p{k}": value for k, value in enumerate(self.params)}
 
+    def chosen(self, k: int) -> Expression | None:
+        """For an operation that chooses: a formula that is not negative where argument ``k`` is its value. None: it always counts."""
+        return None
+
     def numpy(self, *arrays):
         """The meaning: arrays ``(..., dim_k)`` that broadcast to an array ``(..., dim)``."""
         raise NotImplementedError(f"{self.name} has no NumPy meaning")

@@ -12,7 +12,7 @@ from ..errors import FormulaError
 from ..expression import Constant, Expression
 from .base import Operation, bind
 
-__all__ = ["Bilinear", "Contraction", "Elementwise", "Selection", "add_up", "broadcast"]
+__all__ = ["Bilinear", "Choice", "Contraction", "Elementwise", "Selection", "add_up", "broadcast"]
 
 
 def broadcast(f: Expression, dim: int) -> Expression:
@@ -71,12 +71,11 @@ class Elementwise(Operation):
         """The derivatives with respect to all arguments."""
         return tuple(self.partial(k) for k in range(len(self.args)))
 
-    def adjoint(self, k: int, e: Expression) -> Expression | None:
+
+    def component_adjoint(self, k: int, e: Expression) -> Expression | None:
+        """The adjoint of argument ``k``, before components are added up that are one in the argument; None for zero."""
         partial = self.partial(k)
-        if partial is None:
-            return None
-        product = arithmetic.Mult.build(partial, e)
-        return product if product.dim == self.args[k].dim else vectors.Sum.build(product)
+        return None if partial is None else arithmetic.Mult.build(partial, e)
 
     def tangent(self, directions):
         terms = []
@@ -84,6 +83,26 @@ class Elementwise(Operation):
             partial = None if direction is None else self.partial(k)
             terms.append(None if partial is None else arithmetic.Mult.build(partial, direction))
         return add_up(terms, self.dim)
+
+
+class Choice(Elementwise):
+    """In every component the value of one of the arguments, or a number. Partial derivatives are 1 for what is chosen, otherwise 0;
+    derivatives never multiply by them, as what is not chosen may be infinite or not a number."""
+
+    def chosen(self, k):
+        partial = self.partial(k)
+        return None if partial is None else arithmetic.Subtract.build(partial, Constant(Fraction(1, 2)))
+
+    def component_adjoint(self, k, e):
+        return None if self.partial(k) is None else e
+
+    def tangent(self, directions):
+        total: Any = None
+        for k, direction in enumerate(directions):
+            condition = None if direction is None else self.chosen(k)
+            if condition is not None:
+                total = piecewise.IfElse.build(condition, direction, 0 if total is None else total)
+        return add_up((total,), self.dim)
 
 
 def _exact(node: Elementwise) -> Expression:
@@ -163,4 +182,4 @@ class Contraction(Operation):
 
 
 # at the end: these modules need the families above
-from . import arithmetic, selections, vectors  # noqa: E402
+from . import arithmetic, piecewise, selections  # noqa: E402

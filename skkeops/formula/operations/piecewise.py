@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant
-from . import arithmetic, powers, vectors
+from . import arithmetic
 from .base import composite, register
-from .families import Elementwise, add_up
+from .families import Choice, Elementwise
 
 __all__ = [
     "Abs",
@@ -83,7 +83,7 @@ class Step(Elementwise):
 
 
 @register
-class ReLU(Elementwise):
+class ReLU(Choice):
     """``ReLU(f)``: 0 if ``f < 0``, otherwise ``f``; its derivative is 1 at 0."""
 
     name = "ReLU"
@@ -111,6 +111,17 @@ class Floor(Elementwise):
         return np.floor(f)
 
 
+_CUDA_ROUND = """
+template <typename real> __device__ inline real skkeops_round(real x, bool decimals, double power)
+{   /* to decimals, or to multiples of a power of ten: in the type, if that holds the power */
+    if (sizeof(real) < sizeof(double) && power > 1e38) return (real)skkeops_round<double>((double)x, decimals, power);
+    const real s = (real)power, scaled = decimals ? x * s : x / s;
+    if (!decimals) return round(scaled) * s;
+    return fabs(scaled) < (real)(sizeof(real) < sizeof(double) ? 8388608.0 : 4503599627370496.0) ? round(scaled) / s : x;
+}
+"""
+
+
 @register
 class Round(Elementwise):
     """``Round(f, d)``: to ``d`` decimals, halves away from zero; its derivative is 0."""
@@ -118,8 +129,8 @@ class Round(Elementwise):
     name = "Round"
     parameters = ("d",)
     opcode = "round"
-    cuda = "(round({0} * skkeops_power<{p0}, {real}>(10)) / skkeops_power<{p0}, {real}>(10))"
-    cuda_functions = powers.CUDA_POWER
+    cuda = "skkeops_round<{real}>({0}, {p0} > 0, 1e{p1})"
+    cuda_functions = _CUDA_ROUND
     domain = ((0.61, 0.64),)
 
     @classmethod
@@ -128,20 +139,31 @@ class Round(Elementwise):
             raise FormulaError("Round: the number of decimals must be in -300..300")
         return params
 
+    def cuda_places(self):
+        return {"p0": self.params[0], "p1": abs(self.params[0])}
+
     @property
     def immediates(self):
-        return (float(self.params[0]),)
+        d = self.params[0]
+        return float(d), float(f"1e{abs(d)}")
 
     def numpy(self, f):
-        unit = np.asarray(10.0 ** self.params[0], f.dtype)
-        scaled = f * unit
+        d, power = self.immediates
+        # float32 does not hold the powers above 38
+        x = f if power <= np.finfo(f.dtype).max else f.astype(np.float64)
+        unit = x.dtype.type(power)
+        scaled = x * unit if d > 0 else x / unit
         whole = np.trunc(scaled)
-        away = np.abs(scaled - whole) >= 0.5
-        return (whole + np.copysign(away.astype(f.dtype), scaled)) / unit
+        whole += np.copysign((np.abs(scaled - whole) >= 0.5).astype(x.dtype), scaled)
+        if d <= 0:
+            return (whole * unit).astype(f.dtype)
+        # from here on all numbers are whole
+        has_decimals = np.abs(scaled) < 1 / np.finfo(x.dtype).eps
+        return np.where(has_decimals, whole / unit, x).astype(f.dtype)
 
 
 @register
-class Clamp(Elementwise):
+class Clamp(Choice):
     """``Clamp(f, a, b)``: ``a`` if ``f < a``, ``b`` if ``f > b``, otherwise ``f`` (a NaN stays)."""
 
     name = "Clamp"
@@ -178,7 +200,7 @@ class _BetweenIntegers(Elementwise):
 
 
 @register
-class ClampInt(_BetweenIntegers):
+class ClampInt(Choice, _BetweenIntegers):
     """``ClampInt(f, a, b)``: ``Clamp`` between two integers; its derivative is 1 on the closed interval."""
 
     name = "ClampInt"
@@ -207,7 +229,7 @@ class DiffClampInt(_BetweenIntegers):
 
 
 @register
-class IfElse(Elementwise):
+class IfElse(Choice):
     """``IfElse(f, a, b)``: ``a`` where ``f >= 0``, otherwise ``b`` (also where ``f`` is a NaN)."""
 
     name = "IfElse"
@@ -223,28 +245,23 @@ class IfElse(Elementwise):
             return a
         if type(f) is Constant:
             return a if f.params[0] >= 0 else b
+        if type(f) is cls and type(f.args[1]) is type(f.args[2]) is Constant:
+            # a choice by what another one chose
+            return cls.build(f.args[0], *(a if c.params[0] >= 0 else b for c in f.args[1:]))
+        if type(a) is cls and a.args[0] is f:
+            return cls.build(f, a.args[1], b)
+        if type(b) is cls and b.args[0] is f:
+            return cls.build(f, a, b.args[2])
         return None
 
     def numpy(self, f, a, b):
         return np.where(f >= 0, a, b)
 
     def partial(self, k):
-        if k == 0:
-            return None
-        return IfElse.build(self.args[0], *((1, 0) if k == 1 else (0, 1)))
+        return None if k == 0 else IfElse.build(self.args[0], *((1, 0) if k == 1 else (0, 1)))
 
-    def adjoint(self, k, e):
-        if k == 0:
-            return None
-        chosen = IfElse.build(self.args[0], *((e, 0) if k == 1 else (0, e)))
-        return chosen if chosen.dim == self.args[k].dim else vectors.Sum.build(chosen)
-
-    def tangent(self, directions):
-        _, a, b = directions
-        if a is None and b is None:
-            return None
-        chosen = IfElse.build(self.args[0], 0 if a is None else a, 0 if b is None else b)
-        return add_up((chosen,), self.dim)
+    def chosen(self, k):
+        return None if k == 0 else IfElse.build(self.args[0], *((1, -1) if k == 1 else (-1, 1)))
 
 
 class _Comparison(Elementwise):

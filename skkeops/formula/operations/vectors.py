@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
-from . import algebra, arithmetic, products, selections
+from . import algebra, arithmetic, piecewise, products, selections
 from .base import Operation, register
 from .families import Contraction
 
@@ -75,15 +77,17 @@ class _Extremum(Contraction):
     def numpy(self, f):
         return self._winner(f)[0]
 
-    def _one_hot(self):
+    def chosen(self, k):
         index = (ArgMax if type(self) is Max else ArgMin).build(self.args[0])
-        return OneHot.build(index, self.args[0].dim)
+        return arithmetic.Subtract.build(OneHot.build(index, self.args[0].dim), Constant(Fraction(1, 2)))
 
     def adjoint(self, k, e):
-        return arithmetic.Mult.build(self._one_hot(), e)
+        return selections.SumT.build(e, self.args[0].dim)
 
     def tangent(self, directions):
-        return None if directions[0] is None else products.Scalprod.build(self._one_hot(), directions[0])
+        if directions[0] is None:
+            return None
+        return Sum.build(piecewise.IfElse.build(self.chosen(0), directions[0], 0))
 
 
 @register
@@ -107,6 +111,9 @@ class Min(_Extremum):
 
 class _ArgExtremum(_Extremum):
     returns_place = True
+
+    def chosen(self, k):
+        return None
 
     @classmethod
     def simplify(cls, args, params):

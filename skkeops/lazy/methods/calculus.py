@@ -35,29 +35,29 @@ class Calculus(Methods):
 
     __slots__ = ()
 
-    def grad(self, variable, direction):
-        """Return the gradient of the scalar product with a direction: as many components as the variable has."""
-        return self._apply(ops.Grad.build, _variable(variable), direction)
+    def grad(self, other, gradin):
+        """Return the gradient by a variable of the scalar product with `gradin`: as many components as the variable has."""
+        return self._apply(ops.Grad.build, _variable(other), gradin)
 
-    def diff(self, variable, direction):
-        """Return the derivative where the variable moves in a direction."""
-        return self._apply(ops.Diff.build, _variable(variable), direction)
+    def diff(self, other, diffin):
+        """Return the derivative where a variable moves in the direction `diffin`."""
+        return self._apply(ops.Diff.build, _variable(other), diffin)
 
-    def grad_matrix(self, variable):
+    def grad_matrix(self, other):
         """Return the Jacobian, row by row: a row for each component of the tensor."""
-        return self._apply(ops.GradMatrix.build, _variable(variable))
+        return self._apply(ops.GradMatrix.build, _variable(other))
 
-    def divergence(self, variable):
+    def divergence(self, var):
         """Return the sum of the derivatives of component k by component k of the variable."""
-        return self._apply(ops.Divergence.build, _variable(variable))
+        return self._apply(ops.Divergence.build, _variable(var))
 
-    def laplacian(self, variable):
+    def laplacian(self, var):
         """Return the divergence of the gradient of a tensor of one component."""
-        return self._apply(ops.Laplacian.build, _variable(variable))
+        return self._apply(ops.Laplacian.build, _variable(var))
 
-    def trace_operator(self, variable):
+    def trace_operator(self, var):
         """Return the trace of the tensor as a linear function of the variable."""
-        return self._apply(ops.TraceOperator.build, _variable(variable))
+        return self._apply(ops.TraceOperator.build, _variable(var))
 
     def gradient(
         self,

@@ -101,13 +101,13 @@ class Functions(Methods):
         """Return x ** other."""
         return self**other
 
-    def clamp(self, low, high):
-        """Return x kept between two operands."""
-        return self._apply(ops.Clamp.build, low, high)
+    def clamp(self, other1, other2):
+        """Return x kept between two operands, the lower one first."""
+        return self._apply(ops.Clamp.build, other1, other2)
 
-    def ifelse(self, a, b):
-        """Return a where x >= 0, else b."""
-        return self._apply(ops.IfElse.build, a, b)
+    def ifelse(self, other1, other2):
+        """Return `other1` where x >= 0, else `other2`."""
+        return self._apply(ops.IfElse.build, other1, other2)
 
     def maximum(self, other):
         """Return the larger of two operands."""

@@ -36,21 +36,21 @@ class Vectors(Methods):
         """Return the squared Euclidean distance."""
         return self._apply(ops.SqDist.build, other)
 
-    def weightedsqnorm(self, weights):
+    def weightedsqnorm(self, other):
         """Return the squared norm with weights: one, one for each component, or a symmetric matrix row by row."""
-        return self._operand(weights)._apply(ops.WeightedSqNorm.build, self)
+        return self._operand(other)._apply(ops.WeightedSqNorm.build, self)
 
-    def weightedsqdist(self, other, weights):
-        """Return the squared distance with weights, as `weightedsqnorm`."""
-        return self._operand(weights)._apply(ops.WeightedSqDist.build, self, other)
+    def weightedsqdist(self, g, s):
+        """Return the squared distance to `g` with weights `s`, as `weightedsqnorm`."""
+        return self._operand(s)._apply(ops.WeightedSqDist.build, self, g)
 
-    def elem(self, k):
-        """Return component k."""
-        return self._apply(ops.Elem.build, params=(k,))
+    def elem(self, i):
+        """Return component i."""
+        return self._apply(ops.Elem.build, params=(i,))
 
-    def extract(self, start, dim):
-        """Return `dim` components from `start` on."""
-        return self._apply(ops.Extract.build, params=(start, dim))
+    def extract(self, i, d):
+        """Return `d` components from `i` on."""
+        return self._apply(ops.Extract.build, params=(i, d))
 
     def concat(self, other):
         """Return the components of both, one behind the other."""
@@ -70,11 +70,11 @@ class Vectors(Methods):
 
     cat = concatenate
 
-    def one_hot(self, dim):
-        """Return `dim` components, 1 at the index that x rounds to, else 0."""
-        return self._apply(ops.OneHot.build, params=(dim,))
+    def one_hot(self, D):  # noqa: N803  KeOps' name
+        """Return `D` components, 1 at the index that x rounds to, else 0."""
+        return self._apply(ops.OneHot.build, params=(D,))
 
-    def bspline(self, x, k):
+    def bspline(self, x, k=0):
         """Return the values at x of the B-splines of order k, whose knots are the components."""
         return self._apply(ops.BSpline.build, x, params=(k,))
 
@@ -94,9 +94,9 @@ class Vectors(Methods):
         """Return the contraction of two tensors of the given shapes over the given axes."""
         return self._apply(ops.TensorDot.build, other, params=(dimfa, dimfb, contfa, contfb, *permutation))
 
-    def keops_kron(self, other, dimfa, dimfb):
+    def keops_kron(self, other, dimfself, dimfother):
         """Return the Kronecker product of two tensors of the given shapes."""
-        return self._apply(ops.Kron.build, other, params=(dimfa, dimfb))
+        return self._apply(ops.Kron.build, other, params=(dimfself, dimfother))
 
     def softdtw_sqdist(self, other, gamma):
         """Return the soft dynamic time warping of two series, with squared distances; see `skkeops.formula`."""

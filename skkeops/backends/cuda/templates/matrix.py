@@ -94,7 +94,7 @@ class Matrix:
         self._of_lane, self._of_row = (vector, None) if minus is None else (minus, vector)
         numbers = self._numbers_at(f"ty * {shape.side_rows} + t", "(int)(j - start)")
         self._lane_component = self._component(self._of_lane, LoopBlock(real, "b", numbers, {reduced: "j"}, arrays))
-        self._row_component = self._component(self._of_row, LoopBlock(real, "a", numbers, {output: "i"}, arrays))
+        self._row_component = self._component(self._of_row, LoopBlock(real, "o", numbers, {output: "i"}, arrays))
         self._row = LoopBlock(real, "x", self._constant, {output: "i"}, arrays)
         self._row_values = self._row.compute(self._hoisted[ROW])
         self._lane = LoopBlock(real, "y", self._constant, {reduced: "j"}, arrays)
