@@ -27,8 +27,8 @@ def where(condition: Any, a: Any, b: Any) -> LazyTensor:
     Parameters
     ----------
     condition : LazyTensor or array-like
-        A comparison of lazy tensors; a mask of shape (M, N), booleans at best, that are read as bytes; or one of SciPy's
-        sparse arrays. It holds where it is not 0.
+        A comparison of lazy tensors; a mask of shape (M, N), or of what broadcasts to it, booleans at best, that are read as
+        bytes; or one of SciPy's sparse arrays. It holds where it is not 0.
     a, b : LazyTensor, array-like or number
         What is chosen from. Infinities may be: ``where(mask, K, -numpy.inf).logsumexp(axis=1)``.
 
@@ -52,8 +52,10 @@ def where(condition: Any, a: Any, b: Any) -> LazyTensor:
     """
     from .tensor import as_tensor
 
-    c, a, b = as_tensor(condition), as_tensor(a), as_tensor(b)
-    return c._apply(choose, a, b)
+    among = [t for t in (condition, a, b) if hasattr(t, "symbols")]
+    # A mask (M, N) has one component, whatever it chooses from.
+    c = as_tensor(condition, *(among if np.ndim(condition) != 2 else [t[0] for t in among]))
+    return c._apply(choose, as_tensor(a, c, *among), as_tensor(b, c, *among))
 
 
 def choose(c: Expression, a: Expression, b: Expression) -> Expression:

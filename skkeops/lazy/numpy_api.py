@@ -38,7 +38,7 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
         return left @ right if isinstance(left, cls) else right.__rmatmul__(left)
     tensors = [t for t in inputs if isinstance(t, cls)]
     first, *others = inputs
-    return getattr(tensors[0]._operand(first, max(t.ndim for t in tensors)), name)(*others)
+    return getattr(tensors[0]._operand(first, *tensors), name)(*others)
 
 
 def _reduce(name: str, total: Callable[[Any], Any] | None) -> Callable[..., Any]:

@@ -30,7 +30,7 @@ class Arithmetic(Methods):
         return self._apply(ops.Add.build, other)
 
     def __radd__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.Add.build, self)
+        return self._operand(other)._apply(ops.Add.build, self)
 
     def __sub__(self, other):
         if is_operator(other):
@@ -38,31 +38,31 @@ class Arithmetic(Methods):
         return self._apply(ops.Subtract.build, other)
 
     def __rsub__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.Subtract.build, self)
+        return self._operand(other)._apply(ops.Subtract.build, self)
 
     def __mul__(self, other):
         return self._apply(ops.Mult.build, other)
 
     def __rmul__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.Mult.build, self)
+        return self._operand(other)._apply(ops.Mult.build, self)
 
     def __truediv__(self, other):
         return self._apply(ops.Divide.build, other)
 
     def __rtruediv__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.Divide.build, self)
+        return self._operand(other)._apply(ops.Divide.build, self)
 
     def __pow__(self, other):
         return self._apply(ops.Powf.build, other)
 
     def __rpow__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.Powf.build, self)
+        return self._operand(other)._apply(ops.Powf.build, self)
 
     def __or__(self, other):
         return self._apply(ops.Scalprod.build, other)
 
     def __ror__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.Scalprod.build, self)
+        return self._operand(other)._apply(ops.Scalprod.build, self)
 
     def __lt__(self, other):
         return self._apply(ops.LessThan.build, other)
@@ -71,10 +71,10 @@ class Arithmetic(Methods):
         return self._apply(ops.LessOrEqual.build, other)
 
     def __gt__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.LessThan.build, self)
+        return self._operand(other)._apply(ops.LessThan.build, self)
 
     def __ge__(self, other):
-        return self._operand(other, self.ndim)._apply(ops.LessOrEqual.build, self)
+        return self._operand(other)._apply(ops.LessOrEqual.build, self)
 
     def __eq__(self, other):
         return self._apply(ops.Equal.build, other)
