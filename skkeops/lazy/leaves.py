@@ -14,7 +14,7 @@ from skkeops.pairs import check_pairs, is_stored
 
 from .symbols import Number, Symbol, symbol
 
-__all__ = ["Given", "arrange", "beside", "leaf", "operand"]
+__all__ = ["Given", "arrange", "beside", "leaf", "operand", "parameter"]
 
 Leaf = tuple[Expression, dict[Variable, Symbol], tuple[int | None, int | None]]
 
@@ -87,7 +87,7 @@ def arrange(array: np.ndarray, axis: Any) -> tuple[int, np.ndarray]:
 
 def operand(x: Any, *others: Any) -> Leaf:
     """Return the same for an operand of an operation with others; see `beside`."""
-    if type(x) is int or (type(x) is float and math.isfinite(x)):
+    if type(x) is int or (type(x) is float and _is_fraction(x)):
         return _constant(x), {}, (None, None)
     return leaf(*beside(x, *others))
 
@@ -164,10 +164,18 @@ def _of(array: Any, category: int) -> Leaf:
 
 
 def _number(x: float) -> Leaf:
-    if math.isfinite(x):
-        return Constant(x), {}, (None, None)
-    s = Number(np.array([x], dtype=np.float32), 1, P)  # a constant is a fraction, which infinity is not
+    return (Constant(x), {}, (None, None)) if _is_fraction(x) else parameter(x)
+
+
+def parameter(x: float) -> Leaf:
+    """Return a number as a parameter instead of a constant of the formula."""
+    s = Number(np.array([x], dtype=np.float32), 1, P)
     return s.variable, {s.variable: s}, s.sizes
+
+
+def _is_fraction(x: float) -> bool:
+    """Return whether a number can be a constant of a formula: infinities, NaN and -0.0 are no fractions."""
+    return math.isfinite(x) and (x != 0 or math.copysign(1, x) > 0)
 
 
 def _guess(array: np.ndarray) -> tuple[int, np.ndarray]:

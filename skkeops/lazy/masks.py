@@ -15,7 +15,7 @@ from .symbols import symbol
 if TYPE_CHECKING:
     from .tensor import LazyTensor
 
-__all__ = ["band", "tril", "triu", "where"]
+__all__ = ["band", "choose", "is_condition", "tril", "triu", "truth", "where"]
 
 _COMPARISONS = (ops.Equal, ops.NotEqual, ops.LessThan, ops.LessOrEqual)
 _UNIT = 4096  # float32 holds the quotient and the rest of an index up to 2^36 exactly
@@ -60,8 +60,18 @@ def where(condition: Any, a: Any, b: Any) -> LazyTensor:
 
 def choose(c: Expression, a: Expression, b: Expression) -> Expression:
     """``a`` where ``c`` is not 0, else ``b``."""
-    truth = c if type(c) in _COMPARISONS else ops.NotEqual.build(c, 0)
-    return ops.IfElse.build(truth - Constant(0.5), a, b)
+    return ops.IfElse.build(truth(c) - Constant(0.5), a, b)
+
+
+def truth(c: Expression) -> Expression:
+    """1 where ``c`` is not 0, else 0."""
+    return c if type(c) in _COMPARISONS else ops.NotEqual.build(c, 0)
+
+
+def is_condition(tensor: LazyTensor) -> bool:
+    """Return whether a tensor is a comparison, or holds booleans."""
+    s = tensor.symbols.get(tensor.expression)  # type: ignore[call-overload]
+    return type(tensor.expression) in _COMPARISONS or (s is not None and getattr(s.array, "dtype", None) == np.bool_)
 
 
 def tril(tensor: LazyTensor, k: int = 0, fill: Any = 0) -> LazyTensor:

@@ -21,6 +21,7 @@ __all__ = [
     "DiffClampInt",
     "Equal",
     "Floor",
+    "Fmod",
     "IfElse",
     "LessOrEqual",
     "LessThan",
@@ -109,6 +110,24 @@ class Floor(Elementwise):
 
     def numpy(self, f):
         return np.floor(f)
+
+
+@register
+class Fmod(Elementwise):
+    """``Fmod(f, n)``: the exact remainder of ``f / n``, of the sign of ``f``, as C's ``fmod``."""
+
+    name = "Fmod"
+    arguments = ("f", "n")
+    opcode = "fmod"
+    cuda = "fmod({0}, {1})"
+    domain = ((0.1, 0.4), (0.5, 0.8))
+
+    def numpy(self, f, n):
+        return np.fmod(f, n)
+
+    def partial(self, k):
+        f, n = self.args
+        return Constant(1) if k == 0 else arithmetic.Divide.build(arithmetic.Subtract.build(self, f), n)
 
 
 @register
