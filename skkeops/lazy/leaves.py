@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import as_array, is_on_device
+from skkeops.devices import as_array
 from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
 from skkeops.pairs import check_pairs, is_stored
 

@@ -33,13 +33,13 @@ OPERATIONS = {
     "logical_xor": meanings.logical_xor, "logical_not": meanings.logical_not,
 }  # fmt: skip
 
-_REDUCTIONS = {"add": "sum", "maximum": "max", "minimum": "min"}
+_REDUCTIONS = {"add": np.sum, "maximum": np.max, "minimum": np.min}
 
 
 def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) -> Any:
     """Return a ufunc of lazy tensors and other operands, or NotImplemented."""
-    if method == "reduce" and ufunc.__name__ in _REDUCTIONS and set(options) <= {"axis"}:
-        return getattr(inputs[0], _REDUCTIONS[ufunc.__name__])(axis=options.get("axis", 0))
+    if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
+        return FUNCTIONS[_REDUCTIONS[ufunc.__name__]](*inputs, **{"axis": 0, **options})
     name, operation = UFUNCS.get(ufunc.__name__), OPERATIONS.get(ufunc.__name__)
     if method != "__call__" or options or name is operation is None:
         if all(isinstance(x, (cls, np.ndarray, np.generic, int, float, complex)) for x in inputs):
@@ -55,17 +55,39 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
     return getattr(first, name)(*others) if operation is None else first._apply(operation, *others)
 
 
-def _reduce(name: str, total: Callable[[Any], Any] | None) -> Callable[..., Any]:
+def _reduce(name: str, total: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return NumPy's reduction of a name, whose results have NumPy's shapes; over the components, axis=-1, it is lazy."""
+
     def function(a: Any, axis: Any = None, **options: Any) -> Any:
-        out = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
-        if out.pop("keepdims", False) or set(out) - {"out"}:
-            raise TypeError(f"np.{name} of a LazyTensor takes axis= and out=: found {', '.join(sorted(options))}")
-        if axis is not None:
-            return getattr(a, name)(axis=axis, **out)
-        if total is None:
-            raise ValueError(f"np.{name} of a LazyTensor needs an axis: an index of all pairs is not one number")
-        batch = len(a.batch)
-        return total(getattr(a, name)(axis=batch + 1, **out))
+        given = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
+        out, keepdims = given.pop("out", None), given.pop("keepdims", False)
+        if given:
+            raise TypeError(f"np.{name} of a LazyTensor takes axis=, out= and keepdims=: found {', '.join(sorted(given))}")
+        first = len(a.batch)
+        if isinstance(axis, tuple) and len(axis) == 1:
+            (axis,) = axis
+        if axis is None or axis == (first, first + 1):
+            if total is None:
+                raise ValueError(f"np.{name} of a LazyTensor needs an axis: an index of all pairs is not one number")
+            over = None if axis is None else first
+            found = total(getattr(a, name)(axis=first + 1), axis=over)
+            if axis is not None and a.ndim == 1:
+                found = found[..., 0]
+        else:
+            found = getattr(a, name)(axis=axis)
+            if isinstance(found, type(a)):
+                if keepdims or out is not None:
+                    raise TypeError(f"np.{name} over the components of a LazyTensor is lazy, and takes axis= alone")
+                return found
+            if a.ndim == 1:
+                found = found[..., 0]
+        if keepdims:
+            kept = [1 if axis is None or k in np.atleast_1d(axis) else n for k, n in enumerate(a.shape)]
+            found = np.reshape(found, kept)
+        if out is None:
+            return found
+        out[...] = found
+        return out
 
     return function
 
@@ -116,7 +138,9 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return a.diagonal()
 
 
-def _vdot(a: Any, b: Any, out: Any = None) -> Any:
+def _dot(a: Any, b: Any, out: Any = None) -> Any:
+    if out is not None or np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(b) > 2:
+        raise TypeError("np.dot of a LazyTensor takes an array of one or two axes, and no out=; multiples are c * K")
     return a @ b
 
 
@@ -142,7 +166,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.round: _round,
     np.around: _round,
     np.diagonal: _diagonal,
-    np.dot: _vdot,
+    np.dot: _dot,
     np.tril: lambda m, k=0: m.tril(k),
     np.triu: lambda m, k=0: m.triu(k),
     np.sinc: lambda x: x.sinc(),

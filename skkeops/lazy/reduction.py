@@ -13,7 +13,7 @@ import numpy as np
 from skkeops.arguments import common_dtype
 from skkeops.devices import as_array, computing, namespace_of
 from skkeops.formula.derivative import substitute
-from skkeops.formula.expression import IJ, Expression, I, P, Variable
+from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
 from skkeops.genred import Genred
 from skkeops.pairs import is_stored
 from skkeops.ranges import Ranges
@@ -90,6 +90,23 @@ def batch_shape(symbols: Sequence[Symbol]) -> tuple[int, ...]:
         raise ValueError(f"batch dimensions must broadcast: found {' and '.join(map(str, sorted(shapes)))}") from None
 
 
+def _of_both_sides(symbols: Sequence[Symbol]) -> Sequence[Symbol]:
+    """Return symbols of a batch, with one of points that are of no matter for a side that has none.
+
+    The problems of a batch are blocks of a large matrix, which has rows and columns for each: also where a tensor of one problem
+    has a single one, for nothing depends on it.
+    """
+    if not batch_shape(symbols):
+        return symbols
+    known = {0 if s.variable.category == P and s.batch else s.variable.category for s in symbols}
+    return [*symbols, *(_side(axis) for axis in (I, J) if axis not in known and IJ not in known)]
+
+
+@lru_cache(maxsize=2)
+def _side(category: int) -> Symbol:
+    return Number(np.zeros((1, 1), np.float32), 1, category)
+
+
 def _computing_with(symbols: Sequence[Symbol]) -> Any:
     return computing(s.array for s in symbols if not isinstance(s, Number))
 
@@ -131,7 +148,7 @@ class Call:
             return s.array_in(self.xp)
         if s.variable.category == IJ:
             return self._flat_pairs(s.array)
-        array = s.array[..., None, :] if of_rows else s.array
+        array = s.array[..., None, :] if of_rows else s.array_in(self.xp)
         n = self.rows[0 if of_rows else s.variable.category]
         return np.broadcast_to(array, (*self.batch, n, array.shape[-1])).reshape(-1, array.shape[-1])
 
@@ -220,6 +237,7 @@ def reduce(
     options: dict[str, Any],
 ) -> Any:
     """Return a reduction of an expression of symbols that have arrays."""
+    symbols = _of_both_sides(symbols)
     call = Call(symbols, rows, options.get("ranges"))
     construction: tuple = ()
     if options and not options.keys() <= _CALL_OPTIONS:
@@ -249,6 +267,7 @@ def gradient(
     options: dict[str, Any],
 ) -> np.ndarray:
     """Return the gradient of a reduction by the array of a symbol, in its shape."""
+    symbols = _of_both_sides(symbols)
     call = Call(symbols, rows, options.get("ranges"))
     if call.batch and wrt.variable.category == IJ:
         raise ValueError("the gradient by values of pairs is for tensors without batch dimensions")

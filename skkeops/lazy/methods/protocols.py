@@ -22,6 +22,7 @@ class Protocols(Methods):
     __slots__ = ()
     __array_priority__ = 1000
     __iter__ = None
+    __reversed__ = None
 
     def __bool__(self) -> bool:
         raise TypeError(
