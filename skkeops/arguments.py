@@ -12,7 +12,7 @@ import numpy as np
 
 from skkeops.devices import OnDevice, device_of, is_on_device, namespace_of
 from skkeops.formula.expression import IJ, Variable
-from skkeops.pairs import NOT_ON_DEVICE, check_pairs, is_stored
+from skkeops.pairs import NOT_ON_DEVICE, Selected, check_pairs, is_stored
 from skkeops.reductions import Reduction
 
 _NDARRAY = np.ndarray
@@ -221,6 +221,9 @@ class Arguments:
         return tuple(native), sizes[0], sizes[1], dtype, xp
 
     def _as_array(self, argument: Any, k: int, xp: ModuleType) -> Any:
+        if self.variables[k].category == IJ and isinstance(argument, Selected):
+            to_real_array(argument.array, self.describe(k), xp)
+            return argument
         if self.variables[k].category == IJ and is_stored(argument):
             if xp is np:
                 return argument

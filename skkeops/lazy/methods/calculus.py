@@ -164,7 +164,7 @@ def _same_memory(a: Any, b: Any) -> bool:
         if not (is_stored(a) and is_stored(b)) or a.shape != b.shape:
             return False
         a, b = a.data, b.data
-    if not (isinstance(b, np.ndarray) or is_on_device(b)):
+    if not all(isinstance(c, np.ndarray) or is_on_device(c) for c in (a, b)):
         return False
     return a.dtype == b.dtype and address_of(a) == address_of(b) and a.size == b.size and _order(a) == _order(b)
 
