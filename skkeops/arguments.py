@@ -14,6 +14,7 @@ from skkeops.devices import OnDevice, device_of, is_on_device, namespace_of
 from skkeops.formula.expression import IJ, Variable
 from skkeops.pairs import NOT_ON_DEVICE, Selected, check_pairs, is_stored
 from skkeops.reductions import Reduction
+from skkeops.tables import without_missing
 
 _NDARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
@@ -301,6 +302,7 @@ def to_real_array(argument: Any, what: str, xp: ModuleType = np) -> Any:
         raise TypeError(
             f"{what}: found a sparse matrix ({_type_name(argument)}), expected a dense array (see .toarray())"
         )
+    argument = without_missing(argument, what)
     try:
         array = np.asarray(argument)
     except (TypeError, ValueError, RuntimeError) as error:
