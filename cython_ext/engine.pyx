@@ -226,7 +226,8 @@ cdef class Program:
         ----------
         arrays : tuple of ndarray
             One per variable: ``(n_out, dim)``, ``(n_reduced, dim)`` or ``(dim,)``, native, aligned, of the program's
-            dtype; ``(n_out, n_reduced, dim)`` for pairs, which may be booleans. Anything else is refused.
+            dtype; ``(n_out, n_reduced, dim)`` for pairs, which may be booleans, or a tuple of such an array and the indices
+            of its rows and columns, contiguous arrays of int64. Anything else is refused.
         n_threads : int
         progress : callable, optional
             Called as ``progress(done, total)`` with numbers of pairs, between pieces of work.
@@ -357,17 +358,26 @@ cdef class Program:
         return 0
 
     cdef int check_pairs(self, a, int k, int64_t n_out, int64_t n_reduced, int type_number, skk_array *views) except -1:
-        """The same for an array of pairs."""
+        """The same for an array of pairs, or for one with the indices of its rows and of its columns."""
         cdef int out = 0 if self.roles[k] == 4 else 1
         cdef int64_t itemsize
         cdef cnp.npy_intp *strides
+        cdef tuple places = ()
+        if isinstance(a, tuple):
+            a, *indices = a
+            places = tuple(indices)
         if not isinstance(a, np.ndarray) or cnp.PyArray_TYPE(a) not in (type_number, cnp.NPY_BOOL, cnp.NPY_UINT8):
             raise TypeError(f"array {k}: expected an ndarray of {'float64' if self.is_double else 'float32'} or bool")
         if not cnp.PyArray_ISBEHAVED_RO(a):
             raise ValueError(f"array {k} is not aligned or not in native byte order")
         shape = (n_reduced, n_out, self.dims[k]) if out else (n_out, n_reduced, self.dims[k])
-        if a.shape != shape:
+        if (*map(len, places), *a.shape[len(places):]) != shape:
             raise ValueError(f"array {k}: expected shape {shape}")
+        for at, size in zip(places, a.shape):
+            if not isinstance(at, np.ndarray) or cnp.PyArray_TYPE(at) != cnp.NPY_INT64 or not cnp.PyArray_IS_C_CONTIGUOUS(at):
+                raise TypeError(f"array {k}: expected indices in C-contiguous arrays of int64")
+            if len(at) and not 0 <= at.min() <= at.max() < size:
+                raise ValueError(f"array {k}: expected indices from 0 to {size - 1}")
         if views != NULL:
             itemsize = cnp.PyArray_ITEMSIZE(a)
             strides = cnp.PyArray_STRIDES(a)
@@ -375,6 +385,10 @@ cdef class Program:
             views[k].s0, views[k].s2 = strides[out] // itemsize, strides[1 - out] // itemsize
             views[k].s1 = strides[2] // itemsize
             views[k].data = cnp.PyArray_DATA(a)
+            views[k].at0 = views[k].at2 = NULL
+            if places:
+                views[k].at0 = <const int64_t *>cnp.PyArray_DATA(places[out])
+                views[k].at2 = <const int64_t *>cnp.PyArray_DATA(places[1 - out])
         return 0
 
     cdef tuple check_ranges(self, ranges, int64_t n_out, int64_t n_reduced):

@@ -88,6 +88,7 @@ typedef struct {
     const void *data;
     int64_t s0, s1; /* strides, in elements, of the point and of the component */
     int64_t s2;     /* arrays of pairs: s0 is the stride of the output's index, s2 that of the reduced one */
+    const int64_t *at0, *at2; /* arrays of pairs: where the values of the output's and of the reduced index are; NULL: in order */
     int32_t is_bytes; /* arrays of pairs may be of bytes, booleans, instead of numbers */
 } skk_array;
 

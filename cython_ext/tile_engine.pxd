@@ -44,6 +44,8 @@ cdef extern from "tile_engine.h" nogil:
     ctypedef struct skk_array:
         const void *data
         int64_t s0, s1, s2
+        const int64_t *at0
+        const int64_t *at2
         int32_t is_bytes
 
     ctypedef struct skk_state:

@@ -12,8 +12,9 @@ import numpy as np
 
 from skkeops.devices import OnDevice, device_of, is_on_device, namespace_of
 from skkeops.formula.expression import IJ, P, Variable
-from skkeops.pairs import NOT_ON_DEVICE, check_pairs, is_stored
+from skkeops.pairs import NOT_ON_DEVICE, Selected, check_pairs, is_stored
 from skkeops.reductions import Reduction
+from skkeops.tables import without_missing
 
 _NDARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
@@ -228,6 +229,9 @@ class Arguments:
         return tuple(native), sizes[0], sizes[1], dtype, xp, batch
 
     def _as_array(self, argument: Any, k: int, xp: ModuleType) -> Any:
+        if self.variables[k].category == IJ and isinstance(argument, Selected):
+            to_real_array(argument.array, self.describe(k), xp)
+            return argument
         if self.variables[k].category == IJ and is_stored(argument):
             if xp is np:
                 return argument
@@ -330,6 +334,7 @@ def to_real_array(argument: Any, what: str, xp: ModuleType = np) -> Any:
         raise TypeError(
             f"{what}: found a sparse matrix ({_type_name(argument)}), expected a dense array (see .toarray())"
         )
+    argument = without_missing(argument, what)
     try:
         array = np.asarray(argument)
     except (TypeError, ValueError, RuntimeError) as error:

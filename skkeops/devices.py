@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.device_errors import explain
+from skkeops.tables import without_missing
 
 __all__ = [
     "OnDevice", "address_of", "as_array", "computing", "contiguous", "device_of", "is_on_device", "linalg_of", "namespace_of",
@@ -65,8 +66,8 @@ def linalg_of(xp: ModuleType) -> Any:
 
 
 def as_array(thing: Any) -> Any:
-    """Return an array of CuPy as it is, everything else as `numpy.asarray` does."""
-    return thing if is_on_device(thing) else np.asarray(thing)
+    """Return an array of CuPy as it is, everything else as `numpy.asarray` does; missing values of pandas are refused."""
+    return thing if is_on_device(thing) else np.asarray(without_missing(thing))
 
 
 def contiguous(array: Any) -> Any:

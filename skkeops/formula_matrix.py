@@ -17,7 +17,7 @@ from skkeops.reductions import Sum
 
 from .devices import contiguous, namespace_of
 from .genred import Genred
-from .pairs import is_stored
+from .pairs import Selected, is_stored
 from .ranges import Ranges
 
 __all__ = ["Matrix"]
@@ -150,4 +150,6 @@ def _factor(f: Expression, v: Variable) -> Expression | None:
 def _on_diagonal(array: Any) -> np.ndarray:
     if is_stored(array):
         return array.diagonal()[:, None]
+    if isinstance(array, Selected):
+        return array.diagonal()
     return namespace_of(array).ascontiguousarray(np.diagonal(array).T)

@@ -10,7 +10,7 @@ import numpy as np
 from skkeops.devices import is_on_device
 from skkeops.formula.expression import IJ, P, Variable
 
-__all__ = ["NOT_ON_DEVICE", "check_pairs", "gather", "is_stored", "sizes", "stored_positions"]
+__all__ = ["NOT_ON_DEVICE", "Selected", "as_dense", "check_pairs", "gather", "is_stored", "sizes", "stored_positions"]
 
 
 #: What is said of sparse arrays where a GPU computes.
@@ -23,6 +23,72 @@ NOT_ON_DEVICE = (
 def is_stored(array: Any) -> bool:
     """Return whether an array is one of SciPy's sparse ones, whose pairs are stored one by one."""
     return not isinstance(array, np.ndarray) and hasattr(array, "tocsr")
+
+
+class Selected:
+    """Rows and columns of a dense array of pairs, by their indices: the value of pair (i, j) is ``array[rows[i], columns[j]]``.
+
+    A lookup table, or rows and columns in another order, at the cost of the indices: nothing is held for a pair. Where an array
+    is needed, it becomes one.
+
+    Attributes
+    ----------
+    array : ndarray of shape (P, Q, dim)
+    rows, columns : ndarray of int64, shape (M,) and (N,)
+        Not negative.
+    """
+
+    ndim = 3
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray, columns: np.ndarray):
+        self.array = array
+        self.rows, self.columns = (np.ascontiguousarray(k, dtype=np.int64) for k in (rows, columns))
+        self.shape = (len(self.rows), len(self.columns), array.shape[2])
+        self.dtype = array.dtype
+
+    @property
+    def flags(self) -> Any:
+        return self.array.flags
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        """As an array: rows, or columns, are others of its kind; by the indices i and j of some pairs it is their values."""
+        i, j = key if isinstance(key, tuple) else (key, slice(None))
+        if isinstance(i, slice) or isinstance(j, slice):
+            return self.select(i, j)
+        return self.array[self.rows[i], self.columns[j]]
+
+    def select(self, rows: Any, columns: Any) -> Selected:
+        """Return some of the rows and columns."""
+        return Selected(self.array, self.rows[rows], self.columns[columns])
+
+    def swapaxes(self, _first: int, _second: int) -> Selected:
+        """Return it with i and j exchanged, the only axes that may be."""
+        return Selected(self.array.swapaxes(0, 1), self.columns, self.rows)
+
+    def diagonal(self) -> np.ndarray:
+        """Return the values of pairs (i, i), of shape (n, dim)."""
+        n = min(self.shape[:2])
+        return self.array[self.rows[:n], self.columns[:n]]
+
+    def astype(self, dtype: Any, copy: bool = True) -> Selected:
+        return Selected(self.array.astype(dtype, copy=copy), self.rows, self.columns)
+
+    def copy(self) -> Selected:
+        return Selected(self.array.copy(), self.rows, self.columns)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        found = self.array[self.rows[:, None], self.columns]
+        return found if dtype is None else found.astype(dtype, copy=False)
+
+
+def as_dense(array: Any) -> Any:
+    """Return an array of pairs of any kind as a dense one, (M, N, dim), itself if it is one."""
+    if isinstance(array, Selected):
+        return np.asarray(array)
+    return array.toarray()[:, :, None] if is_stored(array) else array
 
 
 def check_pairs(argument: Any, dim: int, what: str) -> Any:

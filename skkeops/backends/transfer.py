@@ -9,7 +9,7 @@ import numpy as np
 
 from skkeops.devices import OnDevice
 from skkeops.formula.expression import Expression, Variable
-from skkeops.pairs import NOT_ON_DEVICE, is_stored
+from skkeops.pairs import NOT_ON_DEVICE, as_dense, is_stored
 from skkeops.plan.problem import Problem
 
 from . import device
@@ -63,4 +63,4 @@ def evaluate_pairs(
 def _moved(cupy: Any, arrays: tuple) -> tuple:
     if any(map(is_stored, arrays)):
         raise TypeError(NOT_ON_DEVICE)
-    return tuple(cupy.ascontiguousarray(cupy.asarray(a)) for a in arrays)
+    return tuple(cupy.ascontiguousarray(cupy.asarray(as_dense(a))) for a in arrays)

@@ -137,7 +137,7 @@ class ComplexLazyTensor(LazyTensor):
             name = getattr(operation, "name", "this operation")
             raise TypeError(f"{name} is not defined for complex numbers: take .abs(), .real or .imag first")
         meaning, is_complex = MEANINGS[operation]
-        result = super()._apply(meaning, *(ComplexLazyTensor(as_tensor(x, self.ndim)) for x in others), params=params)
+        result = super()._apply(meaning, *(ComplexLazyTensor(as_tensor(x, self, *others)) for x in others), params=params)
         return result if is_complex else result._as_real(lambda f: f)
 
     def _reduce(self, op: str, axis: int | None, *, weight: Any = None, out: Any = None, **options: Any) -> Any:

@@ -11,7 +11,7 @@ from skkeops.arguments import common_dtype, to_native, to_native_pairs
 from skkeops.devices import is_on_device, namespace_of, to_device, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
-from skkeops.pairs import NOT_ON_DEVICE, is_stored
+from skkeops.pairs import NOT_ON_DEVICE, Selected, is_stored
 
 from .symbols import Symbol, symbol
 
@@ -34,7 +34,8 @@ def dense(tensor: LazyTensor) -> np.ndarray:
         renamed[v] = Variable(k, v.dim, v.category)
         inner = {P: (v.dim,), IJ: (*rows, v.dim)}.get(v.category) or (rows[v.category], v.dim)
         array = (to_native_pairs if v.category == IJ else to_native)(s.array_in(xp), dtype)
-        arrays.append(array if is_stored(array) else np.broadcast_to(array, (*batch, *inner)))
+        is_array = not (is_stored(array) or isinstance(array, Selected))
+        arrays.append(np.broadcast_to(array, (*batch, *inner)) if is_array or batch else array)
     expression = substitute(tensor.expression, renamed)
     variables = tuple(renamed.values())
     module = backends.get("auto", xp)
@@ -63,6 +64,8 @@ def diagonal(tensor: LazyTensor) -> np.ndarray:
         array = s.array_in(xp)
         if is_stored(array):
             array = array.diagonal()[:, None]
+        elif isinstance(array, Selected):
+            array = array.diagonal()
         elif s.variable.category == IJ:
             array = np.moveaxis(np.diagonal(array, axis1=-3, axis2=-2), -1, -2)
         inner = array.shape[len(s.batch) :]
@@ -89,8 +92,7 @@ def restrict(tensor: LazyTensor, key: tuple[Any, Any]) -> LazyTensor:
     for v, s in tensor.symbols.items():
         kept = s
         if v.category == IJ:
-            part = s.array[chosen[0]][:, chosen[1]] if is_stored(s.array) else s.array[..., chosen[0], :, :][..., chosen[1], :]
-            kept = symbol(part, IJ)
+            kept = symbol(_pairs_of(s.array, key, chosen), IJ)
         elif v.category != P:
             xp: Any = namespace_of(s.array)
             some = to_device(chosen[v.category], xp)
@@ -99,6 +101,20 @@ def restrict(tensor: LazyTensor, key: tuple[Any, Any]) -> LazyTensor:
         symbols[kept.variable] = kept
     sizes = tuple(n if n is None else len(some) for n, some in zip(tensor._rows, chosen, strict=True))
     return tensor._of(substitute(tensor.expression, renamed), symbols, sizes, None, tensor.backend)
+
+
+def _pairs_of(array: Any, key: tuple[Any, Any], chosen: list[np.ndarray]) -> Any:
+    """Return some rows and columns of an array of pairs: a view, or its indices; a copy of a sparse array, or of a batch."""
+    rows, columns = chosen
+    if is_stored(array):
+        return array[rows][:, columns]
+    if isinstance(array, Selected):
+        return array.select(rows, columns)
+    if all(isinstance(some, slice) for some in key):
+        return array[..., key[0], :, :][..., key[1], :]
+    if array.ndim == 3 and not is_on_device(array):
+        return Selected(array, rows, columns)
+    return array[..., rows, :, :][..., columns, :]
 
 
 def _on_host(key: Any) -> Any:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import as_array, is_on_device
+from skkeops.devices import as_array
 from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
 from skkeops.pairs import check_pairs, is_stored
 
 from .symbols import Number, Symbol, symbol
 
-__all__ = ["Given", "arrange", "beside", "leaf", "operand"]
+__all__ = ["Given", "arrange", "beside", "leaf", "operand", "parameter"]
 
 Leaf = tuple[Expression, dict[Variable, Symbol], tuple[int | None, int | None]]
 
@@ -53,11 +53,11 @@ def leaf(x: Any, axis: Any) -> Leaf:
     array = as_array(x)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a LazyTensor is made of real numbers: found {type(x).__name__} (dtype {array.dtype})")
-    if array.dtype.kind != "f" and not (array.dtype.kind == "b" and axis == (0, 1)):
-        array = array.astype(np.float64)
     if array.ndim == 0 and axis is None:
         return _number(float(array))
     category, array = arrange(array, axis)
+    if array.dtype.kind != "f" and not (array.dtype.kind == "b" and category == IJ):
+        array = array.astype(np.float64)
     return _of(array, category)
 
 
@@ -85,27 +85,72 @@ def arrange(array: np.ndarray, axis: Any) -> tuple[int, np.ndarray]:
     return axis, array
 
 
-def operand(x: Any, ndim: int) -> Leaf:
-    """Return the same for an operand beside a tensor of `ndim` components: an array (M, N) broadcasts as in NumPy."""
-    if type(x) is int or (type(x) is float and math.isfinite(x)):
+def operand(x: Any, *others: Any) -> Leaf:
+    """Return the same for an operand of an operation with others; see `beside`."""
+    if type(x) is int or (type(x) is float and _is_fraction(x)):
         return _constant(x), {}, (None, None)
-    return leaf(*beside(x, ndim))
+    return leaf(*beside(x, *others))
 
 
-def beside(x: Any, ndim: int) -> tuple[Any, Any]:
-    """Return an operand beside a tensor of `ndim` components, and the axis that it has there."""
-    if (isinstance(x, (np.ndarray, np.matrix)) or is_on_device(x)) and x.ndim == 2:
-        if ndim != 1:
+def beside(x: Any, *others: Any) -> tuple[Any, Any]:
+    """Return what an array beside tensors is, as the arguments of `LazyTensor`: the one place that decides it.
+
+    Arrays broadcast as NumPy's do, by their numbers of axes: with tensors of shape (..., M, N), an array has no axis of
+    components, with those of shape (..., M, N, D) the last one is theirs. So (M, 1) are points i, (1, N) points j, (M, N) values
+    of pairs, (B, 1, 1) a parameter for every problem of a batch. It never depends on sizes that happen to be equal:
+
+    * One value is a number, however many axes it has.
+    * A vector (D,) is a parameter of D components, as in KeOps; so a vector (N,) beside tensors of one component is not a row.
+    * With more axes than tensors of shape (..., M, N), an array may have components last, as in KeOps, or a batch first, as in
+      NumPy. Points that are not pairs yet have components. Beside pairs, the sizes leave one of both, or it is refused.
+    * Beside tensors of several components, an array of two axes is refused: (N, D) were points j, and with D = 1 points i.
+
+    Parameters
+    ----------
+    x : array-like, number or sparse array
+    *others : LazyTensor or array-like
+        The other operands, of which arrays are of no matter.
+    """
+    if isinstance(x, (bool, int, float, complex, np.generic, np.ma.MaskedArray)) or is_stored(x):
+        return x, None
+    array = as_array(x)
+    if array.ndim < 2 or array.dtype.kind not in "fiubc":
+        return array if array.dtype.kind in "fiubc" else x, None
+    if array.size == 1:
+        return array.reshape(1), None
+    tensors = [t for t in others if hasattr(t, "symbols")]
+    batch = np.broadcast_shapes(*(t.batch for t in tensors))
+    rows = tuple(max((t._rows[k] for t in tensors if t._rows[k] is not None), default=None) for k in (0, 1))
+    ndim = max((t.ndim for t in tensors), default=1)
+    shape = (*batch, *(n or 1 for n in rows), ndim)
+    if ndim > 1:
+        if array.ndim == 2 and array.shape[0] != 1:
             raise ValueError(
-                f"an array of shape {x.shape} beside a tensor of {ndim} components can mean several things: write Vij(a) for "
+                f"an array of shape {array.shape} beside a tensor of {ndim} components can mean several things: write Vij(a) for "
                 "values of pairs, Vi(a) or Vj(a) for points"
             )
-        if x.shape == (1, 1):
-            return x, 2
-        if x.shape[1] == 1:
-            return x, 0
-        return (as_array(x).T, 1) if x.shape[0] == 1 else (x, (0, 1))
-    return x, None
+        return array, 2 if array.ndim == 2 else None
+    if array.ndim > len(batch) + 2:
+        if None in rows:
+            return array, None
+        has_components, has_batch = _fits(array.shape[:-1], shape[:-1]), _fits(array.shape, shape[:-1])
+        if has_components and has_batch:
+            raise ValueError(
+                f"an array of shape {array.shape} beside a tensor of shape {shape[:-1]} can mean two things: write "
+                "LazyTensor(a) if its last axis holds components, LazyTensor(a[..., None]) if its first ones are a batch"
+            )
+        if not has_batch:
+            return array, None
+    if array.shape[-1] == 1:
+        return array, 0 if array.shape[-2] != 1 else 2
+    return (np.swapaxes(array, -1, -2), 1) if array.shape[-2] == 1 else (array[..., None], (0, 1))
+
+
+def _fits(shape: tuple[int, ...], of: tuple[int, ...]) -> bool:
+    """Return whether an array of a shape broadcasts with a tensor of another, whose i and j stay as many."""
+    *batch, m, n = (1, *shape)
+    pairs = zip(reversed(batch), reversed(of[:-2]), strict=False)
+    return m in (1, of[-2]) and n in (1, of[-1]) and all(a == b or 1 in (a, b) for a, b in pairs)
 
 
 @lru_cache(maxsize=256)
@@ -119,10 +164,18 @@ def _of(array: Any, category: int) -> Leaf:
 
 
 def _number(x: float) -> Leaf:
-    if math.isfinite(x):
-        return Constant(x), {}, (None, None)
-    s = Number(np.array([x], dtype=np.float32), 1, P)  # a constant is a fraction, which infinity is not
+    return (Constant(x), {}, (None, None)) if _is_fraction(x) else parameter(x)
+
+
+def parameter(x: float) -> Leaf:
+    """Return a number as a parameter instead of a constant of the formula."""
+    s = Number(np.array([x], dtype=np.float32), 1, P)
     return s.variable, {s.variable: s}, s.sizes
+
+
+def _is_fraction(x: float) -> bool:
+    """Return whether a number can be a constant of a formula: infinities, NaN and -0.0 are no fractions."""
+    return math.isfinite(x) and (x != 0 or math.copysign(1, x) > 0)
 
 
 def _guess(array: np.ndarray) -> tuple[int, np.ndarray]:

@@ -15,7 +15,7 @@ from .symbols import symbol
 if TYPE_CHECKING:
     from .tensor import LazyTensor
 
-__all__ = ["band", "tril", "triu", "where"]
+__all__ = ["band", "choose", "is_condition", "tril", "triu", "truth", "where"]
 
 _COMPARISONS = (ops.Equal, ops.NotEqual, ops.LessThan, ops.LessOrEqual)
 _UNIT = 4096  # float32 holds the quotient and the rest of an index up to 2^36 exactly
@@ -27,8 +27,8 @@ def where(condition: Any, a: Any, b: Any) -> LazyTensor:
     Parameters
     ----------
     condition : LazyTensor or array-like
-        A comparison of lazy tensors; a mask of shape (M, N), booleans at best, that are read as bytes; or one of SciPy's
-        sparse arrays. It holds where it is not 0.
+        A comparison of lazy tensors; a mask of shape (M, N), or of what broadcasts to it, booleans at best, that are read as
+        bytes; or one of SciPy's sparse arrays. It holds where it is not 0.
     a, b : LazyTensor, array-like or number
         What is chosen from. Infinities may be: ``where(mask, K, -numpy.inf).logsumexp(axis=1)``.
 
@@ -52,14 +52,26 @@ def where(condition: Any, a: Any, b: Any) -> LazyTensor:
     """
     from .tensor import as_tensor
 
-    c, a, b = as_tensor(condition), as_tensor(a), as_tensor(b)
-    return c._apply(choose, a, b)
+    among = [t for t in (condition, a, b) if hasattr(t, "symbols")]
+    # A mask (M, N) has one component, whatever it chooses from.
+    c = as_tensor(condition, *(among if np.ndim(condition) != 2 else [t[0] for t in among]))
+    return c._apply(choose, as_tensor(a, c, *among), as_tensor(b, c, *among))
 
 
 def choose(c: Expression, a: Expression, b: Expression) -> Expression:
     """``a`` where ``c`` is not 0, else ``b``."""
-    truth = c if type(c) in _COMPARISONS else ops.NotEqual.build(c, 0)
-    return ops.IfElse.build(truth - Constant(0.5), a, b)
+    return ops.IfElse.build(truth(c) - Constant(0.5), a, b)
+
+
+def truth(c: Expression) -> Expression:
+    """1 where ``c`` is not 0, else 0."""
+    return c if type(c) in _COMPARISONS else ops.NotEqual.build(c, 0)
+
+
+def is_condition(tensor: LazyTensor) -> bool:
+    """Return whether a tensor is a comparison, or holds booleans."""
+    s = tensor.symbols.get(tensor.expression)  # type: ignore[call-overload]
+    return type(tensor.expression) in _COMPARISONS or (s is not None and getattr(s.array, "dtype", None) == np.bool_)
 
 
 def tril(tensor: LazyTensor, k: int = 0, fill: Any = 0) -> LazyTensor:

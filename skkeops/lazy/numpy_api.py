@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from skkeops.formula import operations as ops
+
+from . import numpy_meanings as meanings
 
 __all__ = ["FUNCTIONS", "UFUNCS", "call_ufunc"]
 
@@ -14,21 +19,29 @@ UFUNCS = {
     "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "true_divide": "__truediv__", "divide": "__truediv__",
     "power": "__pow__", "float_power": "__pow__", "negative": "__neg__", "positive": "__pos__", "absolute": "abs",
     "fabs": "abs", "exp": "exp", "log": "log", "sqrt": "sqrt", "square": "square", "reciprocal": "inv", "sin": "sin",
-    "cos": "cos", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "sign": "sign", "floor": "floor",
+    "cos": "cos", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "floor": "floor",
     "less": "__lt__", "less_equal": "__le__", "greater": "__gt__", "greater_equal": "__ge__", "equal": "__eq__",
-    "not_equal": "__ne__", "maximum": "maximum", "minimum": "minimum", "matmul": "__matmul__", "remainder": "mod",
-    "conjugate": "conj",
+    "not_equal": "__ne__", "maximum": "maximum", "minimum": "minimum", "matmul": "__matmul__", "remainder": "__mod__",
+    "floor_divide": "__floordiv__", "divmod": "__divmod__", "conjugate": "conj", "bitwise_and": "__and__",
+    "bitwise_or": "__or__", "bitwise_xor": "__xor__", "invert": "__invert__",
 }  # fmt: skip
 
-_REDUCTIONS = {"add": "sum", "maximum": "max", "minimum": "min"}
+#: The operation for ufuncs that no method stands for, or one of another meaning for special values.
+OPERATIONS = {
+    "sign": meanings.sign, "rint": meanings.rint, "fmax": meanings.fmax, "fmin": meanings.fmin, "fmod": ops.Fmod.build,
+    "isnan": meanings.isnan, "logical_and": meanings.logical_and, "logical_or": meanings.logical_or,
+    "logical_xor": meanings.logical_xor, "logical_not": meanings.logical_not,
+}  # fmt: skip
+
+_REDUCTIONS = {"add": np.sum, "maximum": np.max, "minimum": np.min}
 
 
 def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) -> Any:
     """Return a ufunc of lazy tensors and other operands, or NotImplemented."""
-    if method == "reduce" and ufunc.__name__ in _REDUCTIONS and set(options) <= {"axis"}:
-        return getattr(inputs[0], _REDUCTIONS[ufunc.__name__])(axis=options.get("axis", 0))
-    name = UFUNCS.get(ufunc.__name__)
-    if method != "__call__" or options or name is None:
+    if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
+        return FUNCTIONS[_REDUCTIONS[ufunc.__name__]](*inputs, **{"axis": 0, **options})
+    name, operation = UFUNCS.get(ufunc.__name__), OPERATIONS.get(ufunc.__name__)
+    if method != "__call__" or options or name is operation is None:
         if all(isinstance(x, (cls, np.ndarray, np.generic, int, float, complex)) for x in inputs):
             how = "".join([f".{method}" if method != "__call__" else "", f" with {', '.join(options)}=" if options else ""])
             raise TypeError(f"np.{ufunc.__name__}{how} is not defined for lazy tensors")
@@ -38,20 +51,43 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
         return left @ right if isinstance(left, cls) else right.__rmatmul__(left)
     tensors = [t for t in inputs if isinstance(t, cls)]
     first, *others = inputs
-    return getattr(tensors[0]._operand(first, max(t.ndim for t in tensors)), name)(*others)
+    first = tensors[0]._operand(first, *tensors)
+    return getattr(first, name)(*others) if operation is None else first._apply(operation, *others)
 
 
-def _reduce(name: str, total: Callable[[Any], Any] | None) -> Callable[..., Any]:
+def _reduce(name: str, total: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return NumPy's reduction of a name, whose results have NumPy's shapes; over the components, axis=-1, it is lazy."""
+
     def function(a: Any, axis: Any = None, **options: Any) -> Any:
-        out = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
-        if out.pop("keepdims", False) or set(out) - {"out"}:
-            raise TypeError(f"np.{name} of a LazyTensor takes axis= and out=: found {', '.join(sorted(options))}")
-        if axis is not None:
-            return getattr(a, name)(axis=axis, **out)
-        if total is None:
-            raise ValueError(f"np.{name} of a LazyTensor needs an axis: an index of all pairs is not one number")
-        batch = len(a.batch)
-        return total(getattr(a, name)(axis=batch + 1, **out))
+        given = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
+        out, keepdims = given.pop("out", None), given.pop("keepdims", False)
+        if given:
+            raise TypeError(f"np.{name} of a LazyTensor takes axis=, out= and keepdims=: found {', '.join(sorted(given))}")
+        first = len(a.batch)
+        if isinstance(axis, tuple) and len(axis) == 1:
+            (axis,) = axis
+        if axis is None or axis == (first, first + 1):
+            if total is None:
+                raise ValueError(f"np.{name} of a LazyTensor needs an axis: an index of all pairs is not one number")
+            over = None if axis is None else first
+            found = total(getattr(a, name)(axis=first + 1), axis=over)
+            if axis is not None and a.ndim == 1:
+                found = found[..., 0]
+        else:
+            found = getattr(a, name)(axis=axis)
+            if isinstance(found, type(a)):
+                if keepdims or out is not None:
+                    raise TypeError(f"np.{name} over the components of a LazyTensor is lazy, and takes axis= alone")
+                return found
+            if a.ndim == 1:
+                found = found[..., 0]
+        if keepdims:
+            kept = [1 if axis is None or k in np.atleast_1d(axis) else n for k, n in enumerate(a.shape)]
+            found = np.reshape(found, kept)
+        if out is None:
+            return found
+        out[...] = found
+        return out
 
     return function
 
@@ -79,9 +115,9 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Any:
     low, high = options.pop("min", a_min), options.pop("max", a_max)
     if options.pop("out", None) is not None or low is np._NoValue or high is np._NoValue:
         raise TypeError("np.clip of a LazyTensor takes two bounds")
-    if low is None or high is None:
-        return a.maximum(low) if low is not None else a.minimum(high) if high is not None else a
-    return a.clamp(low, high)
+    if low is not None:
+        a = np.maximum(a, low)
+    return a if high is None else np.minimum(a, high)
 
 
 def _transpose(a: Any, axes: Any = None) -> Any:
@@ -91,7 +127,9 @@ def _transpose(a: Any, axes: Any = None) -> Any:
 
 
 def _round(a: Any, decimals: int = 0, out: Any = None) -> Any:
-    return a.round(decimals)
+    if out is not None:
+        raise TypeError("np.round of a LazyTensor takes no out=")
+    return a._apply(meanings.round_to, params=(operator.index(decimals),))
 
 
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
@@ -100,7 +138,9 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return a.diagonal()
 
 
-def _vdot(a: Any, b: Any, out: Any = None) -> Any:
+def _dot(a: Any, b: Any, out: Any = None) -> Any:
+    if out is not None or np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(b) > 2:
+        raise TypeError("np.dot of a LazyTensor takes an array of one or two axes, and no out=; multiples are c * K")
     return a @ b
 
 
@@ -126,7 +166,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.round: _round,
     np.around: _round,
     np.diagonal: _diagonal,
-    np.dot: _vdot,
+    np.dot: _dot,
     np.tril: lambda m, k=0: m.tril(k),
     np.triu: lambda m, k=0: m.triu(k),
     np.sinc: lambda x: x.sinc(),

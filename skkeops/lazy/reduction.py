@@ -10,7 +10,7 @@ import numpy as np
 
 from skkeops.devices import computing, namespace_of
 from skkeops.formula.derivative import substitute
-from skkeops.formula.expression import Expression, P, Variable
+from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
 from skkeops.genred import Genred
 from skkeops.pairs import is_stored
 
@@ -80,6 +80,23 @@ def batch_shape(symbols: Sequence[Symbol]) -> tuple[int, ...]:
         raise ValueError(f"batch dimensions must broadcast: found {' and '.join(map(str, sorted(shapes)))}") from None
 
 
+def _of_both_sides(symbols: Sequence[Symbol]) -> Sequence[Symbol]:
+    """Return symbols of a batch, with one of points that are of no matter for a side that has none.
+
+    The problems of a batch are blocks of a large matrix, which has rows and columns for each: also where a tensor of one problem
+    has a single one, for nothing depends on it.
+    """
+    if not batch_shape(symbols):
+        return symbols
+    known = {0 if s.variable.category == P and s.batch else s.variable.category for s in symbols}
+    return [*symbols, *(_side(axis) for axis in (I, J) if axis not in known and IJ not in known)]
+
+
+@lru_cache(maxsize=2)
+def _side(category: int) -> Symbol:
+    return Number(np.zeros((1, 1), np.float32), 1, category)
+
+
 def _arguments(symbols: Sequence[Symbol]) -> list[Any]:
     """Return the arrays of symbols as the arguments of a reduction.
 
@@ -128,6 +145,7 @@ def reduce(
     options: dict[str, Any],
 ) -> Any:
     """Return a reduction of an expression of symbols that have arrays."""
+    symbols = _of_both_sides(symbols)
     construction: tuple = ()
     if options and not options.keys() <= _CALL_OPTIONS:
         construction, options = split_options(options)
@@ -148,6 +166,7 @@ def gradient(
     options: dict[str, Any],
 ) -> np.ndarray:
     """Return the gradient of a reduction by the array of a symbol, in its shape."""
+    symbols = _of_both_sides(symbols)
     r = reducer(expression, weight, tuple(s.variable for s in symbols), op, axis, opt_arg)
     which = r.function.variables[[s is wrt for s in symbols].index(True)]
     found = r.function.gradient(*_arguments(symbols), wrt=which, grad_output=grad_output, **options)

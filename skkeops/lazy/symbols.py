@@ -12,7 +12,7 @@ import numpy as np
 
 from skkeops.devices import address_of
 from skkeops.formula.expression import IJ, Variable
-from skkeops.pairs import is_stored
+from skkeops.pairs import Selected, is_stored
 
 __all__ = ["Number", "Symbol", "in_order", "symbol"]
 
@@ -106,6 +106,9 @@ def symbol(array: Any, category: int) -> Symbol:
     if type(array) is not np.ndarray and is_stored(array):
         parts = (array.data, array.indices, array.indptr)
         key: tuple = (*map(address_of, parts), array.shape, array.dtype.str, category)
+    elif isinstance(array, Selected):
+        parts = (array.array, array.rows, array.columns)
+        key = (*map(address_of, parts), array.shape, array.array.shape, array.array.strides, array.dtype.str, category)
     else:
         key = (address_of(array), array.shape, array.strides, array.dtype.str, category)
     found = _known.get(key)

@@ -77,8 +77,16 @@ class LazyTensor(
 
     Notes
     -----
-    NumPy's functions and operators apply: ``np.exp(K)``, ``np.where(mask, K, 0)``, ``np.sum(K, axis=1)``, ``K * mask`` with
-    an array of shape (M, N). ``np.asarray(K)`` computes all values where these are at most 10^8 numbers; where they are more,
+    NumPy's functions and operators apply: ``np.exp(K)``, ``np.where(mask, K, 0)``, ``np.sum(K, axis=1)``, ``K * mask``.
+
+    Arrays beside a tensor broadcast with its `shape` as NumPy's do: with (..., M, N), arrays (M, 1), (1, N), (M, N) and (B, 1, 1);
+    with (..., M, N, D), the last axis is that of the components. Three things differ. A vector (D,) is always a parameter of D
+    components, as in KeOps: beside a tensor of shape (M, N), a row is ``v[None, :]``. An array with more axes than a tensor of
+    one component may have components last, (M, 1, D) as `LazyTensor` takes them, or a batch first, (B, 1, 1); where both fit, it
+    is refused. Beside several components so is an array (n, D), which is ``Vi(a)`` or ``Vj(a)``. An axis of the tensor's own i or
+    j is not stretched.
+
+    ``np.asarray(K)`` computes all values where these are at most 10^8 numbers; where they are more,
     it raises a ValueError that says how many, and `dense` has to be called by name. ``K @ L``, for two tensors of points i
     and j, stays lazy: see `operator`.
 
@@ -218,7 +226,7 @@ class LazyTensor(
             return self._of(_built(build, self.expression, *params), symbols, rows, ranges, backend)
         arguments = [self.expression]
         for other in others:
-            other = as_tensor(other, self.expression.dim)
+            other = as_tensor(other, self, *others)
             if other.is_complex is not self.is_complex:
                 return self._as_complex()._apply(build, *others, params=params)
             arguments.append(other.expression)
@@ -236,18 +244,17 @@ class LazyTensor(
             batch_shape(symbols.values())  # raises if the batch dimensions do not fit
         return self._of(_built(build, *arguments, *params), symbols, rows, ranges, backend)
 
-    @staticmethod
-    def _operand(x: Any, ndim: int = 1) -> LazyTensor:
-        return as_tensor(x, ndim)
+    def _operand(self, x: Any, *others: Any) -> LazyTensor:
+        return as_tensor(x, self, *others)
 
 
-def as_tensor(x: Any, ndim: int = 1) -> LazyTensor:
-    """Return an operand, beside a tensor of `ndim` components, as a tensor."""
+def as_tensor(x: Any, *others: Any) -> LazyTensor:
+    """Return an operand as a tensor; `skkeops.lazy.leaves.beside` says what an array is, by the other operands."""
     if isinstance(x, LazyTensor):
         return x
     if holds_complex(x):
-        return LazyTensor(*beside(x, ndim))
-    return LazyTensor._of(*operand(x, ndim))
+        return LazyTensor(*beside(x, *others))
+    return LazyTensor._of(*operand(x, *others))
 
 
 @lru_cache(maxsize=4096)

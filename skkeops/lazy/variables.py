@@ -82,6 +82,9 @@ def Vij(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802
     A dense array is read where it is, piece by piece: what is reduced still takes no memory for pairs. On a GPU, too, where sparse
     arrays are refused.
 
+    ``Vij(T)[rows, columns]`` looks values up in a table, by the class of each i and of each j, and takes no memory for pairs
+    either: NumPy arrays are read through the indices. (Arrays of CuPy, and those with batch dimensions, are gathered.)
+
     A sparse array has the value 0 where it stores nothing, and reductions cost what it stores: the formula is computed at the
     stored entries alone, and where it is 0 once for each row. So the formula, with 0 in place of the array, must not depend
     on the pair, as ``K * S``, which is 0, or ``where(S, K, -numpy.inf)``. Other formulas are refused.
@@ -98,5 +101,9 @@ def Vij(x: Any, dim: int | None = None) -> LazyTensor:  # noqa: N802
     >>> (K * Vij(csr_array([[0.0, 0.5], [0.0, 0.0]]))).sum(axis=1)
     array([[10.],
            [ 0.]])
+    >>> Vij(np.array([[1.0, 5.0], [7.0, 9.0]]))[[0, 1, 1], [1, 0]].dense()
+    array([[5., 1.],
+           [9., 7.],
+           [9., 7.]])
     """
     return LazyTensor((x, dim, IJ)) if dim is not None else LazyTensor(x, axis=(0, 1))

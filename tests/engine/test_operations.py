@@ -75,6 +75,8 @@ def test_special_values_of_operations(dtype, simd_level):  # noqa: F811
         "Inv(x)": [(0, inf), (inf, 0), (-inf, 0)],
         "Round(x,0)": [(0.5, 1), (-0.5, -1), (2.5, 3), (1e30, 1e30), (inf, inf)],
         "Floor(x)": [(-0.5, -1), (inf, inf), (1e30, 1e30)],
+        "Fmod(x,3)": [(7.5, 1.5), (-7.5, -1.5), (2**23 + 1, 0), (1e9, 1), (inf, nan), (nan, nan), (-2, -2)],
+        "Fmod(3,x)": [(inf, 3), (0, nan), (-2, 1), (0.75, 0)],
         "Abs(x)": [(-inf, inf), (nan, nan)],
         "DiffClampInt(x,0,1)": [(-1, 0), (0, 1), (1, 1), (2, 0), (nan, 1)],
         "Atan2(x,0)": [(0, 0), (1, np.pi / 2), (-1, -np.pi / 2)],

@@ -73,6 +73,7 @@ BINARY = {
     "Divide": lambda x, y: x / y,
     "Atan2": lambda x, y: np.angle(y + 1j * x),
     "Powf": lambda x, y: np.exp(y * np.log(x)),
+    "Fmod": lambda x, n: x - n * np.trunc(x / n),
     "Equal": lambda x, y: 1.0 * (x == y),
     "NotEqual": lambda x, y: 1.0 * (x != y),
     "LessThan": lambda x, y: 1.0 * (x < y),

@@ -241,6 +241,56 @@ def test_gradient():
         K.gradient(np.zeros((M, 3)))
 
 
+def numerical_gradient(function, x):
+    """By central differences."""
+    found = np.zeros(x.shape)
+    for k in np.ndindex(x.shape):
+        moved = [x.copy(), x.copy()]
+        moved[0][k] += 1e-6
+        moved[1][k] -= 1e-6
+        found[k] = (function(moved[0]) - function(moved[1])) / 2e-6
+    return found
+
+
+def test_gradient_by_points_on_both_sides():
+    """By the array: all places where it stands. By the tensor of points i: these alone."""
+    e = RNG.normal(size=(M, 1))
+    x_i, x_j = Vi(X), Vj(X)
+    K = (-((x_i - x_j) ** 2).sum(-1) / 2).exp() * (1 + x_i[0] * x_j[1])
+
+    def total(a, b=None):
+        b = a if b is None else b
+        return ((np.exp(-((a[:, None] - b) ** 2).sum(-1) / 2) * (1 + a[:, None, 0] * b[:, 1])).sum(1) * e[:, 0]).sum()
+
+    np.testing.assert_allclose(K.gradient(X, grad_output=e), numerical_gradient(total, X), rtol=1e-6, atol=1e-8)
+    by_i = numerical_gradient(lambda a: total(a, X), X)
+    np.testing.assert_allclose(K.gradient(x_i, grad_output=e), by_i, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(K.gradient(X, grad_output=e), K.gradient(x_i, grad_output=e) + K.gradient(x_j, grad_output=e))
+    w = RNG.normal(size=M)  # a column, a row and a vector of one memory
+    both = (Vi(X) | Vj(X)) * w[:, None] * w[None] * Pm(w).sum()
+    expected = numerical_gradient(lambda v: ((X @ X.T) * v[:, None] * v * v.sum()).sum(), w)
+    np.testing.assert_allclose(both.gradient(w[:, None])[:, 0], expected, rtol=1e-6)
+    square = RNG.normal(size=(4, 4))  # the transposed array is another one, of the same memory
+    S = Vi(square) * Vj(square.T)
+    np.testing.assert_allclose(S.gradient(square), np.tile(square.T.sum(0), (4, 1)))
+    np.testing.assert_allclose(S.gradient(square.T), np.tile(square.sum(0), (4, 1)))
+    z = X[:, :2] + 1j * X[:, 1:]
+    both = (Vi(z) * Vj(z)).sum(-1)
+    np.testing.assert_allclose(both.gradient(z), np.tile(2 * z.sum(0).conj(), (M, 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [lambda a: a, np.ndarray.tolist, lambda a: a.astype(np.float32)])
+def test_gradients_by_what_tensors_hold_copies_of(make):
+    n = make(np.arange(6).reshape(3, 2))
+    n_i = Vi(n)
+    K = (n_i * Vj(n)).sum(-1)
+    np.testing.assert_allclose(K.gradient(n_i), np.tile([6, 9], (3, 1)))
+    if getattr(n, "dtype", None) != np.float32:
+        for wrt in (n, Vi(n)):
+            with pytest.raises(ValueError, match=r"arrays of floats .* of lists and integers it holds copies, so that only the latter"):
+                K.gradient(wrt)
+
+
 def test_one_array_is_one_variable():
     x = Vi(X)
     assert (x + Vi(X)).expression == 2 * x.expression
@@ -293,6 +343,29 @@ def test_batches(bx, by, bp):
     if n:
         with pytest.raises(ValueError, match=f"is reduced over i .axis={n}. or j .axis={n + 1}."):
             K.max_reduction(axis=n - 1)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 3), (2, 4, 1, 3), (2, 1, 1, 3), (1, 1, 4, 3), (2, 3, 4, 1, 3), (2, 3, 1, 1, 3)])
+def test_batches_of_one_side(shape):
+    """Nothing depends on i, or on j, or on both: as unbatched."""
+    a = RNG.normal(size=shape)
+    T, n = LazyTensor(a), len(shape) - 3
+    assert T.shape == shape
+    for axis in (n, n + 1):
+        np.testing.assert_allclose(T.sum(axis=axis), a.sum(axis), rtol=1e-13)
+        np.testing.assert_allclose(T.max(axis=axis), a.max(axis), rtol=1e-13)
+        np.testing.assert_array_equal(T.argmin(axis=axis), a.argmin(axis))
+        np.testing.assert_allclose(T[0].logsumexp(axis=axis)[..., 0], logsumexp(a[..., 0], axis), rtol=1e-13)
+        np.testing.assert_allclose(T.gradient(a, axis=axis).ravel(), np.ones(a.size))
+        np.testing.assert_allclose(T.sum(axis=axis, backend="reference"), a.sum(axis), rtol=1e-13)
+        if shape[axis] > 1:
+            nearest = np.sort(a, axis=axis).take([0, 1], axis)
+            np.testing.assert_allclose(T.Kmin(2, axis=axis), np.moveaxis(nearest, axis, -2).reshape(T.Kmin(2, axis=axis).shape))
+    v = RNG.normal(size=shape[-2])
+    np.testing.assert_allclose(T[0] @ v, a[..., 0] @ v, rtol=1e-13)
+    np.testing.assert_allclose(T.dense(), a)
+    z = LazyTensor(a * (1 + 2j))
+    np.testing.assert_allclose(z.sum(axis=n + 1), (a * (1 + 2j)).sum(n + 1), rtol=1e-13)
 
 
 def test_batches_that_do_not_broadcast():

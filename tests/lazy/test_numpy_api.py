@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skkeops import KernelSum, LazyTensor, Pm, Vi, Vj
+from skkeops.lazy.numpy_api import OPERATIONS, UFUNCS
 
 RNG = np.random.default_rng(9)
 M, N = 9, 13
@@ -58,16 +59,141 @@ def test_scalars_on_either_side(kind):
         np.testing.assert_allclose(found.dense(), expected * 1.0, rtol=1e-12)
 
 
+SPECIAL = [
+    0.0, -0.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.1, -0.1, 7.25, -7.25, 1e5 + 0.5, 12345.678,
+    1e9, -1e9, np.nan, np.inf, -np.inf,
+]  # fmt: skip
+OF_ONE = {
+    "absolute", "arccos", "arcsin", "arctan", "conjugate", "cos", "exp", "fabs", "floor", "isnan", "log", "logical_not", "negative",
+    "positive", "reciprocal", "rint", "sign", "sin", "sqrt", "square",
+}  # fmt: skip
+OF_CONDITIONS = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}
+OF_TWO = sorted({*UFUNCS, *OPERATIONS} - OF_ONE - OF_CONDITIONS - {"matmul", "divmod"})
+
+
+def equal(found, expected, dtype):
+    rtol = 1e-13 if dtype == np.float64 else 3e-6
+    np.testing.assert_allclose(found, expected.astype(dtype), rtol=rtol, atol=0, equal_nan=True)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", sorted(OF_ONE & {*UFUNCS, *OPERATIONS}))
+def test_special_values(name, dtype):
+    s = np.array(SPECIAL, dtype)
+    equal(getattr(np, name)(Vi(s[:, None])).dense()[:, 0], getattr(np, name)(s), dtype)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", OF_TWO)
+def test_special_values_of_two(name, dtype):
+    """Of arrays, and of an array and a number on either side, which becomes a constant of the formula."""
+    function, s = getattr(np, name), np.array(SPECIAL, dtype)
+    expected = function(s[:, None], s[None])
+    equal(function(Vi(s[:, None]), Vj(s[:, None])).dense(), expected, dtype)
+    for k, number in enumerate(s.tolist()):
+        if "power" not in name or number not in (0.5, -0.5):  # square roots, as with NumPy's **: of -inf and -0.0 no powers
+            equal(function(Vi(s[:, None]), number).dense()[:, 0], expected[:, k], dtype)
+        equal(np.broadcast_to(function(number, Vi(s[:, None])).dense()[:, 0], s.shape), expected[k], dtype)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding(dtype):
+    s = np.array([*SPECIAL, 0.25, 0.35, 2.675, 0.125, 1e5 + 1.5, 25, 35, -45, 0.49999997, 8388609.0, 1e15 + 0.5], dtype)
+    K = Vi(s[:, None])
+    for d in (0, 1, 2, 3, -1, -2):
+        np.testing.assert_array_equal(np.round(K, d).dense()[:, 0], np.round(s, d))
+        np.testing.assert_array_equal(np.around(K, decimals=d).dense()[:, 0], np.round(s, d))
+    np.testing.assert_array_equal(K.round().dense()[:6, 0], [0, 0, 1, -1, 2, -2])  # KeOps' method
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_clipping():
+    s = np.array(SPECIAL)
+    for low, high in [(-1, 1), (1, 0), (None, 0), (0.5, None), (np.nan, 1), (0, np.nan), (-np.inf, np.inf), (2, -np.inf)]:
+        np.testing.assert_array_equal(np.clip(Vi(s[:, None]), low, high).dense()[:, 0], np.clip(s, low, high))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_remainders_by_operators(dtype):
+    s = np.array([*SPECIAL, 1e15, 123456.7], dtype)
+    x, y, a, b = Vi(s[:, None]), Vj(s[:, None]), s[:, None], s[None]
+    for found, expected in (
+        (x % y, a % b), (x // y, a // b), (x % 0.1, a % dtype(0.1)), (-7 % x, -7 % a), (7.5 // x, 7.5 // a), (x // 3, a // 3),
+        (divmod(x, y)[0], np.divmod(a, b)[0]), (divmod(x, y)[1], np.divmod(a, b)[1]), (divmod(5, x)[1], np.divmod(5, a)[1]),
+        (np.divmod(x, y)[0], np.divmod(a, b)[0]), (b % x, b % a), (np.fmod(x, -y), np.fmod(a, -b)),
+    ):  # fmt: skip
+        equal(found.dense(), expected, dtype)
+
+
+def test_gradients_of_numpys_functions():
+    """By differences: of remainders, and of the larger one."""
+    x, y = np.array([[2.3], [-1.7], [0.4]]), np.array([[0.9], [-0.7]])
+    for function in (np.remainder, np.fmod, np.maximum, np.minimum, np.fmax, np.clip, np.floor_divide):
+        def total(a, b, f=function):
+            return f(a, b, 9.0).sum() if f is np.clip else f(a, b).sum()
+
+        K = np.clip(Vi(x), Vj(y), 9.0) if function is np.clip else function(Vi(x), Vj(y))
+        by_y = (total(x[:, None, 0], y[None, :, 0] + [1e-6, 0]) - total(x[:, None, 0], y[None, :, 0])) / 1e-6
+        by_x = (total(x[:, None, 0] + [[1e-6], [0], [0]], y[None, :, 0]) - total(x[:, None, 0], y[None, :, 0])) / 1e-6
+        np.testing.assert_allclose(K.gradient(x)[0], by_x, atol=1e-6)
+        np.testing.assert_allclose(K.gradient(y)[0], by_y, atol=1e-6)
+
+
+def test_conditions():
+    a, b = DENSE > 0.3, DENSE < 0.5
+    c = DENSE - 0.4
+    for found, expected in (
+        ((K > 0.3) & (K < 0.5), a & b), (~(K > 0.3), ~a), ((K > 0.3) ^ (K < 0.5), a ^ b), ((K > 0.3) & b, a & b),
+        (b & (K > 0.3), a & b), (np.logical_or(K > 0.3, ~b), a | ~b), (np.logical_and(K - 0.4, 1), np.logical_and(c, 1)),
+        (np.logical_not(np.floor(2 * K)), np.logical_not(np.floor(2 * DENSE))), (~~(K > 0.3), a), (np.isnan(np.log(K - 0.4)), c < 0),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(found.dense(), expected)
+    np.testing.assert_array_equal(np.where((K > 0.3) & (K < 0.5), K, 0).dense(), np.where(a & b, K.dense(), 0))
+    with pytest.raises(TypeError, match=r"is the scalar product: write np.logical_or"):
+        (K > 0.3) | (K < 0.1)
+    with pytest.raises(TypeError, match=r"is the scalar product: write np.logical_or"):
+        a | (K < 0.1)
+    with pytest.raises(TypeError, match="& is for conditions"):
+        K & (K > 0)
+
+
+REDUCTIONS = ["sum", "max", "min", "amax", "amin", "mean", "argmax", "argmin"]
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_reductions_have_numpys_shapes(name):
+    function = getattr(np, name)
+    batch = np.stack([X, X[::-1] ** 2])
+    in_batch = (LazyTensor(batch[:, :, None]) | Vj(Y)) / 3
+    components = Vi(X) - Vj(Y)
+    for T, dense in ((K, DENSE), (in_batch, (batch @ Y.T) / 3), (components, X[:, None] - Y)):
+        first = len(T.batch)
+        for axis in (first, first + 1, (first,)):
+            for options in ({}, {"keepdims": True}, {"keepdims": False}):
+                expected = function(dense, axis=axis[0] if "arg" in name and isinstance(axis, tuple) else axis, **options)
+                found = function(T, axis=axis, **options)
+                assert found.shape == expected.shape
+                np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+        if "arg" not in name:
+            for axis in (None, (first, first + 1)):
+                np.testing.assert_allclose(function(T, axis=axis), function(dense, axis=axis), rtol=1e-12, atol=1e-14)
+                expected = function(dense, axis=axis, keepdims=True)
+                found = function(T, axis=axis, keepdims=True)
+                assert found.shape == expected.shape
+    out = np.empty(M, dtype=np.argmax(K, axis=1).dtype if "arg" in name else float)
+    assert function(K, axis=1, out=out) is out
+    np.testing.assert_allclose(out, function(DENSE, axis=1), rtol=1e-12)
+
+
 def test_reductions():
     for axis in (0, 1):
-        np.testing.assert_allclose(np.sum(K, axis=axis)[:, 0], DENSE.sum(axis), rtol=1e-12)
-        np.testing.assert_allclose(np.max(K, axis=axis)[:, 0], DENSE.max(axis), rtol=1e-12)
-        np.testing.assert_allclose(np.amin(K, axis)[:, 0], DENSE.min(axis), rtol=1e-12)
-        np.testing.assert_allclose(np.mean(K, axis=axis)[:, 0], DENSE.mean(axis), rtol=1e-12)
-        np.testing.assert_array_equal(np.argmax(K, axis=axis)[:, 0], DENSE.argmax(axis))
-        np.testing.assert_array_equal(np.argmin(K, axis=axis)[:, 0], DENSE.argmin(axis))
-        np.testing.assert_allclose(np.add.reduce(K, axis=axis)[:, 0], DENSE.sum(axis), rtol=1e-12)
-        np.testing.assert_allclose(np.maximum.reduce(K, axis=axis)[:, 0], DENSE.max(axis), rtol=1e-12)
+        np.testing.assert_allclose(np.add.reduce(K, axis=axis), DENSE.sum(axis), rtol=1e-12)
+        np.testing.assert_allclose(np.maximum.reduce(K, axis=axis, keepdims=True), DENSE.max(axis, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(np.minimum.reduce(K), DENSE.min(0), rtol=1e-12)
     np.testing.assert_allclose(np.sum(K), DENSE.sum(), rtol=1e-12)
     np.testing.assert_allclose(np.max(K), DENSE.max(), rtol=1e-12)
     np.testing.assert_allclose(np.mean(K), DENSE.mean(), rtol=1e-12)
@@ -75,8 +201,28 @@ def test_reductions():
     np.testing.assert_allclose(np.sum(difference**2, axis=-1).dense(), ((DX - DY) ** 2).sum(-1), rtol=1e-12)
     np.testing.assert_allclose(np.mean(difference, axis=-1).dense(), (DX - DY).mean(-1), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(np.linalg.norm(difference, axis=-1).dense(), np.linalg.norm(DX - DY, axis=-1), rtol=1e-12)
-    out = np.empty((M, 1))
-    assert np.sum(K, axis=1, out=out) is out
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_totals(dtype):
+    """Without an axis: all pairs of a tensor of one component, as NumPy's; the components of others, lazily, as KeOps'."""
+    T = ((Vi(X.astype(dtype)) | Vj(Y.astype(dtype))) / 3)
+    in_batch = LazyTensor(np.stack([X, 2 * X])[:, :, None].astype(dtype)) | Vj(Y.astype(dtype))
+    for name in ("sum", "mean", "min", "max"):
+        for tensor, dense in ((T, DENSE), (in_batch, np.stack([DENSE * 3, DENSE * 6]))):
+            found = getattr(tensor, name)()
+            assert found.shape == () and found.dtype == dtype
+            np.testing.assert_allclose(found, getattr(dense, name)(), rtol=1e-12 if dtype == np.float64 else 1e-6)
+        difference = Vi(X) - Vj(Y)
+        np.testing.assert_allclose(getattr(difference, name)().dense(), getattr(X[:, None] - Y, name)(-1), atol=1e-15)
+    np.testing.assert_allclose(Vi(X[:, :1]).sum(), X[:, 0].sum())
+    for name in ("argmin", "argmax"):
+        with pytest.raises(ValueError, match=f"{name} of a LazyTensor of shape .9, 13. needs an axis"):
+            getattr(T, name)()
+    with pytest.raises(ValueError, match="a reduction with out= needs an axis"):
+        T.sum(out=np.empty((M, 1)))
+    with pytest.raises(ValueError, match="of variables without arrays needs an axis"):
+        (Vi(0, 1) * Vj(1, 1)).sum()
 
 
 def test_other_functions():
@@ -118,6 +264,38 @@ def test_half_precision_and_integers_are_promoted():
     np.testing.assert_array_equal((Vi(i) * Vj(i)).sum(axis=1)[:, 0], 10 * np.arange(5))
 
 
+def test_python_and_numpy_ask():
+    assert len(K) == M
+    assert K.shape == np.shape(K) == K.T.shape[::-1] == (M, N)
+    assert K.dtype == float
+    assert hash(K) == hash(K) and {K: 1}[K] == 1
+    np.testing.assert_array_equal(((Vi(X) | Vj(Y)) / 3 == K).dense(), np.ones((M, N)))
+    np.testing.assert_allclose(abs(-K).dense(), DENSE)
+    L = K
+    L += 1
+    L *= 2
+    L %= 0.7
+    np.testing.assert_allclose(L.dense(), ((DENSE + 1) * 2) % 0.7)
+    np.testing.assert_allclose(K.dense(), DENSE)
+    np.testing.assert_allclose(np.dot(np.ones(M), K), DENSE.sum(0))
+
+
+def test_indexing_of_batches():
+    a = np.stack([X, X[::-1] ** 2])
+    T, dense = LazyTensor(a[:, :, None]) - Vj(Y), a[:, :, None] - Y
+    one, one_dense = (T**2).sum(-1), (dense**2).sum(-1)
+    np.testing.assert_allclose(one[:, 2:5, [1, 3]].dense(), one_dense[:, 2:5, [1, 3]])
+    np.testing.assert_allclose(one[..., 2:5, 1:4].dense(), one_dense[..., 2:5, 1:4])
+    np.testing.assert_allclose(T[:, 2:5, :, 1].dense(), dense[:, 2:5, :, 1])
+    np.testing.assert_allclose(T[..., 1:].dense(), dense[..., 1:])
+    np.testing.assert_allclose(T[..., 3:5, 0:2].dense(), dense[..., 3:5, 0:2])  # columns and components, as NumPy
+    for key in ((0, 2), (slice(1), slice(2), slice(3)), (0, slice(None), slice(None))):
+        with pytest.raises(IndexError, match=r"with batch dimensions K\[:, rows, columns\]"):
+            one[key]
+    np.testing.assert_allclose((Vi(X) - Vj(Y))[2:5, :, 1:].dense(), (X[:, None] - Y)[2:5, :, 1:])
+    np.testing.assert_allclose((Vi(X) - Vj(Y))[:, :, 1].dense(), (X[:, None] - Y)[:, :, 1])
+
+
 LARGE = Vi(np.zeros((200_000, 3))) | Vj(np.zeros((100_000, 3)))
 
 
@@ -129,7 +307,43 @@ LARGE = Vi(np.zeros((200_000, 3))) | Vj(np.zeros((100_000, 3)))
         (lambda: np.linalg.solve(LARGE, np.ones(3)), TypeError, r"np.solve is not defined for lazy tensors: .*160 GB"),
         (lambda: np.linalg.cholesky(K), TypeError, "np.cholesky is not defined"),
         (lambda: KernelSum().fit(LARGE), (TypeError, ValueError), "a LazyTensor of shape"),
-        (lambda: np.sum(K, axis=1, keepdims=True), TypeError, "takes axis= and out="),
+        (lambda: np.sum(K, axis=1, where=DENSE > 0), TypeError, "takes axis=, out= and keepdims=: found where"),
+        (lambda: np.sum(Vi(X), axis=-1, keepdims=True), TypeError, "is lazy, and takes axis= alone"),
+        (lambda: np.sum(K, axis=-2), ValueError, r"reduced over i .axis=0. or j .axis=1.: found axis=-2"),
+        (lambda: np.einsum("ij,j", K, np.ones(N)), TypeError, "einsum is not defined for lazy tensors"),
+        (lambda: np.outer(K, K), TypeError, "outer"),
+        (lambda: np.dot(K, 2), TypeError, "np.dot of a LazyTensor takes an array"),
+        (lambda: np.matmul(K, 2), ValueError, "at least one axis"),
+        (lambda: np.stack([K, K]), TypeError, "np.stack is not defined"),
+        (lambda: np.allclose(K, DENSE), TypeError, "not defined for lazy tensors"),
+        (lambda: np.cumsum(K, axis=1), TypeError, "np.cumsum is not defined"),
+        (lambda: np.sort(K, axis=1), TypeError, "np.sort is not defined"),
+        (lambda: np.reshape(K, -1), TypeError, "np.reshape is not defined"),
+        (lambda: np.round(K, 1.5), TypeError, "integer"),
+        (lambda: np.floor_divide(K, 2, out=np.empty((M, N))), TypeError, "np.floor_divide with out="),
+        (lambda: DENSE.copy().__iadd__(K), TypeError, "np.add with out="),
+        (lambda: K % "a", TypeError, "real numbers: found str"),
+        (lambda: K == None, TypeError, "real numbers: found NoneType"),  # noqa: E711
+        (lambda: iter(K), TypeError, "not iterable"),
+        (lambda: sum(K), TypeError, "not iterable"),
+        (lambda: max(K), TypeError, "not iterable"),
+        (lambda: sorted(K), TypeError, "not iterable"),
+        (lambda: 1.0 in K, TypeError, "not iterable|not a container"),
+        (lambda: dict([K]), TypeError, "sequence|iterable"),
+        (lambda: list(reversed(K)), TypeError, "not reversible"),
+        (lambda: round(K), TypeError, "__round__"),
+        (lambda: int(K), TypeError, "int"),
+        (lambda: K if K > 0.5 else 0, TypeError, "no truth value"),
+        (lambda: 0.1 < K < 0.5, TypeError, "no truth value"),
+        (lambda: K and K, TypeError, "no truth value"),
+        (lambda: range(10)[K], TypeError, "integers or slices"),
+        (lambda: K.__setitem__((0, 0), 1), AttributeError, "__setitem__"),
+        (lambda: K[:5], IndexError, r"K\[a:b\] selects components, of which there are 1, .* rows are K\[a:b, :\]"),
+        (lambda: K[3], IndexError, r"a row is K\[3, :\]"),
+        (lambda: K[[0, 1]], TypeError, r"rows and columns are K\[rows, columns\]"),
+        (lambda: K[None], TypeError, "found None"),
+        (lambda: K[DENSE > 0.3], TypeError, "selected by an integer or a slice: found array"),
+        (lambda: K[:, :, :, 0], IndexError, "found 4 indices for a tensor of shape"),
         (lambda: np.argmax(K), ValueError, "needs an axis"),
         (lambda: np.linalg.norm(K), TypeError, "Euclidean one of the components"),
         (lambda: np.where(K), TypeError, "a condition and two choices"),

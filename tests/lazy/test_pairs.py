@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -202,3 +203,113 @@ def test_no_memory_for_pairs_of_sparse_operands():
 def test_bad_input(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+# Rows and columns of an array of pairs, by their indices
+
+CLASSES = RNG.normal(size=(5, 4))
+OF_ROWS, OF_COLUMNS = RNG.integers(-5, 5, size=M), RNG.integers(0, 4, size=N)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, bool, int])
+@pytest.mark.parametrize("columns", [N, 5])
+def test_lookup_tables(dtype, columns):
+    """The value of a pair is that of its classes; both orders of the engine's lanes."""
+    table = CLASSES.astype(dtype) if dtype is not bool else CLASSES > 0
+    where_i, where_j = OF_ROWS, OF_COLUMNS[:columns]
+    picked = table[where_i][:, where_j].astype(float)
+    rtol = 1e-5 if dtype == np.float32 else 1e-12
+    x, y = (a.astype(dtype if dtype in (np.float32, np.float64) else float) for a in (X, Y[:columns]))
+    distances = ((x[:, None] - y) ** 2).sum(-1).astype(float)
+    L = Vij(table)[where_i, where_j]
+    K, dense = ((Vi(x) - Vj(y)) ** 2).sum(-1) * L + L, distances * picked + picked
+    for backend in ("CPU", "reference"):
+        for axis in (0, 1):
+            np.testing.assert_allclose(K.sum(axis=axis, backend=backend)[:, 0], dense.sum(axis), rtol=rtol, atol=1e-4)
+            np.testing.assert_allclose(K.logsumexp(axis=axis, backend=backend)[:, 0], logsumexp(dense, axis), rtol=rtol)
+            np.testing.assert_allclose(K.max(axis=axis, backend=backend)[:, 0], dense.max(axis), rtol=rtol)
+            np.testing.assert_allclose(K.Kmin(3, axis=axis, backend=backend), np.sort(dense, axis).take([0, 1, 2], axis).T.reshape(-1, 3)
+                                       if axis == 0 else np.sort(dense, axis)[:, :3], rtol=rtol, atol=1e-6)  # fmt: skip
+        np.testing.assert_allclose(K.T.sum(axis=0, backend=backend)[:, 0], dense.sum(1), rtol=rtol, atol=1e-4)
+        found = K.gradient(x, backend=backend)
+        np.testing.assert_allclose(found, (2 * (x[:, None] - y) * picked[:, :, None]).sum(1), rtol=rtol, atol=1e-4)
+        ranges = band_ranges(M, columns, 3, 2, block=4)
+        by_ranges = K.sum(axis=1, ranges=ranges, backend=backend)
+        expected = ((Vi(x) - Vj(y)) ** 2).sum(-1) * picked.astype(x.dtype) + picked.astype(x.dtype)
+        np.testing.assert_allclose(by_ranges, expected.sum(axis=1, ranges=ranges), rtol=rtol, atol=1e-5)
+    np.testing.assert_allclose(K.dense(), dense, rtol=rtol, atol=1e-5)
+    np.testing.assert_allclose(K @ y.astype(float), dense @ y, rtol=10 * rtol, atol=1e-4)
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(K)).sum(axis=1), K.sum(axis=1))
+    np.testing.assert_allclose(K[3:9, [1, 4, 2]].dense(), dense[3:9][:, [1, 4, 2]], rtol=rtol, atol=1e-5)
+    np.testing.assert_allclose(K[3:6, 0:3].diagonal(), dense[3:6, :3].diagonal(), rtol=rtol, atol=1e-5)
+    np.testing.assert_allclose(where(L, K, -1).sum(axis=1)[:, 0], np.where(picked != 0, dense, -1).sum(1), rtol=rtol, atol=1e-4)
+    np.testing.assert_allclose(Vij(table)[where_i, where_j].sum(axis=1)[:, 0], picked.sum(1), rtol=rtol, atol=1e-5)
+
+
+def test_lookup_tables_of_vectors_and_with_sparse_arrays():
+    table = RNG.normal(size=(5, 4, 3))
+    picked = table[OF_ROWS][:, OF_COLUMNS]
+    L = Vij(table)[OF_ROWS, OF_COLUMNS]
+    close((L * Vj(np.c_[Y, Y[:, 0]])).sum(axis=1), (picked * np.c_[Y, Y[:, 0]]).sum(1))
+    close(L[1].sum(axis=0)[:, 0], picked[:, :, 1].sum(0))
+    close((L[2] * SPARSE).sum(axis=1)[:, 0], (picked[:, :, 2] * SPARSE.toarray()).sum(1))
+    close((L * L).sum(-1).gradient(L), 2 * picked)
+    in_batch = LazyTensor(RNG.normal(size=(2, M, 1, 1))) * L[0]
+    close(in_batch.sum(axis=2)[..., 0], in_batch.dense().sum(2))
+    batch = RNG.normal(size=(2, 5, 4, 1))
+    close(LazyTensor(batch)[:, OF_ROWS, OF_COLUMNS].dense(), batch[:, OF_ROWS][:, :, OF_COLUMNS, 0])
+
+
+def test_systems_with_a_lookup_table():
+    x = RNG.normal(size=(40, 2))
+    cores = RNG.normal(size=(3, 3))
+    table, classes = cores @ cores.T, RNG.integers(0, 3, size=40)
+    K = kernel(x, x) * Vij(table)[classes, classes]
+    dense = np.exp(-((x[:, None] - x) ** 2).sum(-1)) * table[classes][:, classes]
+    b = RNG.normal(size=40)
+    for options in ({}, {"preconditioner": "cholesky", "n_components": 10}):
+        np.testing.assert_allclose(K.solve(b, alpha=0.5, eps=1e-10, **options), np.linalg.solve(dense + 0.5 * np.eye(40), b), rtol=1e-7)
+    close(K.diagonal(), np.diagonal(dense))
+
+
+def test_selecting_rows_and_columns_takes_no_memory_for_pairs():
+    n = 3000  # 72 MB for all pairs
+    where_i, where_j = RNG.integers(0, 5, size=n), RNG.integers(0, 4, size=n)
+    x = RNG.normal(size=(n, 1))
+    permutation = RNG.permutation(n)
+    large = RNG.normal(size=(n, n))
+    cases = (
+        lambda: (Vij(CLASSES)[where_i, where_j] * (Vi(x) - Vj(x))).sum(axis=1),
+        lambda: Vij(CLASSES)[where_i, where_j].T.logsumexp(axis=1),
+        lambda: (Vij(large)[permutation, permutation] * Vj(x)).sum(axis=1),
+        lambda: (Vij(large)[1:, 2:] * Vj(x[2:])).sum(axis=0),
+        lambda: (Vij(CLASSES)[where_i, where_j] * (Vi(x) - Vj(x))).gradient(x),
+    )
+    for case in cases:
+        case()
+        tracemalloc.start()
+        try:
+            case()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 40 * 8 * n
+
+
+def test_the_engine_checks_indices():
+    from skkeops.formula.expression import Variable
+    from skkeops.plan import Problem
+    from skkeops.backends.cpu import prepare
+    from skkeops.reductions import Sum
+
+    w = Variable(0, 1, 3)
+    program = prepare(Problem(Sum(), (w,), 1, (w,))).program(0, True)
+    a, rows = np.ones((2, 3, 1)), np.array([0, 1, 1])
+    program.run(((a, rows, rows),), 3, 3, 1)
+    for at in (np.array([0, 2, 1]), np.array([0, -1, 1])):
+        with pytest.raises(ValueError, match="expected indices from 0 to 1"):
+            program.run(((a, at, rows),), 3, 3, 1)
+    with pytest.raises(ValueError, match="expected shape"):
+        program.run(((a, rows[:2], rows),), 3, 3, 1)
+    with pytest.raises(TypeError, match="arrays of int64"):
+        program.run(((a, rows.astype(np.int32), rows),), 3, 3, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.formula.expression import IJ, Constant, Expression, Variable
-from skkeops.pairs import is_stored, sizes
+from skkeops.pairs import Selected, as_dense, is_stored, sizes
 from skkeops.plan.plan import Plan, make_plan
 from skkeops.plan.problem import Problem
 
@@ -81,7 +81,8 @@ class CpuProgram:
         program = self._programs[2 * order + is_double]
         if program is None:
             program = self.program(int(order), bool(is_double))
-        state = program.run(arrays, n_out, n_reduced, n_threads(), progress, ranges)
+        given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
+        state = program.run(given, n_out, n_reduced, n_threads(), progress, ranges)
         if self._factor is not None:
             state = (self._times(self._factor, state[0], arrays, n_out),)
         return state
@@ -174,15 +175,19 @@ def evaluate_pairs(
     ndarray of shape (m, n, dim)
         In the dtype of the arrays.
     """
-    arrays = tuple(a.toarray()[:, :, None] if is_stored(a) else a for a in arrays)
+    arrays = tuple(as_dense(a) if is_stored(a) else a for a in arrays)
     program = _pairs_program(expression, tuple(variables), _dtype_of(arrays) == _FLOAT64)
-    (values,) = program.run(arrays, m, n, n_threads(), None, ranges)
+    (values,) = program.run(tuple(map(_for_engine, arrays)), m, n, n_threads(), None, ranges)
     return values
 
 
 def evaluate_at(expression: Expression, variables: tuple[Variable, ...], arrays: tuple[Any, ...], like: Any) -> Any:
     """The values of an expression at the entries of a sparse array of pairs, as another one."""
     return evaluate_stored(expression, variables, arrays, like, evaluate)
+
+
+def _for_engine(array: Any) -> Any:
+    return (array.array, array.rows, array.columns) if isinstance(array, Selected) else array
 
 
 def _dtype_of(arrays: Sequence[Any]) -> np.dtype:

@@ -203,11 +203,12 @@ class Block:
 
 #: Library functions that are expanded where they are called, and about how many instructions each has.
 _EXPANDED = {
-    "float": {"pow": 120, "sin": 90, "cos": 90, "atan2": 50, "acos": 30, "asin": 30, "atan": 25, "log": 20, "sinxdivx": 150},
+    "float": {"pow": 120, "sin": 90, "cos": 90, "atan2": 50, "acos": 30, "asin": 30, "atan": 25, "log": 20, "fmod": 60,
+              "sinxdivx": 150},
     "double": {"pow": 300, "sin": 120, "cos": 120, "atan2": 90, "acos": 70, "asin": 70, "atan": 50, "log": 40, "exp": 20,
-               "exp2": 20, "sqrt": 20, "sinxdivx": 250, "/": 15},
+               "exp2": 20, "sqrt": 20, "fmod": 120, "sinxdivx": 250, "/": 15},
 }  # fmt: skip
-_CALLS = re.compile(r"\b(pow|sin|cos|atan2|acos|asin|atan|log|exp|exp2|sqrt)\(|skk_(exp)\(|skkeops_(sinxdivx)|( / )")
+_CALLS = re.compile(r"\b(pow|sin|cos|atan2|acos|asin|atan|log|exp|exp2|sqrt|fmod)\(|skk_(exp)\(|skkeops_(sinxdivx)|( / )")
 
 
 def statements_cost(lines: Iterable[str], real: str) -> int:

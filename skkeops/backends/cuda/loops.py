@@ -296,7 +296,7 @@ _LONGEST = 4096  # that is stored
 
 
 class _Run(NamedTuple):
-    """Components of a selection from ``first`` to before ``end``: from ``chosen``, an argument and its component, in steps; or 0."""
+    """Components of a selection from ``first`` to before ``end``: from ``chosen``, an argument and a component, in steps; or 0."""
 
     first: int
     end: int

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.formula.expression import Expression, Variable
-from skkeops.pairs import is_stored, sizes
+from skkeops.pairs import as_dense, sizes
 from skkeops.plan.problem import Problem
 from skkeops.reductions import Reduction
 
@@ -88,8 +88,7 @@ def _all_pairs(
     dtype = next((a.dtype for a in arrays if a.dtype.kind == "f"), np.dtype(np.float64))
     placed = {}
     for variable, array in zip(variables, arrays, strict=True):
-        whole = array.toarray()[:, :, None] if is_stored(array) else array
-        placed[variable.position] = whole.astype(dtype, copy=False)[_LAYOUT[variable.category]]
+        placed[variable.position] = as_dense(array).astype(dtype, copy=False)[_LAYOUT[variable.category]]
     values = dense.evaluate(expressions, placed, dtype)
     return [np.broadcast_to(v, (m, n, e.dim)) for v, e in zip(values, expressions, strict=True)]
 

@@ -21,6 +21,7 @@ __all__ = [
     "DiffClampInt",
     "Equal",
     "Floor",
+    "Fmod",
     "IfElse",
     "LessOrEqual",
     "LessThan",
@@ -120,6 +121,24 @@ template <typename real> __device__ inline real skkeops_round(real x, bool decim
     return fabs(scaled) < (real)(sizeof(real) < sizeof(double) ? 8388608.0 : 4503599627370496.0) ? round(scaled) / s : x;
 }
 """
+
+
+@register
+class Fmod(Elementwise):
+    """``Fmod(f, n)``: the exact remainder of ``f / n``, of the sign of ``f``, as C's ``fmod``."""
+
+    name = "Fmod"
+    arguments = ("f", "n")
+    opcode = "fmod"
+    cuda = "fmod({0}, {1})"
+    domain = ((0.1, 0.4), (0.5, 0.8))
+
+    def numpy(self, f, n):
+        return np.fmod(f, n)
+
+    def partial(self, k):
+        f, n = self.args
+        return Constant(1) if k == 0 else arithmetic.Divide.build(arithmetic.Subtract.build(self, f), n)
 
 
 @register

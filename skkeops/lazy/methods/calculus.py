@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import address_of, as_array
+from skkeops.devices import address_of, is_on_device
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import IJ, Variable
 from skkeops.pairs import is_stored
@@ -76,7 +76,8 @@ class Calculus(Methods):
         Parameters
         ----------
         wrt : ndarray or LazyTensor
-            The array, or the tensor that was made from it.
+            The array, for the sum of all places where it stands, points i as well as points j; or the tensor that was made from
+            it, for the part that is due to these points. Tensors of integers hold copies: give the tensor.
         grad_output : array-like, optional
             The gradient by the result of the reduction, of its shape; ones by default.
         axis : int, optional
@@ -125,16 +126,28 @@ class Calculus(Methods):
             found = [s for s in ordered if s.variable is wrt.expression]
         else:
             found = [s for s in ordered if s.array is not None and _same_memory(s.array, wrt)]
-        if len(found) != 1:
-            raise ValueError("wrt must be one of the arrays that the tensor is made of, or the LazyTensor of one of them")
+        if not found:
+            what = f"the tensor {wrt!r}" if isinstance(wrt, Methods) else _described(wrt)
+            raise ValueError(
+                "wrt must be one of the arrays of floats that the tensor is made of, or the LazyTensor that was made of one; of "
+                f"lists and integers it holds copies, so that only the latter will do: found {what}"
+            )
         options = {"backend": backend or self.backend or "auto", "ranges": self.ranges}
         if ranges is not None:
             options["ranges"] = same("ranges", ranges, self.ranges)
         axis = self._reduced_axis(len(self.batch) + 1 if axis is None else axis)
-        result = gradient(ordered, self.expression, g, reduction, axis, opt_arg, found[0], grad_output, options)
+        parts = (gradient(ordered, self.expression, g, reduction, axis, opt_arg, s, grad_output, options) for s in found)
+        result = next(parts)
+        for part in parts:  # points on both sides
+            result = result + part.reshape(result.shape)
         if found[0].variable.category == IJ and not is_stored(result) and np.ndim(wrt) == 2:
             return result[:, :, 0]
         return result
+
+
+def _described(array: Any) -> str:
+    dtype, shape = getattr(array, "dtype", None), getattr(array, "shape", None)
+    return type(array).__name__ if dtype is None else f"an array of {dtype} of shape {shape}"
 
 
 def _variable(tensor: Any) -> LazyTensor:
@@ -148,5 +161,11 @@ def _same_memory(a: Any, b: Any) -> bool:
         if not (is_stored(a) and is_stored(b)) or a.shape != b.shape:
             return False
         a, b = a.data, b.data
-    b = as_array(b)
-    return a.size == b.size and a.dtype == b.dtype and address_of(a) == address_of(b)
+    if not all(isinstance(c, np.ndarray) or is_on_device(c) for c in (a, b)):
+        return False
+    return a.dtype == b.dtype and address_of(a) == address_of(b) and a.size == b.size and _order(a) == _order(b)
+
+
+def _order(a: Any) -> Any:
+    """Return what tells arrays of the same memory apart: their axes, where these are not simply one behind the other."""
+    return a.flags.c_contiguous or [pair for pair in zip(a.shape, a.strides, strict=True) if pair[0] != 1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from skkeops.formula import operations as ops
-from skkeops.formula.expression import Expression
 
+from .. import numpy_meanings as meanings
 from .base import Methods
 
 __all__ = ["Functions"]
@@ -66,7 +66,7 @@ class Functions(Methods):
         return self._apply(ops.Abs.build)
 
     def sign(self):
-        """Return -1, 0 or 1."""
+        """Return -1, 0 or 1, 0 for NaN too; ``np.sign(K)`` keeps NaN, as NumPy does."""
         return self._apply(ops.Sign.build)
 
     def step(self):
@@ -102,7 +102,7 @@ class Functions(Methods):
         return self**other
 
     def clamp(self, other1, other2):
-        """Return x kept between two operands, the lower one first."""
+        """Return x kept between two operands, the lower one first, which wins where they cross (`np.clip`: the higher)."""
         return self._apply(ops.Clamp.build, other1, other2)
 
     def ifelse(self, other1, other2):
@@ -110,19 +110,19 @@ class Functions(Methods):
         return self._apply(ops.IfElse.build, other1, other2)
 
     def maximum(self, other):
-        """Return the larger of two operands."""
-        return self._apply(_maximum, other)
+        """Return the larger of two operands, NaN where one of both is."""
+        return self._apply(meanings.maximum, other)
 
     def minimum(self, other):
-        """Return the smaller of two operands."""
-        return self._apply(_minimum, other)
+        """Return the smaller of two operands, NaN where one of both is."""
+        return self._apply(meanings.minimum, other)
 
     def mod(self, modulus, offset=0):
-        """Return x - modulus * floor((x - offset) / modulus)."""
+        """Return x - modulus * floor((x - offset) / modulus), as in KeOps; ``K % modulus`` is exact."""
         return self._apply(ops.Mod.build, modulus, offset)
 
     def round(self, d=0):
-        """Return x rounded to d decimals."""
+        """Return x rounded to d decimals, halves away from zero, as in KeOps; ``np.round(K, d)`` takes them to even ones."""
         return self._apply(ops.Round.build, params=(d,))
 
     def factorize(self, other):
@@ -132,11 +132,3 @@ class Functions(Methods):
     def auto_factorize(self):
         """Return the tensor: common sub-expressions are always computed once."""
         return self._apply(ops.AutoFactorize.build)
-
-
-def _maximum(a: Expression, b: Expression) -> Expression:
-    return ops.IfElse.build(a - b, a, b)
-
-
-def _minimum(a: Expression, b: Expression) -> Expression:
-    return ops.IfElse.build(b - a, a, b)

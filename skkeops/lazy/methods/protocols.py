@@ -21,7 +21,9 @@ class Protocols(Methods):
 
     __slots__ = ()
     __array_priority__ = 1000
+    __pandas_priority__ = 5000  # above that of a DataFrame, which leaves operators to us
     __iter__ = None
+    __reversed__ = None
 
     def __bool__(self) -> bool:
         raise TypeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,30 @@ __all__ = ["Reductions"]
 
 
 class Reductions(Methods):
-    """Reductions by KeOps' names: over the components (axis=-1), i or j."""
+    """Reductions by KeOps' names: over the components (axis=-1), i or j.
+
+    Without an axis, those of tensors of several components are over these, as in KeOps, and lazy; of tensors of shape (..., M, N)
+    they are over all pairs, as NumPy's, and a number.
+    """
 
     __slots__ = ()
 
-    def sum(self, axis=-1, dim=None, **options):
+    def sum(self, axis=None, dim=None, **options):
         """Return the sum over the components (axis=-1, lazily), i or j."""
         axis = _axis(axis, dim)
+        if axis is None and self.ndim == 1:
+            return self._total("Sum", np.sum, options)
         return self._apply(ops.Sum.build) if _is_last(self, axis) else self._reduce("Sum", axis, **options)
 
     def sum_reduction(self, axis=None, dim=None, **options):
         """Return the sum over i or j."""
         return self._reduce("Sum", _axis(axis, dim), **options)
 
-    def mean(self, axis=-1, dim=None, **options):
+    def mean(self, axis=None, dim=None, **options):
         """Return the mean over the components (axis=-1, lazily), i or j."""
         axis = _axis(axis, dim)
+        if axis is None and self.ndim == 1:
+            return self.sum(**options) / math.prod(self.shape)
         if _is_last(self, axis):
             return self.sum(-1) / self.ndim
         return self.sum(axis, **options) / (self._shape[axis] or 1)
@@ -48,24 +57,32 @@ class Reductions(Methods):
 
     sumsoftmaxweight_reduction = sumsoftmaxweight
 
-    def min(self, axis=-1, dim=None, **options):
+    def min(self, axis=None, dim=None, **options):
         """Return the least value over the components, i or j."""
         axis = _axis(axis, dim)
+        if axis is None and self.ndim == 1:
+            return self._total("Min", np.min, options)
         return self._apply(ops.Min.build) if _is_last(self, axis) else self._reduce("Min", axis, **options)
 
-    def max(self, axis=-1, dim=None, **options):
+    def max(self, axis=None, dim=None, **options):
         """Return the largest value over the components, i or j."""
         axis = _axis(axis, dim)
+        if axis is None and self.ndim == 1:
+            return self._total("Max", np.max, options)
         return self._apply(ops.Max.build) if _is_last(self, axis) else self._reduce("Max", axis, **options)
 
-    def argmin(self, axis=-1, dim=None, **options):
+    def argmin(self, axis=None, dim=None, **options):
         """Return the index of the least value over the components, i or j."""
         axis = _axis(axis, dim)
+        if axis is None and self.ndim == 1:
+            raise ValueError(f"argmin of a LazyTensor of shape {self.shape} needs an axis: an index of all pairs is not one number")
         return self._apply(ops.ArgMin.build) if _is_last(self, axis) else self._reduce("ArgMin", axis, **options)
 
-    def argmax(self, axis=-1, dim=None, **options):
+    def argmax(self, axis=None, dim=None, **options):
         """Return the index of the largest value over the components, i or j."""
         axis = _axis(axis, dim)
+        if axis is None and self.ndim == 1:
+            raise ValueError(f"argmax of a LazyTensor of shape {self.shape} needs an axis: an index of all pairs is not one number")
         return self._apply(ops.ArgMax.build) if _is_last(self, axis) else self._reduce("ArgMax", axis, **options)
 
     def min_reduction(self, axis=None, dim=None, **options):
@@ -175,6 +192,14 @@ class Reductions(Methods):
             return run() if call else run
         return symbolic(ordered, self.expression, g, op, axis, opt_arg, options)
 
+    def _total(self, op: str, total: Any, options: dict[str, Any]) -> Any:
+        """Return a reduction over all pairs: over j, and then over what is left, in float64."""
+        if any(s.array is None for s in self.symbols.values()) or not {*options} <= _OPTIONS_OF_TOTALS:
+            given = f" with {', '.join(sorted(options))}=" if options else " of variables without arrays"
+            raise ValueError(f"a reduction{given} needs an axis: i (axis={len(self.batch)}) or j (axis={len(self.batch) + 1})")
+        found = self._reduce(op, len(self.batch) + 1, **options)
+        return total(found, dtype=np.result_type(found.dtype, np.float64)).astype(found.dtype) if op == "Sum" else total(found)
+
     def _reduced_axis(self, axis: Any) -> int:
         first = len(self.batch)
         if not _is_integer(axis) or axis not in (first, first + 1):
@@ -185,12 +210,15 @@ class Reductions(Methods):
         return axis - first
 
 
+_OPTIONS_OF_TOTALS = {"backend", "device_id", "dtype_acc", "progress", "ranges", "sum_scheme", "use_double_acc"}
+
+
 def _axis(axis: Any, dim: Any) -> Any:
     return axis if dim is None else dim
 
 
 def _is_last(tensor: Methods, axis: Any) -> bool:
-    return _is_integer(axis) and (axis == -1 or axis == len(tensor.batch) + 2)
+    return axis is None or _is_integer(axis) and (axis == -1 or axis == len(tensor.batch) + 2)
 
 
 def _is_integer(axis: Any) -> bool:

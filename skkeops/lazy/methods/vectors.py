@@ -42,7 +42,7 @@ class Vectors(Methods):
 
     def weightedsqdist(self, g, s):
         """Return the squared distance to `g` with weights `s`, as `weightedsqnorm`."""
-        return self._operand(s)._apply(ops.WeightedSqDist.build, self, g)
+        return self._operand(s, g)._apply(ops.WeightedSqDist.build, self, g)
 
     def elem(self, i):
         """Return component i."""
@@ -60,7 +60,8 @@ class Vectors(Methods):
     def concatenate(cls, tensors, axis=-1, dim=None):
         """Return the components of several tensors, one behind the other; axis, or dim, is -1."""
         axis = axis if dim is None else dim
-        tensors = [cls._operand(t) for t in tensors]
+        among = [t for t in tensors if isinstance(t, Methods)]
+        tensors = [among[0]._operand(t, *among) if among else cls(t) for t in tensors]
         if not tensors or axis not in (-1, len(tensors[0]._shape) - 1):
             raise ValueError(f"components of at least one tensor are concatenated along axis=-1: found axis={axis!r}")
         first, *others = tensors
