@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import namespace_of, to_device
+from skkeops.devices import namespace_of, to_device, to_host
 
 from .iterations import conjugate_gradients, minres
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Solution", "relative_residuals", "solve"]
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class Solution:
     Attributes
     ----------
     x : ndarray of shape (n, n_targets)
+    residuals : ndarray of shape (n_targets,)
+        The norms of the residuals ``b - (K + shift I) x``, relative to those of b: at most 1, which is that of zero. NaN if b or the
+        products are not finite, infinite if the solution is more than float64 holds.
     residual : float
-        The largest norm of a residual ``b - (K + shift I) x``, relative to that of b: at most 1, which is that of zero. NaN if b
-        or the products are not finite.
+        The largest of them.
     n_iter : int
     is_definite : bool
         Whether the matrix K + shift I showed no negative curvature.
@@ -36,11 +38,15 @@ class Solution:
     """
 
     x: np.ndarray
-    residual: float
+    residuals: np.ndarray
     n_iter: int
     is_definite: bool
     is_singular: bool
     stopped: bool
+
+    @property
+    def residual(self) -> float:
+        return float(self.residuals.max(initial=0))
 
 
 # Rounds of a method whose own estimate of the residual drifts from the true one, and how far a round with the rough
@@ -118,13 +124,14 @@ def solve(
     array([[1.],
            [1.]])
     """
+    nothing = Solution(np.full_like(b, np.nan), np.full(b.shape[1], np.nan), 0, True, False, False)
     if not bool(np.isfinite(b).all()):
-        return Solution(np.full_like(b, np.nan), np.nan, 0, True, False, False)
+        return nothing
     norms = _norms(b)
     scaled = b / np.where(norms > 0, norms, 1)
     system = _System(product, shift, scaled, rough, preconditioner)
     if not math.isfinite(system.size):
-        return Solution(np.full_like(b, np.nan), np.nan, 0, True, False, False)
+        return nothing
     shape, scale = b.shape, norms / system.size
     n_iter, stopped, rounds = 0, False, 0
 
@@ -175,7 +182,15 @@ def solve(
         rest = scaled - system.product(x)
     elif not system.is_convex and residual > tol:
         x, is_singular = system.without_null_part(x, rest)
-    return Solution(x * scale, _largest_norm(rest), n_iter, system.is_definite, is_singular, stopped)
+    with np.errstate(all="ignore"):
+        result = x * scale
+        kept = np.where(scale > 0, result / scale, 0)
+        # Numbers that leave what float64 holds are no longer the solution.
+        if not bool((np.abs(kept - x) <= 1e-9 * np.abs(x)).all()):
+            rest = scaled - system.product(kept)
+        residuals = to_host(np.linalg.norm(rest, axis=0))
+    residuals = np.where(np.isfinite(residuals), residuals, np.inf)
+    return Solution(result, residuals, n_iter, system.is_definite, is_singular, stopped)
 
 
 class _System:
@@ -261,6 +276,35 @@ class _System:
         is_null = (np.linalg.norm(self.product(rest), axis=0) <= 1e-10 * self._norm * norms) & (norms > 0)
         part = np.einsum("ij,ij->j", rest, x) / np.where(is_null, norms, 1) ** 2
         return x - rest * np.where(is_null, part, 0), bool(is_null.any())
+
+
+def relative_residuals(
+    product: Callable[[np.ndarray], np.ndarray], shift: np.ndarray, b: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """Return the norms of the residuals ``b - (K + shift I) x``, relative to those of b; infinite if x is not finite.
+
+    Parameters
+    ----------
+    product : callable
+        Returns ``K @ v`` for v of shape (n, n_targets).
+    shift : ndarray of shape (n_targets,) or (n, n_targets)
+    b, x : ndarray of shape (n, n_targets)
+
+    Returns
+    -------
+    ndarray of shape (n_targets,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relative_residuals(lambda v: 2 * v, np.array([1.0]), np.array([[6.0], [8.0]]), np.array([[2.0], [1.0]]))
+    array([0.5])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = _norms(b)
+        found = _norms(b - product(x) - x * to_device(shift, namespace_of(b))) / np.where(norms > 0, norms, 1)
+    found = to_host(found)
+    return np.where(np.isfinite(found), found, np.inf)
 
 
 def _power_of_two(size: float) -> float:
