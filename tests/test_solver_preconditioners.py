@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 
 from skkeops import Genred, KernelSolve, Vi, Vij, Vj, cluster
-from skkeops.solvers import LowRankPreconditioner, nystrom, solve
+from skkeops.solvers import LowRankPreconditioner, low_rank_preconditioner, nystrom, pivoted_cholesky, solve
 
 RNG = np.random.default_rng(17)
 N = 150
@@ -74,6 +74,73 @@ def test_nystrom_of_matrices_of_low_rank_of_zero_and_of_none():
     F, definite = nystrom(lambda v: -v, 50, 10, np.random.RandomState(0))
     assert not definite
     assert nystrom(lambda v: v, 0, 10, np.random.RandomState(0))[0].shape == (0, 0)
+
+
+STRANGE = {
+    "NaN": np.full(N, np.nan),
+    "one NaN": np.where(np.arange(N) == 70, np.nan, 1.0),
+    "inf": np.where(np.arange(N) == 70, np.inf, 1.0),
+    "-inf": np.where(np.arange(N) == 70, -np.inf, 1.0),
+    "a sum beyond float64": np.full(N, 1e308),
+    "next to nothing": np.full(N, 5e-324),
+    "zero": np.zeros(N),
+    "-0": np.full(N, -0.0),
+    "all sizes": 10.0 ** np.linspace(-300, 300, N),
+}
+
+
+@pytest.mark.parametrize("columns", ["own", "zero", "NaN", "negative"])
+@pytest.mark.parametrize("diagonal", STRANGE)
+def test_pivoted_cholesky_ends_whatever_the_numbers(diagonal, columns):
+    values, calls = STRANGE[diagonal], []
+
+    def some(which):
+        calls.append(len(which))
+        assert len(calls) <= N
+        own = np.zeros((N, len(which)))
+        own[which, np.arange(len(which))] = values[which]
+        return own * {"own": 1, "zero": 0, "NaN": np.nan, "negative": -1}[columns]
+
+    with np.errstate(all="ignore"):
+        factor, definite = pivoted_cholesky(some, values, N, np.random.RandomState(0))
+    if definite:
+        assert np.isfinite(factor).all()
+        if columns == "own":
+            np.testing.assert_allclose(np.einsum("ij,ij->i", factor, factor), values, atol=1e-12 * values.max())
+    calls.clear()
+    with np.errstate(all="ignore"):
+        inverse = low_rank_preconditioner("cholesky", None, some, lambda: values, N, N, np.array([0.5 * np.max(values)]), 0)
+    if inverse is not None and columns == "own" and values.any():
+        np.testing.assert_allclose(inverse(values[:, None]), (values / (values + 0.5 * values.max()))[:, None], rtol=1e-9)
+
+
+@pytest.mark.parametrize("good_calls", [0, 1, 4])
+@pytest.mark.parametrize("preconditioned", [False, True])
+@pytest.mark.parametrize("wrong", [0.0, np.nan, np.inf, -1.0, 1e308, 1e-320, "noise", "turned"])
+def test_solve_ends_whatever_the_products(wrong, good_calls, preconditioned):
+    """No more products than iterations and rounds allow; and never a solution that is worse than zero."""
+    calls, rng = [], np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(N, N)))[0]
+
+    def product(v):
+        calls.append(1)
+        image = K @ v + 0.1 * v
+        if len(calls) <= good_calls:
+            return image
+        if isinstance(wrong, str):
+            return rng.normal(size=v.shape) if wrong == "noise" else turn @ v
+        return wrong * image
+
+    def inverse(v):
+        return v if len(calls) <= good_calls else (0 if isinstance(wrong, str) else wrong) * v
+
+    for b in (B, 1e300 * B, 0 * B):
+        calls.clear()
+        with np.errstate(all="ignore"):
+            solution = solve(product, np.zeros(1), b, preconditioner=inverse if preconditioned else None, max_iter=50)
+        assert len(calls) <= 50 + 5 * 2 + 5
+        assert np.isfinite(solution.x).all() == np.isfinite(solution.residual)
+        assert wrong == "noise" or not 1 + 1e-12 < solution.residual < np.inf
 
 
 def test_of_a_matrix_that_is_not_definite():

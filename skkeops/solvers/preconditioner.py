@@ -310,12 +310,9 @@ class LowRankPreconditioner:
         ----------
         vectors : ndarray of shape (n, n_targets)
         """
-        if self._rows is not None:
-            vectors = vectors / self._rows
+        vectors = vectors / (self._size if self._rows is None else self._size * self._rows)
         found = vectors * self._inverse_shift + self._basis @ (self._correction * (self._basis.T @ vectors))
-        if self._rows is not None:
-            found /= self._rows
-        return found / self._size / self._size
+        return found / (self._size if self._rows is None else self._size * self._rows)
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors with nothing but their part in the range of F where the shift is 0.
