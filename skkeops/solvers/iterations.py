@@ -68,11 +68,16 @@ def conjugate_gradients(
     return best
 
 
-def minres(apply: Map, b: Any, aim: float, max_iter: int, callback: Callable[[Any], None] | None = None) -> Any:
+def minres(
+    apply: Map, b: Any, aim: float, max_iter: int, norm: float = 0.0, callback: Callable[[Any], None] | None = None
+) -> Any:
     """Return about the solution of ``A x = b`` for a symmetric A, of the least residual among those that the iterations reach:
     that of least squares for a singular one.
 
-    Parameters are those of `conjugate_gradients`.
+    Parameters are those of `conjugate_gradients`, and
+
+    norm : float, default=0
+        The norm of A, as far as it is known, from below: b alone may not show it.
 
     References
     ----------
@@ -89,7 +94,7 @@ def minres(apply: Map, b: Any, aim: float, max_iter: int, callback: Callable[[An
     v_before, v = np.zeros_like(b), b / beta
     w_before, w = np.zeros_like(b), np.zeros_like(b)
     beta_before, cosine, sine, delta, epsilon = 0.0, -1.0, 0.0, 0.0, 0.0
-    scale = 0.0
+    scale = norm
     for _ in range(max_iter):
         if not left > aim:
             break

@@ -153,7 +153,7 @@ def solve(
                 step = conjugate_gradients(system.image, flat, aim, most, system.inverse, count)
             else:
                 # Its preconditioner would change the norm that it measures the residual in: it has none.
-                step = minres(system.image, flat, 0.1 * tol, most, count)
+                step = minres(system.image, flat, 0.1 * tol, most, system.norm, count)
         except _Useless:
             system.rough = None
             continue
@@ -181,7 +181,8 @@ def solve(
     if is_singular:
         rest = scaled - system.product(x)
     elif not system.is_convex and residual > tol:
-        x, is_singular = system.without_null_part(x, rest)
+        x, is_null = system.without_null_part(x, rest)
+        is_singular = bool((is_null | (np.linalg.norm(rest, axis=0) <= tol)).all())
     with np.errstate(all="ignore"):
         result = x * scale
         kept = np.where(scale > 0, result / scale, 0)
@@ -204,6 +205,8 @@ class _System:
         The cheaper product, as long as it is of use.
     project : callable or None
         The projection on the range, if the matrix is singular and its range known.
+    norm : float
+        That of the matrix, from below.
     is_convex : bool
         Whether all curvature so far was positive: in the range, if that is known.
     is_definite : bool
@@ -224,7 +227,7 @@ class _System:
         image = image + scaled * shift
         self.size = _power_of_two(float(np.abs(image).max(initial=0)))
         self._shift = shift / self.size
-        self._norm = _largest_norm(image / self.size)  # that of the matrix, from below
+        self.norm = _largest_norm(image / self.size)
         if getattr(preconditioner, "is_singular", False):
             self.project = preconditioner.project
 
@@ -257,25 +260,24 @@ class _System:
         squares = np.einsum("ij,ij->j", v, v)
         curvature = np.einsum("ij,ij->j", v, image) / np.where(squares > 0, squares, 1)
         least = float(np.where(squares > 0, curvature, np.inf).min(initial=np.inf))
-        self._norm = max(self._norm, float(curvature.max(initial=0)))
-        if least > _EPS * self._norm:
+        self.norm = max(self.norm, float(curvature.max(initial=0)))
+        if least > _EPS * self.norm:
             return True
         if self.rough is None:
             # There may be next to nothing of the matrix along v, and along b: a vector of no meaning tells how large it is.
             other = to_device(np.random.RandomState(0).standard_normal(self._shape), namespace_of(v))
-            self._norm = max(self._norm, _largest_norm(self.product(other / np.linalg.norm(other, axis=0))))
+            self.norm = max(self.norm, _largest_norm(self.product(other / np.linalg.norm(other, axis=0))))
             # Within the rounding errors of a sum there is no curvature, beyond them it is negative.
-            self.is_definite = least >= -_EPS * max(len(v), 100) * self._norm
+            self.is_definite = least >= -_EPS * max(len(v), 100) * self.norm
             self.is_convex, self.project = False, None
         return False
 
-    def without_null_part(self, x: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, bool]:
-        """Return x, where the residual is in the null space, as that of least squares is, without its part along that; and
-        whether there is such a column."""
+    def without_null_part(self, x: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return x without its part along residuals that are in the null space, as those of least squares are; and which are."""
         norms = np.linalg.norm(rest, axis=0)
-        is_null = (np.linalg.norm(self.product(rest), axis=0) <= 1e-10 * self._norm * norms) & (norms > 0)
+        is_null = (np.linalg.norm(self.product(rest), axis=0) <= 1e-10 * self.norm * norms) & (norms > 0)
         part = np.einsum("ij,ij->j", rest, x) / np.where(is_null, norms, 1) ** 2
-        return x - rest * np.where(is_null, part, 0), bool(is_null.any())
+        return x - rest * np.where(is_null, part, 0), is_null
 
 
 def relative_residuals(
