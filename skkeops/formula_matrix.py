@@ -15,7 +15,7 @@ from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable,
 from skkeops.plan.problem import Problem
 from skkeops.reductions import Sum
 
-from .devices import contiguous, namespace_of
+from .devices import contiguous, namespace_of, to_device, to_host
 from .genred import Genred
 from .pairs import Selected, is_stored
 from .ranges import Ranges
@@ -86,13 +86,44 @@ class Matrix:
             return self._ranges.bind(program, self._function.axis).run(arguments)[0]
         return program.run(arguments)[0]
 
+    def wide_arguments(self, v: np.ndarray) -> list:
+        """Return the arguments in float64, with v in the place of the variable."""
+        given = list(self._in(np.float64))
+        given[self._place] = v.astype(np.float64, copy=False)
+        return given
+
+    @cached_property
+    def has_entries(self) -> bool:
+        """Whether the formula is a number for each pair, times the variable: K has entries, columns and a diagonal."""
+        return self._entry_or_none is not None
+
     def columns(self, which: np.ndarray) -> np.ndarray:
-        """Return some columns of K, of all pairs whatever the ranges."""
+        """Return some columns of K."""
         variables, module = self._function.variables, backends.get(self._backend, self.namespace)
         some = tuple(  # they are computed as rows: the matrix is symmetric
             a[which] if w.category in (I, IJ) else a for w, a in zip(variables, self._in(np.float64), strict=True)
         )
-        return module.evaluate_pairs(self._entry, variables, some, len(which), self.size)[:, :, 0].T
+        found = module.evaluate_pairs(self._entry, variables, some, len(which), self.size)[:, :, 0].T
+        return found if self._ranges is None else found * self._visited(to_host(which))
+
+    def _visited(self, which: np.ndarray) -> np.ndarray:
+        """Return whether the ranges visit the pairs of all rows with some columns."""
+        rows, slices, reduced = self._ranges.of_axis(self._function.axis)
+        visited = np.zeros((self.size, len(which)), dtype=bool)
+        blocks = np.searchsorted(rows[:, 0], which, side="right") - 1
+        for column, (block, index) in enumerate(zip(blocks, which, strict=True)):
+            if block >= 0 and index < rows[block, 1]:
+                for first, last in reduced[slices[block - 1] if block else 0 : slices[block]]:
+                    visited[first:last, column] = True
+        return to_device(visited, self.namespace)
+
+    def _visits_diagonal(self) -> np.ndarray:
+        rows, slices, reduced = self._ranges.of_axis(self._function.axis)
+        visited = np.zeros(self.size, dtype=bool)
+        for (first, last), start, end in zip(rows, np.append(0, slices[:-1]), slices, strict=True):
+            for low, high in reduced[start:end]:
+                visited[max(first, low) : max(min(last, high), 0)] = True
+        return to_device(visited, self.namespace)
 
     def diagonal(self) -> np.ndarray:
         """Return the diagonal of K."""
@@ -102,17 +133,21 @@ class Matrix:
             _on_diagonal(a).astype(np.float64) if w.category == IJ else a
             for w, a in zip(variables, self._in(np.float64), strict=True)
         )
-        return module.evaluate((substitute(self._entry, at),), tuple(at.values()), some, self.size)[0][:, 0]
+        found = module.evaluate((substitute(self._entry, at),), tuple(at.values()), some, self.size)[0][:, 0]
+        return found if self._ranges is None else found * self._visits_diagonal()
 
     @cached_property
-    def _entry(self) -> Expression:
-        """The formula of an entry of K."""
+    def _entry_or_none(self) -> Expression | None:
         v = self._function.variables[self._place]
         value = self._function._problem.values[0]
-        if v.dim == 1:
-            return gradient(value, v, 1)
-        entry = _factor(value, v)
+        return gradient(value, v, 1) if v.dim == 1 else _factor(value, v)
+
+    @property
+    def _entry(self) -> Expression:
+        """The formula of an entry of K."""
+        entry = self._entry_or_none
         if entry is None:
+            v = self._function.variables[self._place]
             name = self._function.names[self._place]
             raise ValueError(
                 f"a preconditioner by name needs a formula that is a number for each pair, times {name!r}, or a variable of one "

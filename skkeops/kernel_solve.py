@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from skkeops.formula.derivative import gradient
 from skkeops.formula.expression import Constant, Expression, variables_of
 
 from .batches import Batch
-from .devices import as_array, computing
+from .devices import as_array, computing, to_host
 from .formula_matrix import Matrix
 from .genred import Genred
 from .options import warn_caller, warn_deprecated
 from .outputs import check_like
-from .solvers import Solution, low_rank_preconditioner, solve
+from .solvers import Solution, low_rank_preconditioner, relative_residuals, solve
 from .solvers.preconditioner import check_rank
 
 __all__ = ["KernelSolve"]
@@ -62,11 +63,12 @@ class KernelSolve:
 
     Notes
     -----
-    Conjugate gradients; where the matrix shows a negative curvature, MINRES and a warning. Several columns of b are solved
-    together. `eps` is relative to the norm of each column of b, where that of KeOps is the root mean square of all entries
+    Conjugate gradients; where the matrix shows a negative curvature, MINRES and a warning. A singular system without a solution
+    gives one of least squares, and a warning. Several columns of b are solved together. `eps` is relative to the norm of each column of b, where that of KeOps is the root mean square of all entries
     of the residual: the same for b of unit variance.
 
-    The system is solved in float64 whatever the data: residuals are those of float64 products. Where `alpha` is large beside
+    The system is solved in float64 whatever the data: residuals are those of float64 products. Only the solution is rounded to
+    the dtype of b, and a warning tells if float32 does not hold it. Where `alpha` is large beside
     the rounding errors of float32, the iterations between them compute in float32, which takes a third of the time
     (iterative refinement, see `skkeops.solvers.solve`).
 
@@ -135,11 +137,11 @@ class KernelSolve:
     def __call__(
         self,
         *args: Any,
-        alpha: float = 1e-10,
+        alpha: float | np.ndarray = 1e-10,
         eps: float = 1e-6,
         maxiter: int | None = None,
-        preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = None,
-        n_components: int | str = 0,
+        preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = "auto",
+        n_components: int | str = "auto",
         random_state: int | np.random.RandomState = 0,
         backend: str = "auto",
         device_id: int = -1,
@@ -152,20 +154,21 @@ class KernelSolve:
         ----------
         *args : array-like
             As for `Genred`, with b in the place of the variable. The systems of a batch are solved one by one.
-        alpha : float, default=1e-10
-            The number added to the diagonal, not negative.
+        alpha : float or array-like, default=1e-10
+            The number added to the diagonal, not negative, or numbers that broadcast to the shape of b: of shape (n, 1) one for
+            each row, of shape (D,) one for each of its D columns.
         eps : float, default=1e-6
             The norm of the residual, relative to that of b.
         maxiter : int, optional
             The largest number of iterations. Default: ten times the number of unknowns of a column, at least 100.
-        preconditioner : {"cholesky", "nystrom"} or callable, optional
-            What stands for ``(K + alpha I)^-1``: from columns of K (a randomly pivoted Cholesky factor, the default where
-            `n_components` is not 0), from products with random vectors (Nyström), or a function of arrays such as a
-            `skkeops.solvers.LowRankPreconditioner`, see `preconditioner`.
-        n_components : int or "auto", default=0
-            The rank of a preconditioner by name: more make fewer iterations, and take ``8 n`` bytes each. "auto" is the number
-            of eigenvalues above 4 `alpha`, about, and at most 700, or what 256 MB hold. 0 is none, or 100 if one is asked for
-            by name.
+        preconditioner : {"auto", "cholesky", "nystrom"}, callable or None, default="auto"
+            What stands for ``(K + alpha I)^-1``: from columns of K (a randomly pivoted Cholesky factor), from products with random
+            vectors (Nyström), or a function of arrays such as a `skkeops.solvers.LowRankPreconditioner`, see `preconditioner`.
+            "auto" is "cholesky" where the formula is a number for each pair, times the variable, else none.
+        n_components : int or "auto", default="auto"
+            The rank of a preconditioner by name: more make fewer iterations, and take ``8 n`` bytes each. "auto" is for "cholesky"
+            the number of eigenvalues above 4 `alpha`, about, and at most 700, for "nystrom" 100, or what 256 MB hold. 0 is no
+            preconditioner.
         random_state : int or RandomState, default=0
             For the columns, or vectors, that are drawn. Solutions differ within `eps`.
         backend : str, default="auto"
@@ -173,7 +176,7 @@ class KernelSolve:
         device_id : int, default=-1
             Accepted for compatibility.
         ranges : sequence of six arrays of int, optional
-            As for `Genred`. A preconditioner from columns is that of all pairs.
+            As for `Genred`.
         callback : callable, optional
             Called after every iteration with the solution so far; a true result ends the iterations.
 
@@ -185,7 +188,8 @@ class KernelSolve:
         Warns
         -----
         RuntimeWarning
-            If the residual is above `eps` after `maxiter` iterations, or the matrix is not positive definite, or not finite.
+            If the residual is above `eps` after `maxiter` iterations, or the matrix is singular, not positive definite, or not
+            finite, or the solution more than the dtype of b holds.
 
         Examples
         --------
@@ -193,7 +197,7 @@ class KernelSolve:
         >>> from skkeops import KernelSolve
         >>> invert = KernelSolve("Exp(-SqDist(x, y)) * a", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)"], "a", axis=1)
         >>> x, steps = np.linspace(0, 9, 500)[:, None], []
-        >>> a = invert(x, x, np.sin(x), alpha=1e-3, n_components=50, callback=steps.append)
+        >>> a = invert(x, x, np.sin(x), alpha=1e-3, callback=steps.append)
         >>> len(steps) < 10
         True
         """
@@ -206,18 +210,18 @@ class KernelSolve:
                 solutions[problem] = self(*arrays, callback=callback, **options)
             return solutions
         matrix, b = self._matrix(args, backend, ranges)
-        inverse = self._inverse(matrix, preconditioner, n_components, alpha, random_state)
-        solution = self._solve(matrix, b, inverse, alpha, eps, maxiter, callback)
+        shift = _shift(alpha, b.shape)
+        inverse = self._inverse(matrix, preconditioner, n_components, shift, random_state)
+        solution = self._solve(matrix, b, inverse, shift, eps, maxiter, callback)
         _check(solution, eps)
-        with computing((b,)):
-            return solution.x.astype(matrix.dtype)
+        return _rounded(solution, matrix, b, shift)
 
     def preconditioner(
         self,
         *args: Any,
         kind: str = "cholesky",
         n_components: int | str = 100,
-        alpha: float = 1e-10,
+        alpha: float | np.ndarray = 1e-10,
         random_state: int | np.random.RandomState = 0,
         backend: str = "auto",
         ranges: Any = None,
@@ -233,7 +237,7 @@ class KernelSolve:
             `skkeops.solvers.nystrom`.
         n_components : int or "auto", default=100
             The rank; it takes ``8 n n_components`` bytes.
-        alpha : float, default=1e-10
+        alpha : float or array-like, default=1e-10
             As for the call.
         random_state : int or RandomState, default=0
             For what is drawn.
@@ -263,7 +267,8 @@ class KernelSolve:
         (50, 1)
         """
         check_rank(n_components, 1)
-        return self._inverse(self._matrix(args, backend, ranges)[0], kind, n_components, alpha, random_state)
+        matrix, b = self._matrix(args, backend, ranges)
+        return self._inverse(matrix, kind, n_components, _shift(alpha, b.shape), random_state)
 
     def gradient(
         self,
@@ -271,11 +276,11 @@ class KernelSolve:
         wrt: str | Sequence[str],
         grad_output: Any = None,
         output: Any = None,
-        alpha: float = 1e-10,
+        alpha: float | np.ndarray = 1e-10,
         eps: float = 1e-6,
         maxiter: int | None = None,
-        preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = None,
-        n_components: int | str = 0,
+        preconditioner: Callable[[np.ndarray], np.ndarray] | str | None = "auto",
+        n_components: int | str = "auto",
         random_state: int | np.random.RandomState = 0,
         backend: str = "auto",
         ranges: Any = None,
@@ -331,21 +336,20 @@ class KernelSolve:
             e = np.ones_like(b, dtype=np.float64) if grad_output is None else as_array(grad_output)
             if e.shape != b.shape:
                 raise ValueError(f"grad_output must have the shape of b, {b.shape}: found {e.shape}")
-            inverse = self._inverse(matrix, preconditioner, n_components, alpha, random_state)
-            a = output
-            if a is None:
-                a = self._solve(matrix, b, inverse, alpha, eps, maxiter).x.astype(matrix.dtype)
-            adjoint = self._solve(matrix, e, inverse, alpha, eps, maxiter)
+            shift = _shift(alpha, b.shape)
+            inverse = self._inverse(matrix, preconditioner, n_components, shift, random_state)
+            a = self._solve(matrix, b, inverse, shift, eps, maxiter).x if output is None else as_array(output)
+            adjoint = self._solve(matrix, e, inverse, shift, eps, maxiter)
             _check(adjoint, eps)
-            u = adjoint.x.astype(matrix.dtype)
-            with_a = [*args]
-            with_a[self._place] = a
+            # In float64 as long as solutions are multiplied: they may be large, and their products cancel.
+            with_a = matrix.wide_arguments(a)
             found = []
             for name in names:
                 if name.replace(" ", "") == self.varinvalias.replace(" ", ""):
-                    found.append(u)
+                    found.append(_rounded(adjoint, matrix, e, shift))
                 else:
-                    found.append(-self.function.gradient(*with_a, wrt=name, grad_output=u, backend=backend, ranges=ranges))
+                    by = self.function.gradient(*with_a, wrt=name, grad_output=adjoint.x, backend=backend, ranges=ranges)
+                    found.append(-by.astype(matrix.dtype))
         return found[0] if isinstance(wrt, str) else tuple(found)
 
     def _batch(self, args: tuple, backend: str, ranges: Any) -> Batch | None:
@@ -362,16 +366,19 @@ class KernelSolve:
             raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
         return Matrix(self.function, self._place, arrays, n, dtype, xp, backend, ranges), arrays[self._place]
 
-    def _inverse(self, matrix: Matrix, preconditioner: Any, n_components: Any, alpha: float, random_state: Any) -> Any:
+    def _inverse(self, matrix: Matrix, preconditioner: Any, n_components: Any, shift: np.ndarray, random_state: Any) -> Any:
         """Return the preconditioner that is asked for, None if there is none."""
         check_rank(n_components, 0)
-        if preconditioner is None and n_components != 0:
-            preconditioner = "cholesky"
         if not isinstance(preconditioner, str):
             if preconditioner is not None and not callable(preconditioner):
-                raise TypeError(f"preconditioner must be 'cholesky', 'nystrom' or a function: found {preconditioner!r}")
+                raise TypeError(
+                    f"preconditioner must be 'auto', 'cholesky', 'nystrom', a function or None: found {preconditioner!r}"
+                )
             return preconditioner
-        shift = np.full(1, _number(alpha, "alpha"))
+        if preconditioner == "auto" and matrix.has_entries:
+            preconditioner = "cholesky"
+        if n_components == 0 or preconditioner == "auto":
+            return None
         with computing(matrix.arrays), _one_thread():
             return low_rank_preconditioner(
                 preconditioner,
@@ -379,16 +386,16 @@ class KernelSolve:
                 matrix.columns,
                 matrix.diagonal,
                 matrix.size,
-                n_components or 100,
+                n_components,
                 shift,
                 random_state,
                 matrix.namespace,
             )
 
     def _solve(
-        self, matrix: Matrix, b: Any, inverse: Any, alpha: float, eps: float, maxiter: int | None, callback: Any = None
+        self, matrix: Matrix, b: Any, inverse: Any, shift: np.ndarray, eps: float, maxiter: int | None, callback: Any = None
     ) -> Solution:
-        alpha, eps = _number(alpha, "alpha"), _number(eps, "eps")
+        eps = _number(eps, "eps")
         if not eps > 0:
             raise ValueError(f"eps must be positive: found {eps!r}")
         if maxiter is not None and (
@@ -397,17 +404,30 @@ class KernelSolve:
             raise ValueError(f"maxiter must be an integer, not negative: found {maxiter!r}")
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be a function of the solution so far: found {callback!r}")
+        right, product, rough = b.astype(np.float64), matrix.product, matrix.rough_product
+        if not matrix.has_entries:
+            # Its columns are no right-hand sides of their own, but parts of one.
+            shift = np.broadcast_to(shift, b.shape).reshape(-1, 1)
+            right, shape = right.reshape(-1, 1), b.shape
+            product, rough, inverse = (_flat(function, shape) for function in (product, rough, inverse))
+            heard, callback = callback, None if callback is None else lambda a: heard(a.reshape(shape))
         with computing(matrix.arrays), _one_thread() if inverse is not None else nullcontext():
-            return solve(
-                matrix.product,
-                np.full(b.shape[1], alpha),
-                b.astype(np.float64),
-                rough=matrix.rough_product,
+            solution = solve(
+                product,
+                shift,
+                right,
+                rough=rough,
                 preconditioner=inverse,
                 tol=eps,
                 max_iter=max(100, 10 * len(b)) if maxiter is None else maxiter,
                 callback=callback,
             )
+            return replace(solution, x=solution.x.reshape(b.shape))
+
+
+def _flat(function: Any, shape: tuple[int, int]) -> Any:
+    """Return a function of arrays of a shape as one of the column of their entries."""
+    return None if function is None else lambda v: function(v.reshape(shape)).reshape(-1, 1)
 
 
 def _one_thread() -> Any:
@@ -421,14 +441,67 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
+def _shift(alpha: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Return alpha as one number for each column of b, or for each of its entries."""
+    if np.ndim(alpha) == 0:
+        value = _number(alpha.item() if hasattr(alpha, "item") else alpha, "alpha")
+        if value == np.inf:
+            raise ValueError("alpha must be finite: found inf")
+        return np.full(shape[1], value)
+    values = to_host(as_array(alpha))
+    if values.dtype.kind not in "iuf" or not bool((np.isfinite(values) & (values >= 0)).all()):
+        raise ValueError(f"alpha must be numbers, finite and not negative: found {alpha!r}")
+    try:
+        values = np.broadcast_to(values.astype(np.float64), shape)
+    except ValueError:
+        raise ValueError(
+            f"alpha must be a number, or broadcast to the shape of b, {shape}: found the shape {values.shape}; one number for each "
+            "row has the shape (n, 1)"
+        ) from None
+    return values[0].copy() if len(values) and (values == values[0]).all() else values.copy()
+
+
+# The relative residual of a solution that is rounded to float32, from which on a warning is due.
+_FLOAT32_RESIDUAL = 1e-3
+
+
+def _rounded(solution: Solution, matrix: Matrix, b: Any, shift: np.ndarray) -> np.ndarray:
+    """Return a solution in the dtype of the arguments, and warn if that does not hold it."""
+    with computing((b,)), np.errstate(over="ignore"):
+        found = solution.x.astype(matrix.dtype)
+        if found.dtype == np.float64 or np.isnan(solution.residual):
+            return found
+        residuals = relative_residuals(matrix.product, shift, b.astype(np.float64), found.astype(np.float64))
+    if (residuals > solution.residuals + _FLOAT32_RESIDUAL).any():
+        warn_caller(
+            f"rounded to float32, the solution has a relative residual of {residuals.max():.1e}: the system asks for more digits. "
+            "Give the arguments in float64, or increase alpha"
+        )
+    return found
+
+
 def _check(solution: Solution, eps: float) -> None:
     """Warn of a solution that is not what was asked for."""
+    residual = solution.residual
+    if np.isnan(residual):
+        warn_caller(
+            "products with the matrix are not finite: it has entries that are infinite or NaN, or too large for float64, or b has. "
+            "There is no solution"
+        )
+        return
+    if np.isinf(residual):
+        warn_caller("the solution is too large for float64: scale b, or the matrix")
     if not solution.is_definite:
         warn_caller("the matrix is not positive definite: the system was solved by MINRES")
-    if np.isnan(solution.residual):
-        warn_caller("the matrix has entries that are infinite or NaN, or b has: there is no solution")
-    elif solution.residual > eps and not solution.stopped:
+    if not residual > eps or solution.stopped:
+        return
+    if solution.is_singular:
         warn_caller(
-            f"the relative residual is {solution.residual:.1e} after {solution.n_iter} iterations, eps={eps:g}: increase "
-            "maxiter, alpha or eps, or give a preconditioner"
+            "the matrix plus alpha is singular in float64, and b is not in its range: the solution is that of least squares, with a "
+            f"relative residual of {residual:.1e}. A positive alpha, or a larger one, makes it regular"
+        )
+    else:
+        warn_caller(
+            f"the relative residual is {residual:.1e} after {solution.n_iter} iterations, eps={eps:g}: increase "
+            "maxiter, alpha or eps, or give a better preconditioner"
         )

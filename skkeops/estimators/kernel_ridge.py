@@ -19,7 +19,7 @@ from skkeops.devices import namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import J, Variable
 from skkeops.kernels.matrix import dense
-from skkeops.solvers import Solution, low_rank_preconditioner, solve
+from skkeops.solvers import Solution, low_rank_preconditioner, relative_residuals, solve
 
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
@@ -31,20 +31,26 @@ from .validation import validate_samples, validate_samples_and_targets
 
 __all__ = ["KernelRidge"]
 
+# The relative residual that rounding to float32 may add before coefficients are kept in float64.
+_FLOAT32_RESIDUAL = 1e-5
+
 
 class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, RegressorMixin, KernelEstimator):
     r"""Kernel ridge regression without the matrix of the kernel.
 
     .. math:: \hat y(x) = \sum_j k(x, x_j) \, a_j, \qquad (K + \alpha I) a = y
 
-    with :math:`K_{ij} = k(x_i, x_j)`. The system is solved by conjugate gradients, each iteration a reduction over all
+    with :math:`K_{ij} = k(x_i, x_j)`, the matrix ``k(X)`` of a kernel object: with `skkeops.kernels.White` noise on its diagonal,
+    as in a Gaussian process. The system is solved by conjugate gradients, each iteration a reduction over all
     pairs, with a preconditioner of low rank from some columns of K. It takes the memory of the samples and of the
     preconditioner, where scikit-learn's `KernelRidge` takes that of K, and gives the same predictions.
 
     Parameters
     ----------
-    alpha : float or array-like of shape (n_targets,), default=1
-        The regularisation, not negative; one for all targets or one for each.
+    alpha : float or array-like of shape (n_targets,), (n_samples, 1) or (n_samples, n_targets), default=1
+        The regularisation, not negative: one number, or as many as broadcast against the targets by NumPy's rule. One axis is that
+        of the targets, as in scikit-learn's `KernelRidge`; a column is one number for each sample, the variance of its noise, as
+        in `GaussianProcessRegressor`. Weights of samples divide it.
     kernel : str or Kernel, default="linear"
         As for `KernelSum`; or ``"precomputed"``, where X is the matrix K itself.
     gamma : float, default=None
@@ -74,7 +80,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
     Attributes
     ----------
     dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
-        The coefficients a.
+        The coefficients a, in the dtype of X; in float64 where a float32 would not hold them: see the notes.
     X_fit_ : ndarray of shape (n_samples, n_features)
         The training samples; their matrix if the kernel is precomputed.
     kernel_ : Kernel
@@ -82,7 +88,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
     n_iter_ : int
         The number of iterations.
     residual_ : float
-        The norm of the residual that was reached, relative to that of y.
+        The norm of the residual of `dual_coef_`, relative to that of y. In float32 rounding leaves some 1e-6 whatever `tol`.
     n_features_in_ : int
         The number of columns of X.
     feature_names_in_ : ndarray of str
@@ -91,10 +97,12 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
     Warns
     -----
     ConvergenceWarning
-        If the residual is above `tol` after `max_iter` iterations.
+        If the residual is above `tol` after `max_iter` iterations, or as far as float64 goes.
     RuntimeWarning
-        If the matrix is not positive definite, as for a kernel that is no Mercer kernel. The system is solved by MINRES then;
-        it may be far from what a ridge regression is.
+        If the matrix is singular in float64 and y not in its range: the coefficients are those of least squares, then, as
+        scikit-learn's are. If it is not positive definite, as for a kernel that is no Mercer kernel: the system is solved by
+        MINRES, and may be far from what a ridge regression is. If float64 cannot hold the products with the matrix, or the
+        coefficients.
 
     See Also
     --------
@@ -103,8 +111,16 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
 
     Notes
     -----
-    The system is solved to `tol` in float64 whatever the data; coefficients and predictions are in the dtype of X. Where `alpha`
-    is large beside the rounding errors of float32, the iterations compute in float32 and their residuals in float64.
+    The system is solved to `tol` in float64 whatever the data. Where `alpha` is large beside the rounding errors of float32, the
+    iterations compute in float32 and their residuals in float64.
+
+    Coefficients and predictions are in the dtype of X. If that is float32, and rounding the coefficients would leave a residual
+    of more than 1e-5 (`alpha` is small, and the coefficients are large and cancel) or they are out of its range, they are
+    kept in float64, and predictions are computed and returned in it.
+
+    `White` noise is on the diagonal of the system: for ``k = Gaussian() + White(s)`` it adds s to `alpha`. Queries are other
+    samples, even those that are equal to a training sample, so that it has no part in a prediction. scikit-learn's `KernelRidge`
+    ignores the noise in a fit, too; its `GaussianProcessRegressor` has the mean that is predicted here.
 
     References
     ----------
@@ -216,26 +232,48 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         weights = self._fit_weights(sample_weight, X, non_negative=True)
         targets = to_engine(y).astype(np.float64)
         b = targets.reshape(len(x), -1)
-        alpha = self._check_alpha(b.shape[1])
+        alpha = self._check_alpha(b.shape)
 
         self.X_fit_ = X
-        root = None if weights is None else np.sqrt(to_engine(weights).astype(np.float64))[:, None]
+        root = None
+        if weights is not None:
+            # The coefficients depend on alpha / w alone: nothing has to overflow where weights are large.
+            weights = to_engine(weights).astype(np.float64)
+            largest = max(1.0, float(weights.max()))
+            root, alpha = np.sqrt(weights / largest)[:, None], alpha / largest
         matrix = _Matrix(self, x.astype(np.float64, copy=False), root)
+        alpha = matrix.shift(alpha)
 
         def attributes(a: np.ndarray) -> dict[str, Any]:
-            return {"dual_coef_": self._coefficients(a, root, targets.ndim, X), "X_fit_": X, "kernel_": self.kernel_}
+            a = matrix.coefficients(a)
+            return {"dual_coef_": like(a[:, 0] if targets.ndim == 1 else a, X), "X_fit_": X, "kernel_": self.kernel_}
 
         iterations = Iterations(self, X, y, self.max_iter, attributes)
         # The threads of the BLAS wait for work by spinning, and take the cores that the products with the kernel need;
         # what is left for them, some hundred columns, one thread does as fast.
         with threadpool_limits(1, user_api="blas"):
-            solution = self._solve(matrix, alpha, b if root is None else b * root, iterations)
+            b = b if root is None else b * root
+            solution = self._solve(matrix, alpha, b, iterations)
+            self.n_iter_, self.residual_ = solution.n_iter, solution.residual
+            if x.dtype == np.float32:
+                self._try_float32(matrix, alpha, b, solution)
         for name, value in attributes(solution.x).items():
             setattr(self, name, value)
-        self.n_iter_, self.residual_ = solution.n_iter, solution.residual
         iterations.end(solution.x)
         self._warn(solution)
         return self
+
+    def _try_float32(self, matrix: _Matrix, alpha: np.ndarray, b: np.ndarray, solution: Solution) -> None:
+        """Round the coefficients to float32, if predictions from these in float32 are as good."""
+        matrix.dtype = np.float32
+        rounded = matrix.unknowns(matrix.coefficients(solution.x))
+        # The product in float64 tells what the rounding does to the solution, that in float32 what predictions are made of.
+        residuals = relative_residuals(matrix.product, alpha, b, rounded)
+        residuals = np.maximum(residuals, relative_residuals(matrix.rough_product, alpha, b, rounded))
+        if (residuals <= solution.residuals + _FLOAT32_RESIDUAL).all():
+            self.residual_ = float(residuals.max(initial=0))
+        else:
+            matrix.dtype = np.float64
 
     @on_the_device_of_samples
     def predict(self, X):  # noqa: N803
@@ -253,11 +291,12 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         """
         coefficients = getattr(self, "dual_coef_", None)
         one_axis = coefficients is None or coefficients.ndim == 1
-        lazy = self._lazy(X, "predict", None if one_axis else coefficients.shape[1])
+        dtype = np.float32 if coefficients is None else to_engine(coefficients).dtype
+        lazy = self._lazy(X, "predict", None if one_axis else coefficients.shape[1], dtype)
         if lazy is not None:
             return lazy
         X = self._check_queries(X, "predict")
-        x = to_engine(X)
+        x = self._in_working_dtype(to_engine(X))
         if self.kernel_ is None:
             return like(x @ to_engine(self.dual_coef_), X)
         self._check_kernel_samples(x, "the queries")
@@ -299,19 +338,22 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
-    def _check_alpha(self, n_targets: int) -> np.ndarray:
+    def _check_alpha(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return alpha as one number for each target, or (n_samples, n_targets)."""
         alpha = to_host(self.alpha).astype(np.float64)
-        if alpha.ndim > 1 or (alpha.ndim == 1 and alpha.size not in (1, n_targets)):
+        try:
+            found = np.broadcast_to(alpha, shape)
+        except ValueError:
             raise ValueError(
-                "The 'alpha' parameter of KernelRidge must be a number, or one for each target. "
-                f"Got an array of shape {alpha.shape} for {n_targets} targets instead."
-            )
+                "The 'alpha' parameter of KernelRidge must be a number, one for each target, or of shape (n_samples, 1) or "
+                f"(n_samples, n_targets). Got an array of shape {alpha.shape} for {shape[0]} samples and {shape[1]} targets instead."
+            ) from None
         check_array(alpha.reshape(1, -1), input_name="alpha")
         if (alpha < 0).any():
             raise ValueError(
                 f"The 'alpha' parameter of KernelRidge must be in the range [0.0, inf). Got {self.alpha!r} instead."
             )
-        return np.broadcast_to(alpha, (n_targets,)).copy()
+        return found.copy() if alpha.ndim == 2 else found[0].copy()
 
     def _solve(self, matrix: _Matrix, alpha: np.ndarray, b: np.ndarray, iterations: Iterations) -> Solution:
         preconditioner = None
@@ -339,15 +381,18 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             callback=iterations,
         )
 
-    def _coefficients(self, a: np.ndarray, root: np.ndarray | None, ndim: int, X: Any) -> Any:  # noqa: N803
-        a = a if root is None else a * root
-        return like((a[:, 0] if ndim == 1 else a).astype(to_engine(X).dtype), X)
-
     def _reduction(self, dtype: np.dtype) -> tuple[PairReduction, Variable]:
         samples, a = to_engine(self.X_fit_), to_engine(self.dual_coef_)
-        return _weighted_sum(self._bind(samples.shape[1]), samples, a.reshape(len(a), -1), dtype)
+        samples, a = samples.astype(dtype, copy=False), a.reshape(len(a), -1).astype(dtype, copy=False)
+        return _weighted_sum(self._bind(samples.shape[1]), samples, a, dtype)
+
+    def _in_working_dtype(self, x: np.ndarray) -> np.ndarray:
+        """Return queries in float64 if the coefficients are, or they are themselves."""
+        return x.astype(np.result_type(x.dtype, to_engine(self.dual_coef_).dtype), copy=False)
 
     def _gradients(self, x, e, names):
+        x = self._in_working_dtype(x)
+        e = e.astype(x.dtype, copy=False)
         bound = self._bind(self.n_features_in_)
         reduction, a = self._reduction(x.dtype)
         found = self._gradients_of(reduction, x, e, names, {"X": bound.x, "X_fit": bound.y, "dual_coef": a})
@@ -356,29 +401,47 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         return found
 
     def _warn(self, solution: Solution) -> None:
-        if not solution.is_definite:
-            warnings.warn(
-                "The kernel matrix plus alpha is not positive definite: the kernel is no Mercer kernel, or alpha is too small "
-                "for its rounding errors. The system was solved by MINRES.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
+            warnings.warn(message, category, stacklevel=5)
+
         if np.isnan(solution.residual):
-            warnings.warn(
-                "The kernel matrix has entries that are infinite or NaN: there is no solution.", RuntimeWarning, stacklevel=4
+            warn(
+                "Products with the kernel matrix are not finite: it has entries that are infinite or NaN, or too large for float64. "
+                "There is no solution."
             )
-        elif solution.residual > self.tol and not solution.stopped:
-            warnings.warn(
+            return
+        if not bool(np.isfinite(to_engine(self.dual_coef_)).all()):
+            warn("The coefficients are too large for float64: scale the targets, or the kernel.")
+        if not solution.is_definite:
+            warn(
+                "The kernel matrix plus alpha is not positive definite: the kernel is no Mercer kernel, or alpha is too small "
+                "for its rounding errors. The system was solved by MINRES."
+            )
+        if solution.residual <= self.tol or solution.stopped:
+            return
+        if solution.is_singular:
+            warn(
+                "The kernel matrix plus alpha is singular in float64, and y is not in its range: the coefficients are those of "
+                f"least squares, with a relative residual of {solution.residual:.1e}. A positive alpha, or a larger one, makes it "
+                "regular."
+            )
+        else:
+            warn(
                 f"KernelRidge did not converge: the relative residual is {solution.residual:.1e} after {solution.n_iter} "
                 f"iterations, tol={self.tol:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
 
 
 class _Matrix:
     """The matrix K of the training samples, each row and column times a root of a weight: its products, columns and
-    diagonal."""
+    diagonal; that of different samples, without the noise of each, which is a shift.
+
+    Attributes
+    ----------
+    dtype : dtype
+        That of the coefficients.
+    """
 
     def __init__(self, estimator: KernelRidge, x: np.ndarray, root: np.ndarray | None):
         self._x = x
@@ -387,19 +450,39 @@ class _Matrix:
         self._backend = estimator.backend
         self._bound = None if estimator.kernel_ is None else estimator._bind(x.shape[1])
         self.size = len(x)
-        self.diagonal = self._diagonal()
-
-    def _diagonal(self) -> np.ndarray:
+        self.dtype = np.float64
         if self._bound is None:
-            found = np.diagonal(self._x)
-        else:
-            # As between two samples that are equal, not of a sample with itself: White is zero, as in scikit-learn.
-            bound = self._bound
-            value = substitute(bound.expression, {bound.y: bound.x})
-            arrays = (self._x, *bound.parameter_arrays(self._x.dtype, namespace_of(self._x)))
-            evaluate = backends.get(self._backend, namespace_of(self._x)).evaluate
-            found = evaluate((value,), (bound.x, *bound.parameters.values()), arrays, len(self._x))[0][:, 0]
-        return found if self._root is None else found * self._root[:, 0] ** 2
+            self.diagonal, self._noise = self._weighted(np.diagonal(x)), None
+            return
+        # As between two samples that are equal, and what White adds to that of a sample with itself.
+        between, itself = substitute(self._bound.expression, {self._bound.y: self._bound.x}), self._bound.diagonal()
+        self.diagonal = self._weighted(self._of_samples(between))
+        self._noise = None if itself is between else self._weighted(self._of_samples(itself)) - self.diagonal
+
+    def _of_samples(self, value: Any) -> np.ndarray:
+        bound, xp = self._bound, namespace_of(self._x)
+        arrays = (self._x, *bound.parameter_arrays(self._x.dtype, xp))
+        variables = (bound.x, *bound.parameters.values())
+        return backends.get(self._backend, xp).evaluate((value,), variables, arrays, len(self._x))[0][:, 0]
+
+    def _weighted(self, diagonal: np.ndarray) -> np.ndarray:
+        return diagonal if self._root is None else diagonal * self._root[:, 0] ** 2
+
+    def shift(self, alpha: np.ndarray) -> np.ndarray:
+        """Return what is added to the diagonal, with the noise: one number for each target if it is the same for all samples."""
+        if self._noise is not None:
+            alpha = alpha + to_host(self._noise)[:, None]
+        return alpha[0] if alpha.ndim == 2 and (alpha == alpha[0]).all() else alpha
+
+    def coefficients(self, a: np.ndarray) -> np.ndarray:
+        """Return the coefficients of a solution."""
+        with np.errstate(over="ignore"):
+            return (a if self._root is None else a * self._root).astype(self.dtype, copy=False)
+
+    def unknowns(self, coefficients: np.ndarray) -> np.ndarray:
+        """Return the solution that has these coefficients."""
+        a = coefficients.astype(np.float64)
+        return a if self._root is None else np.where(self._root > 0, a / np.where(self._root > 0, self._root, 1), 0)
 
     def product(self, v: np.ndarray) -> np.ndarray:
         """Return K @ v."""

@@ -27,7 +27,7 @@ def squared_limit(h: np.floating) -> np.floating:
     zero, infinity = h.dtype.type(0), h.dtype.type(np.inf)
     with np.errstate(over="ignore", under="ignore"):
         limit = h * h
-        while np.sqrt(limit) >= h:
+        while limit > zero and np.sqrt(limit) >= h:  # zero has no smaller one
             limit = np.nextafter(limit, zero)
         while np.sqrt(limit) < h:
             limit = np.nextafter(limit, infinity)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import as_array, namespace_of
+from skkeops.devices import as_array, namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, J, Variable
 from skkeops.kernel_solve import KernelSolve
@@ -39,7 +39,7 @@ def solve(K: LazyTensor, b: Any, var: Any, options: dict[str, Any]) -> np.ndarra
     for name in ("ranges", "backend"):
         if call.get(name) is None:
             call[name] = getattr(K, name)
-    call = {name: value for name, value in {**call, **solver_options}.items() if value is not None}
+    call = {name: value for name, value in {**call, **solver_options}.items() if value is not None or name == "preconditioner"}
     right = _right_hand_side(b, type(K))
     if var is not None:
         v, others = _unknown(K, var)
@@ -52,14 +52,27 @@ def solve(K: LazyTensor, b: Any, var: Any, options: dict[str, Any]) -> np.ndarra
     n = K.shape[0]
     if right.ndim not in (1, 2) or len(right) != n:
         raise ValueError(f"b must have {n} rows: found shape {right.shape}")
+    if np.ndim(call.get("alpha", 0)):
+        call["alpha"] = _entries(call["alpha"], right.shape)
     if holds_complex(b):  # the real and the imaginary part are two right-hand sides
         parts = interleave(right.reshape(n, -1)) if right.dtype.kind == "c" else right
+        if np.ndim(call.get("alpha", 0)) and right.dtype.kind == "c":
+            call["alpha"] = np.repeat(call["alpha"], 2, axis=1)
         found = to_complex(_solve_columns(K, parts, construction, call))
         return found.reshape(right.shape) if right.dtype.kind == "c" else found
     return _solve_columns(K, right.reshape(n, -1), construction, call).reshape(right.shape)
 
 
 _SOLVER_OPTIONS = ("alpha", "eps", "maxiter", "preconditioner", "n_components", "random_state", "callback")
+
+
+def _entries(alpha: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return one number for each entry of b, as rows and columns."""
+    values = to_host(as_array(alpha))
+    try:
+        return np.broadcast_to(values, shape).reshape(shape[0], -1)
+    except ValueError:
+        raise ValueError(f"alpha must be a number, or broadcast to the shape of b, {shape}: found the shape {values.shape}") from None
 
 
 def _solve_columns(K: LazyTensor, b: np.ndarray, construction: tuple, call: dict[str, Any]) -> np.ndarray:  # noqa: N803

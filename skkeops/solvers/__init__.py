@@ -1,6 +1,6 @@
 """Linear systems with matrices that are never stored."""
 
-from .linear_system import Solution, solve
+from .linear_system import Solution, relative_residuals, solve
 from .preconditioner import LowRankPreconditioner, low_rank_preconditioner, nystrom, pivoted_cholesky
 
 __all__ = [
@@ -9,5 +9,6 @@ __all__ = [
     "low_rank_preconditioner",
     "nystrom",
     "pivoted_cholesky",
+    "relative_residuals",
     "solve",
 ]

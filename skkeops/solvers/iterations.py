@@ -15,6 +15,9 @@ __all__ = ["conjugate_gradients", "minres"]
 
 Map = Callable[[Any], Any]
 
+# How small the norm of A times the residual is, relative to those of A and of the residual, for that of least squares.
+_LEAST_SQUARES = 1e-10
+
 
 def conjugate_gradients(
     apply: Map, b: Any, aim: float, max_iter: int, inverse: Map | None = None, callback: Callable[[Any], None] | None = None
@@ -24,7 +27,7 @@ def conjugate_gradients(
     Parameters
     ----------
     apply : callable
-        Returns ``A @ v``.
+        Returns ``A @ v``, or None to end the iterations, such as where A has no positive curvature along v.
     b : ndarray of shape (n,)
     aim : float
         The norm of the residual at which to stop, as the iterations estimate it.
@@ -54,6 +57,8 @@ def conjugate_gradients(
         rho = np.vdot(r, z)
         p = z.copy() if p is None else z + p * (rho / before)
         image = apply(p)
+        if image is None:
+            break
         step = rho / np.vdot(p, image)
         x += step * p
         r -= step * image
@@ -63,16 +68,24 @@ def conjugate_gradients(
     return best
 
 
-def minres(apply: Map, b: Any, aim: float, max_iter: int, callback: Callable[[Any], None] | None = None) -> Any:
-    """Return about the solution of ``A x = b`` for a symmetric A, of the least residual among those that the iterations reach.
+def minres(
+    apply: Map, b: Any, aim: float, max_iter: int, norm: float = 0.0, callback: Callable[[Any], None] | None = None
+) -> Any:
+    """Return about the solution of ``A x = b`` for a symmetric A, of the least residual among those that the iterations reach:
+    that of least squares for a singular one.
 
-    Parameters are those of `conjugate_gradients`.
+    Parameters are those of `conjugate_gradients`, and
+
+    norm : float, default=0
+        The norm of A, as far as it is known, from below: b alone may not show it.
 
     References
     ----------
     C. C. Paige, M. A. Saunders, "Solution of sparse indefinite systems of linear equations", SIAM Journal on Numerical
-    Analysis 12, 1975.
+    Analysis 12, 1975. For singular systems: S.-C. T. Choi, C. C. Paige, M. A. Saunders, "MINRES-QLP: a Krylov subspace method for
+    indefinite or singular symmetric systems", SIAM Journal on Scientific Computing 33, 2011.
     """
+    best, least = None, _LEAST_SQUARES
     # Lanczos: A V = V T with T tridiagonal (alpha, beta); Givens rotations (cosine, sine) make T triangular as it grows.
     x = np.zeros_like(b)
     beta = left = float(np.linalg.norm(b))
@@ -81,20 +94,29 @@ def minres(apply: Map, b: Any, aim: float, max_iter: int, callback: Callable[[An
     v_before, v = np.zeros_like(b), b / beta
     w_before, w = np.zeros_like(b), np.zeros_like(b)
     beta_before, cosine, sine, delta, epsilon = 0.0, -1.0, 0.0, 0.0, 0.0
-    scale = 0.0
+    scale = norm
     for _ in range(max_iter):
         if not left > aim:
             break
         image = apply(v)
+        if image is None:
+            break
         if beta_before:
             image = image - beta_before * v_before
         alpha = float(np.vdot(v, image))
         image = image - alpha * v
         beta = float(np.linalg.norm(image))
-        scale = max(scale, math.sqrt(beta_before**2 + alpha**2 + beta**2))
+        scale = max(scale, math.hypot(beta_before, alpha, beta))
         epsilon_before, epsilon = epsilon, sine * beta
         above = cosine * delta + sine * alpha
         diagonal, delta = sine * delta - cosine * alpha, -cosine * beta
+        # The norm of A times the residual so far is ``left * hypot(diagonal, delta)``: next to nothing where x is a solution of
+        # least squares, from where on the iterations follow rounding errors, further and further away.
+        gradient = math.hypot(diagonal, delta) / scale if scale else 0.0
+        if gradient < least:
+            best, least = x.copy(), gradient
+        if gradient == 0 or (best is not None and gradient > 100 * least):
+            return best
         radius = max(math.hypot(diagonal, beta), scale * 1e-300)
         cosine, sine = diagonal / radius, beta / radius
         w_before, w = w, (v - epsilon_before * w_before - above * w) / radius
@@ -105,4 +127,4 @@ def minres(apply: Map, b: Any, aim: float, max_iter: int, callback: Callable[[An
         if beta <= 1e-15 * scale:  # the iterations have met an invariant subspace: no better solution comes
             break
         v_before, v, beta_before = v, image / beta, beta
-    return x
+    return x if best is None or left <= aim else best

@@ -25,12 +25,15 @@ from skkeops.devices import linalg_of, namespace_of, to_device, to_host
 __all__ = ["LowRankPreconditioner", "low_rank_preconditioner", "nystrom", "pivoted_cholesky"]
 
 _BLOCK = 40  # pivots drawn together
+_ROUNDING = 1e-13  # of the largest entry of the diagonal: what is less is rounding errors
 
 # The rank "auto" takes at most this much memory, and so many columns; those of eigenvalues below so many shifts cost more time
 # than they spare (measured with 10 000 samples).
 _MEMORY = 256 * 2**20
 _RANK = 700
 _SMALLEST = 4
+# Nyström cannot see the eigenvalues before it has paid for all vectors.
+_NYSTROM_RANK = 100
 
 
 def pivoted_cholesky(
@@ -62,14 +65,17 @@ def pivoted_cholesky(
     F : ndarray of shape (n, k)
         With k at most `rank`; less when nothing but rounding errors is left.
     is_semidefinite : bool
-        False if the diagonal became negative, beyond rounding: the matrix is not positive semi-definite.
+        False if the diagonal became negative, beyond rounding, or is not finite: the matrix is not positive semi-definite.
     """
     n, xp = len(diagonal), namespace_of(diagonal)
-    left = diagonal.astype(np.float64)
-    scale = max(float(left.max()), 0.0) if n else 0.0
-    if n and float(left.min()) < 0:
+    scale = float(diagonal.max()) if n else 0.0
+    if n and not (float(diagonal.min()) >= 0 and scale < np.inf):
         return xp.zeros((n, 0)), False
-    rounding = 1e-13 * scale * n
+    if scale == 0:
+        return xp.zeros((n, 0)), True
+    # In units of the largest entry: the sum of all might be more than a float64 holds.
+    left = diagonal.astype(np.float64) / scale
+    rounding = _ROUNDING * n
     factor = xp.empty((n, min(rank, n)), dtype=np.float64, order="F")
     k = 0
     while k < factor.shape[1] and float(left.sum()) > rounding:
@@ -78,20 +84,23 @@ def pivoted_cholesky(
         rest = columns(pivots) - factor[:, :k] @ factor[pivots, :k].T
         block = to_host(rest[pivots])
         # Among the drawn, those that the others do not already tell are kept.
-        triangle, order, kept, _ = dpstrf(block, tol=1e-13 * scale, lower=1)
+        triangle, order, kept, _ = dpstrf(block, tol=_ROUNDING * scale, lower=1)
         if kept == 0:
+            if not np.isfinite(block).all():
+                return factor[:, :k], False
             left[pivots] = 0
             continue
         chosen, triangle = (to_device(a, xp) for a in (order[:kept] - 1, np.tril(triangle[:kept, :kept])))
         new = linalg_of(xp).solve_triangular(triangle, rest[:, chosen].T, lower=True).T
         factor[:, k : k + kept] = new
-        left -= np.einsum("ij,ij->i", new, new)
-        if float(left.min()) < -1e-9 * scale * (1 + k):
+        squares = np.einsum("ij,ij->i", new, new) / scale
+        left -= squares
+        if not float(left.min()) >= -1e-9 * (1 + k):  # NaN, too: entries that are not finite
             return factor[:, :k], False
         np.maximum(left, 0, out=left)
         left[pivots] = 0
         k += kept
-        if float(np.einsum("ij,ij->", new, new)) < smallest * kept:
+        if float(squares.sum()) < smallest / scale * kept:
             break
     return factor[:, :k], True
 
@@ -197,10 +206,12 @@ def low_rank_preconditioner(
     n : int
         The size of K.
     rank : int or "auto"
-        The rank of what stands for it, at least 1. "auto" is at most 700, or what 256 MB hold; for "cholesky" the number of
-        eigenvalues above four times the least shift, about, if that is less.
-    shift : ndarray of shape (n_targets,)
-        The shifts of the systems. At least the rounding errors of K are added, as without any there is no inverse.
+        The rank of what stands for it, at least 1. "auto" is for "cholesky" the number of eigenvalues above four times the least
+        shift, about, and at most 700; for "nystrom" 100; or what 256 MB hold.
+    shift : ndarray of shape (n_targets,) or (n, n_targets)
+        The shifts of the systems, as for `solve`. Where they are less than the rounding errors of K and the columns of the factor
+        tell all of K, the preconditioner is that of a singular matrix; else at least these errors are added, as without any
+        there is no inverse.
     random_state : int or RandomState
     xp : module, default=numpy
         The namespace of the matrix.
@@ -210,7 +221,8 @@ def low_rank_preconditioner(
     check_rank(rank, 1)
     smallest = 0.0
     if rank == "auto":
-        rank, smallest = min(_RANK, max(1, _MEMORY // (8 * max(1, n)))), _SMALLEST * float(shift.min(initial=np.inf))
+        most = _RANK if kind == "cholesky" else _NYSTROM_RANK
+        rank, smallest = min(most, max(1, _MEMORY // (8 * max(1, n)))), _SMALLEST * float(shift.min(initial=np.inf))
     random = _random(random_state)
     if kind == "cholesky":
         values = diagonal()
@@ -218,9 +230,16 @@ def low_rank_preconditioner(
     else:
         factor, is_semidefinite = nystrom(product, n, int(rank), random, xp)
         values = np.einsum("ij,ij->i", factor, factor)
-    largest = max(float(values.max()), 0.0) if n else 0.0
-    shift = np.maximum(shift, 1e-14 * n * largest)
-    return LowRankPreconditioner(factor, shift) if is_semidefinite and (shift > 0).all() else None
+    if not is_semidefinite or not n:
+        return None
+    largest = max(float(values.max()), 0.0)
+    rounding = 1e-14 * n * largest
+    shift = np.maximum(shift, rounding)
+    if kind == "cholesky" and shift.ndim == 1:
+        rest = values / (largest or 1) - np.einsum("ij,ij->i", factor, factor) / (largest or 1)
+        if float(rest.sum()) <= _ROUNDING * n:
+            return LowRankPreconditioner(factor, np.where(shift > rounding, shift, 0.0))
+    return LowRankPreconditioner(factor, shift) if (shift > 0).all() else None
 
 
 def _random(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
@@ -247,25 +266,37 @@ class LowRankPreconditioner:
     Parameters
     ----------
     factor : ndarray of shape (n, k)
-        F. It is overwritten by an orthonormal basis of its range.
-    shift : ndarray of shape (n_targets,)
-        Positive numbers, one for each column of the vectors.
+        F. It is overwritten.
+    shift : ndarray of shape (n_targets,) or (n, n_targets)
+        Numbers, not negative, one for each column of the vectors: 0 for the pseudo-inverse. Or positive ones, for each of their
+        rows: if there are several columns, the inverse is about that.
+
+    Attributes
+    ----------
+    is_singular : bool
+        Whether a shift is 0.
     """
 
     def __init__(self, factor: np.ndarray, shift: np.ndarray):
         shift = to_device(shift, namespace_of(factor))
-        values, turn = np.zeros(0, like=factor), np.zeros((0, 0), like=factor)
-        if factor.shape[1]:
-            values, vectors = np.linalg.eigh(factor.T @ factor)
-            kept = values > max(float(values[-1]), 0.0) * 1e-12  # they are in ascending order
-            values, turn = values[kept], vectors[:, kept] / np.sqrt(values[kept])
-        rank = len(values)
-        for start in range(0, len(factor), 1024):  # in place: F may take all the memory there is
-            rows = factor[start : start + 1024]
-            rows[:, :rank] = rows @ turn
-        self._basis = factor[:, :rank]
-        self._shift = shift
-        self._correction = 1 / (values[:, None] + shift) - 1 / shift
+        self._rows = None
+        if shift.ndim == 2:
+            # F F' + S = R (R^-1 F F' R^-1 + S R^-2) R, with R the roots of the shifts of the rows.
+            self._rows = np.exp(np.log(shift).mean(axis=1, keepdims=True) / 2)
+            factor /= self._rows
+            shift = np.exp(np.log(shift / self._rows**2).mean(axis=0))
+        self._size = float(np.abs(factor).max(initial=0)) or 1.0
+        factor /= self._size  # so that the squares of its entries, and their sums, are numbers of float64
+        shift = shift / self._size / self._size
+        self._regular = shift > 0
+        self.is_singular = not bool(self._regular.all())
+        if self.is_singular:
+            # What is not in the range must not leak into it: the basis has to be orthogonal to the last digit.
+            self._basis, values = _range(factor)
+        else:
+            self._basis, values = _range_in_place(factor)
+        self._inverse_shift = np.where(self._regular, 1 / np.where(self._regular, shift, 1), 0)
+        self._correction = 1 / (values[:, None] + shift) - self._inverse_shift
 
     @property
     def rank(self) -> int:
@@ -279,4 +310,38 @@ class LowRankPreconditioner:
         ----------
         vectors : ndarray of shape (n, n_targets)
         """
-        return vectors / self._shift + self._basis @ (self._correction * (self._basis.T @ vectors))
+        vectors = vectors / (self._size if self._rows is None else self._size * self._rows)
+        found = vectors * self._inverse_shift + self._basis @ (self._correction * (self._basis.T @ vectors))
+        return found / (self._size if self._rows is None else self._size * self._rows)
+
+    def project(self, vectors: np.ndarray) -> np.ndarray:
+        """Return vectors with nothing but their part in the range of F where the shift is 0.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n, n_targets)
+        """
+        return np.where(self._regular, vectors, self._basis @ (self._basis.T @ vectors))
+
+
+def _range(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return an orthonormal basis of the range of F, and the eigenvalues of ``F @ F.T`` that belong to it."""
+    basis, scales, _ = np.linalg.svd(factor, full_matrices=False)
+    values = scales**2
+    rank = int((values > len(factor) * np.finfo(np.float64).eps * values.max(initial=0)).sum())
+    return basis[:, :rank], values[:rank]
+
+
+def _range_in_place(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same of the large eigenvalues, to half of the digits, in the place of F, which may take all the memory there
+    is."""
+    values, turn = np.zeros(0, like=factor), np.zeros((0, 0), like=factor)
+    if factor.shape[1]:
+        values, vectors = np.linalg.eigh(factor.T @ factor)
+        kept = values > max(float(values[-1]), 0.0) * 1e-12  # they are in ascending order
+        values, turn = values[kept], vectors[:, kept] / np.sqrt(values[kept])
+    rank = len(values)
+    for start in range(0, len(factor), 1024):
+        rows = factor[start : start + 1024]
+        rows[:, :rank] = rows @ turn
+    return factor[:, :rank], values

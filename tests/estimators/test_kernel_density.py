@@ -282,6 +282,9 @@ def test_squared_limit(dtype, rng):
         limit = squared_limit(h)
         assert not np.sqrt(limit) < h
         assert np.sqrt(np.nextafter(limit, dtype(0))) < h
+    assert squared_limit(dtype(0)) == 0  # a bandwidth that float32 cannot hold: nothing is nearer
+    assert squared_limit(dtype(np.inf)) == np.inf
+    assert np.isnan(squared_limit(dtype(np.nan)))
 
 
 def test_weights_are_repetitions(rng):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as gp
 from sklearn.kernel_ridge import KernelRidge as Dense
 from sklearn.metrics.pairwise import pairwise_kernels
@@ -55,12 +56,52 @@ def test_predictions_are_those_of_scikit_learn(name, alpha, weights, n_component
     ],
 )
 def test_kernels_of_gaussian_processes(kernel):
-    """White noise is zero between training samples that are compared as two sets, as in scikit-learn."""
-    expected = Dense(kernel=kernel, alpha=0.5).fit(X, Y[:, 0])
+    """The predictions are the mean of the Gaussian process, whose fit has the white noise on its diagonal."""
+    expected = GaussianProcessRegressor(kernel, alpha=0.5, optimizer=None).fit(X, Y[:, 0])
     model = KernelRidge(kernel=kernel, alpha=0.5).fit(X, Y[:, 0])
     close(model.predict(Q), expected.predict(Q))
-    close(model.dual_coef_, expected.dual_coef_)
+    close(model.dual_coef_, expected.alpha_)
     assert model.dual_coef_.shape == (157,)
+
+
+@pytest.mark.parametrize("weights", [None, W])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        gp.RBF(2.0) + gp.WhiteKernel(100.0),
+        gp.WhiteKernel(0.3),
+        gp.DotProduct(0.5) * gp.WhiteKernel(0.2) + gp.RBF(),  # another variance for each sample
+        (gp.RBF(2.0) + gp.WhiteKernel(0.1)) ** 2,
+    ],
+)
+def test_noise_is_on_the_diagonal_of_the_fit(kernel, weights):
+    """The system is that of the matrix ``k(X)``; queries are other samples, whatever they equal."""
+    w = np.ones(157) if weights is None else weights
+    root = np.sqrt(w)[:, None]
+    expected = root * np.linalg.solve(root * kernel(X) * root.T + 0.1 * np.eye(157), root * Y)
+    for n_components in ("auto", 0, 20):
+        model = KernelRidge(kernel=kernel, alpha=0.1, n_components=n_components).fit(X, Y, sample_weight=weights)
+        close(model.dual_coef_, expected)
+        close(model.predict(X), kernel(X, X.copy()) @ expected, 1e-6 if np.any(kernel(X, X.copy())) else 1)
+    assert model.residual_ <= 1e-8
+
+
+@pytest.mark.parametrize("n_components", ["auto", 0, 7])
+@pytest.mark.parametrize("weights", [None, W])
+def test_alpha_of_each_sample(weights, n_components):
+    """A column is one number for each sample, a matrix one for each sample and target, one axis that of the targets."""
+    K = pairwise_kernels(X, metric="rbf")
+    root = np.sqrt(np.ones(157) if weights is None else weights)[:, None]
+    noise = 10 ** RNG.uniform(-3, 1, size=(157, 2))
+    noise[7] = 0  # a sample without any
+    for alpha in (noise[:, :1], noise, noise[:1], noise[0]):
+        columns = np.broadcast_to(alpha, (157, 2)).T
+        systems = [np.linalg.solve(root * K * root.T + np.diag(a), root[:, 0] * y) for a, y in zip(columns, Y.T, strict=True)]
+        model = KernelRidge(kernel="rbf", alpha=alpha, n_components=n_components).fit(X, Y, sample_weight=weights)
+        close(model.dual_coef_, root * np.stack(systems, axis=1), 1e-5)
+    gaussian = GaussianProcessRegressor(gp.RBF(1.5), alpha=noise[:, 0] + 1e-3, optimizer=None).fit(X, Y[:, 0])
+    model = KernelRidge(kernel=kernels.Gaussian(1.5), alpha=noise[:, :1] + 1e-3, n_components=n_components).fit(X, Y[:, 0])
+    close(model.predict(Q), gaussian.predict(Q))
 
 
 def test_a_formula():
@@ -118,6 +159,119 @@ def test_no_regularisation():
     y = np.sin(3 * x[:, 0])
     model = KernelRidge(kernel=kernels.Matern(0.5), alpha=0).fit(x, y)
     close(model.predict(x), y)
+
+
+LINE = np.linspace(-1, 1, 40)[:, None]
+HARD_SAMPLES = {
+    "one sample": X[:1],
+    "one feature": X[:40, :1],
+    "constant": np.full((40, 3), 2.5),
+    "duplicates": np.repeat(X[:10], 4, axis=0),
+    "collinear": LINE * [1.0, 2.0, -3.0],
+    "collinear up to rounding": LINE * [1.0, 1 / 3, 0.1] + 1e-15 * RNG.normal(size=(40, 3)),
+    "integers": RNG.integers(-3, 4, size=(40, 3)).astype(float),
+    "tiny": 1e-120 * X[:40],
+    "huge": 1e50 * X[:40],
+    "zero": np.zeros((40, 2)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("alpha", [0.0, 1e-300, 1e-12, 1e-3, 1e10, 1e300])
+@pytest.mark.parametrize("name", HARD_SAMPLES)
+def test_hard_systems_are_never_silently_wrong(name, alpha, dtype):
+    """Whatever the samples, alpha and the targets: the residual that is told is that of a dense float64 product, no solution is
+    worse than zero, and one without a warning is a solution; predictions of a singular system are those of least squares."""
+    limit = 1e18 if dtype == np.float32 else np.inf
+    x = np.clip(HARD_SAMPLES[name], -limit, limit).astype(dtype)
+    y = np.stack([np.sin(3 * x[:, 0]) + 0.1 * np.cos(np.arange(len(x))), np.ones(len(x))], axis=1).astype(float)
+    for kernel in (kernels.Linear(), kernels.Gaussian(), kernels.Constant(3.0), kernels.Laplacian(0.7)):
+        K = kernel(x.astype(float))
+        values, vectors = np.linalg.eigh(K)
+        is_range = values > 1e-13 * len(K) * values.max()
+        fit = vectors[:, is_range] @ (vectors[:, is_range].T @ y)
+        is_clear = values[is_range].min(initial=np.inf) > 1e-8 * values.max()
+        for scale in (1.0, 1e-200, 1e50):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                model = KernelRidge(kernel=kernel, alpha=alpha).fit(x, scale * y)
+                found = model.predict(x).astype(float) / scale
+            told = " ".join(str(warning.message) for warning in told)
+            if "coefficients are too large for float64" in told:
+                assert scale / max(alpha, values.max()) > 1e300
+                continue
+            coefficients = model.dual_coef_.astype(float) / scale
+            rounding = 1e-12 * values.max() * np.abs(coefficients).max() + 1e-5 * (model.dual_coef_.dtype == np.float32)
+            rest = y - K @ coefficients - alpha * coefficients
+            residual = (np.linalg.norm(rest, axis=0) / np.linalg.norm(y, axis=0)).max()
+            assert residual <= 1 + rounding, (kernel, scale, told)
+            assert model.residual_ == pytest.approx(residual, abs=1e-8 + rounding), (kernel, scale, told)
+            assert told or residual <= 2e-5 * (dtype == np.float32) + 1e-8 + rounding, (kernel, scale)
+            if is_clear and alpha <= 1e-300:
+                np.testing.assert_allclose(found, fit, rtol=0, atol=1e-5 + rounding, err_msg=f"{kernel} {scale} {told}")
+
+
+def test_predictions_of_a_singular_system_are_those_of_scikit_learn():
+    """Ordinary least squares through the origin, the mean of the targets, and the mean of repeated ones, at new samples, too."""
+    repeated, targets = np.repeat(X, 2, axis=0), RNG.normal(size=(314, 2))
+    for n_components in ("auto", 0, 50):
+        for alpha in (0, 1e-300):
+            model = KernelRidge(alpha=alpha, n_components=n_components)
+            with pytest.warns(RuntimeWarning, match="singular in float64, and y is not in its range: .* least squares"):
+                model.set_params(kernel="linear").fit(X, Y)
+            close(model.predict(Q), Q @ np.linalg.lstsq(X, Y)[0])
+            with pytest.warns(RuntimeWarning, match="singular in float64"):
+                model.set_params(kernel=kernels.Constant(2.0)).fit(X, Y)
+            close(model.predict(Q), np.broadcast_to(Y.mean(axis=0), (23, 2)))
+    with pytest.warns(RuntimeWarning, match="singular in float64"):
+        model = KernelRidge(alpha=0, kernel="laplacian").fit(repeated, targets)
+    close(model.predict(Q), Dense(alpha=1e-9, kernel="laplacian").fit(repeated, targets).predict(Q), 1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # y is in the range
+        model = KernelRidge(alpha=0, kernel="linear").fit(X, X @ [1.0, -2.0, 0.5, 3.0])
+    close(model.predict(Q), Q @ [1.0, -2.0, 0.5, 3.0])
+    mixed = KernelRidge(alpha=[0, 1.0], kernel="linear")
+    with pytest.warns(RuntimeWarning, match="singular in float64"):
+        mixed.fit(X, Y)
+    close(mixed.predict(Q)[:, 0], Q @ np.linalg.lstsq(X, Y[:, 0])[0])
+    close(mixed.predict(Q)[:, 1], Dense().fit(X, Y[:, 1]).predict(Q))
+
+
+@pytest.mark.parametrize("weights", [None, W])
+@pytest.mark.parametrize("alpha", [1e-7, 1e-4, 0.1, 1.0])
+def test_coefficients_are_in_float32_only_where_that_holds_them(alpha, weights):
+    x, y = X[:, :2].astype(np.float32), Y.astype(np.float32)
+    w = np.ones(157) if weights is None else weights
+    model = KernelRidge(kernel=kernels.Gaussian(2.0), alpha=alpha).fit(x, y, sample_weight=weights)
+    found = model.predict(x)
+    assert model.dual_coef_.dtype == found.dtype == (np.float32 if alpha >= 0.1 else np.float64)
+    K, c = kernels.Gaussian(2.0)(x.astype(float)), model.dual_coef_.astype(float)
+    root = np.sqrt(w)[:, None]
+    a = np.where(root > 0, c / np.where(root > 0, root, 1), 0)
+    residual = np.linalg.norm(root * (y - K @ c) - alpha * a, axis=0) / np.linalg.norm(root * y, axis=0)
+    assert model.residual_ == pytest.approx(residual.max(), abs=1e-5 if alpha >= 0.1 else 2e-8)
+    assert residual.max() < 1e-5
+    np.testing.assert_allclose(found, K @ c, rtol=0, atol=2e-5)
+    dx = model.gradient(x[:5], np.ones((5, 2)))
+    difference = x[:5, None].astype(float) - x
+    expected = -(difference * kernels.Gaussian(2.0)(x[:5].astype(float), x.astype(float))[..., None] / 4).swapaxes(1, 2) @ c
+    np.testing.assert_allclose(dx, expected.sum(axis=2), rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_targets_beyond_float32():
+    x, y = X.astype(np.float32), Y * 1e50
+    model = KernelRidge(kernel="rbf").fit(x, y)
+    close(model.predict(Q.astype(np.float32)), Dense(kernel="rbf").fit(x.astype(float), y).predict(Q.astype(np.float32)))
+
+
+@pytest.mark.parametrize("size", [1e-308, 1e-100, 1e100, 1e308])
+def test_weights_of_any_size(size):
+    """Weights divide alpha: those that are large leave none."""
+    x, y = LINE, np.sin(3 * LINE[:, 0])
+    model = KernelRidge(kernel="laplacian", alpha=size / 2).fit(x, y, sample_weight=np.full(40, size))
+    close(model.predict(x), Dense(kernel="laplacian", alpha=0.5).fit(x, y).predict(x))
+    fit = KernelRidge(kernel="laplacian").fit(x, y, sample_weight=np.full(40, size)).predict(x)
+    close(fit, y if size > 1 else 0 * y, 1e-6) if size > 1 else np.testing.assert_allclose(fit, 0, atol=1e-12)
 
 
 def test_not_converged():
@@ -217,7 +371,8 @@ def test_memory_is_not_that_of_the_matrix():
     [
         ({"alpha": -1.0}, ValueError, r"The 'alpha' parameter of KernelRidge must be .* Got -1.0 instead"),
         ({"alpha": [1.0, -1.0]}, ValueError, r"The 'alpha' parameter of KernelRidge must be in the range \[0.0, inf\)"),
-        ({"alpha": [1.0, 1.0, 1.0]}, ValueError, r"one for each target. Got an array of shape \(3,\) for 2 targets"),
+        ({"alpha": [1.0, 1.0, 1.0]}, ValueError, r"one for each target, or .* shape \(3,\) for 157 samples and 2 targets"),
+        ({"alpha": np.ones((3, 1))}, ValueError, r"Got an array of shape \(3, 1\) for 157 samples and 2 targets"),
         ({"tol": 0.0}, ValueError, r"The 'tol' parameter of KernelRidge must be .* Got 0.0 instead"),
         ({"max_iter": 0}, ValueError, r"The 'max_iter' parameter of KernelRidge must be .* Got 0 instead"),
         ({"n_components": -3}, ValueError, r"The 'n_components' parameter of KernelRidge must be .* Got -3 instead"),

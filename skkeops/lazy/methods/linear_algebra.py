@@ -116,11 +116,11 @@ class LinearAlgebra(Methods):
         var: Any = None,
         call: bool = True,
         *,
-        alpha: float = 1e-10,
+        alpha: float | np.ndarray = 1e-10,
         eps: float = 1e-6,
         maxiter: int | None = None,
-        preconditioner: Any = None,
-        n_components: int | str = 0,
+        preconditioner: Any = "auto",
+        n_components: int | str = "auto",
         random_state: int | np.random.RandomState = 0,
         ranges: Any = None,
         backend: str | None = None,
@@ -137,16 +137,16 @@ class LinearAlgebra(Methods):
             A variable that the tensor is linear in, such as ``Vj(0, 1)``: the system is then ``sum_j K(a_j) = b``.
         call : bool, default=True
             If false, return a function without arguments that solves.
-        alpha : float, default=1e-10
-            The number added to the diagonal, not negative.
+        alpha : float or array-like, default=1e-10
+            The number added to the diagonal, not negative, or numbers that broadcast to the shape of b.
         eps : float, default=1e-6
             The norm of the residual, relative to that of b.
         maxiter : int, optional
             The largest number of iterations. Default: 10 M, at least 100.
-        preconditioner : {"cholesky", "nystrom"} or callable, optional
+        preconditioner : {"auto", "cholesky", "nystrom"}, callable or None, default="auto"
             As for `skkeops.KernelSolve`; a function is of arrays (M, k).
-        n_components : int or "auto", default=0
-            The rank of a preconditioner by name, as for `skkeops.KernelSolve`; ``"auto"`` is a good choice for large M.
+        n_components : int or "auto", default="auto"
+            The rank of a preconditioner by name, as for `skkeops.KernelSolve`; 0 is none.
         random_state : int or RandomState, default=0
             For the columns, or vectors, that are drawn.
         callback : callable, optional
@@ -165,7 +165,7 @@ class LinearAlgebra(Methods):
         Warns
         -----
         RuntimeWarning
-            If the residual is above `eps`, or the matrix is not positive definite.
+            If the residual is above `eps`, or the matrix is singular or not positive definite, or float32 does not hold the solution.
 
         See Also
         --------
