@@ -99,18 +99,8 @@ static inline double skk_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-#ifdef __linux__
-#include <sched.h>
-#endif
-
 static void *skk_thread(void *run)
 {
-#ifdef SCHED_BATCH
-    /* A helper that wakes up takes no core from a running program: not from another one, which would get it back
-       by pushing a step out half done, and not from the caller. On an idle core this changes nothing. */
-    const struct sched_param none = {0};
-    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
-#endif
     ((void (*)(void))run)();
     return NULL;
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from skkeops.devices import to_device
 from skkeops.formula.expression import Expression, I, J, P, Variable
 from skkeops.formula.parser import parse
+from skkeops.locks import cached_property
 
 if TYPE_CHECKING:
     from .base import Kernel
