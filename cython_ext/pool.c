@@ -9,7 +9,11 @@
 
 #define KEPT_BYTES ((size_t)32 << 20) /* scratch memory that the program keeps between calls */
 #define HEADER 64                     /* of a buffer: its size and the next one */
-#define SPIN_SECONDS 20e-6            /* a caller looks so long for the end of the last steps before it sleeps */
+#define LONGEST_SPIN 1e-3             /* seconds that a caller looks for the end of the last steps before it sleeps */
+#define LONG_WAIT 5e-4                /* seconds for which it has waited in vain: a helper has lost its core */
+#define ALONE 20                      /* times that wait, callers then work alone, ... */
+#define LONGEST_ALONE 0.5             /* ... at most so many seconds, ... */
+#define HELP_AFTER 0.02               /* ... unless their work takes longer than so many */
 
 struct skk_job {
     skk_step step;
@@ -23,6 +27,8 @@ struct skk_job {
     int helping; /* helpers that are at work on it */
     int dropped;
     unsigned generation;
+    double opened; /* when */
+    int called;    /* the helpers know of it */
     skk_signal finished;
     skk_job *next;
 };
@@ -36,6 +42,7 @@ static skk_lock lock = SKK_LOCK;
 static skk_signal work = SKK_SIGNAL;
 static skk_job *jobs;
 static int n_helpers, n_idle;
+static double alone_until;
 static unsigned generation; /* one more in each forked child */
 static buffer *kept;
 static size_t kept_bytes;
@@ -105,6 +112,8 @@ size_t skk_kept_scratch(void)
 
 void skk_poison_scratch(int on) { poison = on; }
 
+static void help(void);
+
 /* Jobs; the lock is held, unless said otherwise */
 
 static int has_steps(const skk_job *j) { return !j->dropped && (j->fresh < j->n_chains || j->first >= 0); }
@@ -131,6 +140,21 @@ static void put_back(skk_job *j, int64_t k)
     j->last = k;
 }
 
+static void call_helpers(skk_job *j)
+{
+    const int wanted = j->most_helpers;
+    j->called = 1;
+    j->next = jobs;
+    jobs = j;
+    while (n_helpers < wanted && skk_start(help))
+        n_helpers++;
+    if (wanted >= n_idle)
+        skk_wake_all(&work);
+    else
+        for (int k = 0; k < wanted; k++)
+            skk_wake_one(&work);
+}
+
 static void take_steps(skk_job *j, void *scratch, double until)
 {
     int64_t k;
@@ -138,12 +162,14 @@ static void take_steps(skk_job *j, void *scratch, double until)
         int64_t done = 0;
         skk_release(&lock);
         const int goes_on = j->step(j->context, k, scratch, &done);
-        const int late = until > 0 && skk_now() >= until;
+        const double now = until > 0 ? skk_now() : 0;
         skk_acquire(&lock);
         __atomic_store_n(&j->done, j->done + done, __ATOMIC_RELAXED);
         if (goes_on)
             put_back(j, k);
-        if (late)
+        if (until > 0 && !j->called && now - j->opened > HELP_AFTER && has_steps(j))
+            call_helpers(j);
+        if (until > 0 && now >= until)
             break;
     }
 }
@@ -189,6 +215,7 @@ static void in_child(void)
     skk_renew(&lock, &work);
     jobs = NULL;
     n_helpers = n_idle = 0;
+    alone_until = 0;
     generation++;
 }
 
@@ -210,6 +237,7 @@ skk_job *skk_open(skk_step step, void *context, int64_t n_chains, int n_threads,
                            .most_helpers = n_chains < n_threads ? (int)n_chains - 1 : n_threads - 1,
                            .n_chains = n_chains,
                            .first = -1,
+                           .opened = skk_now(),
                            .finished = SKK_SIGNAL};
     skk_job *j = malloc(sizeof(skk_job) + (size_t)n_chains * sizeof(int64_t));
     if (!j)
@@ -220,24 +248,16 @@ skk_job *skk_open(skk_step step, void *context, int64_t n_chains, int n_threads,
         return j; /* nobody else will see it */
     skk_acquire(&lock);
     j->generation = generation;
-    j->next = jobs;
-    jobs = j;
-    const int wanted = j->most_helpers;
-    while (n_helpers < wanted && skk_start(help))
-        n_helpers++;
-    const int idle = n_idle;
+    if (j->opened >= alone_until)
+        call_helpers(j);
     skk_release(&lock);
-    if (wanted >= idle)
-        skk_wake_all(&work);
-    else
-        for (int k = 0; k < wanted; k++)
-            skk_wake_one(&work);
     return j;
 }
 
 int skk_work(skk_job *j, double seconds)
 {
     const double until = skk_now() + seconds;
+    double now = 0, age = 0; /* when the wait for helpers began, and how old the job was */
     if (!j->shared) { /* the same without a lock */
         int64_t k;
         while ((k = take_chain(j)) >= 0) {
@@ -255,8 +275,10 @@ int skk_work(skk_job *j, double seconds)
     }
     take_steps(j, j->scratch, until);
     if (!has_steps(j) && j->helping) {
-        /* The helpers' last steps end soon after ours, if they run at all. */
-        const double patience = skk_now() + SPIN_SECONDS;
+        /* The helpers' last steps end soon after ours, if they run at all; who sleeps meanwhile may lose the core for a time
+           slice. To look for as long as the work took costs twice the time at worst. */
+        now = skk_now(), age = now - j->opened;
+        const double patience = now + (age < LONGEST_SPIN ? age : LONGEST_SPIN);
         skk_release(&lock);
         while (__atomic_load_n(&j->helping, __ATOMIC_ACQUIRE) && skk_now() < patience)
             skk_pause();
@@ -267,6 +289,13 @@ int skk_work(skk_job *j, double seconds)
         if (left <= 0)
             break;
         skk_wait_for(&j->finished, &lock, left);
+    }
+    /* Others keep the cores busy when the wait was longer than the work. Such a step cannot be taken over; but the next short
+       calls need not meet the same. */
+    const double end = age > 0 ? skk_now() : 0, waited = end - now;
+    if (age > 0 && waited > LONG_WAIT && waited > age) {
+        const double alone = ALONE * waited;
+        alone_until = end + (alone < LONGEST_ALONE ? alone : LONGEST_ALONE);
     }
     const int finished = !has_steps(j) && !j->helping;
     skk_release(&lock);
@@ -285,9 +314,10 @@ void skk_close(skk_job *j)
     if (j->generation == generation) {
         skk_job **at = &jobs;
         j->dropped = 1;
-        while (*at != j)
+        while (*at && *at != j)
             at = &(*at)->next;
-        *at = j->next;
+        if (*at)
+            *at = j->next;
         while (j->helping)
             skk_wait(&j->finished, &lock);
     }
