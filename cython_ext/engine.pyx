@@ -7,9 +7,7 @@ import time
 import numpy as np
 
 cimport numpy as cnp
-from cython.parallel cimport prange, threadid
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -29,15 +27,17 @@ FOLDS = {
 OPCODES = {skk_opcode_name(k).decode(): (k, skk_opcode_arity(k)) for k in range(SKK_N_OPCODES)}
 LANE_PAD = SKK_LANE_PAD
 
-# A call with less work than this, some 0.2 ms (in pairs of a formula of one cheap instruction), runs on the calling thread. Threads
-# would save a third of that; but where other programs keep the cores busy, their barrier waits for a time slice: 10 to 30 ms.
+# A call with less work than this, some 0.2 ms (in pairs of a formula of one cheap instruction), runs on the calling thread:
+# to wake another one takes a good part of what it would save.
 cdef int64_t SERIAL_WORK = 1 << 20
-# Scratch memory that a program keeps from call to call.
-cdef int64_t KEPT_SCRATCH = 16 << 20
-# Work of a task, in pairs of a formula of one cheap instruction.
+# Work of a step at most, some ten milliseconds: nothing is looked after within one.
 cdef int64_t TASK_WORK = 1 << 25
 # Time between two looks at signals and the progress callback.
 cdef double WAVE_SECONDS = 0.05
+# Pairs of a call, so that their numbers can be added and compared in 64 bits.
+cdef int64_t MOST_PAIRS = <int64_t>1 << 60
+
+skk_watch_forks()
 
 cdef const skk_level *level = NULL
 
@@ -68,6 +68,33 @@ def selected_level():
 def openmp_enabled():
     """Whether the engine was built with OpenMP."""
     return bool(skk_openmp())
+
+
+def tune(*, task_work=None, wave_seconds=None, serial_work=None, poison=None):
+    """Set numbers of the scheduler, and return those of before: for tests, which make steps tiny or looks rare by them.
+
+    ``poison`` fills scratch memory with NaN whenever it is taken.
+    """
+    global TASK_WORK, WAVE_SECONDS, SERIAL_WORK, poisoned
+    before = dict(task_work=TASK_WORK, wave_seconds=WAVE_SECONDS, serial_work=SERIAL_WORK, poison=poisoned)
+    if task_work is not None:
+        TASK_WORK = max(1, min(task_work, 1 << 40))
+    if wave_seconds is not None:
+        WAVE_SECONDS = wave_seconds
+    if serial_work is not None:
+        SERIAL_WORK = max(0, min(serial_work, MOST_PAIRS))
+    if poison is not None:
+        poisoned = bool(poison)
+        skk_poison_scratch(poisoned)
+    return before
+
+
+cdef bint poisoned = False
+
+
+def pool_state():
+    """What the program keeps between calls: ``(scratch_bytes, helpers)``, of memory and threads."""
+    return skk_kept_scratch(), skk_helpers()
 
 
 def max_threads():
@@ -129,8 +156,6 @@ cdef class Program:
     cdef int n_variables
     cdef int *roles
     cdef int64_t *dims
-    cdef void *scratch
-    cdef int64_t scratch_size
     cdef object literals
     cdef readonly dict description
 
@@ -138,8 +163,6 @@ cdef class Program:
         memset(&self.p, 0, sizeof(skk_program))
         self.roles = NULL
         self.dims = NULL
-        self.scratch = NULL
-        self.scratch_size = 0
 
     def __init__(self, *, bint is_double, variables, order, fold, largest, k, width, terms, value, pair_code, lane_code,
                  row_code, const_code, lane_planes, row_planes, const_planes, n_temps, lane_loads, row_loads,
@@ -213,7 +236,6 @@ cdef class Program:
         free(<void *>self.p.pair_loads)
         free(self.roles)
         free(self.dims)
-        free(self.scratch)
 
     def scratch_bytes(self):
         """Working memory of one thread, in bytes."""
@@ -247,7 +269,7 @@ cdef class Program:
         cdef skk_array *views
         cdef void *consts
         cdef void *scratch
-        cdef int64_t per_thread, size, w = self.p.width, const_bytes, pairs, lanes
+        cdef int64_t per_thread, w = self.p.width, const_bytes, pairs, lanes, work
         memset(&state, 0, sizeof(skk_state))
         memset(&call, 0, sizeof(skk_call))
         if n_out < 0 or n_reduced < 0:
@@ -283,41 +305,35 @@ cdef class Program:
         if n_out == 0 or n_reduced == 0:
             self.check(arrays, n_out, n_reduced, NULL)
             return result
-        if n_out > (<int64_t>1 << 60) // n_reduced:
+        if n_out > MOST_PAIRS // n_reduced:
             raise ValueError(f"{n_out} x {n_reduced} pairs are more than 2^60")
         pairs = ranges[3] if ranges is not None else n_out * n_reduced
         lanes = n_out if self.p.order else n_reduced
-        if n_threads < 1 or (pairs < SERIAL_WORK and pairs * self.cost + lanes * self.lane_cost < SERIAL_WORK):
-            n_threads = 1
-        per_thread = (self.kept_level.scratch_bytes(&self.p, self.is_double) + 255) // 64 * 64
+        work = MOST_PAIRS
+        if pairs <= MOST_PAIRS // self.cost and lanes <= MOST_PAIRS // (1 + self.lane_cost):
+            work = pairs * self.cost
+            if pairs < SERIAL_WORK:
+                work += lanes * self.lane_cost
+        # each thread is worth its waking
+        n_threads = 1 if n_threads < 1 or work < SERIAL_WORK else min(n_threads, 2 + work // (SERIAL_WORK // 4 + 1))
+        per_thread = self.kept_level.scratch_bytes(&self.p, self.is_double)
         views = <skk_array *>malloc((self.n_variables + 1) * sizeof(skk_array))
         const_bytes = len(self.literals)
         consts = malloc(const_bytes + 64)
-        if self.scratch != NULL and self.scratch_size >= per_thread * n_threads:
-            # taken, so that another Python thread in this program gets its own
-            scratch, size, self.scratch = self.scratch, self.scratch_size, NULL
-        else:
-            size = per_thread * n_threads
-            scratch = calloc(size, 1)
+        scratch = skk_take_scratch(per_thread)
         try:
             if views == NULL or consts == NULL or scratch == NULL:
-                raise MemoryError(f"{per_thread * n_threads} bytes of working memory for {n_threads} threads")
+                raise MemoryError(f"{per_thread} bytes of working memory")
             self.check(arrays, n_out, n_reduced, views)
             memcpy(consts, <char *>self.literals, const_bytes)
             call.arrays, call.n_out, call.n_red, call.consts = views, n_out, n_reduced, consts
-            self.kept_level.consts(&self.p, views, consts, align(scratch), self.is_double)
-            if ranges is None:
-                self.schedule(&call, &state, scratch, per_thread, n_threads, progress)
-            else:
-                self.schedule_ranges(&call, &state, scratch, per_thread, n_threads, progress,
-                                     ranges[0], ranges[1], ranges[2], ranges[3])
+            self.kept_level.consts(&self.p, views, consts, scratch, self.is_double)
+            self.schedule(&call, &state, scratch, per_thread, n_threads, progress, ranges, pairs)
         finally:
             free(views)
             free(consts)
-            if scratch != NULL and self.scratch == NULL and size <= KEPT_SCRATCH:
-                self.scratch, self.scratch_size = scratch, size
-            else:
-                free(scratch)
+            if scratch != NULL:
+                skk_give_scratch(scratch)
         return result
 
     cdef int check(self, tuple arrays, int64_t n_out, int64_t n_reduced, skk_array *views) except -1:
@@ -412,210 +428,164 @@ cdef class Program:
             reduced = 0
             for k in range(end, slices[b]):
                 reduced += reds[k, 1] - reds[k, 0]
+                if reduced > MOST_PAIRS:
+                    break
+            if reduced > (MOST_PAIRS - pairs) // max(1, rows[b, 1] - rows[b, 0]):
+                raise ValueError("ranges: more than 2^60 pairs")
             pairs += reduced * (rows[b, 1] - rows[b, 0])
             last, end = rows[b, 1], slices[b]
         return rows, slices, reds, pairs
 
-    cdef int schedule_ranges(self, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
-                             progress, int64_t[:, ::1] rows, int64_t[::1] slices, int64_t[:, ::1] reds,
-                             int64_t pairs) except -1:
-        """Blocks of pairs: a unit of work is a group of a block's rows with all its ranges, in their order."""
-        cdef int64_t n_units = 0, b, k, at, first, last, wave, done = 0, group = self.p.row_group
-        cdef int64_t (*units)[4]
-        cdef double start, seconds
-        for b in range(rows.shape[0]):
-            n_units += (rows[b, 1] - rows[b, 0] + group - 1) // group
-        units = <int64_t (*)[4]> malloc((n_units + 1) * sizeof(units[0]))  # row0, row1, first and last range
-        if units == NULL:
-            raise MemoryError("units")
-        try:
-            k = 0
-            for b in range(rows.shape[0]):
-                at = rows[b, 0]
-                while at < rows[b, 1]:
-                    units[k][0], units[k][1] = at, min(at + group, rows[b, 1])
-                    units[k][2], units[k][3] = (slices[b - 1] if b else 0), slices[b]
-                    k += 1
-                    at += group
-            first, wave = 0, 4 * n_threads
-            while first < n_units:
-                last = min(n_units, first + wave)
-                start = time.perf_counter()
-                if n_threads == 1:
-                    with nogil:
-                        for k in range(first, last):
-                            self.run_unit(call, state, units[k], reds, scratch)
-                else:
-                    for k in prange(first, last, nogil=True, num_threads=n_threads, schedule="dynamic", chunksize=1):
-                        self.run_unit(call, state, units[k], reds, <char *>scratch + threadid() * per_thread)
-                PyErr_CheckSignals()
-                if progress is not None:
-                    progress(<object>last * pairs // n_units, <object>pairs)
-                seconds = time.perf_counter() - start
-                if seconds < WAVE_SECONDS / 2:
-                    wave *= 4 if seconds < WAVE_SECONDS / 8 else 2
-                elif seconds > 2 * WAVE_SECONDS:
-                    wave = max(n_threads, wave // 2)
-                first = last
-        finally:
-            free(units)
-        return 0
-
-    cdef void run_unit(self, skk_call *call, skk_state *state, int64_t *unit, int64_t[:, ::1] reds,
-                       void *scratch) noexcept nogil:
-        cdef skk_task task
-        cdef int64_t k
-        task.row0, task.row1 = unit[0], unit[1]
-        self.at_row(state, &task.state, unit[0])
-        for k in range(unit[2], unit[3]):
-            task.red0, task.red1 = reds[k, 0], reds[k, 1]
-            if task.red0 < task.red1:
-                self.kept_level.task(&self.p, call, &task, scratch, self.is_double)
-
     cdef int schedule(self, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
-                      progress) except -1:
-        """Cut the work into tasks and run them in waves; signals and progress are looked after in between.
-
-        Rows are independent, so how they are grouped changes no bit. Along the reduced axis the partial states of the
-        canonical segments are always combined from the first to the last: within a task where there are rows enough
-        for all threads, here where there are few.
-        """
-        cdef int64_t n_out = call.n_out, n_red = call.n_red, done = 0, total, n_tasks
-        cdef int64_t group, n_groups, n_segments, wave, first, last, span, seg, k
-        cdef double start, seconds
-        cdef skk_task *tasks
-        cdef skk_state part
+                      progress, ranges, int64_t pairs) except -1:
+        """Cut the work into steps, and have them done; see ``schedule.h``."""
+        cdef int64_t n_out = call.n_out, n_red = call.n_red, group, n_groups, n_spans = 1, n_segments, n_units = 0, b, k, row
+        cdef int64_t most, n
+        cdef skk_walk walk
+        cdef skk_unit *units = NULL
+        cdef int64_t *spans = NULL
+        cdef int64_t[:, ::1] rows, reds
+        cdef int64_t[::1] slices
+        group = max(1, n_out // (4 * <int64_t>n_threads))
         if self.p.order == 1:
-            group = max(self.p.tile_lanes, min(8 * self.p.tile_lanes, n_out // (4 * n_threads)))
-            group = (group + self.p.tile_lanes - 1) // self.p.tile_lanes * self.p.tile_lanes
+            group = up(max(self.p.tile_lanes, min(8 * self.p.tile_lanes, group)), self.p.tile_lanes)
             n_segments = 1
         else:
-            group = min(self.p.row_group, max(self.p.tile_rows, n_out // (4 * n_threads)))
-            group = (group + self.p.tile_rows - 1) // self.p.tile_rows * self.p.tile_rows
-            group = min(group, self.p.row_group)
+            group = min(self.p.row_group, up(max(self.p.tile_rows, min(self.p.row_group, group)), self.p.tile_rows))
             n_segments = (n_red + self.p.segment - 1) // self.p.segment
         n_groups = (n_out + group - 1) // group
-        total = n_groups * n_segments
-        if n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads and self.p.fold != SKK_FOLD_STORE:
-            return self.schedule_split(call, state, scratch, per_thread, n_threads, progress)
-        # a task is a group of rows and a run of segments, of at most some ten milliseconds
-        span = max(1, min(n_segments, TASK_WORK // (group * self.p.segment * self.cost)))
-        wave = 4 * n_threads if n_threads > 1 else 1
-        tasks = <skk_task *>malloc(n_groups * sizeof(skk_task))
-        if tasks == NULL:
-            raise MemoryError("tasks")
+        if ranges is not None:
+            group = self.p.row_group
+        elif n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads:
+            if self.p.fold != SKK_FOLD_STORE:
+                return self.schedule_split(call, state, scratch, per_thread, n_threads, progress)
+            n_spans = min(n_segments, 8 * <int64_t>n_threads // n_groups)  # what is stored needs no order
+        walk.how.level, walk.how.program, walk.how.call, walk.how.is_double = (
+            &self.kept_level, &self.p, call, self.is_double
+        )
+        walk.state = state[0]
+        walk.chains = NULL
         try:
-            seg = 0
-            while seg < n_segments:
-                for k in range(n_groups):
-                    tasks[k].row0 = k * group
-                    tasks[k].row1 = min(n_out, (k + 1) * group)
-                    tasks[k].red0 = seg * self.p.segment
-                    tasks[k].red1 = min(n_red, (seg + span) * self.p.segment)
-                    self.at_row(state, &tasks[k].state, tasks[k].row0)
-                first = 0
-                while first < n_groups:
-                    last = min(n_groups, first + wave)
-                    start = time.perf_counter()
-                    self.run_tasks(call, tasks, first, last, scratch, per_thread, n_threads)
-                    PyErr_CheckSignals()
-                    done += (last - first) * min(span, n_segments - seg)
-                    if progress is not None:
-                        progress(<object>min(done, total) * n_out * n_red // total, <object>n_out * n_red)
-                    seconds = time.perf_counter() - start
-                    if seconds < WAVE_SECONDS / 2:
-                        wave *= 4 if seconds < WAVE_SECONDS / 8 else 2
-                    elif seconds > 2 * WAVE_SECONDS:
-                        wave = max(n_threads, wave // 2)
-                    first = last
-                seg += span
+            if ranges is None:
+                n_units = n_groups * n_spans
+                spans = <int64_t *>malloc(2 * n_spans * sizeof(int64_t))
+            else:
+                rows, slices, reds = ranges[0], ranges[1], ranges[2]
+                for b in range(rows.shape[0]):
+                    n_units += (rows[b, 1] - rows[b, 0] + group - 1) // group
+            units = <skk_unit *>malloc((n_units + 1) * sizeof(skk_unit))
+            walk.chains = <skk_chain *>malloc((n_units + 1) * sizeof(skk_chain))
+            if units == NULL or walk.chains == NULL or (ranges is None and spans == NULL):
+                raise MemoryError(f"{n_units} pieces of work")
+            k = 0
+            if ranges is None:
+                for b in range(n_spans):
+                    spans[2 * b] = n_segments * b // n_spans * self.p.segment
+                    spans[2 * b + 1] = min(n_red, n_segments * (b + 1) // n_spans * self.p.segment)
+                    row = 0
+                    while row < n_out:
+                        units[k].row0, units[k].row1, units[k].first, units[k].last = row, min(n_out, row + group), b, b + 1
+                        k += 1
+                        row += group
+                walk.ranges = spans
+            else:
+                for b in range(rows.shape[0]):
+                    row = rows[b, 0]
+                    while row < rows[b, 1]:
+                        units[k].row0, units[k].row1 = row, min(rows[b, 1], row + group)
+                        units[k].first, units[k].last = (slices[b - 1] if b else 0), slices[b]
+                        k += 1
+                        row += group
+                walk.ranges = &reds[0, 0] if reds.shape[0] else NULL
+            walk.units = units
+            # steps of some ten milliseconds, and of little units that many that a step is worth its taking
+            walk.budget = max(1, TASK_WORK // self.cost)
+            most = min(walk.budget // 16, pairs // (32 * <int64_t>n_threads))
+            n = skk_join_units(&walk, n_units, most)
+            self.work_off(skk_walk_step, &walk, n, scratch, per_thread, n_threads, progress, 0, pairs)
         finally:
-            free(tasks)
+            free(units)
+            free(spans)
+            free(walk.chains)
         return 0
 
     cdef int schedule_split(self, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
                             progress) except -1:
-        """Few rows: a task is one segment of all of them, with a partial state of its own, combined in order."""
-        cdef int64_t n_out = call.n_out, n_red = call.n_red, w = self.p.width, group, k, seg, n, row
-        cdef int64_t n_segments = (n_red + self.p.segment - 1) // self.p.segment, wave
-        cdef skk_task *tasks
-        cdef skk_state parts, part, rows
-        cdef double start, seconds
-        group = min(n_out, self.p.row_group)
-        # the partial states of a wave stay below 16 MB, its time around a tenth of a second
-        wave = min((1 << 20) // (group * (w + 1)), 16 * TASK_WORK * n_threads // (group * self.p.segment * self.cost))
-        wave = min(max(4 * n_threads, wave), n_segments)
-        parts.first = <double *>malloc(wave * group * w * sizeof(double))
-        parts.second = <double *>malloc(wave * group * w * sizeof(double))
-        parts.index = <int64_t *>malloc(wave * group * w * sizeof(int64_t))
-        tasks = <skk_task *>malloc(wave * sizeof(skk_task))
+        """Few rows: a step is one segment of all of them, with a partial state of its own, combined in order."""
+        cdef int64_t n_out = call.n_out, n_red = call.n_red, w = self.p.width, group, k, n, at_once, numbers = 1 << 20
+        cdef int64_t n_segments = (n_red + self.p.segment - 1) // self.p.segment
+        cdef object done = 0, pairs = <object>n_out * n_red
+        cdef skk_split split
+        cdef skk_state rows
+        cdef double look
+        # the partial states that are there at once stay below 24 MB, unless those of a single row are more
+        group = min(min(n_out, self.p.row_group), max(1, numbers // (4 * <int64_t>n_threads * (w + 1))))
+        at_once = min(n_segments, max(4 * <int64_t>n_threads, numbers // (group * (w + 1))))
+        split.how.level, split.how.program, split.how.call, split.how.is_double = (
+            &self.kept_level, &self.p, call, self.is_double
+        )
+        split.parts.first = <double *>malloc(at_once * group * w * sizeof(double))
+        split.parts.second = <double *>malloc(at_once * group * w * sizeof(double))
+        split.parts.index = <int64_t *>malloc(at_once * group * w * sizeof(int64_t))
         try:
-            if parts.first == NULL or parts.second == NULL or parts.index == NULL or tasks == NULL:
+            if split.parts.first == NULL or split.parts.second == NULL or split.parts.index == NULL:
                 raise MemoryError("partial states")
-            row = 0
-            while row < n_out:
-                seg = 0
-                while seg < n_segments:
-                    n = min(wave, n_segments - seg)
+            split.row0 = 0
+            while split.row0 < n_out:
+                split.row1 = min(n_out, split.row0 + group)
+                rows = skk_at_row(&self.p, state, split.row0)
+                split.segment = 0
+                while split.segment < n_segments:
+                    n = min(at_once, n_segments - split.segment)
+                    done = self.work_off(skk_split_step, &split, n, scratch, per_thread, n_threads, progress, done, pairs)
+                    look = time.perf_counter() + WAVE_SECONDS
                     for k in range(n):
-                        tasks[k].row0, tasks[k].row1 = row, min(n_out, row + group)
-                        tasks[k].red0 = (seg + k) * self.p.segment
-                        tasks[k].red1 = min(n_red, (seg + k + 1) * self.p.segment)
-                        self.at_row(&parts, &tasks[k].state, k * group)
-                    self.set_identity(&parts, wave * group)
-                    self.run_tasks(call, tasks, 0, n, scratch, per_thread, n_threads)
-                    self.at_row(state, &rows, row)
-                    for k in range(n):
-                        self.at_row(&parts, &part, k * group)
-                        self.kept_level.merge(&self.p, &rows, &part, min(n_out, row + group) - row)
-                    PyErr_CheckSignals()
-                    seg += n
-                    if progress is not None:
-                        n = min(n_out, row + group) - row
-                        progress(<object>row * n_red + <object>n * min(n_red, seg * self.p.segment), <object>n_out * n_red)
-                row += group
+                        with nogil:
+                            skk_merge_part(&split, &rows, k)
+                        if time.perf_counter() > look:
+                            PyErr_CheckSignals()
+                            look = time.perf_counter() + WAVE_SECONDS
+                    split.segment += n
+                split.row0 = split.row1
         finally:
-            free(parts.first)
-            free(parts.second)
-            free(parts.index)
-            free(tasks)
+            free(split.parts.first)
+            free(split.parts.second)
+            free(split.parts.index)
         return 0
 
-    cdef void at_row(self, const skk_state *state, skk_state *out, int64_t row) noexcept nogil:
-        cdef int64_t w = self.p.width
-        out.first = state.first + row * (1 if self.p.fold == SKK_FOLD_SHIFT_EXP else w)
-        out.second = state.second + row * w
-        out.index = state.index + row * w
+    cdef object work_off(self, skk_step step, void *context, int64_t n_chains, void *scratch, int64_t per_thread,
+                         int n_threads, progress, done, pairs):
+        """Do all steps of some chains; signals and progress, from ``done`` of ``pairs`` on, are looked after meanwhile.
 
-    cdef void set_identity(self, skk_state *state, int64_t rows) noexcept nogil:
-        cdef int64_t k, w = self.p.width
-        cdef double first = 0
-        if self.p.fold == SKK_FOLD_SHIFT_EXP:
-            for k in range(rows):
-                state.first[k] = -INFINITY
-            for k in range(rows * w):
-                state.second[k] = 0
-            return
-        if self.p.fold != SKK_FOLD_SUM:
-            first = -INFINITY if self.p.largest else INFINITY
-        for k in range(rows * w):
-            state.first[k] = first
-            state.index[k] = 0 if self.p.fold == SKK_FOLD_EXTREMUM else -1
-
-    cdef void run_tasks(self, skk_call *call, skk_task *tasks, int64_t first, int64_t last, void *scratch,
-                        int64_t per_thread, int n_threads) noexcept:
-        cdef int64_t k
-        if n_threads == 1 or last - first == 1:  # no parallel region: safe in a forked child too
-            with nogil:
-                for k in range(first, last):
-                    self.kept_level.task(&self.p, call, &tasks[k], scratch, self.is_double)
-            return
-        for k in prange(first, last, nogil=True, num_threads=n_threads, schedule="dynamic", chunksize=1):
-            self.kept_level.task(&self.p, call, &tasks[k], <char *>scratch + threadid() * per_thread, self.is_double)
+        Returns the number of pairs done.
+        """
+        cdef int finished = n_chains == 0
+        cdef skk_job *job = NULL
+        try:
+            if not finished:
+                job = skk_open(step, context, n_chains, n_threads, per_thread, scratch)
+                if job == NULL:
+                    raise MemoryError(f"{n_chains} pieces of work")
+            while True:
+                if not finished:
+                    with nogil:
+                        finished = skk_work(job, WAVE_SECONDS)
+                if finished < 0:
+                    raise RuntimeError("this process was forked in the middle of this call, and the child cannot end it")
+                PyErr_CheckSignals()
+                if progress is not None:
+                    progress(done + (skk_done(job) if job != NULL else 0), pairs)
+                if finished:
+                    return done + (skk_done(job) if job != NULL else 0)
+        finally:
+            if job != NULL:
+                with nogil:
+                    skk_close(job)
 
 
-cdef inline void *align(void *p) noexcept nogil:
-    return <void *>((<size_t>p + 63) & ~<size_t>63)
+cdef inline int64_t up(int64_t n, int64_t unit) noexcept nogil:
+    """The next multiple of a unit."""
+    return (n + unit - 1) // unit * unit
 
 
 def apply(str opcode, a, b=None, immediates=(0.0, 0.0)):

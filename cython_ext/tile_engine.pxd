@@ -79,3 +79,52 @@ cdef extern from "levels.h" nogil:
     int skk_opcode_arity(int k)
     int skk_openmp()
     int skk_max_threads()
+
+
+cdef extern from "pool.h" nogil:
+    ctypedef struct skk_job:
+        pass
+    ctypedef int (*skk_step)(void *context, int64_t chain, void *scratch, int64_t *done) noexcept
+    skk_job *skk_open(skk_step step, void *context, int64_t n_chains, int n_threads, size_t scratch_bytes, void *scratch)
+    int skk_work(skk_job *job, double seconds)
+    int64_t skk_done(skk_job *job)
+    void skk_close(skk_job *job)
+    void *skk_take_scratch(size_t n_bytes)
+    void skk_give_scratch(void *scratch)
+    size_t skk_kept_scratch()
+    void skk_poison_scratch(int on)
+    void skk_watch_forks()
+    int skk_helpers()
+
+
+cdef extern from "schedule.h" nogil:
+    ctypedef struct skk_how:
+        const skk_level *level
+        const skk_program *program
+        const skk_call *call
+        int is_double
+
+    ctypedef struct skk_unit:
+        int64_t row0, row1, first, last
+
+    ctypedef struct skk_chain:
+        int64_t unit, last_unit, range, at
+
+    ctypedef struct skk_walk:
+        skk_how how
+        skk_state state
+        const int64_t *ranges
+        const skk_unit *units
+        skk_chain *chains
+        int64_t budget
+
+    ctypedef struct skk_split:
+        skk_how how
+        skk_state parts
+        int64_t row0, row1, segment
+
+    int64_t skk_join_units(skk_walk *walk, int64_t n_units, int64_t pairs)
+    int skk_walk_step(void *walk, int64_t chain, void *scratch, int64_t *done) noexcept
+    int skk_split_step(void *split, int64_t segment, void *scratch, int64_t *done) noexcept
+    void skk_merge_part(const skk_split *split, skk_state *total, int64_t k)
+    skk_state skk_at_row(const skk_program *p, const skk_state *state, int64_t row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +16,7 @@ from skkeops.reductions import Sum
 
 from .devices import contiguous, namespace_of, to_device, to_host
 from .genred import Genred
+from .locks import cached_property
 from .pairs import Selected, is_stored
 from .ranges import Ranges
 

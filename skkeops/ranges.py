@@ -5,7 +5,6 @@ Ranges that come again are recognised by their numbers, and neither checked nor,
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.devices import to_host
+from skkeops.locks import Lock
 from skkeops.reductions import Reduction
 from skkeops.reductions.base import State
 
@@ -24,7 +24,7 @@ _NAMES = {1: ("ranges_i", "slices_i", "redranges_j"), 0: ("ranges_j", "slices_j"
 
 #: The last blocks that were checked, with what they were made of: (names, sizes, arrays, blocks).
 _recent: deque[tuple] = deque(maxlen=8)
-_lock = threading.Lock()
+_lock = Lock()
 
 
 class Blocks(tuple):

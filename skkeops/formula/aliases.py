@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+
+from skkeops.locks import cached_property
 
 from .errors import FormulaError, suggestion
 from .expression import Expression, Variable, variables_of

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import operator
-import os
-import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from numbers import Rational, Real
 from typing import Any, ClassVar, Self
+
+from skkeops.locks import Lock
 
 from .errors import FormulaError
 from .limits import MAX_DIM, MAX_POSITION, MAX_TEXT
@@ -27,17 +27,7 @@ _CATEGORY_SETS = tuple(frozenset(category for category in (I, J, P, IJ) if mask 
 _MAX_BITS = 2200  # longer numerators and denominators are rounded to the nearest double
 
 _interned: weakref.WeakValueDictionary[tuple, Any] = weakref.WeakValueDictionary()
-_lock = threading.RLock()
-
-
-def _renew_lock() -> None:
-    """A forked child must not inherit a lock that another thread held."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+_lock = Lock()
 
 
 class Expression:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from skkeops.formula import operations as ops
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, I, J, P, Variable
 from skkeops.formula.parser import parse
+from skkeops.locks import cached_property
 
 from .parameter import Parameter
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import threading
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -12,11 +11,12 @@ import numpy as np
 
 from skkeops.devices import address_of
 from skkeops.formula.expression import IJ, Variable
+from skkeops.locks import Lock
 from skkeops.pairs import Selected, is_stored
 
 __all__ = ["Number", "Symbol", "in_order", "symbol"]
 
-_lock = threading.RLock()
+_lock = Lock()
 _free: list[int] = []  # positions that were used and are free again
 _next = 0
 

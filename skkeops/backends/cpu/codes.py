@@ -453,6 +453,6 @@ def check_planes(planes: int) -> None:
 def check_work(size: int) -> None:
     if size > _WORK_LIMIT:
         raise ValueError(
-            f"the dims of this formula are too large: a tile needs {size >> 20} MiB of working memory per thread, "
-            f"the limit is {_WORK_LIMIT >> 20} MiB"
+            f"the dims of this formula, or K of its reduction, are too large: at least {size >> 20} MiB of working memory per "
+            f"thread, the limit is {_WORK_LIMIT >> 20} MiB"
         )

@@ -152,6 +152,7 @@ def _assemble(variables, roles, homes, value, terms, *, order, is_double, fold, 
         specs.append((scale, vector, minus, column, dim))
         column += dim
 
+    check_work(8 * max(width, column))  # before the engine counts it in 32 bits
     n_temps = max(c.n_temps for c in low.codes.values())
     lane_side, row_side, const_side = (low.sides[home] for home in (LANE, ROW, CONST))
     itemsize = 8 if is_double else 4

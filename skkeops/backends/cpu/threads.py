@@ -15,18 +15,7 @@ __all__ = ["at_most", "n_threads"]
 
 # What this process may use at all (affinity, cgroups), as scikit-learn counts it.
 _cpus = joblib.cpu_count(only_physical_cores=True) if _engine.openmp_enabled() else 1
-_forked = False
 _limit = threading.local()
-
-
-def _after_fork() -> None:
-    # The OpenMP runtime's threads do not exist in a forked child, and waiting for them would hang.
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
@@ -42,9 +31,7 @@ def at_most(threads: int | None) -> Iterator[None]:
 
 def n_threads() -> int:
     """The number of threads of the next call: OMP_NUM_THREADS or threadpoolctl's limit if there is one, else the
-    number of physical cores; one in a forked child."""
-    if _forked:
-        return 1
+    number of physical cores."""
     limit = _engine.max_threads()
     count = limit if "OMP_NUM_THREADS" in os.environ else min(limit, _cpus)
     own = getattr(_limit, "threads", None)
