@@ -1,6 +1,6 @@
 /* The logarithm of the absolute value of the gamma function, and its derivatives.  float32 is computed in float64 throughout.
  *
- * lgamma, x >= -1/2: x = n + t with |t| <= 1/2; log gamma(2 + t) = t P(t), whose factor t keeps the zeros at 1 and 2, and the logarithm of the
+ * lgamma, x >= -1/2: x = n + t with -3/4 <= t <= 1/2; log gamma(2 + t) = t P(t), whose factor t keeps the zeros at 1 and 2, and the logarithm of the
  * product that the recurrence gamma(x + 1) = x gamma(x) asks for.  x >= 8.5: Stirling's formula.
  * digamma, x > 0: (x - x0) P(x - 3/2) on [1, 2], x0 in two parts the zero (as Cody, Strecok and Thacher do, Math. Comp. 27, 1973), and the
  * recurrence's sum of inverses as one fraction.  x >= 10: the asymptotic series.
@@ -25,6 +25,7 @@ SKK_INLINE double skk_nearest_d(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 SKK_INLINE double skk_lgamma_fast_d(double x) {
     const double far = 8.5;
     double a = fabs(x), n = skk_nearest_d(a < far ? a : far), t, q, z, near, p, log_, y;
+    n = a >= 1.25 && n < 2.0 ? 2.0 : n; /* where log gamma is small, it is no difference of large numbers */
     t = a < 0.5 ? x : a - n;
     q = 1.0;
     q = n >= 3.0 ? a - 1.0 : q;
@@ -36,24 +37,27 @@ SKK_INLINE double skk_lgamma_fast_d(double x) {
     q = n < 2.0 ? a : q;
     q = a < 0.5 ? a + a * x : q;
     log_ = skk_log_d(a < far ? q : a);
-    p = -0x1.33b41bd803e42p-23;
-    p = SKK_FMA_D(p, t, 0x1.2b07a666ee699p-22);
-    p = SKK_FMA_D(p, t, -0x1.c3075129e0691p-22);
-    p = SKK_FMA_D(p, t, 0x1.ee17412c09bbcp-21);
-    p = SKK_FMA_D(p, t, -0x1.131cdefdfe497p-19);
-    p = SKK_FMA_D(p, t, 0x1.263eab5ef3626p-18);
-    p = SKK_FMA_D(p, t, -0x1.3ca9414b9e370p-17);
-    p = SKK_FMA_D(p, t, 0x1.5806f4e2f157cp-16);
-    p = SKK_FMA_D(p, t, -0x1.78defd9c92b15p-15);
-    p = SKK_FMA_D(p, t, 0x1.a127dc2a065ccp-14);
-    p = SKK_FMA_D(p, t, -0x1.d3fd4943d33dap-13);
-    p = SKK_FMA_D(p, t, 0x1.0b36af367b294p-11);
-    p = SKK_FMA_D(p, t, -0x1.38ac5c309c55ap-10);
-    p = SKK_FMA_D(p, t, 0x1.7add6eae559b0p-9);
-    p = SKK_FMA_D(p, t, -0x1.e404fc21888a9p-8);
-    p = SKK_FMA_D(p, t, 0x1.51322ac7d8009p-6);
-    p = SKK_FMA_D(p, t, -0x1.13e001a557616p-4);
-    p = SKK_FMA_D(p, t, 0x1.4a34cc4a60fa7p-2);
+    p = 0x1.8128a2a1c8d18p-24;
+    p = SKK_FMA_D(p, t, 0x1.79c82494a7e4dp-24);
+    p = SKK_FMA_D(p, t, 0x1.b3ba0d6da88f1p-26);
+    p = SKK_FMA_D(p, t, -0x1.e0e7be412be49p-23);
+    p = SKK_FMA_D(p, t, 0x1.776ff7c6133a8p-23);
+    p = SKK_FMA_D(p, t, -0x1.a84620854bfa2p-22);
+    p = SKK_FMA_D(p, t, 0x1.0846350d1cd95p-20);
+    p = SKK_FMA_D(p, t, -0x1.1345fc96af793p-19);
+    p = SKK_FMA_D(p, t, 0x1.24f33ed7b57eep-18);
+    p = SKK_FMA_D(p, t, -0x1.3cb26b1fd2e3ep-17);
+    p = SKK_FMA_D(p, t, 0x1.5815365cd15c3p-16);
+    p = SKK_FMA_D(p, t, -0x1.78de616901321p-15);
+    p = SKK_FMA_D(p, t, 0x1.a1277ea14c3a0p-14);
+    p = SKK_FMA_D(p, t, -0x1.d3fd4db706b48p-13);
+    p = SKK_FMA_D(p, t, 0x1.0b36afea04cbap-11);
+    p = SKK_FMA_D(p, t, -0x1.38ac5c286a19ep-10);
+    p = SKK_FMA_D(p, t, 0x1.7add6eacdf53ep-9);
+    p = SKK_FMA_D(p, t, -0x1.e404fc2196e5cp-8);
+    p = SKK_FMA_D(p, t, 0x1.51322ac7d8b34p-6);
+    p = SKK_FMA_D(p, t, -0x1.13e001a5575f1p-4);
+    p = SKK_FMA_D(p, t, 0x1.4a34cc4a60fa6p-2);
     p = SKK_FMA_D(p, t, 0x1.b0ee6072093cep-2);
     near = SKK_FMA_D(t, p, n < 2.0 ? -log_ : log_);
     z = 1.0 / a;
@@ -83,7 +87,7 @@ double skk_lgamma_reflected_d(double x) {
 /* x >= +0 */
 SKK_INLINE double skk_digamma_fast_d(double x) {
     const double far = 10.0;
-    double m = skk_nearest_d((x < far ? x : far) + 0.5) - 1.0, u = x - m - 0.5, n, q, d, z, near, p;
+    double m = skk_nearest_d((x < far ? x : far) - 0.5), u = x - m - 0.5, n, q, d, z, near, p;
     n = m == 0.0 ? -1.0 : 0.0; /* n / q: the sum of inverses */
     q = m == 0.0 ? x : 1.0;
 #define SKK_STEP(j)                                                                                                  \

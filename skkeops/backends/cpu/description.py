@@ -22,6 +22,7 @@ _PREFIX = {TILE: "t", LANE: "lane", ROW: "row", CONST: "c"}
 _FLOPS = {"sqdist": 3, "l1dist": 3, "dot": 2, "sumsq": 2, "copy": 0, "fill": 0, "expmul": 1}
 _FUNCTIONS = (
     "exp", "log", "xlogx", "sin", "cos", "asin", "acos", "atan", "sqrt", "rsqrt", "powi", "sinxdivx", "atan2", "powf",
+    "expm1", "log1p", "tanh", "sinh", "cosh", "sech", "logistic", "softplus", "erf", "erfc", "lgamma", "digamma",
 )  # fmt: skip
 
 

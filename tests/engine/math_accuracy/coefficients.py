@@ -120,7 +120,7 @@ TABLE = {
     "atan_d, atan2_d": ATAN + (mp.mpf("0.4376") ** 2, 11, float),
     "erf near 0": (of_square(lambda x: mp.erf(x) / x - 1), of_square(lambda x: x / mp.erf(x)), 0, mp.mpf("0.5625"), 10, float),
     "erfc": (erfc_bounded, lambda t: 1 / erfc_bounded(t), -1, mp.mpf(23) / 31, 22, float),
-    "lgamma near 2": (lgamma_slope, lambda t: 1 / lgamma_slope(t), "-0.5", "0.5", 18, float),
+    "lgamma near 2": (lgamma_slope, lambda t: 1 / lgamma_slope(t), "-0.75", "0.5", 21, float),
     "lgamma far": (lgamma_rest, lambda z: mp.mpf(1), 0, mp.mpf("8.5") ** -2, 6, float),
     "digamma on [1, 2]": (digamma_slope, lambda u: 1 / digamma_slope(u), "-0.5", "0.5", 22, float),
     "digamma far": (digamma_rest, lambda z: mp.mpf(1), 0, "0.01", 6, float),
