@@ -174,7 +174,7 @@ class Cauchy(Kernel):
         return f"1/(1+{_SQUARED_DISTANCE})"
 
     def log_formula_text(self) -> str:
-        return f"-Log(1+{_SQUARED_DISTANCE})"
+        return f"-Log1p({_SQUARED_DISTANCE})"
 
 
 class InverseMultiquadric(Kernel):
@@ -211,7 +211,7 @@ class InverseMultiquadric(Kernel):
         return f"Rsqrt(1+{_SQUARED_DISTANCE})"
 
     def log_formula_text(self) -> str:
-        return f"-Log(1+{_SQUARED_DISTANCE})/2"
+        return f"-Log1p({_SQUARED_DISTANCE})/2"
 
 
 class Matern(Kernel):
@@ -348,12 +348,7 @@ class RationalQuadratic(Kernel):
         return f"Exp({self.log_formula_text()})"
 
     def log_formula_text(self) -> str:
-        t = f"({_SQUARED_DISTANCE}/(2*alpha))"
-        # The sum with 1 loses the digits of a small t, which a large alpha would show: the series has them all.
-        series = "1/8"
-        for k in range(7, 0, -1):
-            series = f"(1/{k}-{t}*{series})"
-        return f"-alpha*IfElse(1/64-{t},{t}*{series},Log(1+{t}))"
+        return f"-alpha*Log1p({_SQUARED_DISTANCE}/(2*alpha))"
 
 
 class ExpSineSquared(Kernel):

@@ -22,6 +22,10 @@ LIMITS = {
     ("pow", "d"): 1.1,
     ("atan2", "d"): 1.5,
     ("exp", "d"): 1.01,
+    **{(name, "d"): 2.0 for name in ("expm1", "tanh", "sech", "logistic")},
+    **{(name, "d"): 1.5 for name in ("cosh", "softplus", "erf")},
+    ("sinh", "d"): 2.3,
+    ("erfc", "d"): 2.8,
 }
 
 
