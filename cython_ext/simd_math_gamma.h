@@ -26,7 +26,7 @@ SKK_INLINE double skk_lgamma_fast_d(double x) {
     const double far = 8.5;
     double a = fabs(x), n = skk_nearest_d(a < far ? a : far), t, q, z, near, p, log_, y;
     n = a >= 1.25 && n < 2.0 ? 2.0 : n; /* where log gamma is small, it is no difference of large numbers */
-    t = a < 0.5 ? x : a - n;
+    t = n == 0.0 ? x : a - n;
     q = 1.0;
     q = n >= 3.0 ? a - 1.0 : q;
     q = n >= 4.0 ? q * (a - 2.0) : q;
@@ -35,7 +35,7 @@ SKK_INLINE double skk_lgamma_fast_d(double x) {
     q = n >= 7.0 ? q * (a - 5.0) : q;
     q = n >= 8.0 ? q * (a - 6.0) : q;
     q = n < 2.0 ? a : q;
-    q = a < 0.5 ? a + a * x : q;
+    q = n == 0.0 ? a + a * x : q;
     log_ = skk_log_d(a < far ? q : a);
     p = 0x1.8128a2a1c8d18p-24;
     p = SKK_FMA_D(p, t, 0x1.79c82494a7e4dp-24);

@@ -259,7 +259,8 @@ def test_products_at_zeros():
     x = Variable(0, 4, 0)
     f = ops.Prod(x)
     points = np.array([[0, 2, 3, 4], [0, 0, 3, 4], [0, 0, 0, 0], [1, 2, 3, 4], [np.inf, 2, 3, 4], [-0.5, 0, 1e200, 1e200]])
-    others = np.array([[np.prod(np.delete(p, k)) for k in range(4)] for p in points])
+    with np.errstate(over="ignore"):
+        others = np.array([[np.prod(np.delete(p, k)) for k in range(4)] for p in points])
     np.testing.assert_array_equal(evaluate(gradient(f, x, 1), {x: points}), others)
     second = evaluate(jacobian(gradient(f, x, 1), x), {x: points[:4]}).reshape(4, 4, 4)
     for p, matrix in zip(points, second, strict=False):

@@ -116,9 +116,9 @@ __device__ inline double skkeops_polygamma(double x, int n)
 
 @register
 class Digamma(Elementwise):
-    """``Digamma(f)``: the derivative of ``LogGamma(f)``; ``Digamma(f, n)`` is its n-th derivative, SciPy's ``polygamma(n, f)``, for n
-    up to 16. At 0, -1, -2, ... it is infinite, or NaN where the limits from both sides have opposite signs (at 0 the sign
-    of the 0 decides)."""
+    """``Digamma(f)``: the derivative of ``LogGamma(f)``; ``Digamma(f, n)`` is its n-th derivative, SciPy's ``polygamma(n, f)``,
+    for n up to 16. At 0, -1, -2, ... it is infinite, or NaN where the limits from both sides have opposite signs (at 0
+    the sign of the 0 decides)."""
 
     name = "Digamma"
     parameters = ("n",)
