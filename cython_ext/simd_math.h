@@ -22,5 +22,8 @@
 #include "simd_math_trig.h"
 #include "simd_math_pow.h"
 #include "simd_math_sinc.h"
+#include "simd_math_hyperbolic.h"
+#include "simd_math_erf.h"
+#include "simd_math_gamma.h"
 
 #endif

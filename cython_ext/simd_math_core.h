@@ -81,6 +81,12 @@ SKK_INLINE double skk_copysign_d(double x, double y) {
         }                                                                                                            \
     }
 
+/* Both loops of a function of which there is a branch-free float64 form only. */
+#define SKK_DEFINE_BOTH(name)                                                                                        \
+    SKK_INLINE double skk_##name##_wide(double x) { return skk_##name##_d(x); }                                      \
+    SKK_DEFINE_WIDE1(name)                                                                                           \
+    SKK_DEFINE_LOOP1(name, d, double)
+
 #define SKK_DEFINE_WIDE2(name)                                                                                       \
     SKK_INLINE float skk_##name##_f(float a, float b) { return (float)skk_##name##_wide((double)a, (double)b); }     \
     SKK_LOOP void skk_##name##_v_f(float *out, const float *a, const float *b, long n) {                             \

@@ -39,15 +39,9 @@ SKK_INLINE float skk_exp_f(float x) {
     return x <= 0x1.62e42ep+6f ? y : x + HUGE_VALF;                            /* overflow, NaN */
 }
 
-SKK_INLINE double skk_exp_d(double x) {
-    const double magic = 0x1.8p52, lowest = -745.14;
-    double c = x > lowest ? x : lowest, t, n, r, q, p, y, v; /* NaN is put back at the end */
-    uint64_t bits;
-    t = SKK_FMA_D(c, 0x1.71547652b82fep+0, magic);
-    n = t - magic;
-    r = SKK_FMA_D(n, -6.93147180369123816490e-01, c); /* 33 bits: the product is exact */
-    r = SKK_FMA_D(n, -1.90821492927058770002e-10, r);
-    q = 0x1.ad92d1e47a0d8p-26;
+/* (exp(r) - 1 - r) / r^2 for |r| <= log(2)/2 */
+SKK_INLINE double skk_exp_tail_d(double r) {
+    double q = 0x1.ad92d1e47a0d8p-26;
     q = SKK_FMA_D(q, r, 0x1.28adf8e81298cp-22);
     q = SKK_FMA_D(q, r, 0x1.71df18f7a1dd8p-19);
     q = SKK_FMA_D(q, r, 0x1.a019996298ecdp-16);
@@ -56,7 +50,18 @@ SKK_INLINE double skk_exp_d(double x) {
     q = SKK_FMA_D(q, r, 0x1.1111111126b36p-7);
     q = SKK_FMA_D(q, r, 0x1.55555555506bfp-5);
     q = SKK_FMA_D(q, r, 0x1.55555555554fep-3);
-    q = SKK_FMA_D(q, r, 0x1.000000000000ap-1);
+    return SKK_FMA_D(q, r, 0x1.000000000000ap-1);
+}
+
+SKK_INLINE double skk_exp_d(double x) {
+    const double magic = 0x1.8p52, lowest = -745.14;
+    double c = x > lowest ? x : lowest, t, n, r, q, p, y, v; /* NaN is put back at the end */
+    uint64_t bits;
+    t = SKK_FMA_D(c, 0x1.71547652b82fep+0, magic);
+    n = t - magic;
+    r = SKK_FMA_D(n, -6.93147180369123816490e-01, c); /* 33 bits: the product is exact */
+    r = SKK_FMA_D(n, -1.90821492927058770002e-10, r);
+    q = skk_exp_tail_d(r);
     p = SKK_FMA_D(r * r, q, r) + 1.0;
     bits = skk_bits_d(p) + (skk_bits_d(t) << 52);
     y = skk_from_bits_d(bits);

@@ -22,9 +22,9 @@ SKK_INLINE double skk_split_d(double x, double *m) {
     return skk_split_bits_d(skk_bits_d(x < DBL_MIN ? x * 0x1p54 : x), x < DBL_MIN ? 0x1p52 + 1077.0 : 0x1p52 + 1023.0, m);
 }
 
-/* log(2^k m) */
-SKK_INLINE double skk_log_parts_d(double k, double m) {
-    double f = m - 1.0, s = f / (2.0 + f), z = s * s, g = 0.5 * f, p, y;
+/* k log 2 + log(1 + f) + more, for a small `more` */
+SKK_INLINE double skk_log_fraction_d(double k, double f, double more) {
+    double s = f / (2.0 + f), z = s * s, g = 0.5 * f, p, y;
     p = 0x1.2f041b8e6ae83p-3;
     p = SKK_FMA_D(p, z, 0x1.39a1e2daf37a4p-3);
     p = SKK_FMA_D(p, z, 0x1.74663d04574f6p-3);
@@ -32,10 +32,13 @@ SKK_INLINE double skk_log_parts_d(double k, double m) {
     p = SKK_FMA_D(p, z, 0x1.24924941e0829p-2);
     p = SKK_FMA_D(p, z, 0x1.999999997ff2bp-2);
     p = SKK_FMA_D(p, z, 0x1.5555555555592p-1);
-    y = SKK_FMA_D(s, SKK_FMA_D(g, f, z * p), k * 1.90821492927058770002e-10);
+    y = SKK_FMA_D(s, SKK_FMA_D(g, f, z * p), SKK_FMA_D(k, 1.90821492927058770002e-10, more));
     y = f - SKK_FMA_D(g, f, -y);
     return SKK_FMA_D(k, 6.93147180369123816490e-01, y); /* the product is exact */
 }
+
+/* log(2^k m) */
+SKK_INLINE double skk_log_parts_d(double k, double m) { return skk_log_fraction_d(k, m - 1.0, 0.0); }
 
 SKK_INLINE double skk_log_normal_d(double x) {
     double m, k = skk_split_bits_d(skk_bits_d(x), 0x1p52 + 1023.0, &m);

@@ -8,6 +8,7 @@
 #define SKK_SIMD_MATH_POW_H
 
 #include "simd_math_core.h"
+#include "simd_math_exp.h"
 #include "simd_math_log.h"
 
 #if SKK_HAS_FMA
@@ -117,16 +118,7 @@ SKK_INLINE double skk_pow_d(double x, double y) {
     lo += SKK_FMA_D(n, -1.90821492927058770002e-10, r - b);
     r = b + lo;
     lo = (b - r) + lo;
-    q = 0x1.ad92d1e47a0d8p-26;
-    q = SKK_FMA_D(q, r, 0x1.28adf8e81298cp-22);
-    q = SKK_FMA_D(q, r, 0x1.71df18f7a1dd8p-19);
-    q = SKK_FMA_D(q, r, 0x1.a019996298ecdp-16);
-    q = SKK_FMA_D(q, r, 0x1.a01a012fed2f7p-13);
-    q = SKK_FMA_D(q, r, 0x1.6c16c18475fabp-10);
-    q = SKK_FMA_D(q, r, 0x1.1111111126b36p-7);
-    q = SKK_FMA_D(q, r, 0x1.55555555506bfp-5);
-    q = SKK_FMA_D(q, r, 0x1.55555555554fep-3);
-    q = SKK_FMA_D(q, r, 0x1.000000000000ap-1);
+    q = skk_exp_tail_d(r);
     p = 1.0 + (r + SKK_FMA_D(r * r, q, SKK_FMA_D(r, lo, lo)));
     bits = (skk_bits_d(t) << 51) & 0x7ff0000000000000u; /* 2^n in two factors */
     q = skk_from_bits_d((skk_bits_d(t) << 52) - bits);

@@ -150,8 +150,7 @@ class Sigmoid(Kernel):
         self.active_dims = active_dims
 
     def formula_text(self) -> str:
-        # Beyond 20 the hyperbolic tangent is 1 to all digits, and the square of the exponential stays finite.
-        return "1-2/(1+Exp(2*Clamp(gamma*(x|y)+coef0,-20,20)))"
+        return "Tanh(gamma*(x|y)+coef0)"
 
 
 class Cosine(Kernel):

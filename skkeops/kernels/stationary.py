@@ -202,7 +202,7 @@ class Cauchy(_Scaled):
         return f"1/(1+{self._squared_distance})"
 
     def log_formula_text(self) -> str:
-        return f"-Log(1+{self._squared_distance})"
+        return f"-Log1p({self._squared_distance})"
 
 
 class InverseMultiquadric(_Scaled):
@@ -234,7 +234,7 @@ class InverseMultiquadric(_Scaled):
         return f"Rsqrt(1+{self._squared_distance})"
 
     def log_formula_text(self) -> str:
-        return f"-Log(1+{self._squared_distance})/2"
+        return f"-Log1p({self._squared_distance})/2"
 
 
 class Matern(_Scaled):
@@ -379,14 +379,9 @@ class RationalQuadratic(_Scaled):
         if self.alpha > 1e30:  # the limit, to all digits; a squared distance over alpha would underflow
             return f"-{self._squared_distance}/2"
         t = f"(0.5/alpha*{self._squared_distance})"
-        logarithm = f"Log(1+{t})"
         if self.alpha < 1e-6:  # t may overflow
-            logarithm = f"Log(2*alpha+{self._squared_distance})-Log(2*alpha)"
-        # The sum with 1 loses the digits of a small t, which a large alpha would show: the series has them all.
-        series = "1/8"
-        for k in range(7, 0, -1):
-            series = f"(1/{k}-{t}*{series})"
-        return f"-alpha*IfElse(1/64-{t},{t}*{series},{logarithm})"
+            return f"-alpha*IfElse(1-{t},Log1p({t}),Log(2*alpha+{self._squared_distance})-Log(2*alpha))"
+        return f"-alpha*Log1p({t})"
 
 
 class ExpSineSquared(Kernel):

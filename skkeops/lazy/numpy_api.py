@@ -23,7 +23,10 @@ UFUNCS = {
     "less": "__lt__", "less_equal": "__le__", "greater": "__gt__", "greater_equal": "__ge__", "equal": "__eq__",
     "not_equal": "__ne__", "maximum": "maximum", "minimum": "minimum", "matmul": "__matmul__", "remainder": "__mod__",
     "floor_divide": "__floordiv__", "divmod": "__divmod__", "conjugate": "conj", "bitwise_and": "__and__",
-    "bitwise_or": "__or__", "bitwise_xor": "__xor__", "invert": "__invert__",
+    "bitwise_or": "__or__", "bitwise_xor": "__xor__", "invert": "__invert__", "expm1": "expm1", "log1p": "log1p",
+    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "logaddexp": "logaddexp",
+    # of scipy.special
+    "erf": "erf", "erfc": "erfc", "expit": "logistic", "gammaln": "loggamma", "psi": "digamma",
 }  # fmt: skip
 
 #: The operation for ufuncs that no method stands for, or one of another meaning for special values.
@@ -33,7 +36,7 @@ OPERATIONS = {
     "logical_xor": meanings.logical_xor, "logical_not": meanings.logical_not,
 }  # fmt: skip
 
-_REDUCTIONS = {"add": np.sum, "maximum": np.max, "minimum": np.min}
+_REDUCTIONS = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}
 
 
 def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) -> Any:
@@ -44,7 +47,8 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
     if method != "__call__" or options or name is operation is None:
         if all(isinstance(x, (cls, np.ndarray, np.generic, int, float, complex)) for x in inputs):
             how = "".join([f".{method}" if method != "__call__" else "", f" with {', '.join(options)}=" if options else ""])
-            raise TypeError(f"np.{ufunc.__name__}{how} is not defined for lazy tensors")
+            owner = "np." if getattr(np, ufunc.__name__, None) is ufunc else "the ufunc "
+            raise TypeError(f"{owner}{ufunc.__name__}{how} is not defined for lazy tensors")
         return NotImplemented  # another library's may know more
     if ufunc.__name__ == "matmul":
         left, right = inputs
@@ -90,6 +94,24 @@ def _reduce(name: str, total: Callable[..., Any] | None) -> Callable[..., Any]:
         return out
 
     return function
+
+
+def _spread(name: str) -> Callable[..., Any]:
+    def function(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, **options: Any) -> Any:
+        ddof = options.pop("correction", ddof)
+        if dtype is not None or out is not None or any(v is not np._NoValue and v is not False for v in options.values()):
+            raise TypeError(f"np.{name} of a LazyTensor takes axis= and ddof=")
+        if axis is None:
+            raise ValueError(f"np.{name} of a LazyTensor needs an axis")
+        return getattr(a, name)(axis=axis, ddof=ddof)
+
+    return function
+
+
+def _prod(a: Any, axis: Any = None, **options: Any) -> Any:
+    if axis is None or any(v is not None and v is not np._NoValue and v is not False for v in options.values()):
+        raise TypeError("np.prod of a LazyTensor is that of the components: axis=-1, and nothing else")
+    return a.prod(axis)
 
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
@@ -156,6 +178,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.amax: _reduce("max", np.max),
     np.amin: _reduce("min", np.min),
     np.mean: _reduce("mean", np.mean),
+    np.var: _spread("var"),
+    np.std: _spread("std"),
+    np.prod: _prod,
     np.argmax: _reduce("argmax", None),
     np.argmin: _reduce("argmin", None),
     np.linalg.norm: _norm,

@@ -65,6 +65,18 @@ UNARY = {
     "Floor": np.floor,
     "AutoFactorize": lambda x: x,
     "SinXDivX": lambda x: np.sinc(x / np.pi),
+    "Expm1": lambda x: 2 * np.exp(x / 2) * np.sinh(x / 2),
+    "Log1p": lambda x: scipy.special.xlog1py(1, x),
+    "Tanh": np.tanh,
+    "Sinh": np.sinh,
+    "Cosh": np.cosh,
+    "Sech": lambda x: 1 / np.cosh(x),
+    "Logistic": scipy.special.expit,
+    "Softplus": lambda x: np.logaddexp(0, x),
+    "Erf": lambda x: 2 * scipy.special.ndtr(x * 2**0.5) - 1,
+    "Erfc": scipy.special.erfc,
+    "LogGamma": lambda x: np.log(scipy.special.gamma(x)),
+    "Digamma": scipy.special.digamma,
 }
 BINARY = {
     "Add": lambda x, y: x + y,
@@ -92,6 +104,7 @@ WITH_PARAMS = [
     Case("Round", (3,), (0,), lambda x: _round(x, 0)),
     Case("ClampInt", (3,), (-1, 1), lambda x: np.clip(x, -1, 1)),
     Case("DiffClampInt", (3,), (-1, 1), lambda x: 1.0 * (np.abs(x) <= 1)),
+    *(Case("Digamma", (3,), (n,), lambda x, n=n: scipy.special.polygamma(n, x)) for n in (1, 2, 5)),
     *(Case("SinXDivX", (3,), (n,), lambda x, n=n: _sinc_derivative(x, n)) for n in (1, 2, 3)),
 ]
 VECTORS = [
@@ -114,6 +127,7 @@ VECTORS = [
     Case("WeightedSqDist", (1, 3, 3), (), lambda s, x, y: [s[0] * np.linalg.norm(x - y) ** 2]),
     Case("WeightedSqDist", (3, 3, 3), (), lambda s, x, y: [(x - y) @ np.diag(s) @ (x - y)]),
     Case("WeightedSqDist", (9, 3, 3), (), lambda a, x, y: [(x - y) @ a.reshape(3, 3) @ (x - y)]),
+    *(Case("Prod", (n,), (), lambda x: [np.prod(x)]) for n in (1, 2, 3, 4, 7)),
     Case("Max", (5,), (), lambda x: [max(x)]),
     Case("Min", (5,), (), lambda x: [min(x)]),
     Case("ArgMax", (5,), (), lambda x: [list(x).index(max(x))]),

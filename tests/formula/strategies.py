@@ -13,12 +13,13 @@ from skkeops.formula.operations import lookup
 
 # a 1 at the end: of 1 + Square(f), or made bounded in another way
 SMOOTH_UNARY = ["Exp", "Sin", "Cos", "Atan", "Square", "Minus", "SinXDivX"]
+SMOOTH_UNARY += ["Erf", "Tanh", "Sech", "Logistic", "Softplus"]
 SMOOTH_UNARY += ["Log1", "Sqrt1", "Rsqrt1", "Inv1", "Powf1", "XLogX1"]
 OTHER_UNARY = ["Abs", "Sign", "Step", "ReLU", "Floor", "Round", "ClampInt"]
-OTHER_UNARY += ["Log", "Sqrt", "Rsqrt", "Inv", "Asin", "Pow", "XLogX"]
+OTHER_UNARY += ["Erfc", "Log1p", "Log", "Sqrt", "Rsqrt", "Inv", "Asin", "Pow", "XLogX"]
 SMOOTH_BINARY = ["Add", "Subtract", "Mult", "Divide1", "Atan21"]
 OTHER_BINARY = ["Divide", "Equal", "NotEqual", "LessThan", "LessOrEqual", "Powf", "Atan2", "Clamp", "IfElse", "Mod"]
-SMOOTH_VECTOR = ["Sum", "Norm21", "Normalize1", "SqNorm2", "Elem", "Extract", "ElemT", "ExtractT", "SumT"]
+SMOOTH_VECTOR = ["Sum", "Prod", "Norm21", "Normalize1", "SqNorm2", "Elem", "Extract", "ElemT", "ExtractT", "SumT"]
 SMOOTH_VECTOR += ["ComplexReal", "ComplexImag", "Conj"]
 OTHER_VECTOR = ["Max", "Min", "ArgMax", "ArgMin", "OneHot"]
 PRODUCTS = ["Scalprod", "SqDist", "Concat", "TensorProd", "MatVecMult", "VecMatMult", "Complex", "ComplexMult"]
@@ -138,8 +139,8 @@ def _vector(draw, name, f):
         return lookup("Sqrt")(1 + lookup("SqNorm2")(f))
     if name == "Normalize1":
         return lookup("Rsqrt")(1 + lookup("SqNorm2")(f)) * f
-    if name == "SqNorm2":
-        return lookup("SqNorm2")(lookup("Sin")(f))
+    if name in ("SqNorm2", "Prod"):
+        return lookup(name)(lookup("Sin")(f))
     if name == "Elem":
         return lookup(name)(f, draw(st.integers(0, f.dim - 1)))
     if name == "Extract":

@@ -1,5 +1,6 @@
 """Derivatives of formulas: names of the language, linear operators, errors."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -199,3 +200,69 @@ def test_errors():
         divergence(S * X, S)
     with pytest.raises(FormulaError, match="too large for its Jacobian"):
         jacobian(ops.SumT(ops.Sin(S), 2**21), S)
+
+
+def _series(function):
+    """The derivatives of orders 0 to 4, by numerical differentiation in many digits."""
+
+    def derivatives(p):
+        with mpmath.workdps(350):
+            return [c * mpmath.factorial(n) for n, c in enumerate(mpmath.taylor(function, mpmath.mpf(p), 4))]
+
+    return derivatives
+
+
+def _bell(p):
+    return [0, *(2 / mpmath.sqrt(mpmath.pi) * (-1) ** n * mpmath.hermite(n, p) * mpmath.exp(-mpmath.mpf(p) ** 2) for n in range(4))]
+
+
+FUNCTIONS = {
+    # name: (its derivatives, points where they are small or large)
+    "Expm1": (lambda p: [mpmath.exp(p)] * 5, [-700, -30, -1e-9, 0, 0.7, 30]),
+    "Log1p": (_series(mpmath.log1p), [-0.999, -1e-9, 0, 0.7, 1e9]),
+    "Tanh": (_series(mpmath.tanh), [-300, -20, -1e-4, 0, 0.7, 20, 300]),
+    "Sinh": (_series(mpmath.sinh), [-30, 0, 0.7, 300]),
+    "Cosh": (_series(mpmath.cosh), [-30, 0, 0.7, 300]),
+    "Sech": (_series(mpmath.sech), [-700, -20, 0, 0.7, 20, 700]),
+    "Logistic": (_series(lambda x: 1 / (1 + mpmath.exp(-x))), [-700, -40, 0, 0.7, 40, 700]),
+    "Softplus": (_series(lambda x: mpmath.log1p(mpmath.exp(x))), [-700, -40, 0, 0.7, 40, 700]),
+    "Erf": (_bell, [-20, -5, 0, 0.7, 5, 20]),
+    "Erfc": (lambda p: [-d for d in _bell(p)], [-20, -5, 0, 0.7, 5, 20]),
+    "LogGamma": (lambda p: [0, *(mpmath.psi(n, p) for n in range(4))], [1e-5, 0.3, 1, 2, 7.5, 1e6]),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_derivatives_of_functions_keep_their_digits(name):
+    """Nothing overflows on the way, and nothing cancels but what is 0 close by."""
+    derivatives, points = FUNCTIONS[name]
+    x = Variable(0, 1, 0)
+    f = ops.lookup(name)(x)
+    exact = [derivatives(p) for p in points]
+    for order in range(1, 5):
+        f = gradient(f, x, 1)
+        got = np.broadcast_to(evaluate(f, {x: np.array(points, float)[:, None]}), (len(points), 1))[:, 0]
+        for p, value, expected in zip(points, got, exact, strict=True):
+            scale = abs(expected[order]) + (abs(expected[1]) if abs(p) < 1 else 0)
+            assert abs(value - expected[order]) <= 3e-14 * (1 + abs(p)) * scale + mpmath.mpf(1e-307), (order, p, value)
+
+
+def test_an_order_that_is_too_high_is_refused():
+    f = x = Variable(0, 1, 0)
+    f = ops.Digamma(x, 16)
+    with pytest.raises(FormulaError, match=r"Digamma: the order of the derivative must be in 0..16, got 17"):
+        gradient(f, x, 1)
+
+
+def test_products_at_zeros():
+    """The derivatives of a product divide by nothing."""
+    x = Variable(0, 4, 0)
+    f = ops.Prod(x)
+    points = np.array([[0, 2, 3, 4], [0, 0, 3, 4], [0, 0, 0, 0], [1, 2, 3, 4], [np.inf, 2, 3, 4], [-0.5, 0, 1e200, 1e200]])
+    with np.errstate(over="ignore"):
+        others = np.array([[np.prod(np.delete(p, k)) for k in range(4)] for p in points])
+    np.testing.assert_array_equal(evaluate(gradient(f, x, 1), {x: points}), others)
+    second = evaluate(jacobian(gradient(f, x, 1), x), {x: points[:4]}).reshape(4, 4, 4)
+    for p, matrix in zip(points, second, strict=False):
+        expected = [[0 if k == m else np.prod(np.delete(p, [k, m])) for m in range(4)] for k in range(4)]
+        np.testing.assert_array_equal(matrix, expected)

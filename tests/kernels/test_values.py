@@ -251,11 +251,11 @@ class TestExtremes:
         assert np.isfinite(kernel(X, eval_gradient=True)[1]).all()
 
     @DTYPES
-    def test_sigmoid_near_its_ends(self, dtype):
-        y = np.linspace(-25, 25, 201, dtype=dtype)[:, None]
+    def test_sigmoid_near_its_ends_and_near_0(self, dtype):
+        y = np.concatenate([np.linspace(-25, 25, 201), 10.0 ** np.arange(-30, 0)]).astype(dtype)[:, None]
         expected = np.tanh(y[:, 0].astype(float))
-        tolerance = 4 * np.finfo(dtype).eps
-        np.testing.assert_allclose(kernels.Sigmoid(coef0=0.0)([[dtype(1)]], y)[0], expected, rtol=0, atol=tolerance)
+        found = kernels.Sigmoid(coef0=0.0)([[dtype(1)]], y)[0]
+        np.testing.assert_allclose(found, expected, rtol=3 * np.finfo(dtype).eps)
 
     def test_cosine_of_zeros(self):
         X = np.array([[0.0, 0.0], [3.0, 4.0]])

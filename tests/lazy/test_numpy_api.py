@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
 
 from skkeops import KernelSum, LazyTensor, Pm, Vi, Vj
 from skkeops.lazy.numpy_api import OPERATIONS, UFUNCS
@@ -17,11 +18,12 @@ DENSE = (X @ Y.T) / 3
 
 UNARY = [
     "negative", "positive", "absolute", "fabs", "exp", "log", "sqrt", "square", "reciprocal", "sin", "cos", "arcsin", "arccos",
-    "arctan", "sign", "floor", "sinc",
-]  # fmt: skip
+    "arctan", "sign", "floor", "sinc", "expm1", "log1p", "sinh", "cosh", "tanh",
+]
+SPECIAL = ["erf", "erfc", "expit", "gammaln", "psi", "digamma", "expm1", "log1p", "softplus"]  # fmt: skip
 BINARY = [
     "add", "subtract", "multiply", "true_divide", "power", "float_power", "arctan2", "less", "less_equal", "greater",
-    "greater_equal", "equal", "not_equal", "maximum", "minimum", "remainder",
+    "greater_equal", "equal", "not_equal", "maximum", "minimum", "remainder", "logaddexp",
 ]  # fmt: skip
 SCALARS = {
     "python": 2.5, "integer": 2, "float64": np.float64(2.5), "float32": np.float32(2.5), "int64": np.int64(2),
@@ -34,6 +36,74 @@ def test_unary(name):
     function = getattr(np, name)
     np.testing.assert_allclose(function(K).dense(), function(DENSE), rtol=1e-12)
     np.testing.assert_allclose(function((Vi(X) - Vj(Y) + 2) / 3).dense(), function((DX - DY + 2) / 3), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_functions_of_scipy(name):
+    function = getattr(scipy.special, name, None)
+    if function is None:
+        pytest.skip("not in this SciPy")
+    np.testing.assert_allclose(function(K).dense(), function(DENSE), rtol=1e-12)
+    np.testing.assert_allclose(function(Vi(X) + Vj(Y)).dense(), function(DX + DY), rtol=1e-12, atol=1e-15)
+
+
+def test_a_function_that_is_not_there_is_named():
+    with pytest.raises(TypeError, match="the ufunc ndtri is not defined for lazy tensors"):
+        scipy.special.ndtri(K)
+    with pytest.raises(TypeError, match="np.tan is not defined"):
+        np.tan(K)
+
+
+def test_logaddexp_of_infinities():
+    a = np.array([[-np.inf], [np.inf], [np.inf], [-np.inf], [0.0], [1e4], [np.nan]])
+    b = np.array([[-np.inf], [np.inf], [-np.inf], [2.0], [0.0], [1e4], [1.0]])
+    with np.errstate(invalid="ignore"):
+        expected = np.logaddexp(a, b.T)
+    np.testing.assert_allclose(np.logaddexp(Vi(a), Vj(b)).dense(), expected, rtol=1e-15)
+    x = np.array([[0.5], [0.75]])
+    slopes = np.logaddexp(Vi(x), Vj(np.array([[0.5]]))).gradient(x)
+    np.testing.assert_allclose(slopes, scipy.special.expit(x - 0.5))
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("axis", [-1, 2, 0, 1])
+def test_variances(axis, ddof):
+    points, dense = Vi(X) * Vj(Y) + 1e4, DX * DY + 1e4
+    for name in ("var", "std"):
+        expected = getattr(np, name)(dense, axis=axis, ddof=ddof)
+        for found in (getattr(np, name)(points, axis=axis, ddof=ddof), getattr(points, name)(axis, ddof=ddof)):
+            found = found.dense() if axis in (-1, 2) else found
+            np.testing.assert_allclose(found, expected, rtol=1e-9)
+    z = (Vi(X) * Vj(Y)).exp1j()
+    found = z.var(axis, ddof=ddof)
+    expected = np.exp(1j * DX * DY).var(axis, ddof=ddof)
+    np.testing.assert_allclose(found.dense() if axis in (-1, 2) else found, expected, rtol=1e-12)
+
+
+def test_variances_of_batches():
+    a, b = RNG.random((2, 5, 1, 3)), RNG.random((2, 1, 4, 3))
+    for axis in (-1, 1, 2):
+        found = (LazyTensor(a) - LazyTensor(b)).std(axis)
+        np.testing.assert_allclose(found.dense() if axis == -1 else found, (a - b).std(axis), rtol=1e-12)
+
+
+def test_products_of_components():
+    points, dense = Vi(X) - Vj(Y), DX - DY
+    for found in (np.prod(points, axis=-1), points.prod(-1), points.prod(dim=2), np.multiply.reduce(points, axis=-1)):
+        np.testing.assert_allclose(found.dense(), dense.prod(-1), rtol=1e-13)
+
+
+def test_what_variances_and_products_refuse():
+    with pytest.raises(ValueError, match="ddof must be less than the number of values, 3: found 3"):
+        np.var(Vi(X) - Vj(Y), axis=-1, ddof=3)
+    with pytest.raises(ValueError, match="np.std of a LazyTensor needs an axis"):
+        np.std(K)
+    with pytest.raises(TypeError, match="np.var of a LazyTensor takes axis= and ddof="):
+        np.var(K, axis=0, keepdims=True)
+    with pytest.raises(ValueError, match="found axis=0"):
+        K.prod(0)
+    with pytest.raises(TypeError, match="np.prod of a LazyTensor"):
+        np.prod(K)
 
 
 @pytest.mark.parametrize("name", BINARY)
@@ -347,7 +417,7 @@ LARGE = Vi(np.zeros((200_000, 3))) | Vj(np.zeros((100_000, 3)))
         (lambda: np.argmax(K), ValueError, "needs an axis"),
         (lambda: np.linalg.norm(K), TypeError, "Euclidean one of the components"),
         (lambda: np.where(K), TypeError, "a condition and two choices"),
-        (lambda: np.tanh(K), TypeError, "tanh"),
+        (lambda: np.arctanh(K), TypeError, "arctanh"),
         (lambda: np.add.accumulate(K), TypeError, "accumulate|not supported|returned NotImplemented"),
         (lambda: np.exp(K, out=np.empty((M, N))), TypeError, "exp"),
         (lambda: float(K), TypeError, "float"),

@@ -19,10 +19,12 @@ __all__ = ["describe"]
 _MNEMONICS = {code: name for name, (code, _) in OPCODES.items()}
 _PREFIX = {TILE: "t", LANE: "lane", ROW: "row", CONST: "c"}
 # arithmetic operations per component; functions are counted by their names
-_FLOPS = {"sqdist": 3, "l1dist": 3, "dot": 2, "scaled_sqdist": 4, "scaled_l1dist": 4, "sumsq": 2, "copy": 0, "fill": 0, "expmul": 1}
+_FLOPS = {
+    "sqdist": 3, "l1dist": 3, "dot": 2, "scaled_sqdist": 4, "scaled_l1dist": 4, "sumsq": 2, "copy": 0, "fill": 0, "expmul": 1,
+}  # fmt: skip
 _FUNCTIONS = (
     "exp", "log", "xlogx", "sin", "cos", "asin", "acos", "atan", "sqrt", "rsqrt", "powi", "sinxdivx", "atan2", "powf",
-    "fmod",
+    "fmod", "expm1", "log1p", "tanh", "sinh", "cosh", "sech", "logistic", "softplus", "erf", "erfc", "lgamma", "digamma",
 )  # fmt: skip
 
 

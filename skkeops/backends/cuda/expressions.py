@@ -204,11 +204,17 @@ class Block:
 #: Library functions that are expanded where they are called, and about how many instructions each has.
 _EXPANDED = {
     "float": {"pow": 120, "sin": 90, "cos": 90, "atan2": 50, "acos": 30, "asin": 30, "atan": 25, "log": 20, "fmod": 60,
-              "sinxdivx": 150},
+              "sinxdivx": 150, "expm1": 20, "log1p": 25, "sinh": 30, "cosh": 15, "erf": 25, "erfc": 40, "lgamma": 120, "tanh": 30,
+              "sech": 12, "logistic": 10, "softplus": 30, "polygamma": 300},
     "double": {"pow": 300, "sin": 120, "cos": 120, "atan2": 90, "acos": 70, "asin": 70, "atan": 50, "log": 40, "exp": 20,
-               "exp2": 20, "sqrt": 20, "fmod": 120, "sinxdivx": 250, "/": 15},
+               "exp2": 20, "sqrt": 20, "fmod": 120, "sinxdivx": 250, "/": 15,
+               "expm1": 40, "log1p": 50, "sinh": 60, "cosh": 40, "erf": 60, "erfc": 90, "lgamma": 250, "tanh": 60, "sech": 40,
+               "logistic": 40, "softplus": 80, "polygamma": 300},
 }  # fmt: skip
-_CALLS = re.compile(r"\b(pow|sin|cos|atan2|acos|asin|atan|log|exp|exp2|sqrt|fmod)\(|skk_(exp)\(|skkeops_(sinxdivx)|( / )")
+_CALLS = re.compile(
+    r"\b(pow|sin|cos|atan2|acos|asin|atan|log|exp|exp2|sqrt|fmod|expm1|log1p|sinh|cosh|erf|erfc|lgamma)\(|skk_(exp)\("
+    r"|skkeops_(sinxdivx|tanh|sech|logistic|softplus|polygamma)|( / )"
+)
 
 
 def statements_cost(lines: Iterable[str], real: str) -> int:

@@ -30,6 +30,7 @@ from .complex_numbers import (
 )
 from .complex_parts import Complex, ComplexImag, ComplexReal
 from .families import Bilinear, Choice, Contraction, Elementwise, Selection
+from .hyperbolic import Cosh, Expm1, Log1p, Logistic, Sech, Sinh, Softplus, Tanh
 from .literals import AutoFactorize, Factorize, IntCst, IntInv, RatCst, Var, Zero
 from .norms import (
     Norm2,
@@ -63,10 +64,11 @@ from .piecewise import (
 from .powers import Inv, Pow, Powf, Rsqrt, Sqrt, Square
 from .products import Kron, MatVecMult, Scalprod, TensorDot, TensorProd, VecMatMult
 from .selections import Concat, Elem, ElemT, Extract, ExtractT, SumT
+from .special import Digamma, Erf, Erfc, LogGamma
 from .splines import BSpline
 from .symbolic import AdjointOperator, Diff, Divergence, Grad, GradMatrix, Laplacian, TraceOperator
 from .transcendental import Acos, Asin, Atan, Atan2, Cos, Exp, Log, Sin, SinXDivX, XLogX
-from .vectors import ArgMax, ArgMin, Max, Min, OneHot, Sum
+from .vectors import ArgMax, ArgMin, Max, Min, OneHot, Prod, Sum
 from .warping import SoftDTW_SqDist
 
 __all__ = [
@@ -74,12 +76,13 @@ __all__ = [
     "Bilinear", "Choice", "Clamp", "ClampInt", "Complex", "ComplexAbs", "ComplexAdd", "ComplexAngle", "ComplexDivide",
     "ComplexExp", "ComplexExp1j", "ComplexImag", "ComplexInv", "ComplexLog", "ComplexMult", "ComplexPow", "ComplexReal",
     "ComplexRealScal", "ComplexScal", "ComplexSqrt", "ComplexSquareAbs", "ComplexSubtract", "ComplexSum", "ComplexSumT",
-    "Composite", "Concat", "Conj", "Contraction", "Cos", "Diff", "DiffClampInt", "Divergence", "Divide", "Elem",
-    "ElemT", "Elementwise", "Equal", "Exp", "Extract", "ExtractT", "Factorize", "Floor", "Fmod", "Grad", "GradMatrix", "IfElse",
-    "Imag2Complex", "IntCst", "IntInv", "Inv", "Kron", "Laplacian", "LessOrEqual", "LessThan", "Log", "MatVecMult",
-    "Max", "Min", "Minus", "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow", "Powf",
-    "RatCst", "ReLU", "Real2Complex", "Round", "Rsqrt", "Scalprod", "Selection", "Sign", "Sin", "SinXDivX",
-    "SoftDTW_SqDist", "SqDist", "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum",
-    "SumT", "SymSqNorm", "TensorDot", "TensorProd", "TraceOperator", "Var", "VecMatMult", "WeightedSqDist",
-    "WeightedSqNorm", "XLogX", "Zero", "composite", "lookup", "register", "registry",
+    "Composite", "Concat", "Conj", "Contraction", "Cos", "Cosh", "Diff", "DiffClampInt", "Digamma", "Divergence",
+    "Divide", "Elem", "ElemT", "Elementwise", "Equal", "Erf", "Erfc", "Exp", "Expm1", "Extract", "ExtractT",
+    "Factorize", "Floor", "Fmod", "Grad", "GradMatrix", "IfElse", "Imag2Complex", "IntCst", "IntInv", "Inv", "Kron",
+    "Laplacian", "LessOrEqual", "LessThan", "Log", "Log1p", "LogGamma", "Logistic", "MatVecMult", "Max", "Min", "Minus",
+    "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow", "Powf", "Prod", "RatCst", "ReLU",
+    "Real2Complex", "Round", "Rsqrt", "Scalprod", "Sech", "Selection", "Sign", "Sin", "SinXDivX", "Sinh",
+    "SoftDTW_SqDist", "Softplus", "SqDist", "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract",
+    "Sum", "SumT", "SymSqNorm", "Tanh", "TensorDot", "TensorProd", "TraceOperator", "Var", "VecMatMult",
+    "WeightedSqDist", "WeightedSqNorm", "XLogX", "Zero", "composite", "lookup", "register", "registry",
 ]  # fmt: skip

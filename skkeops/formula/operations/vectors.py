@@ -10,10 +10,10 @@ from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
 from . import algebra, arithmetic, piecewise, products, selections
-from .base import Operation, register
+from .base import Operation, composite, register
 from .families import Contraction
 
-__all__ = ["ArgMax", "ArgMin", "Max", "Min", "OneHot", "Sum"]
+__all__ = ["ArgMax", "ArgMin", "Max", "Min", "OneHot", "Prod", "Sum"]
 
 
 @register
@@ -54,6 +54,20 @@ class Sum(Contraction):
 
     def tangent(self, directions):
         return None if directions[0] is None else Sum.build(directions[0])
+
+
+@composite("Prod", "f")
+def Prod(f):
+    """``Prod(f)``: the product of the components, of one half times the other; so its gradient divides by nothing."""
+    factors = []
+    while f.dim > 1:
+        half, odd = divmod(f.dim, 2)
+        if odd:
+            factors.append(selections.Elem.build(f, f.dim - 1))
+        f = arithmetic.Mult.build(selections.Extract.build(f, 0, half), selections.Extract.build(f, half, half))
+    for factor in factors:
+        f = arithmetic.Mult.build(f, factor)
+    return f
 
 
 class _Extremum(Contraction):

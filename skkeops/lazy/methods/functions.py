@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from skkeops.formula import operations as ops
+from skkeops.formula.expression import Constant, Expression
 
 from .. import numpy_meanings as meanings
 from .base import Methods
@@ -60,6 +61,58 @@ class Functions(Methods):
     def sinc(self):
         """Return sin(pi x) / (pi x), 1 at 0, as NumPy does."""
         return (math.pi * self).sinxdivx()
+
+    def expm1(self):
+        """Return exp(x) - 1, exact near 0."""
+        return self._apply(ops.Expm1.build)
+
+    def log1p(self):
+        """Return log(1 + x), exact near 0."""
+        return self._apply(ops.Log1p.build)
+
+    def sinh(self):
+        """Return the hyperbolic sine."""
+        return self._apply(ops.Sinh.build)
+
+    def cosh(self):
+        """Return the hyperbolic cosine."""
+        return self._apply(ops.Cosh.build)
+
+    def tanh(self):
+        """Return the hyperbolic tangent."""
+        return self._apply(ops.Tanh.build)
+
+    def sech(self):
+        """Return 1 / cosh(x), without overflow."""
+        return self._apply(ops.Sech.build)
+
+    def logistic(self):
+        """Return 1 / (1 + exp(-x)), as SciPy's ``expit``."""
+        return self._apply(ops.Logistic.build)
+
+    def softplus(self):
+        """Return log(1 + exp(x)), without overflow."""
+        return self._apply(ops.Softplus.build)
+
+    def logaddexp(self, other):
+        """Return log(exp(x) + exp(other)), without overflow."""
+        return self._apply(_logaddexp, other)
+
+    def erf(self):
+        """Return the error function."""
+        return self._apply(ops.Erf.build)
+
+    def erfc(self):
+        """Return 1 - erf(x), exact where it is small."""
+        return self._apply(ops.Erfc.build)
+
+    def loggamma(self):
+        """Return the logarithm of the absolute value of the gamma function, as SciPy's ``gammaln``."""
+        return self._apply(ops.LogGamma.build)
+
+    def digamma(self, n=0):
+        """Return the derivative of the logarithm of the gamma function, or its n-th derivative."""
+        return self._apply(ops.Digamma.build, params=(n,))
 
     def abs(self):
         """Return the absolute value."""
@@ -132,3 +185,12 @@ class Functions(Methods):
     def auto_factorize(self):
         """Return the tensor: common sub-expressions are always computed once."""
         return self._apply(ops.AutoFactorize.build)
+
+
+def _logaddexp(a: Expression, b: Expression) -> Expression:
+    for x, y in ((a, b), (b, a)):
+        if type(y) is Constant and y.value == 0 and y.dim <= x.dim:
+            return ops.Softplus.build(x)
+    larger = ops.IfElse.build(a - b, a, b) + ops.Softplus.build(-ops.Abs.build(a - b))
+    # equal ones may be infinite, and have half of the gradient each
+    return ops.IfElse.build(ops.Equal.build(a, b) - 1, (a + b) / 2 + math.log(2), larger)

@@ -45,6 +45,33 @@ class Reductions(Methods):
             return self.sum(-1) / self.ndim
         return self.sum(axis, **options) / (self._shape[axis] or 1)
 
+    def var(self, axis=-1, dim=None, ddof=0, **options):
+        """Return the variance over the components (axis=-1, lazily), i or j: squared distances from the mean, over n - ddof."""
+        axis = _axis(axis, dim)
+        n = self.ndim if _is_last(self, axis) else self._shape[self._reduced_axis(axis) + len(self.batch)] or 1
+        if not ddof < n:
+            raise ValueError(f"ddof must be less than the number of values, {n}: found {ddof!r}")
+        if _is_last(self, axis):
+            return (self - self.mean(-1)).sqnorm2() / (n - ddof)
+        # two passes, as the difference of the mean of squares and the square of the mean cancels
+        mean = self.mean(axis, **options)
+        first = len(self.batch)
+        mean = mean[..., None, :] if axis == first + 1 else mean[..., None, :, :]
+        difference = self - self._operand(mean)
+        squares = difference.abs().square() if self.is_complex else difference.square()
+        return squares.sum(axis, **options) / (n - ddof)
+
+    def std(self, axis=-1, dim=None, ddof=0, **options):
+        """Return the standard deviation over the components (axis=-1, lazily), i or j: the square root of `var`."""
+        return self.var(axis, dim, ddof, **options) ** 0.5
+
+    def prod(self, axis=-1, dim=None):
+        """Return the product of the components, axis=-1."""
+        axis = _axis(axis, dim)
+        if not _is_last(self, axis):
+            raise ValueError(f"a product is one of the components, axis=-1: found axis={axis!r}")
+        return self._apply(ops.Prod.build)
+
     def logsumexp(self, axis=None, dim=None, weight=None, **options):
         """Return the logarithm of the sum of exponentials over i or j, weighted if there is a weight."""
         return self._reduce("LogSumExp", _axis(axis, dim), weight=weight, **options)

@@ -78,6 +78,39 @@ def atanh_tail(s):
     return (2 * mp.atanh(s) / s - 2) / s**2
 
 
+def erfc_bounded(t):
+    """(1 + 2x) exp(x^2) erfc(x) at x = 4 (1 + t) / (1 - t): between 1 and 1.3 for all x >= 0."""
+    x = 4 * (1 + t) / (1 - t)
+    return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
+
+def lgamma_slope(t):
+    return mp.loggamma(2 + t) / t if abs(t) > 1e-30 else 1 - mp.euler
+
+
+def lgamma_rest(z):
+    """x (log gamma(x) - Stirling's formula) at z = 1 / x^2."""
+    if not z:
+        return mp.mpf(1) / 12
+    x = 1 / mp.sqrt(z)
+    return x * (mp.loggamma(x) - (x - mp.mpf(1) / 2) * mp.log(x) + x - mp.log(2 * mp.pi) / 2)
+
+
+DIGAMMA_ROOT = mp.findroot(mp.digamma, mp.mpf("1.4616321"))
+
+
+def digamma_slope(u):
+    x = mp.mpf(3) / 2 + u
+    return mp.digamma(x) / (x - DIGAMMA_ROOT)
+
+
+def digamma_rest(z):
+    if not z:
+        return mp.mpf(1) / 12
+    x = 1 / mp.sqrt(z)
+    return (mp.log(x) - 1 / (2 * x) - mp.digamma(x)) / z
+
+
 ATAN = (of_square(atan_tail), of_square(lambda x: x**3 / mp.atan(x)), 0)
 TABLE = {
     # name: (target, weight, low, high, degree, rounding)
@@ -85,6 +118,12 @@ TABLE = {
     "log in pow_wide": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1**2, 4, float),
     "atan_wide, atan2_wide": ATAN + (mp.tan(mp.pi / 8) ** 2, 5, float),
     "atan_d, atan2_d": ATAN + (mp.mpf("0.4376") ** 2, 11, float),
+    "erf near 0": (of_square(lambda x: mp.erf(x) / x - 1), of_square(lambda x: x / mp.erf(x)), 0, mp.mpf("0.5625"), 10, float),
+    "erfc": (erfc_bounded, lambda t: 1 / erfc_bounded(t), -1, mp.mpf(23) / 31, 22, float),
+    "lgamma near 2": (lgamma_slope, lambda t: 1 / lgamma_slope(t), "-0.75", "0.5", 21, float),
+    "lgamma far": (lgamma_rest, lambda z: mp.mpf(1), 0, mp.mpf("8.5") ** -2, 6, float),
+    "digamma on [1, 2]": (digamma_slope, lambda u: 1 / digamma_slope(u), "-0.5", "0.5", 22, float),
+    "digamma far": (digamma_rest, lambda z: mp.mpf(1), 0, "0.01", 6, float),
 }
 
 

@@ -41,11 +41,26 @@ typedef struct {
     double low, high; /* the interesting range */
 } function;
 
+/* What libm has not got, in its precisions. */
+#define MORE(suffix, real, exp_, cosh_, log1p_, fabs_)                                                               \
+    static real sech##suffix(real x) { return 1 / cosh_(x); }                                                        \
+    static real logistic##suffix(real x) { return x < 0 ? exp_(x) / (1 + exp_(x)) : 1 / (1 + exp_(-x)); }            \
+    static real softplus##suffix(real x) { return (x > 0 ? x : 0) + log1p_(exp_(-fabs_(x))); }
+MORE(f, float, expf, coshf, log1pf, fabsf)
+MORE(, double, exp, cosh, log1p, fabs)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+MORE(q, __float128, expq, coshq, log1pq, fabsq)
+#else
+MORE(l, long double, expl, coshl, log1pl, fabsl)
+#endif
+
 #define ONE(n, low, high) {#n, 1, skk_##n##_v_f, skk_##n##_v_d, 0, 0, n, 0, W(n), 0, n##f, 0, low, high}
 #define TWO(n, low, high) {#n, 2, 0, 0, skk_##n##_v_f, skk_##n##_v_d, 0, n, 0, W(n), 0, n##f, low, high}
 static const function functions[] = {
     ONE(exp, -750, 712), ONE(log, 0, 4), ONE(sin, -30, 30), ONE(cos, -30, 30), ONE(asin, -1, 1),
     ONE(acos, -1, 1), ONE(atan, -4, 4), TWO(atan2, -4, 4), TWO(pow, 0, 20),
+    ONE(expm1, -50, 711), ONE(log1p, -1, 8), ONE(tanh, -22, 22), ONE(sinh, -712, 712), ONE(cosh, -712, 712), ONE(sech, -750, 750),
+    ONE(logistic, -750, 50), ONE(softplus, -750, 60), ONE(erf, -6, 6), ONE(erfc, -6, 27.3),
 };
 
 static uint64_t state = 88172645463325252u;

@@ -19,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 INCLUDE = HERE.parents[2] / "cython_ext"
 NAMES = ("exp", "log", "sin", "cos", "asin", "acos", "atan", "atan2", "pow")
+NAMES += ("expm1", "log1p", "tanh", "sinh", "cosh", "sech", "logistic", "softplus", "erf", "erfc")
 BINARY = ("atan2", "pow")
 COMMON = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-std=gnu11", "-Wall", "-Wextra"]
 LEVELS = {
@@ -26,7 +27,7 @@ LEVELS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512".split(),
 }
-LIMIT = {"f": 1.0, "d": 2.0}  # ulp; float32 is nearly always better than 1
+LIMIT = {"f": 1.0, "d": 2.6}  # ulp; float32 is nearly always better than 1
 
 
 def compiler():
