@@ -34,10 +34,23 @@ VARIABLES = (
 )
 # what formulas are made of: views of variables and of what is computed, too
 ELEM, EXTRACT, EXP = lookup("Elem"), lookup("Extract"), lookup("Exp")
-PARTS = [f for v in VARIABLES if v.dim > 1 for w in (v, EXP(v)) for f in (ELEM(w, 0), ELEM(w, w.dim - 1), EXTRACT(w, 1, w.dim - 1))]
+PARTS = [
+    f
+    for v in VARIABLES
+    if v.dim > 1
+    for w in (v, EXP(v))
+    for f in (ELEM(w, 0), ELEM(w, w.dim - 1), EXTRACT(w, 1, w.dim - 1))
+]
 POOL = (*VARIABLES, *PARTS)
 # names, and numbers of values
-REDUCTIONS = [("Sum", 1), ("LogSumExp", 1), ("LogSumExp", 2), ("SumSoftMaxWeight", 2), ("Max_ArgMax", 1), ("KMin_ArgKMin", 1)]
+REDUCTIONS = [
+    ("Sum", 1),
+    ("LogSumExp", 1),
+    ("LogSumExp", 2),
+    ("SumSoftMaxWeight", 2),
+    ("Max_ArgMax", 1),
+    ("KMin_ArgKMin", 1),
+]
 
 
 def apply(name, dim, imm, operands, triples=()):
@@ -86,7 +99,7 @@ class Machine:
         return symbols
 
     def execute(self, instruction, own):
-        name, (op, dim, table, n_table, d, *given, imm) = NAMES[instruction.op], instruction
+        name, (_, dim, table, n_table, d, *given, imm) = NAMES[instruction.op], instruction
         place = own if d.place == LANE and own != TILE else d.place
         if name == "fill":
             result = [None if np.isnan(imm[0]) else ("literal", imm[0])] * dim
@@ -147,7 +160,9 @@ def check_program(program, homes, value, terms):
     machine, known = Machine(program), {}
     wanted = [] if value is None else [(program["value"], value)]
     for (scale, vector, minus, _, _), term in zip(program["terms"], terms, strict=True):
-        wanted += [(o, e) for o, e in ((scale, term.scale), (vector, term.vector), (minus, term.minus)) if e is not None]
+        wanted += [
+            (o, e) for o, e in ((scale, term.scale), (vector, term.vector), (minus, term.minus)) if e is not None
+        ]
     for operand, expression in wanted:
         expected = meaning(low, expression, known)
         assert machine.read(operand, TILE, len(expected)) == expected, expression
@@ -210,10 +225,9 @@ def test_values_with_released_planes_poisoned(problem, size, dtype):
 FORMULAS = {
     "Exp(-Square(Elem(w,0))) * w": lambda w: np.exp(-(w[..., :1] ** 2)) * w,
     "ComplexAbs(w) * w": lambda w: np.linalg.norm(w, axis=-1, keepdims=True) * w,
-    "Concat(Cos(Elem(w,1)), Sin(Elem(w,0))) * w": lambda w: np.concatenate(
-        [np.cos(w[..., 1:]), np.sin(w[..., :1])], axis=-1
-    )
-    * w,
+    "Concat(Cos(Elem(w,1)), Sin(Elem(w,0))) * w": lambda w: (
+        np.concatenate([np.cos(w[..., 1:]), np.sin(w[..., :1])], axis=-1) * w
+    ),
 }
 
 
@@ -230,4 +244,6 @@ def test_components_of_pairs(text, dtype, size):
             found = Genred(text, ["w = Vij(2)"], name, axis=axis)(w)
             np.testing.assert_allclose(found, expected, **tolerance)
         k = Genred(text, ["w = Vij(2)"], "KMin", axis=axis, opt_arg=2)(w)
-        np.testing.assert_allclose(k, np.moveaxis(np.sort(values, axis)[(slice(None),) * axis + (slice(2),)], axis, 1), **tolerance)
+        np.testing.assert_allclose(
+            k, np.moveaxis(np.sort(values, axis)[(slice(None),) * axis + (slice(2),)], axis, 1), **tolerance
+        )
