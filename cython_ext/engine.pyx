@@ -275,7 +275,7 @@ cdef class Program:
             best, index = np.empty(shape), np.empty(shape, dtype=np.int64)
             if self.p.order == 0 or self.p.fold != SKK_FOLD_EXTREMUM or n_reduced == 0:  # else all are written
                 best.fill(-np.inf if self.p.largest else np.inf)
-                index.fill(0 if self.p.fold == SKK_FOLD_EXTREMUM else -1)
+                index.fill(-1)
             result = (best, index)
             state.first = <double *>cnp.PyArray_DATA(best)
             state.index = <int64_t *>cnp.PyArray_DATA(index)
@@ -586,7 +586,7 @@ cdef class Program:
             first = -INFINITY if self.p.largest else INFINITY
         for k in range(rows * w):
             state.first[k] = first
-            state.index[k] = 0 if self.p.fold == SKK_FOLD_EXTREMUM else -1
+            state.index[k] = -1
 
     cdef void run_tasks(self, skk_call *call, skk_task *tasks, int64_t first, int64_t last, void *scratch,
                         int64_t per_thread, int n_threads) noexcept:
