@@ -5,6 +5,7 @@ import pytest
 from scipy.special import logsumexp, softmax
 
 from skkeops import Genred
+from skkeops.backends.cpu import program
 
 from .common import check_sum, simd_level  # noqa: F401
 
@@ -440,3 +441,42 @@ def test_no_winner_no_index(n, dtype, backend):
     dx, dy = smallest.gradient(*args, wrt=["x", "y"], grad_output=np.ones((4, k)), backend=backend)
     np.testing.assert_array_equal(dx[:, 0], [len(found), 0, 0, 0])
     np.testing.assert_array_equal(dy[:, 0], np.isin(np.arange(n), found))
+
+
+def smallest(values, k):
+    """The K smallest of every column and their indices, by a stable sort; no index for what is NaN or +inf."""
+    kept = np.where(np.isnan(values), np.inf, values)
+    best = np.sort(kept, axis=0)[:k]
+    return best, np.where(best == np.inf, -1, np.argsort(kept, axis=0, kind="stable")[:k])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "k"), [(70, 66), (257, 257), (300, 257), (1000, 320), (9000, 300), (20_000, 9000), (20_000, 20_000)])
+def test_long_lists(n, k, dtype, simd_level):  # noqa: F811
+    """Many ties, NaN and infinities; one row, few rows, rows that share a tile; with sizes at and beyond a segment."""
+    rng = np.random.default_rng(n + k)
+    y = rng.integers(0, n // 2, (n, 2)).astype(dtype)
+    y[rng.random((n, 2)) < 0.05] = np.nan
+    y[rng.random((n, 2)) < 0.05] = np.inf
+    y[rng.random((n, 2)) < 0.05] = -np.inf
+    expected = smallest(y, k)
+    for rows in (1, 3, 41) if n < 5000 else (3,):
+        f = Genred("y + x", ["x = Vi(1)", "y = Vj(2)"], "KMin_ArgKMin", axis=1, opt_arg=k)
+        for found, exact in zip(f(np.zeros((rows, 1), dtype), y), expected, strict=True):
+            np.testing.assert_array_equal(found, np.broadcast_to(exact, found.shape))
+    for order in (np.argsort(y[:, 0])[::-1], np.argsort(y[:, 0])):  # everything enters; nothing after the first K
+        y = y[order]
+        found = Genred("y + x", ["x = Vi(1)", "y = Vj(1)"], "ArgKMin", axis=1, opt_arg=k)(np.zeros((2, 1), dtype), y[:, :1].copy())
+        np.testing.assert_array_equal(found, np.broadcast_to(smallest(y[:, :1], k)[1][:, 0], found.shape))
+
+
+def test_long_lists_of_any_threads(monkeypatch):
+    """Lists of segments are merged as those of one thread are filled."""
+    rng = np.random.default_rng(5)
+    y = rng.integers(0, 3000, (50_000, 1)).astype(np.float32)
+    f = Genred("y + x", ["x = Vi(1)", "y = Vj(1)"], "KMin_ArgKMin", axis=1, opt_arg=5000)
+    exact = smallest(y[:, 0], 5000)
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(program, "n_threads", lambda threads=threads: threads)
+        for found, expected in zip(f(np.zeros((1, 1), np.float32), y), exact, strict=True):
+            np.testing.assert_array_equal(found[0], expected)
