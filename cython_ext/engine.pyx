@@ -298,7 +298,7 @@ cdef class Program:
             best, index = np.empty(shape), np.empty(shape, dtype=np.int64)
             if self.p.order == 0 or self.p.fold != SKK_FOLD_EXTREMUM or n_reduced == 0:  # else all are written
                 best.fill(-np.inf if self.p.largest else np.inf)
-                index.fill(0 if self.p.fold == SKK_FOLD_EXTREMUM else -1)
+                index.fill(-1)
             result = (best, index)
             state.first = <double *>cnp.PyArray_DATA(best)
             state.index = <int64_t *>cnp.PyArray_DATA(index)

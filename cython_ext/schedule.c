@@ -92,7 +92,7 @@ static void clear(const skk_program *p, skk_state *s, int64_t rows)
     } else {
         for (int64_t k = 0; k < n; k++) {
             s->first[k] = p->largest ? -INFINITY : INFINITY;
-            s->index[k] = p->fold == SKK_FOLD_EXTREMUM ? 0 : -1;
+            s->index[k] = -1;
         }
     }
 }

@@ -136,16 +136,14 @@ static void merge(const skk_program *p, skk_state *total, const skk_state *part,
                     total->index[c] = part->index[c];
                 }
             break;
-        default: { /* sorted lists: insert the part's values behind equals */
+        default: { /* sorted lists: the part's values come behind equals */
             const int64_t dim = w / p->k;
-            for (int64_t c = 0; c < dim; c++)
-                for (int64_t e = 0; e < p->k; e++) {
-                    const int64_t at = r * w + e * dim + c;
-                    if (!(part->first[at] < total->first[r * w + (p->k - 1) * dim + c]))
-                        break;
-                    insert_d(total->first + r * w + c, total->index + r * w + c, p->k, dim, part->first[at],
-                             part->index[at]);
-                }
+            for (int64_t c = r * w; c < r * w + dim; c++) {
+                int64_t n = 0; /* of the part, what is below the last of the list */
+                while (n < p->k && part->first[c + n * dim] < total->first[c + (p->k - 1) * dim])
+                    n++;
+                merge_list_d(total->first + c, total->index + c, p->k, dim, part->first + c, part->index + c, dim, n, 0);
+            }
         }
         }
     }

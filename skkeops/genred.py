@@ -24,7 +24,7 @@ from .devices import computing
 from .options import check_call_options, check_options, warn_deprecated
 from .outputs import Outputs, store
 from .pairs import is_stored
-from .ranges import Ranges, finalize
+from .ranges import Ranges
 
 if TYPE_CHECKING:
     from skkeops.backends.cuda import Source
@@ -541,7 +541,7 @@ class Genred:
         results = outputs.allocate(rows, dtype, xp) if out is None else outputs.check_out(out, rows, dtype, xp)
         if ranges is not None:
             state = Ranges.of(ranges, *sizes).bind(program, self.axis).run(arrays, progress)
-            store(results, slice(0, rows), finalize(self.reduction, state, dtype))
+            store(results, slice(0, rows), self._finalize(state, dtype))
             return outputs.unpack(results) if out is None else out
         # An array may be both read and written, but not while some of its rows are still to be read.
         apart = rows <= self._block_rows or not any(xp.may_share_memory(r, a) for r in results for a in arrays)

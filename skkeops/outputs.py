@@ -117,8 +117,8 @@ def _check_indices(argument: Any, shape: tuple[int, ...], count: int, what: str,
     index = to_real_array(argument, what, xp)
     if index.shape != shape or index.dtype.kind not in "iu":
         raise ValueError(f"{what}: found shape {index.shape} and dtype {index.dtype}, expected {shape} and int64")
-    if index.size and (index.min() < 0 or index.max() >= count):
-        raise ValueError(f"{what}: found indices outside of 0..{count - 1}")
+    if index.size and (index.min() < -1 or index.max() >= count):
+        raise ValueError(f"{what}: found indices outside of 0..{count - 1} that are not -1, for no winner")
     return index.astype(np.int64, copy=False)
 
 

@@ -13,10 +13,8 @@ import numpy as np
 
 from skkeops.devices import to_host
 from skkeops.locks import Lock
-from skkeops.reductions import Reduction
-from skkeops.reductions.base import State
 
-__all__ = ["Blocks", "Ranges", "finalize"]
+__all__ = ["Blocks", "Ranges"]
 
 #: For each axis that may be reduced, the names of its three arrays.
 _NAMES = {1: ("ranges_i", "slices_i", "redranges_j"), 0: ("ranges_j", "slices_j", "redranges_i")}
@@ -111,15 +109,6 @@ class Ranges:
         return RangedProgram(program, self.of_axis(axis))
 
 
-def finalize(reduction: Reduction, state: State, dtype: np.dtype) -> Any:
-    """Return the result of a reduction over ranges: where no pair gave an index, it is -1."""
-    result = reduction.finalize(state, dtype)
-    if reduction.returns_index:
-        index = result[-1] if isinstance(result, tuple) else result
-        index[(state[-1] < 0).reshape(index.shape)] = -1
-    return result
-
-
 class RangedProgram:
     """A program with the blocks that it visits."""
 
@@ -128,19 +117,11 @@ class RangedProgram:
         self._blocks = blocks
 
     def run(self, arrays: tuple[np.ndarray, ...], progress: Callable[[int, int], Any] | None = None) -> Any:
-        """Return the state of every row; that of no value at all, with the index -1, for rows that meet no column."""
-        state = self._program.run(arrays, progress, self._blocks)
-        index = state[-1]
-        if isinstance(index, np.ndarray) and index.dtype.kind == "i":  # the kernels of a GPU have done it already
-            rows, slices, _ = self._blocks
-            alone = np.ones(len(index), dtype=bool)
-            for first, last in rows[np.diff(slices, prepend=0) > 0]:
-                alone[first:last] = False
-            index[alone] = -1
-        return state
+        """Return the state of every row; that of no value at all for rows that meet no column."""
+        return self._program.run(arrays, progress, self._blocks)
 
     def results(self, arrays: tuple[Any, ...], dtype: Any, progress: Callable[[int, int], Any] | None = None) -> Any:
-        """Return the result of the reduction, as `finalize` would of the state; of programs on a GPU."""
+        """Return the result of the reduction, as `Reduction.finalize` would of the state; of programs on a GPU."""
         return self._program.results(arrays, dtype, progress, self._blocks)
 
 

@@ -289,7 +289,7 @@ class TestDerivativeOptions:
                 r"'output'\[1\]: found indices outside of 0\.\.4",
             ),
             (
-                (np.ones((7, 1)), np.full((7, 1), -1)),
+                (np.ones((7, 1)), np.full((7, 1), -2)),
                 ValueError,
                 r"'output'\[1\]: found indices outside of 0\.\.4",
             ),

@@ -35,7 +35,7 @@ class DeviceProgram:
     def results(
         self, arrays: tuple, dtype: Any, progress: Callable[[int, int], Any] | None = None, ranges: Any = None
     ) -> Any:
-        """Return the result of the reduction, as `Reduction.finalize`, or `skkeops.ranges.finalize`, would of the state."""
+        """Return the result of the reduction, as `Reduction.finalize` would of the state."""
         if progress is None and ranges is None and arrays and arrays[0].data.device_id == self._runtime.getDevice():
             # What the context below would do, in less time.
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +15,7 @@ from skkeops.blocks import block_rows, blocks
 from skkeops.formula.expression import IJ, I, Variable
 from skkeops.outputs import store
 from skkeops.plan.problem import Problem
-from skkeops.ranges import Ranges, finalize
+from skkeops.ranges import Ranges
 from skkeops.reductions.base import State
 
 #: The forward pass of a block: the rows of the output, the arguments restricted to them, and the state.
@@ -97,8 +96,7 @@ class Derivatives(ABC):
             elif not idle:
                 state = self.forward(backend, xp).run(part)
             if results is not None:
-                finish = self.reduction.finalize if self.ranges is None else partial(finalize, self.reduction)
-                store(results, some, finish(state, dtype))
+                store(results, some, self.reduction.finalize(state, dtype))
             yield some, part, state
 
     def restore(

@@ -12,9 +12,9 @@ from .base import Reduction, State
 class Extremum(Reduction):
     """Common part of the reductions that keep one value of each component, and its index.
 
-    The state starts from (-inf, 0) for the largest and (+inf, 0) for the smallest, and a value replaces it
-    only where it is strictly better. Hence, as in KeOps: the first index wins a tie, NaN never wins, and a
-    row without any winner (no value but NaN, or the worst infinity) is that infinity with index 0.
+    The state starts from (-inf, -1) for the largest and (+inf, -1) for the smallest, and a value replaces it
+    only where it is strictly better. Hence the first index wins a tie, NaN never wins, and a row without
+    any winner (no value but NaN, or the worst infinity) is that infinity with the index -1.
     """
 
     fold = "extremum"
@@ -24,7 +24,7 @@ class Extremum(Reduction):
 
     def identity(self, rows: int, dims: tuple[int, ...]) -> State:
         shape = (rows, dims[0])
-        return np.full(shape, self._worst()), np.zeros(shape, dtype=np.int64)
+        return np.full(shape, self._worst()), np.full(shape, -1, dtype=np.int64)
 
     def reduce(self, values: tuple[np.ndarray, ...], first_index: int = 0) -> State:
         block = np.asarray(values[0], dtype=np.float64)
@@ -35,7 +35,7 @@ class Extremum(Reduction):
         block = np.where(np.isnan(block), worst, block)
         index = block.argmax(axis=1) if self.largest else block.argmin(axis=1)
         value = np.take_along_axis(block, index[:, None, :], axis=1)[:, 0, :]
-        return value, np.where(value == worst, 0, index + first_index)
+        return value, np.where(value == worst, -1, index + first_index)
 
     def combine(self, a: State, b: State) -> State:
         better = b[0] > a[0] if self.largest else b[0] < a[0]
@@ -55,7 +55,7 @@ class Extremum(Reduction):
         return output
 
     def has_winner(self, state: State) -> np.ndarray:
-        return state[0] != self._worst()
+        return state[1] >= 0
 
 
 class Max(Extremum):
@@ -77,7 +77,8 @@ class Min(Extremum):
 
 
 class ArgMax(Extremum):
-    """The index of the largest value of each component, int64, shape (M, D). An empty axis is an error."""
+    """The index of the largest value of each component, int64, shape (M, D): -1 where nothing is above -inf.
+    An empty axis is an error."""
 
     name = "ArgMax"
     largest = True
@@ -86,7 +87,8 @@ class ArgMax(Extremum):
 
 
 class ArgMin(Extremum):
-    """The index of the smallest value of each component, int64, shape (M, D). An empty axis is an error."""
+    """The index of the smallest value of each component, int64, shape (M, D): -1 where nothing is below +inf.
+    An empty axis is an error."""
 
     name = "ArgMin"
     largest = False

@@ -16,8 +16,7 @@ class KSmallest(Reduction):
     """Common part of the reductions that keep the K smallest values of each component, in ascending order.
 
     A value enters only where it is strictly smaller: of equal values the first index comes first, NaN never enters,
-    nor does +inf. A row with fewer than K such values is filled with +inf. The state says -1 for their indices; the
-    output has the smallest indices that the row does not have yet, so that no index comes twice.
+    nor does +inf. A row with fewer than K such values is filled with +inf, whose index is -1: nothing won these places.
 
     Parameters
     ----------
@@ -75,7 +74,6 @@ class KSmallest(Reduction):
             value, index = value[:, :, 0], index[:, :, 0]
         if not self.returns_index:
             return value.astype(dtype, copy=False)
-        index = _fill_places(index)
         if not self.returns_value:
             return index
         return value.astype(dtype, copy=False), index
@@ -88,7 +86,7 @@ class KSmallest(Reduction):
         return value, index
 
     def has_winner(self, state: State) -> np.ndarray:
-        return state[0] != np.inf
+        return state[1] >= 0
 
 
 class KMin(KSmallest):
@@ -114,23 +112,3 @@ class KMinArgKMin(KSmallest):
     aliases = ("KMinArgKMin",)
     derivative = "winners"
     returns_index = True
-
-
-def _fill_places(index: np.ndarray) -> np.ndarray:
-    """Return indices ``(rows, K, ...)`` with every -1 replaced, from the first to the last, by the smallest index that
-    is not there already."""
-    if not index.size or index.min() >= 0:
-        return index
-    index = index.copy()
-    lists = np.moveaxis(index, 1, -1)  # (rows, ..., K): a view
-    short = lists[..., -1] < 0  # the -1 come last
-    some = lists[short]
-    k = some.shape[1]
-    # Of 0..K-1 at least as many are unused as there are places; entry K stands for everything else.
-    used = np.zeros((len(some), k + 1), dtype=bool, like=index)
-    np.put_along_axis(used, np.where((some < 0) | (some >= k), k, some), True, axis=1)
-    unused = used[:, :k].argsort(axis=1, kind="stable")
-    places = some < 0
-    rank = np.cumsum(places, axis=1) - 1
-    lists[short] = np.where(places, np.take_along_axis(unused, np.maximum(rank, 0), axis=1), some)
-    return index

@@ -2,7 +2,10 @@
 
 The state is a pair (m, s) that stands for ``exp(m) * s``: m is the largest exponent of the row that is not NaN, s the
 sum of ``exp(F - m) * W`` over the row. W is a column of ones (``unit_column``), then the weight formula2, or only
-one of them. Where m is +inf, s is whatever the backend counts, and not used.
+one of them. Where m is +inf, ``exp(inf - inf)`` counts as 1 and everything else as 0.
+
+Weights without a column of ones mask: a pair whose weights are all 0 has the exponent -inf, whatever its F, so that an F which
+counts for nothing is not what the others are measured against. In an average, a 0 is a value like any other.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from skkeops.formula.derivative import gradient, tangent
+from skkeops.formula.expression import Constant
 from skkeops.formula.operations import lookup
 
 from .base import Reduction, State
 
 _TINY = np.finfo(np.float64).tiny
+_LARGEST_EXPONENT = 88  # of a number in float32
 
 
 class ShiftExp(Reduction):
@@ -30,7 +35,8 @@ class ShiftExp(Reduction):
             raise ValueError(
                 f"formula must be scalar for reduction_op={self.name!r}: found dim {formula.dim}, expected 1"
             )
-        return super().values(formula, formula2)
+        values = super().values(formula, formula2)
+        return values if self.unit_column else (_masked(*values), *values[1:])
 
     def width(self, dims: tuple[int, ...]) -> int:
         """Return the number of columns of s."""
@@ -49,16 +55,15 @@ class ShiftExp(Reduction):
             return self.identity(rows, tuple(v.shape[2] for v in values))
         with np.errstate(over="ignore", invalid="ignore"):
             m = np.fmax.reduce(exponent, axis=1, initial=-np.inf)
-            weights = np.exp(exponent - _finite(m)[:, None, :])
+            weights = relative(exponent, m[:, None, :])
             columns = [weights.sum(axis=1)] if self.unit_column else []
             columns += [(weights * value).sum(axis=1) for value in values[1:]]
         return m, np.concatenate(columns, axis=1)
 
     def combine(self, a: State, b: State) -> State:
         m = np.fmax(a[0], b[0])
-        shift = _finite(m)
         with np.errstate(over="ignore", invalid="ignore"):
-            return m, a[1] * np.exp(a[0] - shift) + b[1] * np.exp(b[0] - shift)
+            return m, a[1] * relative(a[0], m) + b[1] * relative(b[0], m)
 
     def result(self, m: Any, s: Any, unit: Any) -> Any:
         """Return what the user sees of a state: the one place that says it, for every backend.
@@ -139,7 +144,9 @@ class LogSumExp(ShiftExp):
 class LogSumExpWeight(LogSumExp):
     r"""The stable ``c_i = log sum_j exp(F(x_i, y_j)) G(x_i, y_j)``, shape (M, dim G), for a scalar F.
 
-    A row whose weighted sum is negative gives NaN, zero gives -inf.
+    A row whose weighted sum is negative gives NaN, zero gives -inf. A pair whose weights are all 0 is masked: it counts
+    for nothing, even where its F is infinite or NaN. The components of G share what exponents are measured against, the
+    largest F that is not masked.
 
     KeOps returns the raw state (m, s) under the name ``"LogSumExpWeight"``; here it is the logarithm, the
     same as ``"LogSumExp"`` with a ``formula2``. For the state, ask for ``"Max_SumShiftExpWeight"``.
@@ -162,12 +169,23 @@ class LogSumExpWeight(LogSumExp):
 
     def adjoint(self, values, variable, e, saved):
         f, g = values
-        weighted = _exp(f - saved[0]) * e
-        return gradient(f, variable, _dot(weighted, g)) + gradient(g, variable, weighted)
+        weighted = self._exponential(f, g, saved[0]) * e
+        of_exponent = gradient(_bare(f, g), variable, _dot(weighted, g))
+        return _unless_masked(of_exponent, f, g) + gradient(g, variable, weighted)
 
     def tangent(self, values, directions, saved):
         f, g = values
-        return _exp(f - saved[0]) * (g * tangent(f, directions) + tangent(g, directions))
+        of_exponent = _unless_masked(tangent(_bare(f, g), directions), f, g)
+        return self._exponential(f, g, saved[0]) * (g * of_exponent + tangent(g, directions))
+
+    def _exponential(self, f, g, shift):
+        """Return ``exp(F - shift)``, which is the derivative by a weight of 0, too; there it is 0 where it would be no number."""
+        bare = _bare(f, g)
+        known = _exp(bare - shift)
+        if bare is f:
+            return known
+        in_range = lookup("LessOrEqual").build(bare - shift, Constant(_LARGEST_EXPONENT))
+        return lookup("IfElse").build(_some(g) + in_range - Constant(0.5), known, Constant(0))
 
 
 class SumSoftMaxWeight(ShiftExp):
@@ -236,8 +254,8 @@ class MaxSumShiftExp(ShiftExp):
 
 
 class MaxSumShiftExpWeight(MaxSumShiftExp):
-    """The raw state of a weighted log-sum-exp, shape (M, 1 + dim G): max F, then the sum of ``exp(F - max)
-    G``."""
+    """The raw state of a weighted log-sum-exp, shape (M, 1 + dim G): the largest F of a pair whose weights are not all 0,
+    then the sum of ``exp(F - max) G``."""
 
     name = "Max_SumShiftExpWeight"
     aliases = ("MaxSumShiftExpWeight",)
@@ -248,6 +266,36 @@ class MaxSumShiftExpWeight(MaxSumShiftExp):
 def _finite(m: np.ndarray) -> np.ndarray:
     """Return m with its infinities replaced by 0, so that ``F - m`` is never inf - inf."""
     return np.where(np.isinf(m), 0.0, m)
+
+
+def relative(exponent: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """Return ``exp(exponent - m)`` for exponents up to m; of infinite ones, those that are m count as 1, others as 0."""
+    result = np.exp(exponent - _finite(m))
+    if (m == np.inf).any():
+        result = np.where(m != np.inf, result, np.where(np.isnan(exponent), exponent, exponent == np.inf))
+    return result
+
+
+def _some(g):
+    """Return how many components of a weight are not 0."""
+    return lookup("Sum").build(lookup("NotEqual").build(g, Constant(0)))
+
+
+def _masked(f, g):
+    """Return F, -inf where all weights are 0."""
+    if isinstance(g, Constant) and g.value != 0:
+        return f
+    return lookup("IfElse").build(_some(g) - Constant(0.5), f, lookup("Log").build(Constant(0)))
+
+
+def _bare(f, g):
+    """Return the F of which f is the masked one, or f itself."""
+    return f.args[1] if isinstance(f, lookup("IfElse")) and _masked(f.args[1], g) is f else f
+
+
+def _unless_masked(derivative, f, g):
+    """Return a derivative of F, 0 where all weights are 0: it may be infinite there."""
+    return derivative if _bare(f, g) is f else lookup("IfElse").build(f.args[0], derivative, Constant(0))
 
 
 def _exp(f):

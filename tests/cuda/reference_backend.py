@@ -5,12 +5,10 @@ It answers in microseconds, where the emulator first compiles every kernel; and 
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from skkeops.backends import reference
-from skkeops.ranges import RangedProgram, finalize
+from skkeops.ranges import RangedProgram
 
 
 def _inside(arrays, dtype=None):
@@ -47,9 +45,7 @@ class Program:
         return _outside(self._state(arrays, progress, ranges))
 
     def results(self, arrays, dtype, progress=None, ranges=None):
-        state = self._state(arrays, progress, ranges)
-        finish = self.problem.reduction.finalize if ranges is None else partial(finalize, self.problem.reduction)
-        found = finish(state, np.dtype(dtype))
+        found = self.problem.reduction.finalize(self._state(arrays, progress, ranges), np.dtype(dtype))
         return _outside(found) if isinstance(found, tuple) else _outside((found,))[0]
 
 

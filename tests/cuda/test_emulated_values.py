@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from skkeops import Genred
 from skkeops.backends import reference
@@ -314,3 +315,51 @@ def test_points(dtype):
     for found, value in zip(outputs, truth, strict=True):
         np.testing.assert_allclose(found, value, rtol=2e-6 if dtype == "float32" else 1e-13, atol=1e-6)
     assert made.geometry(0, 3).launches == ()
+
+
+@pytest.fixture(scope="module")
+def masked():
+    aliases = [*GIVEN, "w = Vj(1)"]
+    genreds = [Genred("x + y", aliases, op, axis=1, formula2="w") for op in ("LogSumExp", "Max_SumShiftExp")]
+    return genreds, running.build([g._problem for g in genreds], ["float32", "float64"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [5, 50, 1100])
+def test_weights_of_zero_mask(masked, dtype, n):
+    genreds, built = masked
+    rng = np.random.default_rng(n)
+    y, w = rng.standard_normal(n), rng.uniform(0.1, 1.0, n)
+    w[rng.permutation(n)[: n // 2]] = 0
+    y[w == 0] = rng.choice([INF, NAN, 2000.0, 60.0], n // 2)
+    y, w = y.astype(dtype), w.astype(dtype)
+    arrays = (np.zeros((3, 1), dtype), y[:, None], w[:, None])
+    (found,) = running.run(*built[0, dtype], genreds[0]._problem, arrays, "result")
+    kept = w != 0
+    expected = logsumexp(y[kept].astype(float), b=w[kept].astype(float))
+    np.testing.assert_allclose(found, np.full((3, 1), expected), rtol=2e-6 if dtype == "float32" else 1e-13)
+    (found,) = running.run(*built[1, dtype], genreds[1]._problem, arrays, "result")
+    top = y[kept].max()
+    np.testing.assert_allclose(found, [[top, np.exp(expected - top)]] * 3, rtol=3e-6 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("template", ["rows", "columns"])
+def test_float32_sums_that_leave_the_range_on_the_way(template):
+    """Large terms that cancel: a group that overflows enters the total pair by pair."""
+    n = 700
+    terms = np.zeros(n, np.float32)
+    terms[:6] = 3e38, 3e38, -3e38, -2e38, 1e38, -1e38
+    rng = np.random.default_rng(1)
+    genreds = [
+        Genred("Exp(-Square(x - z)) * b", ["x = Vi(1)", "z = Vj(1)", "b = Vj(2)"], axis=1),
+        Genred("x - z", ["x = Vi(1)", "z = Vj(1)", "b = Vj(2)"], "SumSoftMaxWeight", axis=1, formula2="b"),
+    ]
+    built = running.build([g._problem for g in genreds], ["float32"], template=template)
+    for _ in range(3):
+        order = np.concatenate([rng.permutation(16), np.arange(16, n)])
+        b = np.stack([terms[order], -terms[order]], axis=1)
+        arrays = np.zeros((3, 1), np.float32), np.zeros((n, 1), np.float32), b
+        exact = b.astype(float).sum(axis=0)
+        for k, by in ((0, 1), (1, n)):
+            (found,) = running.run(*built[k, "float32"], genreds[k]._problem, arrays, "result")
+            np.testing.assert_allclose(found, [exact / by] * 3, rtol=1e-6)

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import logsumexp, softmax
 
 from skkeops import Genred
+from skkeops.backends.cpu import program
 
 from .common import check_sum, simd_level  # noqa: F401
 
@@ -184,7 +185,7 @@ def test_masks_and_infinities(n, dtype, simd_level):  # noqa: F811
         np.testing.assert_allclose(total[7], f[7].astype(float).sum(), atol=n * np.finfo(dtype).eps)
     top, where = Genred(formula, aliases, "Max_ArgMax", axis=1)(selector, columns)
     np.testing.assert_array_equal(top[:, 0], clean.max(axis=1))
-    np.testing.assert_array_equal(where[:, 0], clean.argmax(axis=1))
+    np.testing.assert_array_equal(where[:, 0], np.where(np.isneginf(clean.max(axis=1)), -1, clean.argmax(axis=1)))
 
 
 @pytest.mark.parametrize("n", [64, 65, 700])
@@ -258,3 +259,224 @@ def test_vector_valued_formulas_of_every_kind(simd_level):  # noqa: F811
     for formula, values in table.items():
         for axis in (0, 1):
             check_sum(Genred(formula, aliases, axis=axis)(x, y, b, p), values, axis, np.float64, 40)
+
+
+BACKENDS = ["CPU", "reference"]
+HUGE = np.array([2e38, 3e38, -2e38, -3e38, 1e38, -1e38], np.float32)
+
+
+def huge_terms(n, rng):
+    """Terms near the end of float32's range, whose sum is in it, though the sums of some of them are not."""
+    terms = np.zeros(n, np.float32)
+    at = rng.permutation(n)[: min(n, 41) // 2 * 2 + 1]
+    terms[at[:-1:2]] = rng.choice(HUGE, len(at) // 2)
+    terms[at[1::2]] = -terms[at[:-1:2]]
+    terms[at[-1]] = 2e38
+    return rng.permutation(terms)[:, None]
+
+
+@pytest.mark.parametrize("n", [3, 9, 64, 65, 130, 700, 9000])
+@pytest.mark.parametrize("columns", [1, 2, 4, 5])
+def test_sums_that_leave_the_range_on_the_way(n, columns, simd_level):  # noqa: F811
+    rng = np.random.default_rng(n)
+    big = huge_terms(n, rng)
+    x, b = rng.integers(1, 3, (9, 1)).astype(np.float32), np.tile(big, columns)
+    zeros, ones = np.zeros((n, 1), np.float32), np.ones((n, columns), np.float32)
+    y, target = rng.integers(-2, 3, (n, columns)).astype(np.float32), rng.integers(-2, 3, (9, columns)).astype(np.float32)
+    sign = big / np.float32(1e38)
+    total = big.astype(float).sum()
+    aliases = ["x = Vi(1)", "z = Vj(1)", f"b = Vj({columns})"]
+    for axis in (0, 1):
+        kinds = aliases if axis else ["x = Vj(1)", "z = Vi(1)", f"b = Vi({columns})"]
+        plain = Genred("b", kinds, axis=axis)(x, zeros, b)
+        np.testing.assert_allclose(plain, np.full((9, columns), total), rtol=1e-6)
+        scaled = Genred("Exp(-Square(x * z)) * b", kinds, axis=axis)(x, zeros, b)
+        np.testing.assert_allclose(scaled, np.full((9, columns), total), rtol=1e-6)
+        paired = Genred("Sin(x * z) + b", kinds, axis=axis)(x, zeros, b)
+        np.testing.assert_allclose(paired, np.full((9, columns), total), rtol=1e-6)
+        by_row = Genred("Cos(x * z) * z", kinds, axis=axis)(x * 0, big, ones)
+        np.testing.assert_allclose(by_row, np.full((9, 1), total), rtol=1e-6)
+        vectors = [f"x = V{'ji'[axis]}({columns})", f"y = V{'ij'[axis]}({columns})", f"s = V{'ij'[axis]}(1)"]
+        # the difference of a row and a column is a fold of its own
+        difference = Genred("Exp(-Square(Elem(x - y, 0) * 0.001)) * s * (x - y)", vectors, axis=axis)
+        terms = (target[:, None] - y[None]).astype(float)
+        weights = np.exp(-((terms[..., :1] * np.float64(np.float32(0.001))) ** 2)) * sign.astype(float)[None]
+        exact = (weights * terms).sum(1) * 1e38
+        found = difference(target, y, sign * np.float32(1e38)).astype(float)
+        inside = np.abs(exact) < 3e38
+        scale = (np.abs(weights * terms).sum(1) * 1e38)[inside]
+        assert (np.abs(found[inside] - exact[inside]) <= 1e-6 * scale + 1e30).all()
+
+
+def test_a_row_out_of_range_changes_no_bit_of_others():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 2)).astype(np.float32), rng.normal(size=(300, 2)).astype(np.float32)
+    b = rng.normal(size=(300, 4)).astype(np.float32)
+    w = np.ones((8, 1), np.float32)
+    f = Genred("Exp(-SqDist(x, y)) * w * Square(y) | b", ["x = Vi(2)", "y = Vj(2)", "w = Vi(1)", "b = Vj(2)"], axis=1)
+    g = Genred("Exp(w - SqDist(x, y)) * b", ["x = Vi(2)", "y = Vj(2)", "w = Vi(1)", "b = Vj(4)"], axis=1)
+    for function, columns in ((f, b[:, :2]), (g, b)):
+        before = function(x, y, w, columns)
+        high = w.copy()
+        high[3] = 88.5
+        after = function(x, y, high, columns)
+        others = np.arange(8) != 3
+        np.testing.assert_array_equal(after[others], before[others])
+
+
+def masked_cases():
+    inf, nan = np.inf, np.nan
+    yield [1000.0, 0.0], [0.0, 1.0]
+    yield [1000.0, 2.0, 1.0], [0.0, 3.0, 0.5]
+    yield [inf, 0.5], [0.0, 2.0]
+    yield [nan, 0.5], [0.0, 2.0]
+    yield [-inf, 0.5, inf], [1.0, 2.0, 0.0]
+    yield [1.0, 2.0], [0.0, 0.0]
+    yield [1000.0, 3.0, 2.0], [0.0, 2.0, -1.0]
+    yield [5.0, 3.0], [1.0, 0.0]
+    yield [-1000.0, -1001.0], [0.0, 2.0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("more", [0, 70, 9000])
+@pytest.mark.parametrize("case", list(masked_cases()), ids=str)
+def test_a_weight_of_0_masks(case, more, dtype, backend):
+    """As in SciPy's logsumexp, whatever the exponent: the sum is that of the other pairs."""
+    f, w = (np.array(a)[:, None] for a in case)
+    kept = w[:, 0] != 0
+    expected = logsumexp(f[kept], b=w[kept]) if kept.any() else -np.inf
+    # what is behind has the weight 0, too, and is no number half of the time
+    behind = np.tile([[2000.0], [np.nan]], (more // 2, 1))
+    f, w = np.concatenate([f, behind]).astype(dtype), np.concatenate([w, 0 * np.ones_like(behind)]).astype(dtype)
+    turn = np.random.default_rng(1).permutation(len(f))
+    f, w = f[turn], w[turn]
+    x = np.zeros((3, 1), dtype)
+    aliases = ["x = Vi(1)", "f = Vj(1)", "w = Vj(1)"]
+    lse = Genred("f + x", aliases, "LogSumExp", axis=1, formula2="w")
+    np.testing.assert_allclose(lse(x, f, w, backend=backend), np.full((3, 1), expected), rtol=1e-6)
+    state = Genred("f + x", aliases, "Max_SumShiftExp", axis=1, formula2="w")(x, f, w, backend=backend)
+    assert (state[:, 0] == (f[w != 0].max() if kept.any() else -np.inf)).all()
+    # derivatives: of the exponents those of the others, of the weights exp(F - c), where that is a number
+    df, dw, dx = (lse.gradient(x, f, w, wrt=v, grad_output=np.ones((3, 1)), backend=backend) for v in "fwx")
+    with np.errstate(all="ignore"):
+        slope = np.exp(f.astype(float) - expected) * (expected > -np.inf)
+        exact = np.where(w == 0, 0, slope * w)
+        of_weights = np.where((w == 0) & ~(slope < 1e37), 0, slope)
+    np.testing.assert_allclose(df, 3 * exact, rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(dw, 3 * of_weights, rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(dx, np.full((3, 1), exact.sum()), rtol=1e-5)
+    np.testing.assert_allclose(
+        lse.jvp(x, f, w, tangents={"f": np.ones_like(f)}, backend=backend), np.full((3, 1), exact.sum()), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_masked_pairs_have_no_derivative(backend):
+    """Not even where that of the exponent is infinite: Log at 0."""
+    x, y = np.array([[0.0], [1.0]]), np.array([[0.0], [2.0], [3.0]])
+    w = np.array([[0.0], [1.0], [2.0]])
+    f = Genred("Log(Square(x - y))", ["x = Vi(1)", "y = Vj(1)", "w = Vj(1)"], "LogSumExp", axis=1, formula2="w")
+    r = x - y.T
+    expected = np.log((r**2 * w.T).sum(1))
+    np.testing.assert_allclose(f(x, y, w, backend=backend)[:, 0], expected, rtol=1e-12)
+    found = f.gradient(x, y, w, wrt="x", grad_output=np.ones((2, 1)), backend=backend)
+    np.testing.assert_allclose(found[:, 0], (2 * r * w.T).sum(1) / (r**2 * w.T).sum(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("more", [0, 100])
+def test_infinite_exponents_with_weights(more, backend):
+    inf = np.inf
+    for f, w, expected in (
+        ([inf, inf], [0.0, 1.0], inf),
+        ([inf, inf], [2.0, -1.0], inf),
+        ([inf, inf], [1.0, -2.0], np.nan),
+        ([inf, 1e4], [1.0, -2.0], inf),
+        ([inf, np.nan], [1.0, 1.0], np.nan),
+    ):
+        f = np.concatenate([np.array(f), np.zeros(more)])[:, None]
+        w = np.concatenate([np.array(w), np.ones(more)])[:, None]
+        found = Genred("f", ["f = Vj(1)", "w = Vj(1)"], "LogSumExp", axis=1, formula2="w")(f, w, backend=backend)
+        np.testing.assert_array_equal(found, [[expected]])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("n", [5, 64, 200, 20_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_winner_no_index(n, dtype, backend):
+    """What is NaN or the worst infinity in every place has no index, and no gradient."""
+    rng = np.random.default_rng(n)
+    x = np.array([[0.0], [np.nan], [1.0], [np.inf]], dtype)  # the rows: as they are, NaN, masked below, infinite
+    y = rng.normal(size=(n, 1)).astype(dtype)
+    y[rng.random(n) < 0.3] = np.nan
+    y[0] = 0.5
+    kept = np.ones((4, n, 1), bool)
+    kept[2] = False
+    aliases = ["x = Vi(1)", "y = Vj(1)", "m = Vij(1)", "big = Pm(1)"]
+    for sign, formula, names in ((1, "IfElse(m - 0.5, x + y, big)", "Min"), (-1, "IfElse(m - 0.5, -x - y, -big)", "Max")):
+        args = x, y, kept, np.array([np.inf], dtype)
+        both = Genred(formula, aliases, f"{names}_Arg{names}", axis=1)
+        value, index = both(*args, backend=backend)
+        expected = np.nanargmin(y)
+        np.testing.assert_array_equal(index[:, 0], [expected, -1, -1, -1])
+        np.testing.assert_allclose(value[:, 0], sign * np.array([y[expected, 0], np.inf, np.inf, np.inf]))
+        np.testing.assert_array_equal(Genred(formula, aliases, f"Arg{names}", axis=1)(*args, backend=backend), index)
+        for output in (None, (value, index)):
+            dx, dy = both.gradient(*args, wrt=["x", "y"], grad_output=np.ones((4, 1)), output=output, backend=backend)
+            np.testing.assert_array_equal(dx[:, 0], [sign, 0, 0, 0])
+            np.testing.assert_array_equal(dy[:, 0], sign * (np.arange(n) == expected))
+        assert not both.jvp(*args, tangents={"x": np.ones_like(x)}, backend=backend)[1:].any()
+    k = 4
+    fewer = kept.copy()
+    fewer[0, 2:] = False  # at most two are left
+    smallest = Genred("IfElse(m - 0.5, x + y, big)", aliases, "KMin_ArgKMin", axis=1, opt_arg=k)
+    args = x, y, fewer, np.array([np.inf], dtype)
+    value, index = smallest(*args, backend=backend)
+    found = [j for j in np.argsort(y[:2, 0]) if not np.isnan(y[j, 0])]
+    expected = np.full((4, k), -1)
+    expected[0, : len(found)] = found
+    np.testing.assert_array_equal(index, expected)
+    assert (np.isinf(value) == (index < 0)).all()
+    dx, dy = smallest.gradient(*args, wrt=["x", "y"], grad_output=np.ones((4, k)), backend=backend)
+    np.testing.assert_array_equal(dx[:, 0], [len(found), 0, 0, 0])
+    np.testing.assert_array_equal(dy[:, 0], np.isin(np.arange(n), found))
+
+
+def smallest(values, k):
+    """The K smallest of every column and their indices, by a stable sort; no index for what is NaN or +inf."""
+    kept = np.where(np.isnan(values), np.inf, values)
+    best = np.sort(kept, axis=0)[:k]
+    return best, np.where(best == np.inf, -1, np.argsort(kept, axis=0, kind="stable")[:k])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "k"), [(70, 66), (257, 257), (300, 257), (1000, 320), (9000, 300), (20_000, 9000), (20_000, 20_000)])
+def test_long_lists(n, k, dtype, simd_level):  # noqa: F811
+    """Many ties, NaN and infinities; one row, few rows, rows that share a tile; with sizes at and beyond a segment."""
+    rng = np.random.default_rng(n + k)
+    y = rng.integers(0, n // 2, (n, 2)).astype(dtype)
+    y[rng.random((n, 2)) < 0.05] = np.nan
+    y[rng.random((n, 2)) < 0.05] = np.inf
+    y[rng.random((n, 2)) < 0.05] = -np.inf
+    expected = smallest(y, k)
+    for rows in (1, 3, 41) if n < 5000 else (3,):
+        f = Genred("y + x", ["x = Vi(1)", "y = Vj(2)"], "KMin_ArgKMin", axis=1, opt_arg=k)
+        for found, exact in zip(f(np.zeros((rows, 1), dtype), y), expected, strict=True):
+            np.testing.assert_array_equal(found, np.broadcast_to(exact, found.shape))
+    for order in (np.argsort(y[:, 0])[::-1], np.argsort(y[:, 0])):  # everything enters; nothing after the first K
+        y = y[order]
+        found = Genred("y + x", ["x = Vi(1)", "y = Vj(1)"], "ArgKMin", axis=1, opt_arg=k)(np.zeros((2, 1), dtype), y[:, :1].copy())
+        np.testing.assert_array_equal(found, np.broadcast_to(smallest(y[:, :1], k)[1][:, 0], found.shape))
+
+
+def test_long_lists_of_any_threads(monkeypatch):
+    """Lists of segments are merged as those of one thread are filled."""
+    rng = np.random.default_rng(5)
+    y = rng.integers(0, 3000, (50_000, 1)).astype(np.float32)
+    f = Genred("y + x", ["x = Vi(1)", "y = Vj(1)"], "KMin_ArgKMin", axis=1, opt_arg=5000)
+    exact = smallest(y[:, 0], 5000)
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(program, "n_threads", lambda threads=threads: threads)
+        for found, expected in zip(f(np.zeros((1, 1), np.float32), y), exact, strict=True):
+            np.testing.assert_array_equal(found[0], expected)

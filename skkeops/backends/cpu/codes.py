@@ -8,6 +8,7 @@ are computed once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -267,22 +268,13 @@ class Lowering:
         code = self.codes[home]
         roots = list(roots)
         order = self._order(home, roots)
-        uses: dict[Expression, int] = {}
-        for node in order:
-            for argument in self.operands(node):
-                uses[argument] = uses.get(argument, 0) + 1
-        for root in roots:
-            uses[root] = uses.get(root, 0) + 1
         where: dict[Expression, Operand] = {}
         targets = set() if home == TILE else set(roots)
         parts = self._parts(order, targets)
-        # of a view or a part: the node in whose temporary it lies
-        owner: dict[Expression, Expression] = {}
-        for node in reversed(order):
-            if node in parts:
-                whole = parts[node][0]
-                owner[node] = owner.get(whole, whole)
-                uses[owner[node]] += uses[node]
+        holders = self._holders(order, targets, parts)
+        # of each temporary: how often what lies in it is still read
+        readings = Counter(holders[a] for node in order for a in self.operands(node) if a in holders)
+        readings.update(holders[root] for root in roots if root in holders)
 
         def destination(node: Expression) -> Operand:
             """Where a node is to be computed."""
@@ -301,21 +293,14 @@ class Lowering:
             view = self._view(node, arguments)
             if view is not None:
                 where[node] = view
-                source = next((a for a in self.operands(node) if a in where), None)
-                if source is not None and view.place == TILE:
-                    owner[node] = owner.get(source, source)
-                    uses[owner[node]] += uses[node]
             else:
                 self._emit(code, node, destination(node), arguments)
             for argument in self.operands(node):
-                held = owner.get(argument, argument)
-                if held not in where:
-                    continue
-                for name in {argument, held}:
-                    uses[name] -= 1
-                operand = where[held]
-                if uses[held] == 0 and operand.place == TILE and operand.step == 1 and held not in owner:
-                    code.release(operand)
+                held = holders.get(argument)
+                if held is not None:
+                    readings[held] -= 1
+                    if readings[held] == 0:
+                        code.release(where[held])
         result = {}
         for root in roots:
             operand = where[root] if root in where else self.outside(root, home)
@@ -339,6 +324,28 @@ class Lowering:
                 if is_all and part in computed and part not in parts and not _is_view(part):
                     parts[part] = (node, run)
         return parts
+
+    def _holders(
+        self, order: list[Expression], targets: set[Expression], parts: dict[Expression, tuple[Expression, Run]]
+    ) -> dict[Expression, Expression]:
+        """Of every node that lies in a temporary: the node for which it was taken, itself or what it is a view or a part of.
+
+        What is missing lies elsewhere, in the planes of a side or in those of pairs that were loaded, which are never
+        given back.
+        """
+        holders: dict[Expression, Expression] = {}
+        for node in reversed(order):  # a selection comes after its parts
+            if not _is_view(node):
+                whole = parts[node][0] if node in parts else node
+                if whole in holders or (whole is node and node not in targets):
+                    holders[node] = holders.get(whole, whole)
+        for node in order:  # and a view after what it shows
+            if _is_view(node):
+                (run,) = _runs(node.selection())
+                source = self.operands(node)[run.source]
+                if source in holders:
+                    holders[node] = holders[source]
+        return holders
 
     def _order(self, home: int, roots: list[Expression]) -> list[Expression]:
         """The nodes to compute at this home, arguments first."""

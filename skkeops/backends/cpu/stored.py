@@ -17,6 +17,7 @@ from skkeops.formula.expression import IJ, Constant, Expression, P, Variable
 from skkeops.pairs import gather, is_stored, sizes, stored_keys
 from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
+from skkeops.reductions.shift_exp import relative
 
 __all__ = ["StoredProgram", "evaluate_stored", "has_stored"]
 
@@ -217,14 +218,13 @@ def _sum(reduction, values, rest, pattern, n_reduced) -> State:
 def _shift_exp(reduction, values, rest, pattern, n_reduced) -> State:
     exponent = values[0]
     m = _per_row(np.fmax, exponent, pattern.starts, -np.inf)
-    shift = np.where(np.isinf(m), 0.0, m)
-    weights = np.exp(exponent - np.repeat(shift, np.diff(pattern.starts), axis=0))
+    weights = relative(exponent, np.repeat(m, np.diff(pattern.starts), axis=0))
     columns = [weights] if reduction.unit_column else []
     columns += [weights * v for v in values[1:]]
     state = m, _per_row(np.add, np.concatenate(columns, axis=1), pattern.starts, 0.0)
     count = _count_rest(pattern, n_reduced)
     other = np.where(count > 0, rest[0], -np.inf)
-    unit = np.where(other == -np.inf, 0.0, np.exp(other - np.where(np.isinf(other), 0.0, other)))
+    unit = relative(other, other)
     columns = [unit * count] if reduction.unit_column else []
     columns += [np.where(unit == 0, 0.0, unit * count * v) for v in rest[1:]]
     return reduction.combine(state, (other, np.concatenate(columns, axis=1)))
@@ -241,7 +241,7 @@ def _extremum(reduction, values, rest, pattern, n_reduced) -> State:
     better = other > value if reduction.largest else other < value
     better |= (other == value) & (first < index)
     value, index = np.where(better, other, value), np.where(better, first, index)
-    return value, np.where(value == worst, 0, index).astype(np.int64)
+    return value, np.where(value == worst, -1, index).astype(np.int64)
 
 
 def _kmin(reduction, values, rest, pattern, n_reduced) -> State:

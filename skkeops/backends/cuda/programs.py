@@ -80,8 +80,8 @@ class CudaProgram:
         return self._call(arrays, "state", progress, ranges)
 
     def results(self, arrays: tuple[Any, ...], dtype: Any = None, progress: Progress | None = None, ranges: Any = None) -> Any:
-        """What `Reduction.finalize`, or with ranges `skkeops.ranges.finalize`, makes of the state, computed by the same
-        kernels; a `finalize` of the reduction's own, on the arrays of the device.
+        """What `Reduction.finalize` makes of the state, computed by the same kernels; a `finalize` of the reduction's own, on
+        the arrays of the device.
 
         Parameters
         ----------

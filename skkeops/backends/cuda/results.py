@@ -191,7 +191,7 @@ def _sum_of_column(name: str, get: str, base_2: bool, column: str) -> list[str]:
     function = "exp2" if base_2 else "exp"
     return [
         "for (long long k = lane; k < splits; k += lanes)",
-        f"    {name} += {get.format(column)} * {function}({get.format(0)} - skk_finite(m));",
+        f"    {name} += {get.format(column)} * ({get.format(0)} == m ? 1.0 : {function}({get.format(0)} - m));",
         f"{name} = skk_sum_of({name}, lanes);",
     ]
 
@@ -212,7 +212,7 @@ def merge_extremum(plan: Plan, dim: int, better: str, worst: str) -> Merge:
         put, outputs = _choose(plan, kind, dtype, (dim,))
         body = [
             f"for (int d = 0; d < {dim}; ++d) {{",
-            f"    real best = {worst}; long long place = {_NO_PAIR} ? -1 : 0;",
+            f"    real best = {worst}; long long place = -1;",
             "    for (long long k = lane; k < splits; k += lanes) {",
             f"        long long index; const real value = skk_get_found(workspace, parts, k, d, {dim}, &index);",
             f"        if (value {better} best) {{ best = value; place = index; }}",
@@ -229,13 +229,8 @@ def merge_extremum(plan: Plan, dim: int, better: str, worst: str) -> Merge:
     return merges
 
 
-#: Whether a row meets no column, which is so with ranges alone where an index is asked for.
-_NO_PAIR = "(blocks && splits == 0)"
-
-
 def merge_kmin(plan: Plan, dim: int, k: int) -> Merge:
-    """The K smallest values of the splits' ascending lists. In a result, places without a value get the smallest indices
-    that are not in the list; with ranges, -1.
+    """The K smallest values of the splits' ascending lists; places without a value have the index -1.
 
     Every lane has a list of its share of the splits; then, K times, the smallest of what the lists begin with is taken.
     """
@@ -262,7 +257,7 @@ def merge_kmin(plan: Plan, dim: int, k: int) -> Merge:
             "            kept[q] = value; place[q] = index;",
             "        }",
             "    }",
-            "    int head = 0; bool missing = false;",
+            "    int head = 0;",
             "    #pragma unroll 1",
             f"    for (int q = 0; q < {k}; ++q) {{",
             "        const long long own = place[head];",
@@ -274,19 +269,9 @@ def merge_kmin(plan: Plan, dim: int, k: int) -> Merge:
             "            if (value < best || (value == best && sooner)) { best = value; first = index; }",
             "        }",
             f"        if (first == own && head < {k - 1}) ++head;  // the indices of the lists are all different",
-            "        missing = first < 0;",
             *(f"        if (lane == 0) {line}" for line in put(at, "best", "first")),
             "    }",
         ]
-        if kind == "result" and plan.problem.reduction.returns_index:
-            index = f"out{int(plan.problem.reduction.returns_value)}"
-            body += [
-                "    long long next = 0;",
-                f"    if (!blocks && missing && lane == 0) for (int q = 0; q < {k}; ++q) if ({index}[{at}] < 0) {{",
-                f"        for (int r = 0; r < {k}; ++r) if ({index}[{at.replace('q', 'r')}] == next) {{ ++next; r = -1; }}",
-                f"        {index}[{at}] = next;",
-                "    }",
-            ]
         merges[kind] = ([*body, "}"], outputs)
     return merges
 

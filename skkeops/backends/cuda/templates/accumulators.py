@@ -48,6 +48,11 @@ class Accumulators:
     def add_exactly(self, c: int, a: str, b: str | None) -> str:
         return f"{self.total(c)} += (double)({a if b is None else f'{a} * {b}'});"
 
+    def in_range(self, c: int) -> list[str]:
+        """Conditions that the part of the group holds. Where large terms cancel later, a float32 sum may leave its range on the
+        way; the pairs of such a group enter the total one by one."""
+        return [] if self._part_type == "double" else [f"fabs({self.part(c)}) < SKK_INF"]
+
     def accept(self) -> list[str]:
         lost = (lambda c: f" - (double)lost[t][{c}]") if self._compensated else (lambda c: "")
         return [f"{self.total(c)} += (double)p[t][{c}]{lost(c)};" for c in range(self.columns)]

@@ -127,8 +127,6 @@ class Fold:
 class SumFold(Fold):
     """Sums of ``scale * (vector - minus)``."""
 
-    needs_test = False
-
     def __init__(self, plan: Plan, scale, vector, minus, options: Options, real: str, chunk: int | None):
         self.plan = plan
         parts = [e for e in (scale, vector, minus) if e is not None]
@@ -141,6 +139,7 @@ class SumFold(Fold):
                 places.append(None if e is None else self._root(self._component(e, c)))
             self._terms.append(places)
         self._sums = Accumulators("s", self.columns, options, real)
+        self.needs_test = bool(self._sums.in_range(0))
         self.registers = self._sums.registers
         self.bytes_per_row = 8 * self.all_columns
         self.declarations = [self._sums.declare()]
@@ -168,6 +167,9 @@ class SumFold(Fold):
 
     def fast(self, values, started=False):
         return [line for c, (a, b) in enumerate(self._products(values)) for line in self._sums.add(c, a, b)]
+
+    def test(self):
+        return " && ".join(text for c in range(self.columns) for text in self._sums.in_range(c))
 
     def accept(self):
         return self._sums.accept()
@@ -246,7 +248,8 @@ class ShiftExpFold(Fold):
         return lines + self._enter("e", values, self._sums.add)
 
     def test(self):
-        return f"{self._sums.part(0)} < (real)1152921504606846976"  # 2^60; false for a NaN
+        ones = f"{self._sums.part(0)} < (real)1152921504606846976"  # 2^60; false for a NaN
+        return " && ".join([ones, *(text for c in range(1, self.columns) for text in self._sums.in_range(c))])
 
     def accept(self):
         return self._sums.accept()
@@ -263,7 +266,7 @@ class ShiftExpFold(Fold):
             *(f"    {self._sums.total(c)} *= rescale;" for c in range(self.columns)),
             "    m[t] = up;",
             "}",
-            f"const real e = {self._exp}(m[t] == SKK_INF ? f : f - m[t]);",
+            f"const real e = m[t] < SKK_INF ? {self._exp}(f - m[t]) : f != f ? f : f == SKK_INF ? (real)1 : (real)0;",
         ]
         if self.exact_max:
             lines.append("top[t] = fmax(top[t], f);")
@@ -293,11 +296,12 @@ class ShiftExpFold(Fold):
 
         m = others[0]
         lines = ["{", f"const real up = fmax(m[t], {m});"]
-        # where a reference is infinite, so is the sum; nothing needs to be scaled then
+        # what has the larger reference is not scaled, be it infinite
         for c, other in enumerate(others[1 : 1 + self.columns]):
             total = self._sums.total(c)
-            own, foreign = (scaled(t, f"(double){r} - (double)up") for t, r in ((total, "m[t]"), (other, m)))
-            lines.append(f"{total} = up == SKK_INF ? {total} + {other} : {own} + {foreign};")
+            parts = ((total, "m[t]"), (other, m))
+            own, foreign = (f"({r} == up ? {t} : {scaled(t, f'(double){r} - (double)up')})" for t, r in parts)
+            lines.append(f"{total} = {own} + {foreign};")
         lines.append("m[t] = up;")
         if self.exact_max:
             lines.append(f"top[t] = fmax(top[t], {others[-1]});")
@@ -352,7 +356,7 @@ class ExtremumFold(Fold):
             self._guard(
                 d,
                 f"skk_put_found(workspace, split, {self._column(d)}, {self.all_columns}, rows, splits, i, best[t][{d}], "
-                f"place[t][{d}] < 0 ? 0LL : base + place[t][{d}]);",
+                f"place[t][{d}] < 0 ? -1LL : base + place[t][{d}]);",
             )
             for d in range(self.dim)
         ]
