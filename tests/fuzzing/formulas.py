@@ -289,7 +289,7 @@ class Case:
                 top = np.fmax.reduce(F, axis=1, initial=-np.inf)
                 safe = np.where(np.isfinite(top), top, 0)
                 truth = np.where(np.isnan(F).any(1), np.nan, safe + np.log(np.exp(F - safe[:, None]).sum(1)))
-                near = np.where(F >= top[:, None] - 60, spread, 0)
+                near = np.where(top[:, None] - 60 <= F, spread, 0)
                 tol = 4 * near.max(1, initial=0) + 8 * eps * (1 + np.abs(truth))
             elif self.op == "SumSoftMaxWeight":
                 G, spread_g, left_g = self._values(self.weight, given, dtype, rng)

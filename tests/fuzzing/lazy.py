@@ -50,8 +50,8 @@ WITH = {
     "np.maximum({1}, {0})": lambda K, a: np.maximum(a, K),
     "np.minimum({}, {})": np.minimum,
     "np.arctan2({}, {})": np.arctan2,
-    "{} < {}": lambda K, a: K < a,
-    "{} >= {}": lambda K, a: K >= a,
+    "{} < {}": lambda K, a: a > K,
+    "{} >= {}": lambda K, a: a <= K,
 }
 ENDS = {
     "{}.sum(axis=-2)": ("sum", -2),
