@@ -51,7 +51,7 @@ def leaf(x: Any, axis: Any) -> Leaf:
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("a masked array, whose mask would be lost: give where(~a.mask, ...) and a plain array, see .filled()")
     array = as_array(x)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise TypeError(f"a LazyTensor is made of real numbers: found {type(x).__name__} (dtype {array.dtype})")
     if array.ndim == 0 and axis is None:
         return _number(float(array))

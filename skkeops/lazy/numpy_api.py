@@ -33,7 +33,7 @@ UFUNCS = {
 OPERATIONS = {
     "sign": meanings.sign, "rint": meanings.rint, "fmax": meanings.fmax, "fmin": meanings.fmin, "fmod": ops.Fmod.build,
     "isnan": meanings.isnan, "logical_and": meanings.logical_and, "logical_or": meanings.logical_or,
-    "logical_xor": meanings.logical_xor, "logical_not": meanings.logical_not,
+    "logical_xor": meanings.logical_xor, "logical_not": meanings.logical_not, "ceil": meanings.ceil, "trunc": meanings.trunc,
 }  # fmt: skip
 
 _REDUCTIONS = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}
@@ -115,9 +115,16 @@ def _prod(a: Any, axis: Any = None, **options: Any) -> Any:
 
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    if ord not in (None, 2) or axis is None or keepdims:
-        raise TypeError("np.linalg.norm of a LazyTensor is the Euclidean one of the components: axis=-1")
-    return x.norm(axis)
+    first = len(x.batch)
+    if ord in (None, 2) and not keepdims and axis in (-1, len(x._shape) - 1) and axis is not None:
+        return x.norm(axis)
+    is_matrix = axis is None and ord in (None, "fro") and x.ndim == 1 and not x.batch
+    if not is_matrix and not (ord in (None, 2) and isinstance(axis, (int, np.integer)) and axis in (first, first + 1)):
+        raise TypeError(
+            f"np.linalg.norm of a LazyTensor of shape {x.shape} is the Euclidean one: over the components (axis=-1, lazily), i "
+            f"(axis={first}) or j (axis={first + 1}), or that of a matrix (axis=None); found axis={axis!r}, ord={ord!r}"
+        )
+    return np.sqrt(np.sum(x.abs() ** 2, axis=axis, keepdims=keepdims))
 
 
 def _concatenate(tensors: Any, axis: Any = 0) -> Any:
@@ -188,6 +195,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
     np.clip: _clip,
     np.transpose: _transpose,
+    np.fix: lambda x, out=None: np.trunc(x) if out is None else np.trunc(x, out=out),
     np.round: _round,
     np.around: _round,
     np.diagonal: _diagonal,

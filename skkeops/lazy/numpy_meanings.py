@@ -10,8 +10,8 @@ from skkeops.formula.expression import Constant, Expression
 from .masks import choose, truth
 
 __all__ = [
-    "clip", "floor_divide", "fmax", "fmin", "isnan", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum",
-    "minimum", "remainder", "rint", "round_to", "sign",
+    "ceil", "floor_divide", "fmax", "fmin", "isnan", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum",
+    "minimum", "remainder", "rint", "round_to", "sign", "trunc",
 ]  # fmt: skip
 
 _HALF = Fraction(1, 2)
@@ -46,11 +46,6 @@ def _either(one: Expression, other: Expression, a: Expression, b: Expression) ->
     return ops.IfElse.build(one + other - Constant(_HALF), a, b)
 
 
-def clip(f: Expression, low: Expression, high: Expression) -> Expression:
-    """Between two bounds, the upper one where they are the wrong way round."""
-    return minimum(maximum(f, low), high)
-
-
 def sign(f: Expression) -> Expression:
     """-1, 0, 1 or NaN."""
     return choose(isnan(f), f, ops.Sign.build(f))
@@ -60,6 +55,16 @@ def rint(f: Expression) -> Expression:
     """The nearest integer, an even one for halves: ``Round`` takes those away from zero."""
     away = ops.Round.build(f, 0)
     return choose(ops.Equal.build(ops.Abs.build(away - f), Constant(_HALF)), 2 * ops.Round.build(_HALF * f, 0), away)
+
+
+def ceil(f: Expression) -> Expression:
+    """The smallest integer that is not smaller."""
+    return -ops.Floor.build(-f)
+
+
+def trunc(f: Expression) -> Expression:
+    """The nearest integer towards zero."""
+    return choose(ops.LessThan.build(f, 0), ceil(f), ops.Floor.build(f))
 
 
 def round_to(f: Expression, decimals: int) -> Expression:

@@ -102,7 +102,8 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations(name):
-    arrays = [values(shape, 0.3) for shape in [(2, 3), (2, 1), (1, 3), (2, 1, 1), (1, 2, 3), (2, 2, 1), (2, 2, 3), (3, 1, 1), (3, 2, 3)]]
+    some = [(2, 3), (2, 1), (1, 3), (2, 1, 1), (1, 2, 3), (2, 2, 1), (2, 2, 3), (3, 1, 1), (3, 2, 3)]
+    arrays = [values(shape, 0.3) for shape in some]
     for batch in ((), (2,)):
         K, dense = tensor_of_pairs(batch, 2, 3, 1)
         for a in arrays:
@@ -174,7 +175,8 @@ def test_what_the_messages_propose_works():
 def test_weights_broadcast_as_operands_do():
     from scipy.special import logsumexp
 
-    for batch, shape in [((), (1, 3)), ((), (2, 1)), ((), (2, 3)), ((2,), (1, 3)), ((2,), (2, 1, 1)), ((2,), (2, 1, 3)), ((2,), (2, 2, 3))]:
+    some = [((), (1, 3)), ((), (2, 1)), ((), (2, 3)), ((2,), (1, 3)), ((2,), (2, 1, 1)), ((2,), (2, 1, 3)), ((2,), (2, 2, 3))]
+    for batch, shape in some:
         K, dense = tensor_of_pairs(batch, 2, 3, 1)
         w = values(shape)
         found = K.logsumexp(axis=len(batch) + 1, weight=w)[..., 0]

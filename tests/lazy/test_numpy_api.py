@@ -134,8 +134,9 @@ SPECIAL = [
     1e9, -1e9, np.nan, np.inf, -np.inf,
 ]  # fmt: skip
 OF_ONE = {
-    "absolute", "arccos", "arcsin", "arctan", "conjugate", "cos", "exp", "fabs", "floor", "isnan", "log", "logical_not", "negative",
-    "positive", "reciprocal", "rint", "sign", "sin", "sqrt", "square",
+    "absolute", "arccos", "arcsin", "arctan", "ceil", "conjugate", "cos", "exp", "fabs", "floor", "isnan", "log", "logical_not",
+    "negative",
+    "positive", "reciprocal", "rint", "sign", "sin", "sqrt", "square", "trunc",
 }  # fmt: skip
 OF_CONDITIONS = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}
 OF_TWO = sorted({*UFUNCS, *OPERATIONS} - OF_ONE - OF_CONDITIONS - {"matmul", "divmod"})
@@ -219,7 +220,8 @@ def test_conditions():
     for found, expected in (
         ((K > 0.3) & (K < 0.5), a & b), (~(K > 0.3), ~a), ((K > 0.3) ^ (K < 0.5), a ^ b), ((K > 0.3) & b, a & b),
         (b & (K > 0.3), a & b), (np.logical_or(K > 0.3, ~b), a | ~b), (np.logical_and(K - 0.4, 1), np.logical_and(c, 1)),
-        (np.logical_not(np.floor(2 * K)), np.logical_not(np.floor(2 * DENSE))), (~~(K > 0.3), a), (np.isnan(np.log(K - 0.4)), c < 0),
+        (np.logical_not(np.floor(2 * K)), np.logical_not(np.floor(2 * DENSE))), (~~(K > 0.3), a),
+        (np.isnan(np.log(K - 0.4)), c < 0),
     ):  # fmt: skip
         np.testing.assert_array_equal(found.dense(), expected)
     np.testing.assert_array_equal(np.where((K > 0.3) & (K < 0.5), K, 0).dense(), np.where(a & b, K.dense(), 0))
@@ -350,6 +352,24 @@ def test_python_and_numpy_ask():
     np.testing.assert_allclose(np.dot(np.ones(M), K), DENSE.sum(0))
 
 
+def test_norms():
+    difference, dense = Vi(X) - Vj(Y), X[:, None] - Y
+    np.testing.assert_allclose(np.linalg.norm(difference, axis=-1).dense(), np.linalg.norm(dense, axis=-1))
+    for axis in (0, 1):
+        np.testing.assert_allclose(np.linalg.norm(difference, axis=axis), np.linalg.norm(dense, axis=axis))
+        found, expected = (np.linalg.norm(a, axis=axis, keepdims=True) for a in (K - 0.5, DENSE - 0.5))
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(np.linalg.norm(K - 0.5), np.linalg.norm(DENSE - 0.5))
+    np.testing.assert_allclose(np.linalg.norm(K.exp1j() + 1, "fro"), np.linalg.norm(np.exp(1j * DENSE) + 1))
+    np.testing.assert_allclose(np.fix(10 * K - 3).dense(), np.fix(10 * DENSE - 3))
+
+
+def test_a_tuple_beside_a_tensor_is_a_vector():
+    np.testing.assert_allclose((Vi(X) * (1, 2, 3)).dense(), X[:, None] * (1, 2, 3))
+    np.testing.assert_allclose(((0, 3, 1) - Vi(X)).dense(), (0, 3, 1) - X[:, None])
+
+
 def test_indexing_of_batches():
     a = np.stack([X, X[::-1] ** 2])
     T, dense = LazyTensor(a[:, :, None]) - Vj(Y), a[:, :, None] - Y
@@ -415,7 +435,9 @@ LARGE = Vi(np.zeros((200_000, 3))) | Vj(np.zeros((100_000, 3)))
         (lambda: K[DENSE > 0.3], TypeError, "selected by an integer or a slice: found array"),
         (lambda: K[:, :, :, 0], IndexError, "found 4 indices for a tensor of shape"),
         (lambda: np.argmax(K), ValueError, "needs an axis"),
-        (lambda: np.linalg.norm(K), TypeError, "Euclidean one of the components"),
+        (lambda: np.linalg.norm(K, 2), TypeError, r"the Euclidean one: .* found axis=None, ord=2"),
+        (lambda: np.linalg.norm(K, 1, axis=0), TypeError, r"the Euclidean one: .* found axis=0, ord=1"),
+        (lambda: K + np.ones((M, N), np.longdouble), TypeError, "real numbers: found ndarray .dtype float128."),
         (lambda: np.where(K), TypeError, "a condition and two choices"),
         (lambda: np.arctanh(K), TypeError, "arctanh"),
         (lambda: np.add.accumulate(K), TypeError, "accumulate|not supported|returned NotImplemented"),
