@@ -172,7 +172,8 @@ class BuildEngine(build_ext):
         # What is left for setuptools is to link the objects, when one of them is newer than the module.
         sources, depends, ext.sources = ext.sources, ext.depends, []
         ext.extra_objects = ext.depends = objects
-        ext.extra_link_args = [*([] if flags is CLANG_CL else ["-pthread"]), *openmp_link, *shlex.split(os.environ.get("SKKEOPS_LDFLAGS", ""))]
+        threads = [] if flags is CLANG_CL else ["-pthread"]
+        ext.extra_link_args = [*threads, *openmp_link, *shlex.split(os.environ.get("SKKEOPS_LDFLAGS", ""))]
         try:
             super().build_extension(ext)
         finally:
