@@ -9,8 +9,8 @@
 
 Each object is compiled when it is older than its source, a header or its flags, several at a time. All of them see
 ``SKK_HAVE_BASELINE``, ``SKK_HAVE_AVX2``, ``SKK_HAVE_AVX512`` (0 or 1): the levels that the compiler at hand can build.
-OpenMP is used where a test program that needs it links; without it the engine runs on one thread. The engine has vector
-types of gcc and clang: on Windows it is compiled by clang-cl, and linked by Visual Studio.
+OpenMP says how many threads there may be, where a test program that needs it links; without it the engine runs on one thread.
+The engine has vector types of gcc and clang: on Windows it is compiled by clang-cl, and linked by Visual Studio.
 
 Environment: ``SKKEOPS_CFLAGS`` and ``SKKEOPS_LDFLAGS`` are appended to the flags (sanitizers, debugging).
 """
@@ -44,7 +44,7 @@ class Flags:
 
 
 GCC = Flags(
-    every_object=("-std=gnu11", "-g0", "-fvisibility=hidden"),
+    every_object=("-std=gnu11", "-g0", "-fvisibility=hidden", "-pthread"),
     # Never -ffast-math: it changes what inf and nan mean, and at link time it switches denormals off process-wide.
     kernels=("-O3", "-fno-math-errno", "-fno-trapping-math"),
     levels={
@@ -172,7 +172,8 @@ class BuildEngine(build_ext):
         # What is left for setuptools is to link the objects, when one of them is newer than the module.
         sources, depends, ext.sources = ext.sources, ext.depends, []
         ext.extra_objects = ext.depends = objects
-        ext.extra_link_args = [*openmp_link, *shlex.split(os.environ.get("SKKEOPS_LDFLAGS", ""))]
+        threads = [] if flags is CLANG_CL else ["-pthread"]
+        ext.extra_link_args = [*threads, *openmp_link, *shlex.split(os.environ.get("SKKEOPS_LDFLAGS", ""))]
         try:
             super().build_extension(ext)
         finally:

@@ -451,11 +451,11 @@ cdef class Program:
             group = up(max(self.p.tile_lanes, min(8 * self.p.tile_lanes, group)), self.p.tile_lanes)
             n_segments = 1
         else:
-            group = min(self.p.row_group, up(max(self.p.tile_rows, min(self.p.row_group, group)), self.p.tile_rows))
+            group = min(self.most_rows(), up(max(self.p.tile_rows, min(self.p.row_group, group)), self.p.tile_rows))
             n_segments = (n_red + self.p.segment - 1) // self.p.segment
         n_groups = (n_out + group - 1) // group
         if ranges is not None:
-            group = self.p.row_group
+            group = self.most_rows()
         elif n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads:
             if self.p.fold != SKK_FOLD_STORE:
                 return self.schedule_split(call, state, scratch, per_thread, n_threads, progress)
@@ -509,6 +509,11 @@ cdef class Program:
             free(walk.chains)
         return 0
 
+    cdef int64_t most_rows(self) noexcept:
+        """Rows that a step may have: few where pairs cost much, so that a single segment of them does not take long."""
+        cdef int64_t rows = 4 * TASK_WORK // (self.p.segment * self.cost)
+        return min(self.p.row_group, up(max(self.p.tile_rows, min(self.p.row_group, rows)), self.p.tile_rows))
+
     cdef int schedule_split(self, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
                             progress) except -1:
         """Few rows: a step is one segment of all of them, with a partial state of its own, combined in order."""
@@ -519,7 +524,7 @@ cdef class Program:
         cdef skk_state rows
         cdef double look
         # the partial states that are there at once stay below 24 MB, unless those of a single row are more
-        group = min(min(n_out, self.p.row_group), max(1, numbers // (4 * <int64_t>n_threads * (w + 1))))
+        group = min(min(n_out, self.most_rows()), max(1, numbers // (4 * <int64_t>n_threads * (w + 1))))
         at_once = min(n_segments, max(4 * <int64_t>n_threads, numbers // (group * (w + 1))))
         split.how.level, split.how.program, split.how.call, split.how.is_double = (
             &self.kept_level, &self.p, call, self.is_double

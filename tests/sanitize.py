@@ -2,9 +2,10 @@
 
     python tests/sanitize.py [pytest arguments]          (default: tests/engine)
 
-Copies the sources to a temporary folder, builds the engine there with ``-fsanitize=address,undefined``, and runs pytest on
-the copy with the sanitizers' runtime preloaded. Any report ends the run with an error. Needs gcc on Linux, and the packages
-that the build and the tests need, in this Python.
+First the pool of threads alone, by tests/engine/pool_stress.c, under ThreadSanitizer too. Then it copies the sources to a temporary
+folder, builds the engine there with ``-fsanitize=address,undefined``, and runs pytest on the copy with the sanitizers' runtime
+preloaded. Any report ends the run with an error. Needs gcc on Linux, and the packages that the build and the tests need, in this
+Python.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def main(arguments: list[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="skkeops-sanitize-") as folder:
         copy = Path(folder)
+        stress_pool(copy)
         for name in NEEDED:
             copy_to(ROOT / name, copy / name)
         subprocess.run(
@@ -51,6 +53,15 @@ def main(arguments: list[str]) -> int:
         options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=sys"]  # show the report
         command = [sys.executable, "-m", "pytest", *options, *(arguments or SUITES)]
         return subprocess.run(command, cwd=copy, env=environment).returncode
+
+
+def stress_pool(folder: Path) -> None:
+    sources = [ROOT / "tests" / "engine" / "pool_stress.c", ROOT / "cython_ext" / "pool.c"]
+    for sanitizer, arguments in (("thread", []), ("address,undefined", ["forks"])):
+        program = folder / f"pool_{sanitizer[:6]}"
+        flags = [f"-fsanitize={sanitizer}", "-O1", "-g", "-std=gnu11", "-pthread", f"-I{ROOT / 'cython_ext'}"]
+        subprocess.run(["gcc", *flags, *sources, "-o", program], check=True)
+        subprocess.run([program, *arguments], check=True, timeout=600)
 
 
 def copy_to(source: Path, target: Path) -> None:

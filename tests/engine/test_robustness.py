@@ -57,22 +57,42 @@ def test_an_exception_in_the_callback_comes_out(m, n):
     assert (program.run((x[:5], y))[0] == 3.0 * n).all()
 
 
+LONG_CALLS = {  # each takes hours, or fills memory of a size that is known, and must end within a few steps
+    "rows": ("operator(x, x)", 60000, 60000),
+    "few rows": ("operator(x, y)", 2, 1000000000 // 4),
+    "one block of all pairs": (
+        "operator(x, y, ranges=2 * (np.array([[0, len(x)]]), np.array([1]), np.array([[0, len(y)]])))",
+        500,
+        1000000000 // 4,
+    ),
+    "dense": ("K.dense()", 3000, 10000),
+    "a batch": ("LazyTensor.sum(((Vi(x[None]) - Vj(y[None])) ** 2).sum(-1).exp(), axis=2)", 60000, 60000),
+    "sparse": ("(K * S).sum(axis=1)", 3000, 10000),
+}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("m, n", [(60000, 60000), (2, 1000000000 // 4)])
-def test_interrupt(m, n):
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_interrupt(call):
+    expression, m, n = LONG_CALLS[call]
     code = f"""
         import signal, time, numpy as np
+        from scipy.sparse import csr_array, random_array
         from skkeops import Genred
+        from skkeops.lazy import LazyTensor, Vi, Vj
         operator = Genred("Exp(-SqDist(x,y))", ["x = Vi(3)", "y = Vj(3)"], axis=1)
         one = np.ones((1, 3), np.float32)
         x, y = np.broadcast_to(one, ({m}, 3)), np.broadcast_to(one, ({n}, 3))
+        if "K" in {expression!r}:
+            K = (-((Vi(np.array(x)) - Vj(np.array(y))) ** 2).sum(-1)).exp()
+            S = csr_array(random_array(K.shape, density=0.1, dtype=np.float32))
         operator(x[:3], y[:3])
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         start = time.monotonic()
         try:
             while True:
-                operator(x, y)
+                {expression}
         except KeyboardInterrupt:
             print("stopped", time.monotonic() - start < 20)
     """

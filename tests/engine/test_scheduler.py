@@ -1,4 +1,4 @@
-"""However calls are cut into steps, and whoever does them: the same bits, true progress, and nobody waits for a thread that sleeps."""
+"""However calls are cut, and whoever does the steps: the same bits, true progress, and nobody waits for a thread that sleeps."""
 
 import os
 import sys
