@@ -90,6 +90,37 @@ def test_extrema_and_their_indices(kind, axis):
     np.testing.assert_array_equal(indices, order[:, :4] if axis else order[:4].T)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "empty sparse", "boolean", "booleans, sparse"])
+def test_rows_that_nothing_wins(kind, axis):
+    """Where nothing is stored, or everything is masked, there is no index, no weight and no gradient."""
+    m, n = 21, 30
+    x, y = points(m, n)
+    w = OPERANDS[kind](m, n, np.float64)
+    full = whole(w) * (RNG.random((m, n)) < 0.1)  # most rows or columns keep one or nothing
+    w = type(w)(full) if hasattr(w, "toarray") else full
+    dense = np.where(full != 0, kernel(x, y), np.inf)
+    aliases = ["x = Vi(2)", "y = Vj(2)", "w = Vij(1)", "inf = Pm(1)"]
+    formula, infinite = "IfElse(Abs(w) - 1e-300, Exp(-SqDist(x, y)), inf)", np.array([np.inf])
+    best = dense.min(axis)
+    value, index = Genred(formula, aliases, "Min_ArgMin", axis=axis)(x, y, w, infinite)
+    np.testing.assert_allclose(value[:, 0], best, rtol=1e-12)
+    np.testing.assert_array_equal(index[:, 0], np.where(best < np.inf, dense.argmin(axis), -1))
+    order = np.argsort(dense, axis=axis, kind="stable")
+    order = np.where(np.take_along_axis(dense, order, axis) < np.inf, order, -1)
+    found = Genred(formula, aliases, "ArgKMin", axis=axis, opt_arg=5)(x, y, w, infinite)
+    np.testing.assert_array_equal(found, order[:, :5] if axis else order[:5].T)
+    weighted = Genred("SqDist(x, y)", aliases[:3], "LogSumExp", axis=axis, formula2="Square(w)")
+    with np.errstate(divide="ignore"):
+        expected = np.log((full**2 / kernel(x, y)).sum(axis))
+    np.testing.assert_allclose(weighted(x, y, w)[:, 0], expected, rtol=1e-12)
+    got = Genred("SqDist(x, y)", aliases[:3], "LogSumExp", axis=axis, formula2="Square(w)").gradient(
+        x, y, w, wrt="x", grad_output=np.ones((len(expected), 1))
+    )
+    softmax_weights = full**2 / kernel(x, y) / np.expand_dims(np.where(np.isinf(expected), 1, np.exp(expected)), axis)
+    np.testing.assert_allclose(got, (softmax_weights[..., None] * 2 * (x[:, None] - y)).sum(1), atol=1e-12)
+
+
 def test_several_components_and_two_operands():
     m, n = 33, 150
     x, y = points(m, n)

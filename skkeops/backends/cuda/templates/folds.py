@@ -266,7 +266,7 @@ class ShiftExpFold(Fold):
             *(f"    {self._sums.total(c)} *= rescale;" for c in range(self.columns)),
             "    m[t] = up;",
             "}",
-            f"const real e = m[t] < SKK_INF ? {self._exp}(f - m[t]) : f != f ? f : f == SKK_INF ? (real)1 : (real)0;",
+            f"const real e = {self._exp}(f == m[t] ? (real)0 : f - m[t]);  // infinite ones count as 1",
         ]
         if self.exact_max:
             lines.append("top[t] = fmax(top[t], f);")

@@ -51,7 +51,7 @@ class Exponentials:
         exp = "exp2" if self._fold.base_2 else "skk_exp"
         top = ["top[t] = fmax(top[t], acc[t][u]);"] if self._top else []
         exact = [
-            f"e[t] = acc[t][u] == m[t] ? (real)1 : {exp}(acc[t][u] - m[t]);  // infinite ones count as 1",
+            f"e[t] = {exp}(acc[t][u] == m[t] ? (real)0 : acc[t][u] - m[t]);  // infinite ones count as 1",
             f"if (tx * {side} + u < count) {{ sum[t] += e[t]; {' '.join(top)} }}",
         ]
         return [
