@@ -16,6 +16,7 @@ from skkeops.formula.expression import Constant, I, J, P, Variable
 
 from .namespaces import follow
 from .reduction import compiled
+from .scaling import power_of_two
 from .windows import TailedWindow, get_window
 
 __all__ = ["LeaveOneOut", "Search", "best_bandwidth", "effective_size", "scott", "silverman"]
@@ -105,7 +106,9 @@ class LeaveOneOut:
         X = np.asarray(X, dtype=np.float64) if not is_on_device(X) else X.astype(np.float64, copy=False)  # noqa: N806
         weights = namespace_of(X).ones(len(X)) if sample_weight is None else follow(sample_weight, X)
         weights = weights.astype(np.float64, copy=False)
-        self.X, self.weights = X[weights > 0], weights[weights > 0]
+        self.X, weights = X[weights > 0], weights[weights > 0]
+        self._weight = power_of_two(float(weights.max()))  # the unit of weights, so that their sum is finite
+        self.weights = weights / self._weight
         places, self._place = np.unique(self.X, axis=0, return_inverse=True)
         if len(places) < 2:
             at = f"all {len(X)} are at one place" if len(X) > 1 else "found n_samples=1"
@@ -114,7 +117,9 @@ class LeaveOneOut:
         self._others = self.weights.sum() - np.bincount(self._place, self.weights)[self._place]
         if not bool((self._others > 0).all()):
             raise ValueError("leaving one sample out leaves no weight: the others weigh nothing beside it")
-        self._center = np.average(self.X, axis=0, weights=self.weights)
+        samples = self.X - np.average(self.X, axis=0, weights=self.weights)
+        self._unit = power_of_two(float(abs(samples).max()))  # of lengths, so that their squares are finite
+        self._samples = samples / self._unit
         self._window = window
         self._backend = backend
         self.n_evaluations = 0
@@ -133,11 +138,18 @@ class LeaveOneOut:
         derivative : ndarray
             By the bandwidth, of its shape.
         """
+        value, derivative = self.per_weight(h)
+        with np.errstate(over="ignore"):
+            total = float(self.weights.sum() * self._weight)
+            return value * total, derivative * total
+
+    def per_weight(self, h: Any) -> tuple[float, np.ndarray]:
+        """Return the same for weights that sum to 1."""
         h = np.asarray(h, dtype=np.float64)
         self.n_evaluations += 1
-        samples = self.X - self._center  # before the scale: what differs is small
+        samples = self._samples
         place, log_weight = self._place[:, None].astype(np.float64), np.log(self.weights)[:, None]
-        scale = to_device(np.atleast_1d(self._window.factor / h), namespace_of(samples))
+        scale = to_device(np.atleast_1d(self._window.factor / (h / self._unit)), namespace_of(samples))
         n_features = samples.shape[1]
         sums = compiled(*_leave_one_out(self._window, n_features, len(scale)))(
             samples, samples, scale, place, place, log_weight, backend=self._backend
@@ -145,9 +157,9 @@ class LeaveOneOut:
         total = float(self.weights.sum())
         axes = n_features if h.ndim == 0 else 1  # features that each bandwidth scales
         log_mass = self._window.log_mass(n_features) + axes * np.log(h).sum()
-        likelihood = float(self.weights @ (sums[:, 0] - np.log(self._others))) - total * log_mass
-        slope = to_host(self.weights @ np.exp(sums[:, 1:] - sums[:, :1]))
-        return float(likelihood), (slope.reshape(h.shape) - total * axes) / h
+        likelihood = float(self.weights @ (sums[:, 0] - np.log(self._others))) / total - log_mass
+        slope = to_host(self.weights @ np.exp(sums[:, 1:] - sums[:, :1])) / total
+        return float(likelihood), (slope.reshape(h.shape) - axes) / h
 
 
 def _leave_one_out(window: TailedWindow, n_features: int, n_scales: int) -> tuple:
@@ -156,8 +168,8 @@ def _leave_one_out(window: TailedWindow, n_features: int, n_scales: int) -> tupl
     x, y, scale = Variable(0, n_features, I), Variable(1, n_features, J), Variable(2, n_scales, P)
     place_x, place_y, log_weight = Variable(3, 1, I), Variable(4, 1, J), Variable(5, 1, J)
     left_out = ops.Equal.build(place_x, place_y)
-    exponent = window.exponent(x * scale, y * scale) + (log_weight - _FAR * left_out)
-    slope = window.slope(x * scale, y * scale, n_scales > 1)
+    exponent = window.exponent(x, y, scale) + (log_weight - _FAR * left_out)
+    slope = window.slope(x, y, scale, n_scales > 1)
     variables = (x, y, scale, place_x, place_y, log_weight)
     return exponent, variables, "LogSumExp", 1, ops.Concat.build(Constant(1), slope)
 
@@ -192,9 +204,9 @@ def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
         If the search ends at its bound, as with a feature of few different values, whose likelihood has no bound, or has
         not converged.
     """
-    samples, weights = likelihood.X, likelihood.weights
-    n_features, total = samples.shape[1], float(weights.sum())
-    variances = to_host(np.average(np.square(samples - likelihood._center), axis=0, weights=weights))
+    samples, weights = likelihood._samples, likelihood.weights
+    n_features = samples.shape[1]
+    variances = to_host(np.average(np.square(samples), axis=0, weights=weights))
     constant = to_host((samples == samples[0]).all(axis=0))
     if per_feature and constant.any():
         raise ValueError(
@@ -202,12 +214,12 @@ def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
             f"{np.flatnonzero(constant).tolist()}, remove them, or choose bandwidth='cv'"
         )
     rule = silverman(effective_size(weights, len(weights)), n_features) / likelihood._window.deviation(n_features)
-    rule = np.log(rule * np.sqrt(variances if per_feature else variances.mean()))
+    rule = np.log(rule * np.sqrt(variances if per_feature else variances.mean())) + math.log(likelihood._unit)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         h = np.exp(theta if per_feature else theta[0])
-        value, derivative = likelihood(h)
-        return -value / total, -np.atleast_1d(derivative * h) / total
+        value, derivative = likelihood.per_weight(h)
+        return -value, -np.atleast_1d(derivative * h)
 
     start = min((np.atleast_1d(rule + math.log(factor)) for factor in _STARTS), key=lambda theta: loss(theta)[0])
     low, high = (np.atleast_1d(rule + math.log(end)) for end in _RANGE)
@@ -229,4 +241,6 @@ def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
         warnings.warn(
             f"the search for the bandwidth has not converged: {found.message}", ConvergenceWarning, stacklevel=3
         )
-    return Search(np.exp(found.x if per_feature else found.x[0]), -float(found.fun) * float(total), int(found.nit))
+    with np.errstate(over="ignore"):
+        total = float(weights.sum() * likelihood._weight)
+    return Search(np.exp(found.x if per_feature else found.x[0]), -float(found.fun) * total, int(found.nit))

@@ -22,9 +22,9 @@ from .base import KernelEstimator
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction, compiled
 from .rows import over_rows
-from .scaling import Space, measure_scaling
+from .scaling import Space, measure_scaling, power_of_two
 from .validation import validate_samples
-from .windows import WINDOWS, AnyWindow, TailedWindow, get_window
+from .windows import WINDOWS, AnyWindow, CompactWindow, TailedWindow, get_window
 
 __all__ = ["KernelDensity"]
 
@@ -240,8 +240,10 @@ class KernelDensity(DensityMixin, KernelEstimator):
         scaling = measure_scaling(self.scaling, samples, w)
         search = None
         if bandwidth is None and self.bandwidth in ("cv", "cv_ard"):
-            center = np.average(samples, axis=0, weights=w, keepdims=True).astype(np.float64)
-            points = Space(center, scaling).enter(samples.astype(np.float64))
+            points = samples.astype(np.float64)
+            if scaling is not None:
+                center = np.average(points, axis=0, weights=None if w is None else w / w.max(), keepdims=True)
+                points = Space(center, scaling).enter(points)
             likelihood = LeaveOneOut(points, w, self.kernel, self.backend)
             search = best_bandwidth(likelihood, per_feature=self.bandwidth == "cv_ard")
             bandwidth = search.bandwidth if search.bandwidth.ndim else float(search.bandwidth)
@@ -258,7 +260,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
             self.leave_one_out_score_ = search.value
             self.n_iter_ = search.n_iterations
             self.n_evaluations_ = likelihood.n_evaluations
-        self.bandwidth_ = like(bandwidth.astype(samples.dtype), X) if np.ndim(bandwidth) else bandwidth
+        self.bandwidth_ = like(bandwidth, X) if np.ndim(bandwidth) else bandwidth  # float64, whatever the samples
         self.X_fit_ = X
         self.sample_weight_fit_ = weights
         return self
@@ -326,7 +328,8 @@ class KernelDensity(DensityMixin, KernelEstimator):
         if self.sample_weight_fit_ is None:
             chosen = (u * len(samples)).astype(np.int64)
         else:
-            steps = np.cumsum(to_host(to_engine(self.sample_weight_fit_)), dtype=np.float64)
+            w = to_host(to_engine(self.sample_weight_fit_)).astype(np.float64)
+            steps = np.cumsum(w / power_of_two(float(w.max())))  # whose sum is finite
             # Rounding must not choose the last sample if it weighs nothing.
             chosen = np.searchsorted(steps, np.minimum(u * steps[-1], np.nextafter(steps[-1], 0)), side="right")
         noise = get_window(self.kernel).noise(n_samples, samples.shape[1], rng)
@@ -414,14 +417,16 @@ class KernelDensity(DensityMixin, KernelEstimator):
 
     def _space(self, dtype: Any) -> Space:
         """Return the coordinates in which distances are measured."""
-        window, h = get_window(self.kernel), self.bandwidth_
+        h = self.bandwidth_
         scaling = getattr(self, "scale_", None)
         scaling = getattr(self, "covariance_", None) if scaling is None else scaling
-        if scaling is None and not np.ndim(h) and not isinstance(window, TailedWindow):
-            # Whether a sample is within the bandwidth is decided by the numbers as they are.
-            return Space(None, None)
+        # A bandwidth whose square may overflow or underflow is measured in a unit of its own size.
+        unit = 1.0 if np.ndim(h) or _SQUARED_IN_RANGE[0] <= h <= _SQUARED_IN_RANGE[1] else _unit(h, dtype)
+        if scaling is None:
+            # Differences are taken, and whether a sample is within the bandwidth is decided, of the numbers as they are.
+            return Space(None, None, unit, dtype)
         center = to_engine(self.X_fit_).mean(axis=0, keepdims=True, dtype=np.float64).astype(dtype)
-        return Space(center, None if scaling is None else to_engine(scaling))
+        return Space(center, to_engine(scaling), unit, dtype)
 
     def _pairs(self, dtype: np.dtype) -> _Pairs:
         """Return the sums over the reference samples as a function of the queries."""
@@ -437,18 +442,19 @@ class KernelDensity(DensityMixin, KernelEstimator):
         tailed = isinstance(window, TailedWindow)
         terms = _terms(window, n_features, np.ndim(h) > 0, weights is not None)
         degree = 0
-        if isinstance(window, TailedWindow):
-            parameter = window.factor / np.atleast_1d(h)
-        elif np.ndim(h):
-            parameter = 1 / h
+        if tailed or np.ndim(h):
+            parameter = _scale_of(window, h, space.unit, dtype)
         else:
-            parameter, degree = np.atleast_1d(window.limit(h, dtype)), window.degree
-        arrays = [space.enter(samples), to_device(parameter.astype(dtype), namespace_of(samples))]
+            assert isinstance(window, CompactWindow)
+            parameter, degree = np.atleast_1d(window.limit(_in_unit(h, space.unit, dtype), dtype)), window.degree
+        arrays = [space.enter(samples.astype(dtype, copy=False)), to_device(parameter.astype(dtype), namespace_of(samples))]
         if weights is not None:
             with np.errstate(divide="ignore"):
                 arrays.append((np.log(weights) if tailed else weights).astype(dtype)[:, None])
         log_mass = math.log(n_samples if weights is None else float(weights.sum())) + window.log_mass(n_features)
-        log_mass += space.log_volume + (float(np.log(h).sum()) if np.ndim(h) else (n_features + degree) * math.log(h))
+        log_mass += space.log_volume + (float(np.log(h).sum()) if np.ndim(h) else n_features * math.log(h))
+        if degree:
+            log_mass += degree * math.log(_in_unit(h, space.unit, dtype))
         reduction = PairReduction(terms.weighted, terms.variables, arrays, "LogSumExp" if tailed else "Sum")
         return _Pairs(window, space, terms, reduction, weights, float(log_mass))
 
@@ -490,11 +496,12 @@ class KernelDensity(DensityMixin, KernelEstimator):
         window, n_features = pairs.window, self.n_features_in_
         h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
         if isinstance(window, TailedWindow) or np.ndim(h):
-            factor = window.factor if isinstance(window, TailedWindow) else 1.0
+            scale = to_device(_scale_of(window, h, pairs.space.unit, np.dtype(np.float64)), namespace_of(by_parameter))
             axes = 1 if np.ndim(h) else n_features  # that each bandwidth scales
-            gradient = (-by_parameter * factor / h - total * axes) / h
+            gradient = (-by_parameter * scale - total * axes) / h
             return gradient if np.ndim(h) else float(gradient[0])
-        slope = float(by_parameter[0]) * (2 * h if window.squared else 1.0)
+        limit = _in_unit(h, pairs.space.unit, pairs.reduction.arrays[0].dtype)
+        slope = float(by_parameter[0]) * (2 * limit**2 if window.squared else limit) / h
         return slope - total * (n_features + window.degree) / h
 
     def _weight_gradient(self, pairs: _Pairs, z, sums, inner, total: float) -> np.ndarray:
@@ -517,6 +524,31 @@ class KernelDensity(DensityMixin, KernelEstimator):
         return ((by_scaled - total / pairs.weights.sum()) / largest).astype(by_scaled.dtype)
 
 
+_SQUARED_IN_RANGE = (1e-9, 1e9)  # bandwidths whose squares are normal numbers, in float32 too
+
+
+def _unit(h: float, dtype: np.dtype) -> float:
+    """Return a power of two near a bandwidth; samples of moderate size are finite when divided by it."""
+    end = 2.0 ** (np.finfo(dtype).maxexp // 2)
+    return min(max(power_of_two(h), 1 / end), end)
+
+
+def _in_unit(h: float, unit: float, dtype: np.dtype) -> float:
+    """Return a bandwidth in a unit, or the nearest number whose square is a normal one."""
+    info = np.finfo(dtype)
+    return min(max(h / unit, 64 * float(info.tiny) ** 0.5), float(info.max) ** 0.5 / 64)
+
+
+def _scale_of(window: AnyWindow, h: Any, unit: float, dtype: np.dtype) -> np.ndarray:
+    """Return what differences are multiplied by. It is finite, so that equal samples have no distance."""
+    factor = window.factor if isinstance(window, TailedWindow) else 1.0
+    if not np.ndim(h):
+        return np.array([factor / _in_unit(h, unit, dtype)])
+    largest = float(np.finfo(dtype).max) / 64
+    with np.errstate(over="ignore", divide="ignore"):
+        return np.minimum(factor / h, largest)
+
+
 class _Terms(NamedTuple):
     """The formula of a pair: without the weights, and with them."""
 
@@ -533,11 +565,11 @@ def _terms(window: AnyWindow, n_features: int, per_feature: bool, with_weights: 
     parameter, weight = Variable(2, n_features if per_feature else 1, P), Variable(3, 1, J)
     plain = (x, y, parameter)
     if isinstance(window, TailedWindow):
-        unweighted = window.exponent(x * parameter, y * parameter)
+        unweighted = window.exponent(x, y, parameter)
         weighted = unweighted + weight
     else:
         limit: Expression = Constant(1) if per_feature else parameter
-        difference = x * parameter - y * parameter if per_feature else x - y
+        difference = (x - y) * parameter if per_feature else x - y
         unweighted = window.value(ops.SqNorm2(difference) if window.squared else ops.Norm2(difference), limit)
         weighted = unweighted * weight
     return _Terms(unweighted, plain, *((weighted, (*plain, weight)) if with_weights else (unweighted, plain)))

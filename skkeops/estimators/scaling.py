@@ -1,12 +1,19 @@
-"""What the bandwidth of a density estimate multiplies: the spread of the samples."""
+"""What the bandwidth of a density estimate multiplies: the spread of the samples; and units in which it is a number near 1."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from skkeops.devices import linalg_of, namespace_of
 
-__all__ = ["Space", "measure_scaling"]
+__all__ = ["Space", "measure_scaling", "power_of_two"]
+
+
+def power_of_two(x: float) -> float:
+    """Return the largest power of two that is not above a positive number: to divide by it rounds nothing."""
+    return math.ldexp(1.0, max(math.frexp(x)[1] - 1, -1022))
 
 
 class Space:
@@ -18,10 +25,16 @@ class Space:
         The point m. Coordinates about it are small: they round less when they are scaled.
     scaling : ndarray of shape (n_features,), or (n_features, n_features), or None
         The diagonal of L; or the covariance ``L L^T``.
+    unit : float, default=1.0
+        A power of two that all coordinates are divided by in the end.
+    dtype : dtype, optional
+        Of the coordinates: the same one for queries and reference samples. Default: that of the points.
     """
 
-    def __init__(self, center: np.ndarray | None, scaling: np.ndarray | None):
+    def __init__(self, center: np.ndarray | None, scaling: np.ndarray | None, unit: float = 1.0, dtype: np.dtype | None = None):
         self.center = center
+        self.dtype = dtype
+        self.unit = unit
         self.diagonal = self.lower = None
         if scaling is not None and scaling.ndim == 1:
             self.diagonal = scaling
@@ -30,10 +43,13 @@ class Space:
 
     def enter(self, x: np.ndarray) -> np.ndarray:
         """Return the coordinates of points."""
+        z = self._enter(x if self.dtype is None else x.astype(self.dtype, copy=False))
+        return z if self.unit == 1 else z / z.dtype.type(self.unit)
+
+    def _enter(self, x: np.ndarray) -> np.ndarray:
         if self.center is None:
             return x
-        # In the dtype of the center: the same one for queries and reference samples.
-        z = x.astype(self.center.dtype, copy=False) - self.center
+        z = x - self.center
         if self.diagonal is not None:
             return z / self.diagonal.astype(z.dtype)
         if self.lower is not None:
@@ -42,13 +58,15 @@ class Space:
         return z
 
     def spread(self, z: np.ndarray) -> np.ndarray:
-        """Return differences of points from those of coordinates."""
+        """Return differences of points from those of coordinates, but for the unit."""
         if self.diagonal is not None:
             return z * self.diagonal
         return z if self.lower is None else z @ self.lower.T
 
     def pull(self, gradient: np.ndarray) -> np.ndarray:
         """Return a gradient by points from one by coordinates."""
+        if self.unit != 1:
+            gradient = gradient / gradient.dtype.type(self.unit)
         if self.diagonal is not None:
             return gradient / self.diagonal.astype(gradient.dtype)
         if self.lower is not None:
@@ -58,7 +76,7 @@ class Space:
 
     @property
     def log_volume(self) -> float:
-        """The logarithm of the volume of the unit cube of coordinates."""
+        """The logarithm of the volume of the unit cube of coordinates, but for the unit."""
         if self.diagonal is not None:
             return float(np.log(self.diagonal.astype(np.float64)).sum())
         return 0.0 if self.lower is None else float(np.log(np.diag(self.lower)).sum())
@@ -84,15 +102,27 @@ def measure_scaling(name: str | None, samples: np.ndarray, weights: np.ndarray |
             f"scaling={name!r} divides by the standard deviation of each feature, which is zero for the features "
             f"{np.flatnonzero(constant).tolist()}: remove them, or choose scaling=None"
         )
-    covariance = np.cov(samples.astype(np.float64), rowvar=False, aweights=weights).reshape(2 * samples.shape[1:])
+    if weights is not None:
+        weights = weights / power_of_two(float(weights.max()))  # whose sum is finite
+    eps = np.finfo(samples.dtype).eps
+    samples = samples.astype(np.float64)
+    unit = power_of_two(float(abs(samples).max()))  # the squares of whose multiples are
+    covariance = np.cov(samples / unit, rowvar=False, aweights=weights).reshape(2 * samples.shape[1:])
     deviations = np.sqrt(np.diag(covariance))
     if name == "std":
-        return deviations
+        return deviations * unit
     smallest = np.linalg.eigvalsh(covariance / np.outer(deviations, deviations))[0]
-    if not smallest > 4 * len(covariance) * np.finfo(samples.dtype).eps:
+    if not smallest > 4 * len(covariance) * eps:
         raise ValueError(
             "scaling='covariance' inverts the covariance of the features, which is singular: features depend linearly on "
             f"each other, or there are too few samples ({len(samples)} for {len(covariance)} features); project them "
             "first, as PCA does, or choose scaling='std'"
         )
-    return covariance
+    with np.errstate(over="ignore", under="ignore"):
+        found = covariance * unit * unit
+    if not (np.isfinite(found).all() and (np.diag(found) >= np.finfo(np.float64).tiny).all()):
+        raise ValueError(
+            "scaling='covariance' needs the squares of the deviations of the features, which are too large or too small for a "
+            f"float64: found deviations {(deviations * unit).tolist()}; choose scaling='std', or other units"
+        )
+    return found

@@ -34,6 +34,11 @@ def squared_limit(h: np.floating) -> np.floating:
     return limit
 
 
+def _scaled_square(x: Expression, y: Expression, scale: Expression) -> Expression:
+    """The square of a distance times a number, or of differences times numbers; they are taken of the samples as they are."""
+    return ops.Square.build(scale) * ops.SqDist(x, y) if scale.dim < x.dim else ops.SqNorm2((x - y) * scale)
+
+
 class Window:
     """A function k(r) of the distance in units of the bandwidth, with k(0) = 1."""
 
@@ -57,14 +62,13 @@ class Window:
 class TailedWindow(Window):
     """A window that is positive everywhere: the exponential of an exponent."""
 
-    factor: ClassVar[float] = 1.0  # of the coordinates in units of the bandwidth, for `exponent`
+    factor: ClassVar[float] = 1.0  # over the bandwidth: what `exponent` multiplies differences by
 
-    def exponent(self, x: Expression, y: Expression) -> Expression:
-        """Return the logarithm of the window between two samples, whose coordinates are in units of the bandwidth and
-        multiplied by `factor`."""
+    def exponent(self, x: Expression, y: Expression, scale: Expression) -> Expression:
+        """Return the logarithm of the window between two samples; `scale` is a number or one for each feature."""
         raise NotImplementedError
 
-    def slope(self, x: Expression, y: Expression, per_feature: bool) -> Expression:
+    def slope(self, x: Expression, y: Expression, scale: Expression, per_feature: bool) -> Expression:
         """Return the derivative of the exponent by the logarithm of the bandwidth, or of each feature's bandwidth; it is
         not negative."""
         raise NotImplementedError
@@ -97,11 +101,11 @@ class Gaussian(TailedWindow):
     name = "gaussian"
     factor = math.sqrt(0.5)
 
-    def exponent(self, x, y):
-        return -ops.SqDist(x, y)
+    def exponent(self, x, y, scale):
+        return -_scaled_square(x, y, scale)
 
-    def slope(self, x, y, per_feature):
-        return 2 * (ops.Square.build(x - y) if per_feature else ops.SqDist(x, y))
+    def slope(self, x, y, scale, per_feature):
+        return 2 * (ops.Square.build((x - y) * scale) if per_feature else _scaled_square(x, y, scale))
 
     def deviation(self, dim):
         return 1.0
@@ -118,12 +122,15 @@ class Exponential(TailedWindow):
 
     name = "exponential"
 
-    def exponent(self, x, y):
-        return -ops.Norm2(x - y)
+    def exponent(self, x, y, scale):
+        return -self.slope(x, y, scale, False)
 
-    def slope(self, x, y, per_feature):
+    def slope(self, x, y, scale, per_feature):
+        if scale.dim == 1 and not per_feature:
+            return scale * ops.Norm2(x - y)
+        difference = (x - y) * scale
         # Rsqrt is 0 at 0, where the derivative is 0 too.
-        return ops.Square.build(x - y) * ops.Rsqrt.build(ops.SqDist(x, y)) if per_feature else ops.Norm2(x - y)
+        return ops.Square.build(difference) * ops.Rsqrt.build(ops.SqNorm2(difference)) if per_feature else ops.Norm2(difference)
 
     def deviation(self, dim):
         return math.sqrt(dim + 1)
@@ -193,7 +200,8 @@ class Cosine(CompactWindow):
     name = "cosine"
 
     def value(self, distance, h):
-        return (distance < h) * ops.Cos.build(distance * (0.5 * math.pi / h))
+        # Beyond the bandwidth, where the angle may be infinite, it is kept finite.
+        return (distance < h) * ops.Cos.build(ops.ClampInt.build(distance * (0.5 * math.pi / h), 0, 2))
 
     def log_mass(self, dim):
         # The window is pi/2 (1 - r) times sin(t)/t with t = pi/2 (1 - r). Under the beta law of r in the linear window the

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.gaussian_process import kernels as _theirs
 from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as _SklearnKernel
 
@@ -17,6 +18,7 @@ from .parameter import Parameter, active_columns
 __all__ = ["Kernel"]
 
 _BOUNDS = (1e-5, 1e5)
+_LOG_RANGE = (-708.0, 709.0)  # of the logarithms of normal numbers
 
 
 class Kernel(_SklearnKernel):
@@ -205,7 +207,7 @@ class Kernel(_SklearnKernel):
 
     @property
     def requires_vector_input(self):
-        """Samples are rows of numbers: always True."""
+        """Whether samples have to be rows of numbers."""
         return True
 
     @property
@@ -216,6 +218,32 @@ class Kernel(_SklearnKernel):
             if p.sign == "positive":
                 found.append(hyperparameter(p.name, getattr(self, p.name), getattr(self, f"{p.name}_bounds", _BOUNDS)))
         return found
+
+    @property
+    def theta(self):
+        """The logarithms of the positive parameters that are not fixed; see `sklearn.gaussian_process.kernels.Kernel`."""
+        # A bound of 0, which scikit-learn allows, is the logarithm -inf, without a warning.
+        with np.errstate(divide="ignore"):
+            return super().theta
+
+    @theta.setter
+    def theta(self, theta):
+        # A search without bounds may go where the exponential is 0 or infinite, which no parameter can be.
+        _SklearnKernel.theta.fset(self, np.clip(theta, *_LOG_RANGE))
+
+    @property
+    def bounds(self):
+        """The logarithms of the bounds of ``theta``."""
+        with np.errstate(divide="ignore"):
+            return super().bounds
+
+    def __getattr__(self, name: str) -> Any:
+        # scikit-learn's kernels have a property for each of these.
+        if name.startswith("hyperparameter_"):
+            for h in self.hyperparameters:
+                if name == f"hyperparameter_{h.name}":
+                    return h
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # Operators
 
@@ -261,11 +289,11 @@ def hyperparameter(name: str, value: Any, bounds: Any) -> Hyperparameter:
             pairs = np.atleast_2d(np.asarray(bounds, dtype=np.float64))
         except (TypeError, ValueError):
             pairs = np.empty((0, 0))
-        good = pairs.shape in ((1, 2), (n_values, 2)) and (pairs[:, 0] > 0) & (pairs[:, 0] <= pairs[:, 1])
+        good = pairs.shape in ((1, 2), (n_values, 2)) and (pairs[:, 0] >= 0) & (pairs[:, 0] <= pairs[:, 1]) & (pairs[:, 1] > 0)
         if not np.all(good):
             raise ValueError(
-                f"The bounds of {name!r} must be 'fixed', or a pair of positive floats, the smaller one first, or one "
-                f"such pair for each value. Got {bounds!r} instead."
+                f"The bounds of {name!r} must be 'fixed', or a pair of floats low <= high, not negative, of which the larger "
+                f"is positive, or one such pair for each value. Got {bounds!r} instead."
             )
     return Hyperparameter(name, "numeric", bounds, n_values)
 
@@ -288,14 +316,19 @@ def _combine(operation: str, a: Any, b: Any) -> Any:
     from .convert import as_kernel
 
     both = []
+    library: Any = composite
     for kernel in (a, b):
         if np.isscalar(kernel) and not isinstance(kernel, (str, bytes, complex)):
             both.append(Constant(kernel))
         elif isinstance(kernel, _SklearnKernel):
-            both.append(as_kernel(kernel))
+            try:
+                both.append(as_kernel(kernel))
+            except TypeError:  # of somebody's own: it has no formula, and theirs take ours
+                library = _theirs
+                both.append(kernel)
         else:
             return NotImplemented
-    return getattr(composite, operation)(*both)
+    return getattr(library, operation)(*both)
 
 
 def _text(bound: BoundKernel, expression: Expression) -> str:

@@ -45,6 +45,11 @@ class _Composite(Kernel):
             for h in child.hyperparameters
         ]
 
+    @property
+    def requires_vector_input(self):
+        """Whether samples have to be rows of numbers for one of the kernels inside."""
+        return any(child.requires_vector_input for child in self._children().values())
+
     def is_stationary(self):
         """Return whether all kernels inside are stationary."""
         return all(child.is_stationary() for child in self._children().values())

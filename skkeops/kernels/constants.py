@@ -13,7 +13,22 @@ from .parameter import Parameter
 __all__ = ["Constant", "White"]
 
 
-class Constant(Kernel):
+class _Blind(Kernel):
+    """A kernel that does not look at the features, of which there may be any number, or none: samples may be texts."""
+
+    def __init__(self):
+        pass
+
+    @property
+    def requires_vector_input(self):
+        """Whether samples have to be rows of numbers: False."""
+        return False
+
+    def check_columns(self, n_x: int, n_y: int) -> None:
+        pass
+
+
+class Constant(_Blind):
     """The same number for every pair, scikit-learn's ``ConstantKernel``.
 
     .. math:: k(x, y) = c
@@ -36,9 +51,6 @@ class Constant(Kernel):
     _parameters = (Parameter("constant_value"),)
     _nonnegative = True
 
-    def check_columns(self, n_x: int, n_y: int) -> None:
-        pass
-
     def __init__(self, constant_value=1.0, constant_value_bounds=(1e-5, 1e5)):
         self.constant_value = constant_value
         self.constant_value_bounds = constant_value_bounds
@@ -47,7 +59,7 @@ class Constant(Kernel):
         return "constant_value"
 
 
-class White(Kernel):
+class White(_Blind):
     """Noise: positive for a sample with itself, zero between two samples, scikit-learn's ``WhiteKernel``.
 
     .. math:: k(x_i, x_j) = s \\, [i = j]
@@ -72,9 +84,6 @@ class White(Kernel):
 
     _parameters = (Parameter("noise_level"),)
     _nonnegative = True
-
-    def check_columns(self, n_x: int, n_y: int) -> None:
-        pass
 
     def __init__(self, noise_level=1.0, noise_level_bounds=(1e-5, 1e5)):
         self.noise_level = noise_level

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,13 +23,14 @@ PAIRWISE: dict[str, Callable[[float, float, float], Kernel]] = {
     "additive_chi2": lambda gamma, degree, coef0: histograms.AdditiveChi2(),
     "chi2": lambda gamma, degree, coef0: histograms.Chi2(gamma),
     "cosine": lambda gamma, degree, coef0: products.Cosine(),
-    "laplacian": lambda gamma, degree, coef0: stationary.Laplacian(1 / gamma),
+    "laplacian": lambda gamma, degree, coef0: stationary.Laplacian(min(1 / gamma, _LARGEST)),
     "linear": lambda gamma, degree, coef0: products.Linear(),
     "poly": lambda gamma, degree, coef0: products.Polynomial(degree, gamma, coef0),
     "polynomial": lambda gamma, degree, coef0: products.Polynomial(degree, gamma, coef0),
-    "rbf": lambda gamma, degree, coef0: stationary.Gaussian(1 / math.sqrt(2 * gamma)),
+    "rbf": lambda gamma, degree, coef0: stationary.Gaussian(math.sqrt(0.5) / math.sqrt(gamma)),
     "sigmoid": lambda gamma, degree, coef0: products.Sigmoid(gamma, coef0),
 }
+_LARGEST = sys.float_info.max
 _WITH_GAMMA = {"chi2", "laplacian", "poly", "polynomial", "rbf", "sigmoid"}
 
 
@@ -64,7 +67,9 @@ def as_kernel(
 
     Notes
     -----
-    In `skkeops.KernelDensity`, ``"linear"`` and ``"cosine"`` are windows, as in scikit-learn's, and no kernels.
+    In `skkeops.KernelDensity`, ``"linear"`` and ``"cosine"`` are windows, as in scikit-learn's, and no kernels. There only is
+    ``"gaussian"`` a name: elsewhere it would have a gamma, or a bandwidth, that nobody has said, and scikit-learn's own
+    estimators, which take ``"rbf"``, would refuse it.
 
     Examples
     --------
@@ -84,7 +89,12 @@ def as_kernel(
             return Formula(kernel)
         raise ValueError(
             f"The 'kernel' parameter must be one of {sorted(PAIRWISE)}, a formula of x and y, or a kernel object. "
-            f"Got {kernel!r} instead."
+            f"Got {kernel!r} instead.{_suggestion(kernel)}"
+        )
+    if isinstance(kernel, type) and issubclass(kernel, gp.Kernel):
+        raise TypeError(
+            f"The 'kernel' parameter must be a kernel object, such as {kernel.__name__}(), with the parentheses. Got the class "
+            f"{kernel.__name__} instead."
         )
     if isinstance(kernel, gp.Kernel):
         return _gaussian_process(kernel, n_features)
@@ -93,6 +103,24 @@ def as_kernel(
         "functions cannot be compiled: write one as a formula, such as skkeops.Formula('Exp(-g*SqDist(x,y))', g=0.5). "
         f"Got {kernel!r} instead."
     )
+
+
+def _suggestion(name: str) -> str:
+    """Return what somebody may have meant by a name that is none."""
+    classes = {
+        cls.__name__.lower(): cls.__name__
+        for module in (stationary, products, histograms, constants)
+        for cls in (getattr(module, name) for name in module.__all__)
+    }
+    plain = name.lower().replace("_", "").removesuffix("kernel")
+    names = {pairwise.replace("_", ""): pairwise for pairwise in PAIRWISE} | {"gaussian": "rbf", "gauss": "rbf"}
+    found = difflib.get_close_matches(plain, [*names, *classes], n=1, cutoff=0.75)
+    if not found:
+        return ""
+    options = [repr(names[found[0]])] if found[0] in names else []
+    if found[0] in classes:
+        options.append(f"skkeops.kernels.{classes[found[0]]}()")
+    return f" Did you mean {' or '.join(options)}?"
 
 
 def _pairwise(name: str, gamma: Any, degree: Any, coef0: Any, n_features: int | None) -> Kernel:

@@ -77,7 +77,7 @@ class Formula(Kernel):
         params = self.__dict__.get("_params", {})
         if name in params and name != "formula":
             return params[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__.get("_params", {}) and (name == "active_dims" or not hasattr(type(self), name)):

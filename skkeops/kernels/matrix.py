@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array
+from sklearn.utils.validation import _num_samples
 
 from skkeops import backends
 from skkeops.arguments import to_native
@@ -59,6 +60,8 @@ def diagonal(kernel: Kernel, X: Any) -> np.ndarray:  # noqa: N803
 
 def check_samples(kernel: Kernel, X: Any, name: str) -> np.ndarray:  # noqa: N803
     """Return samples as an array of float32 or float64, or raise what scikit-learn would."""
+    if not kernel.requires_vector_input and not (isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub"):
+        return np.zeros((_num_samples(X), 1))  # whatever they are, they are counted only
     X = check_array(X, dtype=[np.float64, np.float32], input_name=name)
     X = to_native(X, X.dtype)
     if kernel.has_negative(X):

@@ -207,7 +207,7 @@ BAD_TYPES = [
     [True, False],
     [[1.0], [1.0, 2.0]],
 ]
-BAD_BOUNDS = [(1,), (1, 2, 3), "free", 3.0, None, (2, 1), (0, 1), (math.nan, 1), (1, math.nan), [(1, 2)] * 3]
+BAD_BOUNDS = [(1,), (1, 2, 3), "free", 3.0, None, (2, 1), (-1, 1), (0, 0), (math.nan, 1), (1, math.nan), [(1, 2)] * 3]
 SCALAR_ONLY = [[1.0, 2.0], np.ones(1)]
 POSITIVE = {
     "Gaussian": ["length_scale"],

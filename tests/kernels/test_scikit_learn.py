@@ -16,7 +16,7 @@ from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
 from sklearn.model_selection import GridSearchCV
 from sklearn.svm import SVC
 
-from skkeops import kernels
+from skkeops import KernelSum, kernels
 from skkeops.kernels import as_kernel
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
@@ -114,6 +114,37 @@ class TestNames:
         with pytest.raises(ValueError, match="kernel|formula"):
             as_kernel(name)(np.ones((2, 1)))
 
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("gaussian", r"Did you mean 'rbf' or skkeops.kernels.Gaussian\(\)\?$"),
+            ("RBF", r"Did you mean 'rbf'\?$"),
+            ("matern", r"Did you mean skkeops.kernels.Matern\(\)\?$"),
+            ("ploy", r"Did you mean 'poly'\?$"),
+            ("precomputed", "instead.$"),
+        ],
+    )
+    def test_what_was_meant(self, name, meant):
+        for call in (lambda: as_kernel(name), lambda: KernelSum(name).fit(np.ones((2, 1)))):
+            with pytest.raises(ValueError, match=meant):
+                call()
+
+    @pytest.mark.parametrize("theirs", [kernels.Gaussian, kernels.Linear, gp.RBF])
+    def test_a_class_without_parentheses(self, theirs):
+        message = rf"a kernel object, such as {theirs.__name__}\(\), with the parentheses. Got the class {theirs.__name__} "
+        for call in (lambda: as_kernel(theirs), lambda: KernelSum(theirs).fit(np.ones((2, 1)))):
+            with pytest.raises(TypeError, match=message):
+                call()
+
+    @pytest.mark.parametrize("gamma", [5e-324, 1e-320, 1e-310, 1e-200, 1e200, 1.7e308])
+    @pytest.mark.parametrize("name", WITH_GAMMA)
+    def test_gamma_at_the_ends_of_the_range(self, name, gamma):
+        X = np.array([[0.0, 0.0], [0.5, 0.25], [0.5, 0.25]])
+        with np.errstate(over="ignore"):
+            expected = pairwise_kernels(X, metric=name, gamma=gamma)
+        np.testing.assert_allclose(as_kernel(name, gamma=gamma)(X), expected, rtol=1e-14)
+        assert KernelSum(name, gamma=gamma).fit(X).transform(X[:1])[0, 0] == pytest.approx(expected[0].sum(), rel=1e-14)
+
     def test_formula(self, X):
         expected = pairwise_kernels(X, metric="rbf", gamma=0.5)
         np.testing.assert_allclose(as_kernel("Exp(-SqDist(x, y) / 2)")(X), expected, **CLOSE)
@@ -122,7 +153,7 @@ class TestNames:
         kernel = kernels.Gaussian()
         assert as_kernel(kernel) is kernel
 
-    @pytest.mark.parametrize("thing", [pairwise_kernels, np.dot, 3.0, None, kernels.Gaussian], ids=str)
+    @pytest.mark.parametrize("thing", [pairwise_kernels, np.dot, 3.0, None, int], ids=str)
     def test_neither(self, thing):
         with pytest.raises(TypeError, match="'kernel' parameter must be one of .* functions cannot be compiled"):
             as_kernel(thing)
@@ -136,7 +167,7 @@ class TestConversion:
         np.testing.assert_allclose(ours(X), theirs(X), **CLOSE)
         np.testing.assert_allclose(ours(X, Y), theirs(X, Y), **CLOSE)
         np.testing.assert_allclose(ours.diag(X), theirs.diag(X), **CLOSE)
-        assert ours.requires_vector_input
+        assert ours.requires_vector_input == theirs.requires_vector_input
         assert ours.is_stationary() == theirs.is_stationary()
 
     @GP_NAMES
@@ -217,6 +248,68 @@ class TestConversion:
     def test_matern_of_any_smoothness(self):
         with pytest.raises(ValueError, match="'nu' parameter of Matern .* Got 0.7 instead"):
             as_kernel(gp.Matern(nu=0.7))(np.ones((2, 1)))
+
+
+PAIRS = [
+    (kernels.Gaussian(2.0), gp.RBF(2.0)),
+    (kernels.Gaussian([2.0, 1.0, 3.0]), gp.RBF([2.0, 1.0, 3.0])),
+    (kernels.Matern(2.0, nu=2.5), gp.Matern(2.0, nu=2.5)),
+    (kernels.RationalQuadratic(2.0, 3.0), gp.RationalQuadratic(2.0, 3.0)),
+    (kernels.ExpSineSquared(2.0, 3.0), gp.ExpSineSquared(2.0, 3.0)),
+    (kernels.DotProduct(2.0), gp.DotProduct(2.0)),
+    (kernels.Constant(2.0), gp.ConstantKernel(2.0)),
+    (kernels.White(2.0), gp.WhiteKernel(2.0)),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda kernel: type(kernel).__name__)
+class TestAttributes:
+    def test_hyperparameters_by_name(self, ours, theirs):
+        names = [name for name in dir(theirs) if name.startswith("hyperparameter_")]
+        assert names
+        for name in names:
+            assert getattr(ours, name) == getattr(theirs, name)
+        with pytest.raises(AttributeError, match="no attribute 'hyperparameter_other'"):
+            _ = ours.hyperparameter_other
+
+    def test_others(self, ours, theirs):
+        if hasattr(theirs, "anisotropic"):
+            assert ours.anisotropic == theirs.anisotropic
+        assert ours.requires_vector_input == theirs.requires_vector_input
+        for combine in (lambda k: k + k, lambda k: k * 2.0, lambda k: k**2):
+            assert combine(ours).requires_vector_input == combine(theirs).requires_vector_input
+
+    def test_bounds_of_zero_and_infinity(self, ours, theirs):
+        name = ours.hyperparameters[0].name
+        for bounds in ((0, 10), (0, np.inf), (1e-5, np.inf)):
+            for kernel in (ours, theirs):
+                kernel = clone(kernel).set_params(**{f"{name}_bounds": bounds})
+                with np.errstate(divide="ignore"):
+                    np.testing.assert_array_equal(kernel.bounds[0], np.log(bounds))
+                X = np.linspace(0, 1, 9)[:, None] * np.ones(3)
+                model = GaussianProcessRegressor(kernel, alpha=0.1, n_restarts_optimizer=1)
+                with pytest.raises(ValueError, match="Multiple optimizer restarts .* requires that all bounds are finite"):
+                    model.fit(X, X[:, 0])
+
+
+def test_samples_that_are_texts():
+    texts = ["a", "b", "c"]
+    for ours, theirs in (
+        (kernels.Constant(2.0), gp.ConstantKernel(2.0)),
+        (kernels.White(2.0) + 1.0, gp.WhiteKernel(2.0) + 1.0),
+    ):
+        np.testing.assert_array_equal(ours(texts), theirs(texts))
+        np.testing.assert_array_equal(ours(texts, texts[:2]), theirs(texts, texts[:2]))
+        np.testing.assert_array_equal(ours.diag(texts), theirs.diag(texts))
+        y = [0.0, 1.0, 3.0]
+        found, expected = (GaussianProcessRegressor(k, alpha=0.1).fit(texts, y).predict(texts) for k in (ours, theirs))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_search_that_leaves_the_range_of_floats():
+    kernel = kernels.Gaussian(1.0, (0, np.inf)).clone_with_theta(np.array([-1e4]))
+    assert kernel.length_scale > 0 and kernel(np.ones((1, 1)))[0, 0] == 1
+    assert np.isfinite(kernel.clone_with_theta(np.array([1e4])).length_scale)
 
 
 class TestOtherGradients:
@@ -300,6 +393,31 @@ class TestOperators:
         np.testing.assert_allclose(
             ours(X, eval_gradient=True)[1], theirs(X, eval_gradient=True)[1], rtol=1e-11, atol=1e-11
         )
+
+    def test_beside_a_kernel_of_somebody_else(self, X):
+        """It has no formula: the operators are scikit-learn's, which take any kernel."""
+
+        class Own(gp.StationaryKernelMixin, gp.NormalizedKernelMixin, gp.Kernel):
+            def __init__(self, a=1.0):
+                self.a = a
+
+            def __call__(self, X, Y=None, eval_gradient=False):  # noqa: N803
+                K = np.exp(-self.a * abs(X[:, None] - (X if Y is None else Y)).sum(-1))
+                return (K, np.empty((*K.shape, 0))) if eval_gradient else K
+
+        own = Own(0.5)
+        for kernel, expected in (
+            (kernels.Constant(2.0) * own, 2 * own(X)),
+            (own * kernels.Constant(2.0), 2 * own(X)),
+            (kernels.Gaussian() + own, gp.RBF()(X) + own(X)),
+            (kernels.Gaussian() * (gp.RBF() + own), gp.RBF()(X) * (gp.RBF()(X) + own(X))),
+        ):
+            np.testing.assert_allclose(kernel(X), expected, **CLOSE)
+            np.testing.assert_allclose(kernel.diag(X), np.diagonal(expected), **CLOSE)
+            assert kernel.n_dims == kernel(X, eval_gradient=True)[1].shape[2]
+        model = GaussianProcessRegressor(kernels.Constant(2.0) * own, alpha=1e-3).fit(X, X[:, 0])
+        plain = GaussianProcessRegressor(gp.ConstantKernel(2.0) * own, alpha=1e-3).fit(X, X[:, 0])
+        np.testing.assert_allclose(model.predict(X), plain.predict(X), atol=1e-6)
 
     def test_precedence(self, X):
         g, c = kernels.Gaussian(), kernels.Cauchy()
