@@ -73,7 +73,7 @@ SKK_INLINE double skk_erf_d(double x) {
 SKK_INLINE double skk_erfc_d(double x) {
     double a = fabs(x), y = skk_erfc_far_d(a);
     y = x < 0.0 ? 2.0 - y : y;
-    y = a < 0.5 ? 1.0 - skk_copysign_d(skk_erf_near_d(a), x) : y;
+    y = a < 0.75 ? 1.0 - skk_copysign_d(skk_erf_near_d(a), x) : y;
     return x == x ? y : x;
 }
 
