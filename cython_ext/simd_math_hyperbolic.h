@@ -6,7 +6,7 @@
  * (Kahan; fdlibm s_log1p.c).
  * tanh, sinh from E = exp(2|x|) - 1 or exp(|x|) - 1 (fdlibm s_tanh.c, e_sinh.c), cosh from exp(|x|) / 4, sech, logistic and
  * softplus from exp(-|x|), which never overflows.
- * Error in float64: below 2 ulp with FMA (docs/design/accuracy_math.md). */
+ * Error in float64: below 2.5 ulp (docs/design/accuracy_math.md). */
 #ifndef SKK_SIMD_MATH_HYPERBOLIC_H
 #define SKK_SIMD_MATH_HYPERBOLIC_H
 
