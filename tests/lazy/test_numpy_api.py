@@ -87,6 +87,32 @@ def test_variances_of_batches():
         np.testing.assert_allclose(found.dense() if axis == -1 else found, (a - b).std(axis), rtol=1e-12)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_signed_logsumexp(dtype, axis):
+    x, y = (1000 * a.astype(dtype) for a in (X, Y))
+    w = RNG.standard_normal((N if axis else M, 2)).astype(dtype)
+    points = (Vi(x) | Vj(y)) / 1000
+    found = points.logsumexp(axis, weight=Vj(w) if axis else Vi(w), return_sign=True)
+    exponents = (x.astype(float) @ y.T.astype(float) / 1000)[..., None]
+    weights = w[None] if axis else w[:, None]
+    expected = scipy.special.logsumexp(exponents, axis=axis, b=weights.astype(float), return_sign=True)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5 if dtype is np.float32 else 1e-13)
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert found[0].dtype == found[1].dtype == dtype
+    alone = points.logsumexp(axis, return_sign=True)
+    np.testing.assert_allclose(alone[0], points.logsumexp(axis), rtol=1e-6 if dtype is np.float32 else 1e-14)
+    np.testing.assert_array_equal(alone[1], np.ones_like(alone[0]))
+
+
+def test_signed_logsumexp_of_sums_that_vanish():
+    log_sum, sign = Vi(np.zeros((2, 1))).logsumexp(1, weight=Vj(np.array([[1.0, 2.0], [-1.0, 2.0]])), return_sign=True)
+    np.testing.assert_array_equal(log_sum, [[-np.inf, np.log(4)]] * 2)
+    np.testing.assert_array_equal(sign, [[0, 1]] * 2)
+    with pytest.raises(ValueError, match="return_sign=True needs arrays"):
+        K.logsumexp(1, return_sign=True, call=False)
+
+
 def test_products_of_components():
     points, dense = Vi(X) - Vj(Y), DX - DY
     for found in (np.prod(points, axis=-1), points.prod(-1), points.prod(dim=2), np.multiply.reduce(points, axis=-1)):

@@ -72,9 +72,30 @@ class Reductions(Methods):
             raise ValueError(f"a product is one of the components, axis=-1: found axis={axis!r}")
         return self._apply(ops.Prod.build)
 
-    def logsumexp(self, axis=None, dim=None, weight=None, **options):
-        """Return the logarithm of the sum of exponentials over i or j, weighted if there is a weight."""
-        return self._reduce("LogSumExp", _axis(axis, dim), weight=weight, **options)
+    def logsumexp(self, axis=None, dim=None, weight=None, return_sign=False, **options):
+        """Return the logarithm of the sum of exponentials over i or j, weighted if there is a weight.
+
+        Parameters
+        ----------
+        axis, dim : int
+            The axis that is reduced.
+        weight : LazyTensor or array-like, optional
+            What the exponentials are multiplied by. Where the sum is negative, its logarithm is NaN.
+        return_sign : bool, default=False
+            Whether to return a pair: the logarithm of the sum's absolute value, and the sum's sign (-1, 0 or 1), as
+            `scipy.special.logsumexp` does. Both are NaN where the largest exponent is infinite.
+        **options
+            Further options of `skkeops.Genred`, or of its call.
+        """
+        axis = _axis(axis, dim)
+        if not return_sign:
+            return self._reduce("LogSumExp", axis, weight=weight, **options)
+        state = self._reduce("Max_SumShiftExp", axis, weight=weight, **options)
+        if callable(state):
+            raise ValueError("return_sign=True needs arrays: found a tensor without them, or call=False")
+        largest, total = state[..., :1], state[..., 1:]
+        with np.errstate(divide="ignore"):
+            return largest + np.log(np.abs(total)), np.sign(total)
 
     logsumexp_reduction = logsumexp
 

@@ -27,7 +27,7 @@ LEVELS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512".split(),
 }
-LIMIT = {"f": 1.0, "d": 2.6}  # ulp; float32 is nearly always better than 1
+LIMIT = {"f": 1.0, "d": 3.5}  # ulp; float32 is nearly always better than 1
 
 
 def compiler():

@@ -22,11 +22,9 @@ LIMITS = {
     ("pow", "d"): 1.1,
     ("atan2", "d"): 1.5,
     ("exp", "d"): 1.01,
-    **{(name, "d"): 2.0 for name in ("expm1", "sech", "logistic")},
+    **{(name, "d"): 2.5 for name in ("expm1", "tanh", "sinh", "sech", "logistic")},
     **{(name, "d"): 1.5 for name in ("cosh", "softplus", "erf")},
-    ("tanh", "d"): 2.5,
-    ("sinh", "d"): 2.5,
-    ("erfc", "d"): 2.8,
+    ("erfc", "d"): 3.5,
 }
 
 
