@@ -1,5 +1,8 @@
 """The conventions at zeros, kinks, ties, infinities and NaN."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -181,3 +184,23 @@ def test_bspline_with_repeated_knots_and_outside():
     g = gradient(e, x, ops.Concat(ops.Concat(1, 0), 0))
     np.testing.assert_allclose(evaluate(g, {knots: t, x: x_values}), -2 * (1 - s) * inside, atol=1e-14)
     assert np.isfinite(evaluate(gradient(ops.Sum(e), knots, 1), {knots: t, x: x_values})).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [-300, -50, -39, -38, -5, -1, 0, 1, 7, 20, 37, 38, 39, 45, 60, 300])
+def test_round_at_any_number_of_decimals(d, dtype):
+    """The multiple of a power of ten that is nearest to the number as it is stored, of the two if there are two: exactly."""
+    numbers = [0.0, -0.0, 1.0, -2.5, 123456.78, 3e38, -1.7e38, 9.6e-30, 1.23456e-38, -7e-42, 6.5e-45, 2.4999999]
+    numbers += [1.5e300, -2.2e-300] if dtype is np.float64 else []
+    x = np.array(numbers, dtype)
+    special = np.array([inf, -inf, nan], dtype)
+    with np.errstate(all="ignore"):
+        found = ops.Round(X, d).numpy(x)
+        np.testing.assert_array_equal(ops.Round(X, d).numpy(special), special)
+    assert found.dtype == dtype
+    unit = Fraction(10) ** -d
+    with np.errstate(over="ignore"):
+        expected = np.array([float(math.floor(abs(Fraction(float(v))) / unit + Fraction(1, 2)) * unit) for v in x]).astype(dtype)
+    info = np.finfo(dtype)
+    np.testing.assert_allclose(found, np.copysign(expected, x), rtol=2 * info.eps, atol=2 * float(info.smallest_subnormal))
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(x))
