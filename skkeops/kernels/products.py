@@ -136,8 +136,13 @@ class Sigmoid(Kernel):
         self.gamma_bounds = gamma_bounds
 
     def formula_text(self) -> str:
+        z, t = "(gamma*(x|y)+coef0)", "Square(gamma*(x|y)+coef0)"
+        # Near 0 the exponential loses the digits of a small z: the continued fraction has them all.
+        near = "13"
+        for k in range(11, 0, -2):
+            near = f"({k}+{t}/{near})"
         # Beyond 20 the hyperbolic tangent is 1 to all digits, and the square of the exponential stays finite.
-        return "1-2/(1+Exp(2*Clamp(gamma*(x|y)+coef0,-20,20)))"
+        return f"IfElse(1/4-{t},{z}/{near},1-2/(1+Exp(2*Clamp({z},-20,20))))"
 
 
 class Cosine(Kernel):

@@ -204,3 +204,27 @@ def test_round_at_any_number_of_decimals(d, dtype):
     info = np.finfo(dtype)
     np.testing.assert_allclose(found, np.copysign(expected, x), rtol=2 * info.eps, atol=2 * float(info.smallest_subnormal))
     np.testing.assert_array_equal(np.signbit(found), np.signbit(x))
+
+
+@pytest.mark.parametrize("g", [0.0, 0.5, 1.0, 2.5])
+def test_derivatives_of_a_power_of_zero(g):
+    assert value("Grad(Powf(x,a),a,1)", x=0.0, a=g) == 0
+    assert value("Grad(Powf(x,a),x,1)", x=0.0, a=g) == {0.0: 0, 0.5: inf, 1.0: 1, 2.5: 0}[g]
+    assert value("Diff(Powf(x,a),a,1)", x=0.0, a=g) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_digits_are_lost_where_a_difference_is_small(dtype):
+    """Slopes of the arc sine near its ends, splines near the ends of their supports: against exact arithmetic."""
+    eps = np.finfo(dtype).eps
+    x = (1 - np.array([1, 3, 1000, 1e5]) * eps).astype(dtype)
+    for sign in (1, -1):
+        for text, factor in (("Grad(Asin(x),x,1)", 1), ("Grad(Acos(x),x,1)", -1)):
+            found = evaluate(parse(text, NAMES), {X: sign * x[:, None]})[:, 0]
+            exact = [factor / math.sqrt(1 - Fraction(float(v)) ** 2) for v in x]
+            np.testing.assert_allclose(found, exact, rtol=8 * eps)
+    knots = Variable(0, 4, 2)
+    spline = ops.BSpline(knots, Variable(1, 1, 0), 2)
+    near = (3 - np.array([1, 2, 100]) * 2 * eps).astype(dtype)
+    found = evaluate(spline, {knots: np.arange(4).astype(dtype), Variable(1, 1, 0): near[:, None]})[:, 0]
+    np.testing.assert_allclose(found, [(3 - float(v)) ** 2 / 2 for v in near], rtol=8 * eps)
