@@ -58,3 +58,18 @@ def test_gradient(keops, arrays, backend, rng):
     np.testing.assert_allclose(
         Genred(*by_hand, axis=1)(*arrays, e, backend=backend), expected, rtol=1e-4, atol=1e-5
     )
+
+
+def test_what_simplification_removes_stays_an_argument():
+    rng = np.random.default_rng(0)
+    x, y, z = rng.standard_normal((4, 3)), rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
+    for formula, expected in [
+        ("x - y + 0*Var(2,3,1)", 5 * x - y.sum(axis=0)),
+        ("Var(2,3,1)*0 + x", 5 * x),
+        ("Var(2,3,1) - Var(2,3,1) + y", np.tile(y.sum(axis=0), (4, 1))),
+    ]:
+        found = Genred(formula, ["x = Vi(3)", "y = Vj(3)"], axis=1)(x, y, z)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+    # the gradient of what does not depend on x is 0, whatever the direction that is passed
+    found = Genred("Grad(Sum(y*y), x)", ["x = Vi(3)", "y = Vj(3)"], axis=1)(x, y, np.ones((5, 1)))
+    np.testing.assert_array_equal(found, np.zeros((4, 3)))

@@ -128,7 +128,10 @@ def _unused(v: Variable, *roots: Expression) -> Variable:
     return Variable(max(positions, default=-1) + 1, v.dim, 2)
 
 
-def _trace(f: Expression, v: Variable, weight: Expression) -> Expression:
+_MAX_DEPTH = 50  # of choices within choices, beyond which they go by components
+
+
+def _trace(f: Expression, v: Variable, weight: Expression, depth: int = 0) -> Expression:
     """The trace of ``diag(weight) f``, with ``f`` linear in ``v`` and of its dim.
 
     Works down the formula with what multiplies it, so that no loop over the components is needed where ``f`` is made
@@ -160,6 +163,9 @@ def _trace(f: Expression, v: Variable, weight: Expression) -> Expression:
         elif isinstance(g, ops.Divide) and g.args[1] not in dependent and g.args[0].dim == v.dim:
             work.append((g.args[0], ops.Divide.build(weight, g.args[1])))
             continue
+        elif isinstance(g, ops.IfElse) and g.args[0].dim == 1 and g.args[0] not in dependent and depth < _MAX_DEPTH:
+            branches = (ops.SumT.build(arg, v.dim) if arg.dim < v.dim else arg for arg in g.args[1:])
+            term = ops.IfElse.build(g.args[0], *(_trace(arg, v, weight, depth + 1) for arg in branches))
         elif isinstance(g, ops.SumT):
             term = substitute(g.args[0], {v: mult(weight, Constant(1, v.dim))})
         else:

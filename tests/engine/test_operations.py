@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skkeops import Genred
+from skkeops.formula import Variable
 from skkeops.formula.operations import registry
 
 from ..formula.cases import CASES
@@ -104,3 +105,16 @@ def test_a_literal_keeps_its_precision(simd_level):  # noqa: F811
     x, y = np.array([[1.0]]), np.zeros((80, 1))
     result = Genred("x/3 + 0.1 + y", ["x = Vi(1)", "y = Vj(1)"], "Max", axis=1)(x, y)
     assert abs(result[0, 0] - (1 / 3 + 0.1)) <= 2e-16
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_round_at_any_number_of_decimals(dtype, simd_level):  # noqa: F811
+    x = np.array([[0.0, -0.0, 1.0, -2.5, 123456.78, 3e38, 1.23456e-38, np.inf]]).T.astype(dtype)
+    for d in (-300, -39, -38, -3, 0, 2, 38, 39, 300):
+        node = registry["Round"].build(Variable(0, 1, 0), d)
+        for n in (1, 100):
+            found = Genred(f"Round(x,{d})", ["x = Vi(1)", "y = Vj(1)"], "Max", axis=1)(x, np.zeros((n, 1), dtype))
+            tiny = np.finfo(dtype).tiny  # the engine takes numbers below for 0
+            with np.errstate(all="ignore"):
+                expected = node.numpy(x)
+            np.testing.assert_allclose(found, expected, rtol=4 * np.finfo(dtype).eps, atol=tiny, err_msg=str(d))

@@ -1,5 +1,8 @@
 """The conventions at zeros, kinks, ties, infinities and NaN."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -181,3 +184,47 @@ def test_bspline_with_repeated_knots_and_outside():
     g = gradient(e, x, ops.Concat(ops.Concat(1, 0), 0))
     np.testing.assert_allclose(evaluate(g, {knots: t, x: x_values}), -2 * (1 - s) * inside, atol=1e-14)
     assert np.isfinite(evaluate(gradient(ops.Sum(e), knots, 1), {knots: t, x: x_values})).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [-300, -50, -39, -38, -5, -1, 0, 1, 7, 20, 37, 38, 39, 45, 60, 300])
+def test_round_at_any_number_of_decimals(d, dtype):
+    """The multiple of a power of ten that is nearest to the number as it is stored, of the two if there are two: exactly."""
+    numbers = [0.0, -0.0, 1.0, -2.5, 123456.78, 3e38, -1.7e38, 9.6e-30, 1.23456e-38, -7e-42, 6.5e-45, 2.4999999]
+    numbers += [1.5e300, -2.2e-300] if dtype is np.float64 else []
+    x = np.array(numbers, dtype)
+    special = np.array([inf, -inf, nan], dtype)
+    with np.errstate(all="ignore"):
+        found = ops.Round(X, d).numpy(x)
+        np.testing.assert_array_equal(ops.Round(X, d).numpy(special), special)
+    assert found.dtype == dtype
+    unit = Fraction(10) ** -d
+    with np.errstate(over="ignore"):
+        expected = np.array([float(math.floor(abs(Fraction(float(v))) / unit + Fraction(1, 2)) * unit) for v in x]).astype(dtype)
+    info = np.finfo(dtype)
+    np.testing.assert_allclose(found, np.copysign(expected, x), rtol=2 * info.eps, atol=2 * float(info.smallest_subnormal))
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(x))
+
+
+@pytest.mark.parametrize("g", [0.0, 0.5, 1.0, 2.5])
+def test_derivatives_of_a_power_of_zero(g):
+    assert value("Grad(Powf(x,a),a,1)", x=0.0, a=g) == 0
+    assert value("Grad(Powf(x,a),x,1)", x=0.0, a=g) == {0.0: 0, 0.5: inf, 1.0: 1, 2.5: 0}[g]
+    assert value("Diff(Powf(x,a),a,1)", x=0.0, a=g) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_digits_are_lost_where_a_difference_is_small(dtype):
+    """Slopes of the arc sine near its ends, splines near the ends of their supports: against exact arithmetic."""
+    eps = np.finfo(dtype).eps
+    x = (1 - np.array([1, 3, 1000, 1e5]) * eps).astype(dtype)
+    for sign in (1, -1):
+        for text, factor in (("Grad(Asin(x),x,1)", 1), ("Grad(Acos(x),x,1)", -1)):
+            found = evaluate(parse(text, NAMES), {X: sign * x[:, None]})[:, 0]
+            exact = [factor / math.sqrt(1 - Fraction(float(v)) ** 2) for v in x]
+            np.testing.assert_allclose(found, exact, rtol=8 * eps)
+    knots = Variable(0, 4, 2)
+    spline = ops.BSpline(knots, Variable(1, 1, 0), 2)
+    near = (3 - np.array([1, 2, 100]) * 2 * eps).astype(dtype)
+    found = evaluate(spline, {knots: np.arange(4).astype(dtype), Variable(1, 1, 0): near[:, None]})[:, 0]
+    np.testing.assert_allclose(found, [(3 - float(v)) ** 2 / 2 for v in near], rtol=8 * eps)

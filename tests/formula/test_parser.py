@@ -403,3 +403,30 @@ def calls(draw, depth=4):
 @settings(max_examples=600, deadline=None)
 def test_likely_formulas(text):
     read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("Exp(x,)", "Exp(x)"),
+        ("Clamp(x,0,y-1,)", "Clamp(x,0,y-1)"),
+        ("Elem(x,0,)", "Elem(x,0)"),
+        ("TensorDot(x,y,[3,],[3],[0],[0],)", "TensorDot(x,y,[3],[3],[0],[0])"),
+        ("Exp(Square(x, ) , )", "Exp(Square(x))"),
+    ],
+)
+def test_a_comma_may_end_the_arguments_of_a_call(text, same):
+    names = {"x": Variable(0, 3, 0), "y": Variable(1, 3, 1)}
+    assert parse(text, names) is parse(same, names)
+
+
+@pytest.mark.parametrize("text", ["Exp(,)", "Exp(x,,)", "Elem(x,0,,)", "(x,)", "Elem(x,,)"])
+def test_other_commas_are_refused(text):
+    with pytest.raises(FormulaError):
+        parse(text, {"x": Variable(0, 3, 0)})
+
+
+@pytest.mark.parametrize("text", ["np.exp(x)", "numpy.sqrt(x)", "x.exp()", "math.exp(x)"])
+def test_a_dot_is_told_how_operations_are_written(text):
+    with pytest.raises(FormulaError, match=r"Exp\(f\), not np.exp\(f\)"):
+        parse(text, {"x": Variable(0, 3, 0)})

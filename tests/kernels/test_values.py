@@ -237,6 +237,14 @@ class TestExtremes:
         K = case.make(1.0)(np.zeros((1, 2)), np.array([[5e-324, 0.0], [1e-310, -1e-200]]))
         np.testing.assert_array_equal(K, [[1, 1]])
 
+    @DTYPES
+    def test_sigmoid_of_small_products(self, dtype):
+        """To the digits of the dtype, where the hyperbolic tangent is small."""
+        x = np.concatenate([10.0 ** np.arange(-30, 2), np.linspace(0.3, 0.7, 41)]).astype(dtype)[:, None]
+        x = np.concatenate([x, -x])
+        found = kernels.Sigmoid(0.5, 0.0)(x, np.ones((1, 1), dtype))
+        np.testing.assert_allclose(found, np.tanh(0.5 * x.astype(float)), rtol=16 * np.finfo(dtype).eps)
+
     @pytest.mark.parametrize("length", [1e-150, 1e150])
     def test_extreme_lengths(self, length):
         X = np.array([[0.0], [1.0]]) * length

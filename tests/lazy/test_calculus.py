@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from skkeops import LazyTensor, Pm, Vi, Vj, cluster
+from skkeops import LazyTensor, Pm, Vi, Vj, cluster, where
 
 RNG = np.random.default_rng(12)
 M, N = 8, 11
@@ -186,3 +186,40 @@ def test_options(options, error, message):
         axis=1, use_double_acc=True, sum_scheme="kahan_scheme", enable_chunks=False, use_fast_math=False, device_id=0, backend="CPU"
     )
     np.testing.assert_allclose(fine[:, 0], DENSE.sum(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_gradients_choose_and_do_not_multiply(dtype):
+    """What a mask hides may be infinite or not a number: it leaves gradients alone."""
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0.5, 2, (6, 2)).astype(dtype), rng.uniform(0.5, 2, (70, 2)).astype(dtype)
+    x[2], y[3] = -1, np.inf  # no logarithm; no distance
+    mask = rng.uniform(size=(6, 70)) < 0.7
+    mask[2], mask[:, 3] = False, False
+    mask[0] = np.arange(70) == 5
+    safe_x, safe_y = np.where(x < 0, 1.0, x), np.where(np.isinf(y), 1.0, y)
+    X, Y = Vi(x), Vj(y)
+    rtol = 1e-11 if dtype is np.float64 else 2e-4
+    products = where(mask, (X.log() * Y).sum(-1), 0)
+    expected = np.where(x < 0, 0, (mask @ safe_y) / safe_x)
+    np.testing.assert_allclose(products.gradient(X), expected, rtol=rtol)
+    np.testing.assert_allclose(products.gradient(Y), mask.T @ np.log(safe_x), rtol=rtol, atol=rtol)
+
+    exponents = where(mask, -((X - Y) ** 2).sum(-1), -np.inf)
+    difference = safe_x[:, None].astype(float) - safe_y
+    weights = np.where(mask, np.exp(-(difference**2).sum(-1)), 0)
+    weights /= np.where(mask.any(axis=1), weights.sum(axis=1), 1)[:, None]
+    expected = (weights[..., None] * -2 * difference).sum(axis=1)
+    np.testing.assert_allclose(exponents.gradient(X, reduction="LogSumExp"), expected, rtol=rtol, atol=rtol)
+    expected = (weights[..., None] * 2 * difference).sum(axis=0)
+    np.testing.assert_allclose(exponents.gradient(Y, reduction="LogSumExp"), expected, rtol=rtol, atol=rtol)
+    nearest = where(mask, ((X - Y) ** 2).sum(-1), np.inf)
+    winners = np.argmin(np.where(mask, (difference**2).sum(-1), np.inf), axis=1)
+    expected = 2 * difference[np.arange(6), winners] * mask.any(axis=1)[:, None]
+    found = nearest.gradient(X, reduction="Min")[mask.any(axis=1)]
+    np.testing.assert_allclose(found, expected[mask.any(axis=1)], rtol=rtol)
+
+
+def test_the_gradient_of_a_logarithm_that_is_not_chosen():
+    x = np.array([[0.0], [2.0], [-3.0]])
+    np.testing.assert_array_equal(where(Vi(x) > 0, Vi(x).log(), 0).gradient(x), [[0], [0.5], [0]])

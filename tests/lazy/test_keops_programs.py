@@ -203,3 +203,26 @@ def test_half_precision():
     found = (-((Vi(x) - Vj(y)) ** 2).sum(-1)).exp() @ b
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, gaussian(x, y) @ wide(b), rtol=1e-5)
+
+
+def test_the_names_of_arguments_are_those_of_keops():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0.2, 0.8, (4, 3)), rng.uniform(0.2, 0.8, (5, 3))
+    X, Y = LazyTensor(x[:, None, :]), LazyTensor(y[None, :, :])
+    d = x[:, None, :] - y[None, :, :]
+    for found, expected in [
+        ((X - Y).extract(i=1, d=2), d[..., 1:3]),
+        ((X - Y).elem(i=2), d[..., 2:]),
+        ((X - Y).elem(i=0).abs().one_hot(D=2), np.stack([np.abs(d[..., 0]) < 0.5, np.abs(d[..., 0]) >= 0.5], axis=-1)),
+        ((X - Y).clamp(other1=-0.1, other2=X), np.minimum(np.maximum(d, -0.1), x[:, None, :])),
+        ((X - Y).ifelse(other1=Y, other2=0), np.where(d >= 0, y, 0)),
+        ((X - Y).weightedsqdist(g=Y, s=2.0), 2 * ((d - y) ** 2).sum(-1, keepdims=True)),
+        ((X - Y).weightedsqnorm(other=2.0), 2 * (d**2).sum(-1, keepdims=True)),
+        ((X * Y).grad(other=X, gradin=Y), np.broadcast_to(y * y, d.shape)),
+        ((X * Y).diff(other=X, diffin=Y), np.broadcast_to(y * y, d.shape)),
+        ((X * Y).divergence(var=X), np.broadcast_to(y.sum(-1), (4, 5))[..., None]),
+    ]:
+        np.testing.assert_allclose(found.sum(axis=1), np.asarray(expected, float).sum(axis=1), atol=1e-12)
+    knots = LazyTensor(np.array([0.0, 0.25, 0.5, 1.0])[None, None, :])
+    counts = np.stack([np.histogram(x[:, 0], [low, high - 1e-12])[0] for low, high in ((0, 0.25), (0.25, 0.5), (0.5, 1))])
+    np.testing.assert_array_equal(knots.bspline(x=X.elem(i=0)).sum(axis=0).ravel(), counts.ravel())

@@ -230,6 +230,8 @@ class TestRegistry:
         ("arguments", "error", "message"),
         [
             (("Mean",), ValueError, "'Mean' is not known"),
+            (("sum",), ValueError, "did you mean 'Sum'"),
+            (("logsumexp",), ValueError, "did you mean 'LogSumExp'"),
             ((3,), TypeError, "reduction_op must be a string"),
             (("KMin",), ValueError, "opt_arg is missing"),
             (("KMin", 0), ValueError, "at least 1: found 0"),

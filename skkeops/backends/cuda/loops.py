@@ -296,7 +296,7 @@ _LONGEST = 4096  # that is stored
 
 
 class _Run(NamedTuple):
-    """Components of a selection from ``first`` to before ``end``: from ``chosen``, an argument and a component, in steps; or 0."""
+    """Components ``first`` to ``end - 1`` of a selection: of an argument, from component ``chosen`` on in steps; or zeros."""
 
     first: int
     end: int

@@ -148,7 +148,8 @@ class Operation(Expression):
         return {f"p{k}": value for k, value in enumerate(self.params)}
 
     def chosen(self, k: int) -> Expression | None:
-        """For an operation that chooses: a formula that is not negative where argument ``k`` is its value. None: always."""
+        """For an operation that chooses: a formula that is not negative where argument ``k`` is its value, and not a NaN. None: the
+        argument always counts."""
         return None
 
     def numpy(self, *arrays):

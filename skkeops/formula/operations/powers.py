@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant
-from . import arithmetic, selections, transcendental
+from . import arithmetic, piecewise, selections, transcendental
 from .base import register
 from .families import Elementwise
 
@@ -206,7 +206,10 @@ class Powf(Elementwise):
         return np.power(f, g)
 
     def partial(self, k):
+        # at 0 a factor 0 meets one that is infinite: what the limit is is chosen
         f, g = self.args
         if k == 0:
-            return arithmetic.Mult.build(g, Powf.build(f, arithmetic.Subtract.build(g, 1)))
-        return arithmetic.Mult.build(transcendental.Log.build(f), self)
+            slope = arithmetic.Mult.build(g, Powf.build(f, arithmetic.Subtract.build(g, 1)))
+            return slope if type(g) is Constant else piecewise.IfElse.build(piecewise.Equal.build(g, 0) - _HALF, 0, slope)
+        slope = arithmetic.Mult.build(transcendental.Log.build(f), self)
+        return piecewise.IfElse.build(piecewise.Equal.build(f, 0) - _HALF, piecewise.IfElse.build(g, 0, slope), slope)

@@ -28,12 +28,12 @@ def BSpline(knots, x, order):
     basis = Mult.build(LessOrEqual.build(low, x), LessThan.build(x, high))
     for k in range(1, order + 1):
         # the rise of spline i over [t_i, t_(i+k)], 0 if these knots coincide
-        start = Extract.build(knots, 0, n - k + 1)
-        length = Subtract.build(Extract.build(knots, k, n - k + 1), start)
+        start, end = Extract.build(knots, 0, n - k + 1), Extract.build(knots, k, n - k + 1)
+        length = Subtract.build(end, start)
         inverse = Divide.build(NotEqual.build(length, 0), Add.build(length, Equal.build(length, 0)))
         up = Mult.build(Subtract.build(x, start), inverse)
-        # the fall of spline i is that of the next one: 1 - rise, 0 if the knots coincide
-        down = Subtract.build(NotEqual.build(length, 0), up)
+        # the fall of spline i is that of the next one: 1 - rise, which would lose digits near the end
+        down = Mult.build(Subtract.build(end, x), inverse)
         m = n - k
         rising = Mult.build(Extract.build(up, 0, m), Extract.build(basis, 0, m))
         falling = Mult.build(Extract.build(down, 1, m), Extract.build(basis, 1, m))

@@ -101,7 +101,8 @@ class Cos(Elementwise):
 
 
 def _rsqrt_of_one_minus_square(f):
-    return powers.Rsqrt.build(arithmetic.Subtract.build(1, powers.Square.build(f)))
+    # 1 - f^2 would lose digits near -1 and 1, the two differences are exact there
+    return powers.Rsqrt.build(arithmetic.Mult.build(arithmetic.Subtract.build(1, f), arithmetic.Add.build(1, f)))
 
 
 @register
