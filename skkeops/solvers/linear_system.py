@@ -11,7 +11,7 @@ import numpy as np
 
 from skkeops.devices import namespace_of, to_device, to_host
 
-from .iterations import conjugate_gradients, minres
+from .iterations import ROUNDING, conjugate_gradients, minres
 
 __all__ = ["Solution", "relative_residuals", "solve"]
 
@@ -150,7 +150,7 @@ def solve(
         try:
             if is_convex:
                 aim = max(0.9 * tol, _ROUGH_REDUCTION * residual) if is_rough else 0.9 * tol
-                step = conjugate_gradients(system.image, flat, aim, most, system.inverse, count)
+                step = conjugate_gradients(system.image, flat, aim, most, system.norm, system.inverse, count)
             else:
                 # Its preconditioner would change the norm that it measures the residual in: it has none.
                 step = minres(system.image, flat, 0.1 * tol, most, system.norm, count)
@@ -172,9 +172,9 @@ def solve(
         if not reached < 0.1 * residual and not stopped:
             if is_rough:
                 system.rough = None
-            elif is_convex and system.project is None:
-                system.is_convex = False  # as far as conjugate gradients can tell
-            elif not reached < residual:
+            elif is_convex and system.project is None and reached > 1000 * ROUNDING * system.norm * _largest_norm(x):
+                system.is_convex = False  # as far as conjugate gradients can tell, and it is not their rounding errors
+            elif not reached < residual or is_convex:
                 break
         residual = reached
     is_singular = system.project is not None
