@@ -453,6 +453,7 @@ def _check(solution: Solution, eps: float) -> None:
         return
     if np.isinf(residual):
         warn_caller("the solution is too large for float64: scale b, or the matrix")
+        return
     if not solution.is_definite:
         warn_caller("the matrix is not positive definite: the system was solved by MINRES")
     if not residual > eps or solution.stopped:

@@ -297,6 +297,7 @@ def test_singular_systems_are_those_of_least_squares(options):
     np.testing.assert_allclose(X.T @ found, np.eye(2), atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:the relative residual is")
 def test_what_float32_does_not_hold_is_told():
     x, b = X.astype(np.float32), B.astype(np.float32)
     for alpha in (1e-10, 1e-5):
@@ -308,7 +309,7 @@ def test_what_float32_does_not_hold_is_told():
             with pytest.warns(RuntimeWarning, match="rounded to float32, the solution has a relative residual of"):
                 solved()
     with pytest.warns(RuntimeWarning, match="rounded to float32, the solution has a relative residual of inf"):
-        INVERT(x, x, b * np.float32(1e30), alpha=0.1, eps=1e-6) * INVERT(x, x, b * np.float32(1e37), alpha=1e-3)
+        INVERT(x, x, b * np.float32(1e37), alpha=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         INVERT(x, x, b, alpha=0.1)

@@ -316,7 +316,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             The gradient by the prediction; ones by default.
         wrt : str or tuple of str, default="X"
             ``"X"`` (the queries), ``"X_fit"`` (the training samples), ``"dual_coef"``, or a parameter of the kernel, such
-            as ``"kernel__length_scale"``. That the fit would change the coefficients is not part of it.
+            as ``"kernel__length_scale"``. That the fit would change the coefficients is not part of it: a noise level has the
+            gradient 0.
 
         Returns
         -------
@@ -410,8 +411,9 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
                 "There is no solution."
             )
             return
-        if not bool(np.isfinite(to_engine(self.dual_coef_)).all()):
+        if np.isinf(solution.residual):
             warn("The coefficients are too large for float64: scale the targets, or the kernel.")
+            return
         if not solution.is_definite:
             warn(
                 "The kernel matrix plus alpha is not positive definite: the kernel is no Mercer kernel, or alpha is too small "

@@ -129,10 +129,12 @@ def solve(
         return nothing
     norms = _norms(b)
     scaled = b / np.where(norms > 0, norms, 1)
-    system = _System(product, shift, scaled, rough, preconditioner)
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is told
+        system = _System(product, shift, scaled, rough, preconditioner)
+        scale = norms / system.size
     if not math.isfinite(system.size):
         return nothing
-    shape, scale = b.shape, norms / system.size
+    shape = b.shape
     n_iter, stopped, rounds = 0, False, 0
 
     def count(flat: np.ndarray) -> None:

@@ -134,7 +134,7 @@ def nystrom(
     F : ndarray of shape (n, k)
         With k at most `rank`.
     is_semidefinite : bool
-        False if the matrix shows that it is not positive semi-definite.
+        False if the matrix shows that it is not positive semi-definite, or its products are not finite.
 
     Notes
     -----
@@ -155,6 +155,10 @@ def nystrom(
         return xp.zeros((n, 0)), True
     test = np.linalg.qr(to_device(random_state.standard_normal((n, rank)), xp))[0]
     image = product(test).astype(np.float64, copy=False)
+    size = float(np.abs(image).max())
+    if not size < np.inf:  # NaN, too
+        return xp.zeros((n, 0)), False
+    image = image / (size or 1.0)  # so that squares are numbers of float64
     core = test.T @ image
     # rounding errors: of this arithmetic, and of the products, which show where the matrix is not symmetric
     asymmetry = np.sqrt(rank) * float(np.abs(core - core.T).max())
@@ -172,7 +176,7 @@ def nystrom(
     else:
         half = linalg_of(xp).solve_triangular(triangle, image.T, lower=True).T
     basis, scales, _ = np.linalg.svd(half, full_matrices=False)
-    return xp.asfortranarray(basis * np.sqrt(np.maximum(scales**2 - shift, 0))), True
+    return xp.asfortranarray(basis * np.sqrt(np.maximum(scales**2 - shift, 0)) * np.sqrt(size)), True
 
 
 def _cholesky(matrix: np.ndarray) -> np.ndarray | None:
