@@ -62,12 +62,12 @@ class KernelSolve:
     Notes
     -----
     Conjugate gradients; where the matrix shows a negative curvature, MINRES and a warning. A singular system without a solution
-    gives one of least squares, and a warning. Several columns of b are solved together. `eps` is relative to the norm of each column of b, where that of KeOps is the root mean square of all entries
-    of the residual: the same for b of unit variance.
+    gives one of least squares, and a warning. Several columns of b are solved together. `eps` is relative to the norm of each
+    column of b, where that of KeOps is the root mean square of all entries of the residual: the same for b of unit variance.
 
     The system is solved in float64 whatever the data: residuals are those of float64 products. Only the solution is rounded to
-    the dtype of b, and a warning tells if float32 does not hold it. Where `alpha` is large beside
-    the rounding errors of float32, the iterations between them compute in float32, which takes a third of the time
+    the dtype of b, and a warning tells if float32 does not hold it. Where `alpha` is large beside the rounding errors of float32,
+    the iterations between them compute in float32, which takes a third of the time
     (iterative refinement, see `skkeops.solvers.solve`).
 
     Examples
@@ -460,8 +460,8 @@ def _check(solution: Solution, eps: float) -> None:
         return
     if solution.is_singular:
         warn_caller(
-            "the matrix plus alpha is singular in float64, and b is not in its range: the solution is that of least squares, with a "
-            f"relative residual of {residual:.1e}. A positive alpha, or a larger one, makes it regular"
+            "the matrix plus alpha is singular in float64, and b is not in its range: the solution is that of least squares, with "
+            f"a relative residual of {residual:.1e}. A positive alpha, or a larger one, makes it regular"
         )
     else:
         warn_caller(

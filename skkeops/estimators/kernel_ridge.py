@@ -347,7 +347,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         except ValueError:
             raise ValueError(
                 "The 'alpha' parameter of KernelRidge must be a number, one for each target, or of shape (n_samples, 1) or "
-                f"(n_samples, n_targets). Got an array of shape {alpha.shape} for {shape[0]} samples and {shape[1]} targets instead."
+                f"(n_samples, n_targets). Got an array of shape {alpha.shape} for {shape[0]} samples and {shape[1]} targets "
+                "instead."
             ) from None
         check_array(alpha.reshape(1, -1), input_name="alpha")
         if (alpha < 0).any():
@@ -407,8 +408,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
 
         if np.isnan(solution.residual):
             warn(
-                "Products with the kernel matrix are not finite: it has entries that are infinite or NaN, or too large for float64. "
-                "There is no solution."
+                "Products with the kernel matrix are not finite: it has entries that are infinite or NaN, or too large for "
+                "float64. There is no solution."
             )
             return
         if np.isinf(solution.residual):

@@ -24,8 +24,8 @@ class Solution:
     ----------
     x : ndarray of shape (n, n_targets)
     residuals : ndarray of shape (n_targets,)
-        The norms of the residuals ``b - (K + shift I) x``, relative to those of b: at most 1, which is that of zero. NaN if b or the
-        products are not finite, infinite if the solution is more than float64 holds.
+        The norms of the residuals ``b - (K + shift I) x``, relative to those of b: at most 1, which is that of zero. NaN if b or
+        the products are not finite, infinite if the solution is more than float64 holds.
     residual : float
         The largest of them.
     n_iter : int
