@@ -366,14 +366,14 @@ class KernelSolve:
             raise ValueError(f"maxiter must be an integer, not negative: found {maxiter!r}")
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be a function of the solution so far: found {callback!r}")
-        right, product, rough = b.astype(np.float64), matrix.product, matrix.rough_product
-        if not matrix.has_entries:
-            # Its columns are no right-hand sides of their own, but parts of one.
-            shift = np.broadcast_to(shift, b.shape).reshape(-1, 1)
-            right, shape = right.reshape(-1, 1), b.shape
-            product, rough, inverse = (_flat(function, shape) for function in (product, rough, inverse))
-            heard, callback = callback, None if callback is None else lambda a: heard(a.reshape(shape))
+        product, rough, shape = matrix.product, matrix.rough_product, b.shape
         with computing(matrix.arrays), _one_thread() if inverse is not None else nullcontext():
+            right = b.astype(np.float64)
+            if not matrix.has_entries:
+                # Its columns are no right-hand sides of their own, but parts of one.
+                shift, right = np.broadcast_to(shift, shape).reshape(-1, 1), right.reshape(-1, 1)
+                product, rough, inverse = (_flat(function, shape) for function in (product, rough, inverse))
+                heard, callback = callback, None if callback is None else lambda a: heard(a.reshape(shape))
             solution = solve(
                 product,
                 shift,
@@ -384,7 +384,7 @@ class KernelSolve:
                 max_iter=max(100, 10 * len(b)) if maxiter is None else maxiter,
                 callback=callback,
             )
-            return replace(solution, x=solution.x.reshape(b.shape))
+            return replace(solution, x=solution.x.reshape(shape))
 
 
 def _flat(function: Any, shape: tuple[int, int]) -> Any:

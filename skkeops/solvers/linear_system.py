@@ -12,6 +12,7 @@ import numpy as np
 from skkeops.devices import namespace_of, to_device, to_host
 
 from .iterations import ROUNDING, conjugate_gradients, minres
+from .preconditioner import largest_of
 
 __all__ = ["Solution", "relative_residuals", "solve"]
 
@@ -227,7 +228,7 @@ class _System:
                 self.rough = None
         shift = to_device(shift, namespace_of(scaled))
         image = image + scaled * shift
-        self.size = _power_of_two(float(np.abs(image).max(initial=0)))
+        self.size = _power_of_two(largest_of(np.abs(image)))
         self._shift = shift / self.size
         self.norm = _largest_norm(image / self.size)
         if getattr(preconditioner, "is_singular", False):
@@ -261,8 +262,8 @@ class _System:
     def _is_positive_along(self, v: np.ndarray, image: np.ndarray) -> bool:
         squares = np.einsum("ij,ij->j", v, v)
         curvature = np.einsum("ij,ij->j", v, image) / np.where(squares > 0, squares, 1)
-        least = float(np.where(squares > 0, curvature, np.inf).min(initial=np.inf))
-        self.norm = max(self.norm, float(curvature.max(initial=0)))
+        least = -largest_of(-np.where(squares > 0, curvature, np.inf), -np.inf)
+        self.norm = max(self.norm, largest_of(curvature))
         if least > _EPS * self.norm:
             return True
         if self.rough is None:
@@ -328,4 +329,4 @@ def _norms(columns: np.ndarray) -> np.ndarray:
 
 def _largest_norm(columns: np.ndarray) -> float:
     """Return the largest norm of a column."""
-    return float(np.linalg.norm(columns, axis=0).max()) if columns.shape[1] else 0.0
+    return largest_of(np.linalg.norm(columns, axis=0))

@@ -264,6 +264,11 @@ def check_rank(rank: int | str, least: int) -> None:
         raise ValueError(f"n_components must be an integer, at least {least}, or 'auto': found {rank!r}")
 
 
+def largest_of(array: np.ndarray, least: float = 0.0) -> float:
+    """Return the largest entry, `least` of none: NumPy's ``initial``, which CuPy has not."""
+    return float(array.max()) if array.size else least
+
+
 class LowRankPreconditioner:
     """The inverse of ``F @ F.T + shift * I``, applied to vectors.
 
@@ -289,7 +294,7 @@ class LowRankPreconditioner:
             self._rows = np.exp(np.log(shift).mean(axis=1, keepdims=True) / 2)
             factor /= self._rows
             shift = np.exp(np.log(shift / self._rows**2).mean(axis=0))
-        self._size = float(np.abs(factor).max(initial=0)) or 1.0
+        self._size = largest_of(np.abs(factor)) or 1.0
         factor /= self._size  # so that the squares of its entries, and their sums, are numbers of float64
         shift = shift / self._size / self._size
         self._regular = shift > 0
@@ -332,7 +337,7 @@ def _range(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return an orthonormal basis of the range of F, and the eigenvalues of ``F @ F.T`` that belong to it."""
     basis, scales, _ = np.linalg.svd(factor, full_matrices=False)
     values = scales**2
-    rank = int((values > len(factor) * np.finfo(np.float64).eps * values.max(initial=0)).sum())
+    rank = int((values > len(factor) * np.finfo(np.float64).eps * largest_of(values)).sum())
     return basis[:, :rank], values[:rank]
 
 
