@@ -210,12 +210,12 @@ def test_rank_of_the_call(kind, rank):
     np.testing.assert_allclose(u, truth, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"preconditioner": None}, {"preconditioner": "nystrom"}])
+@pytest.mark.parametrize("options", [{}, {"preconditioner": None}])
 def test_alpha_is_broadcast_to_the_right_hand_sides(options):
     many, rng = RNG.normal(size=(N, 3)), np.random.default_rng(3)
     invert = KernelSolve("Exp(-SqDist(x, y) / 0.3) * a", [*ALIASES[:2], "a = Vj(3)"], "a", axis=1)
     options = {"eps": 1e-11, "maxiter": 5000, **options}
-    for shape in ((), (1,), (1, 1), (3,), (1, 3), (N, 1), (N, 3)):
+    for shape in ((1,), (3,), (N, 1), (N, 3)):
         alpha = 10 ** rng.uniform(-2, 0, size=shape)
         full = np.broadcast_to(alpha, (N, 3)).T
         truth = np.stack([np.linalg.solve(K + np.diag(a), b) for a, b in zip(full, many.T, strict=True)], axis=1)
