@@ -64,12 +64,12 @@ class KernelSolve:
     Notes
     -----
     Conjugate gradients; where the matrix shows a negative curvature, MINRES and a warning. A singular system without a solution
-    gives one of least squares, and a warning. Several columns of b are solved together. `eps` is relative to the norm of each column of b, where that of KeOps is the root mean square of all entries
-    of the residual: the same for b of unit variance.
+    gives one of least squares, and a warning. Several columns of b are solved together. `eps` is relative to the norm of each
+    column of b, where that of KeOps is the root mean square of all entries of the residual: the same for b of unit variance.
 
     The system is solved in float64 whatever the data: residuals are those of float64 products. Only the solution is rounded to
-    the dtype of b, and a warning tells if float32 does not hold it. Where `alpha` is large beside
-    the rounding errors of float32, the iterations between them compute in float32, which takes a third of the time
+    the dtype of b, and a warning tells if float32 does not hold it. Where `alpha` is large beside the rounding errors of float32,
+    the iterations between them compute in float32, which takes a third of the time
     (iterative refinement, see `skkeops.solvers.solve`).
 
     Examples
@@ -404,14 +404,14 @@ class KernelSolve:
             raise ValueError(f"maxiter must be an integer, not negative: found {maxiter!r}")
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be a function of the solution so far: found {callback!r}")
-        right, product, rough = b.astype(np.float64), matrix.product, matrix.rough_product
-        if not matrix.has_entries:
-            # Its columns are no right-hand sides of their own, but parts of one.
-            shift = np.broadcast_to(shift, b.shape).reshape(-1, 1)
-            right, shape = right.reshape(-1, 1), b.shape
-            product, rough, inverse = (_flat(function, shape) for function in (product, rough, inverse))
-            heard, callback = callback, None if callback is None else lambda a: heard(a.reshape(shape))
+        product, rough, shape = matrix.product, matrix.rough_product, b.shape
         with computing(matrix.arrays), _one_thread() if inverse is not None else nullcontext():
+            right = b.astype(np.float64)
+            if not matrix.has_entries:
+                # Its columns are no right-hand sides of their own, but parts of one.
+                shift, right = np.broadcast_to(shift, shape).reshape(-1, 1), right.reshape(-1, 1)
+                product, rough, inverse = (_flat(function, shape) for function in (product, rough, inverse))
+                heard, callback = callback, None if callback is None else lambda a: heard(a.reshape(shape))
             solution = solve(
                 product,
                 shift,
@@ -422,7 +422,7 @@ class KernelSolve:
                 max_iter=max(100, 10 * len(b)) if maxiter is None else maxiter,
                 callback=callback,
             )
-            return replace(solution, x=solution.x.reshape(b.shape))
+            return replace(solution, x=solution.x.reshape(shape))
 
 
 def _flat(function: Any, shape: tuple[int, int]) -> Any:
@@ -491,14 +491,15 @@ def _check(solution: Solution, eps: float) -> None:
         return
     if np.isinf(residual):
         warn_caller("the solution is too large for float64: scale b, or the matrix")
+        return
     if not solution.is_definite:
         warn_caller("the matrix is not positive definite: the system was solved by MINRES")
     if not residual > eps or solution.stopped:
         return
     if solution.is_singular:
         warn_caller(
-            "the matrix plus alpha is singular in float64, and b is not in its range: the solution is that of least squares, with a "
-            f"relative residual of {residual:.1e}. A positive alpha, or a larger one, makes it regular"
+            "the matrix plus alpha is singular in float64, and b is not in its range: the solution is that of least squares, with "
+            f"a relative residual of {residual:.1e}. A positive alpha, or a larger one, makes it regular"
         )
     else:
         warn_caller(

@@ -316,7 +316,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             The gradient by the prediction; ones by default.
         wrt : str or tuple of str, default="X"
             ``"X"`` (the queries), ``"X_fit"`` (the training samples), ``"dual_coef"``, or a parameter of the kernel, such
-            as ``"kernel__length_scale"``. That the fit would change the coefficients is not part of it.
+            as ``"kernel__length_scale"``. That the fit would change the coefficients is not part of it: a noise level has the
+            gradient 0.
 
         Returns
         -------
@@ -346,7 +347,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         except ValueError:
             raise ValueError(
                 "The 'alpha' parameter of KernelRidge must be a number, one for each target, or of shape (n_samples, 1) or "
-                f"(n_samples, n_targets). Got an array of shape {alpha.shape} for {shape[0]} samples and {shape[1]} targets instead."
+                f"(n_samples, n_targets). Got an array of shape {alpha.shape} for {shape[0]} samples and {shape[1]} targets "
+                "instead."
             ) from None
         check_array(alpha.reshape(1, -1), input_name="alpha")
         if (alpha < 0).any():
@@ -406,12 +408,13 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
 
         if np.isnan(solution.residual):
             warn(
-                "Products with the kernel matrix are not finite: it has entries that are infinite or NaN, or too large for float64. "
-                "There is no solution."
+                "Products with the kernel matrix are not finite: it has entries that are infinite or NaN, or too large for "
+                "float64. There is no solution."
             )
             return
-        if not bool(np.isfinite(to_engine(self.dual_coef_)).all()):
+        if np.isinf(solution.residual):
             warn("The coefficients are too large for float64: scale the targets, or the kernel.")
+            return
         if not solution.is_definite:
             warn(
                 "The kernel matrix plus alpha is not positive definite: the kernel is no Mercer kernel, or alpha is too small "

@@ -64,8 +64,8 @@ class White(_Blind):
 
     .. math:: k(x_i, x_j) = s \\, [i = j]
 
-    Two samples with the same features are two samples: only ``k(X)``, without a second argument, and ``k.diag(X)``
-    know which are the same.
+    Two samples with the same features are two samples: only ``k(X)``, without a second argument, ``k.diag(X)`` and the system
+    that `skkeops.KernelRidge` solves in its fit know which are the same. Queries are other samples than those of a fit.
 
     Parameters
     ----------

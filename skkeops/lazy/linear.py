@@ -72,7 +72,9 @@ def _entries(alpha: Any, shape: tuple[int, ...]) -> np.ndarray:
     try:
         return np.broadcast_to(values, shape).reshape(shape[0], -1)
     except ValueError:
-        raise ValueError(f"alpha must be a number, or broadcast to the shape of b, {shape}: found the shape {values.shape}") from None
+        raise ValueError(
+            f"alpha must be a number, or broadcast to the shape of b, {shape}: found the shape {values.shape}"
+        ) from None
 
 
 def _solve_columns(K: LazyTensor, b: np.ndarray, construction: tuple, call: dict[str, Any]) -> np.ndarray:  # noqa: N803

@@ -15,12 +15,21 @@ __all__ = ["conjugate_gradients", "minres"]
 
 Map = Callable[[Any], Any]
 
+# A residual that is less than this, relative to the norms of A and of the solution, is rounding errors: a tenth of what one
+# product may have, as those of its terms are not all of one sign.
+ROUNDING = 0.1 * np.finfo(np.float64).eps
 # How small the norm of A times the residual is, relative to those of A and of the residual, for that of least squares.
 _LEAST_SQUARES = 1e-10
 
 
 def conjugate_gradients(
-    apply: Map, b: Any, aim: float, max_iter: int, inverse: Map | None = None, callback: Callable[[Any], None] | None = None
+    apply: Map,
+    b: Any,
+    aim: float,
+    max_iter: int,
+    norm: float = 0.0,
+    inverse: Map | None = None,
+    callback: Callable[[Any], None] | None = None,
 ) -> Any:
     """Return about the solution of ``A x = b`` for a symmetric positive definite A: of what the iterations reach, the best.
 
@@ -32,6 +41,8 @@ def conjugate_gradients(
     aim : float
         The norm of the residual at which to stop, as the iterations estimate it.
     max_iter : int
+    norm : float, default=0
+        The norm of A, as far as it is known, from below.
     inverse : callable, optional
         The preconditioner: returns about ``A^-1 v``.
     callback : callable, optional
@@ -46,12 +57,12 @@ def conjugate_gradients(
     before = p = None
     best, least = x, np.inf
     for k in range(max_iter + 1):
-        norm = float(np.linalg.norm(r))
-        if norm < least:
-            best, least = x.copy(), norm
-        if math.isnan(norm):  # no better solution comes, and none at all should be believed
+        left = float(np.linalg.norm(r))
+        if left < least:
+            best, least = x.copy(), left
+        if math.isnan(left):  # no better solution comes, and none at all should be believed
             return x
-        if k == max_iter or norm < aim:
+        if k == max_iter or left < max(aim, ROUNDING * norm * float(np.linalg.norm(x))):
             break
         z = r if inverse is None else inverse(r)
         rho = np.vdot(r, z)
@@ -74,10 +85,7 @@ def minres(
     """Return about the solution of ``A x = b`` for a symmetric A, of the least residual among those that the iterations reach:
     that of least squares for a singular one.
 
-    Parameters are those of `conjugate_gradients`, and
-
-    norm : float, default=0
-        The norm of A, as far as it is known, from below: b alone may not show it.
+    Parameters are those of `conjugate_gradients`.
 
     References
     ----------

@@ -11,7 +11,8 @@ import numpy as np
 
 from skkeops.devices import namespace_of, to_device, to_host
 
-from .iterations import conjugate_gradients, minres
+from .iterations import ROUNDING, conjugate_gradients, minres
+from .preconditioner import largest_of
 
 __all__ = ["Solution", "relative_residuals", "solve"]
 
@@ -24,8 +25,8 @@ class Solution:
     ----------
     x : ndarray of shape (n, n_targets)
     residuals : ndarray of shape (n_targets,)
-        The norms of the residuals ``b - (K + shift I) x``, relative to those of b: at most 1, which is that of zero. NaN if b or the
-        products are not finite, infinite if the solution is more than float64 holds.
+        The norms of the residuals ``b - (K + shift I) x``, relative to those of b: at most 1, which is that of zero. NaN if b or
+        the products are not finite, infinite if the solution is more than float64 holds.
     residual : float
         The largest of them.
     n_iter : int
@@ -129,10 +130,12 @@ def solve(
         return nothing
     norms = _norms(b)
     scaled = b / np.where(norms > 0, norms, 1)
-    system = _System(product, shift, scaled, rough, preconditioner)
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is told
+        system = _System(product, shift, scaled, rough, preconditioner)
+        scale = norms / system.size
     if not math.isfinite(system.size):
         return nothing
-    shape, scale = b.shape, norms / system.size
+    shape = b.shape
     n_iter, stopped, rounds = 0, False, 0
 
     def count(flat: np.ndarray) -> None:
@@ -150,7 +153,7 @@ def solve(
         try:
             if is_convex:
                 aim = max(0.9 * tol, _ROUGH_REDUCTION * residual) if is_rough else 0.9 * tol
-                step = conjugate_gradients(system.image, flat, aim, most, system.inverse, count)
+                step = conjugate_gradients(system.image, flat, aim, most, system.norm, system.inverse, count)
             else:
                 # Its preconditioner would change the norm that it measures the residual in: it has none.
                 step = minres(system.image, flat, 0.1 * tol, most, system.norm, count)
@@ -172,9 +175,9 @@ def solve(
         if not reached < 0.1 * residual and not stopped:
             if is_rough:
                 system.rough = None
-            elif is_convex and system.project is None:
-                system.is_convex = False  # as far as conjugate gradients can tell
-            elif not reached < residual:
+            elif is_convex and system.project is None and reached > 1000 * ROUNDING * system.norm * _largest_norm(x):
+                system.is_convex = False  # as far as conjugate gradients can tell, and it is not their rounding errors
+            elif not reached < residual or is_convex:
                 break
         residual = reached
     is_singular = system.project is not None
@@ -225,7 +228,7 @@ class _System:
                 self.rough = None
         shift = to_device(shift, namespace_of(scaled))
         image = image + scaled * shift
-        self.size = _power_of_two(float(np.abs(image).max(initial=0)))
+        self.size = _power_of_two(largest_of(np.abs(image)))
         self._shift = shift / self.size
         self.norm = _largest_norm(image / self.size)
         if getattr(preconditioner, "is_singular", False):
@@ -259,8 +262,8 @@ class _System:
     def _is_positive_along(self, v: np.ndarray, image: np.ndarray) -> bool:
         squares = np.einsum("ij,ij->j", v, v)
         curvature = np.einsum("ij,ij->j", v, image) / np.where(squares > 0, squares, 1)
-        least = float(np.where(squares > 0, curvature, np.inf).min(initial=np.inf))
-        self.norm = max(self.norm, float(curvature.max(initial=0)))
+        least = -largest_of(-np.where(squares > 0, curvature, np.inf), -np.inf)
+        self.norm = max(self.norm, largest_of(curvature))
         if least > _EPS * self.norm:
             return True
         if self.rough is None:
@@ -326,4 +329,4 @@ def _norms(columns: np.ndarray) -> np.ndarray:
 
 def _largest_norm(columns: np.ndarray) -> float:
     """Return the largest norm of a column."""
-    return float(np.linalg.norm(columns, axis=0).max()) if columns.shape[1] else 0.0
+    return largest_of(np.linalg.norm(columns, axis=0))

@@ -134,7 +134,7 @@ def nystrom(
     F : ndarray of shape (n, k)
         With k at most `rank`.
     is_semidefinite : bool
-        False if the matrix shows that it is not positive semi-definite.
+        False if the matrix shows that it is not positive semi-definite, or its products are not finite.
 
     Notes
     -----
@@ -155,6 +155,10 @@ def nystrom(
         return xp.zeros((n, 0)), True
     test = np.linalg.qr(to_device(random_state.standard_normal((n, rank)), xp))[0]
     image = product(test).astype(np.float64, copy=False)
+    size = float(np.abs(image).max())
+    if not size < np.inf:  # NaN, too
+        return xp.zeros((n, 0)), False
+    image = image / (size or 1.0)  # so that squares are numbers of float64
     core = test.T @ image
     # rounding errors: of this arithmetic, and of the products, which show where the matrix is not symmetric
     asymmetry = np.sqrt(rank) * float(np.abs(core - core.T).max())
@@ -172,7 +176,7 @@ def nystrom(
     else:
         half = linalg_of(xp).solve_triangular(triangle, image.T, lower=True).T
     basis, scales, _ = np.linalg.svd(half, full_matrices=False)
-    return xp.asfortranarray(basis * np.sqrt(np.maximum(scales**2 - shift, 0))), True
+    return xp.asfortranarray(basis * np.sqrt(np.maximum(scales**2 - shift, 0)) * np.sqrt(size)), True
 
 
 def _cholesky(matrix: np.ndarray) -> np.ndarray | None:
@@ -260,6 +264,11 @@ def check_rank(rank: int | str, least: int) -> None:
         raise ValueError(f"n_components must be an integer, at least {least}, or 'auto': found {rank!r}")
 
 
+def largest_of(array: np.ndarray, least: float = 0.0) -> float:
+    """Return the largest entry, `least` of none: NumPy's ``initial``, which CuPy has not."""
+    return float(array.max()) if array.size else least
+
+
 class LowRankPreconditioner:
     """The inverse of ``F @ F.T + shift * I``, applied to vectors.
 
@@ -285,7 +294,7 @@ class LowRankPreconditioner:
             self._rows = np.exp(np.log(shift).mean(axis=1, keepdims=True) / 2)
             factor /= self._rows
             shift = np.exp(np.log(shift / self._rows**2).mean(axis=0))
-        self._size = float(np.abs(factor).max(initial=0)) or 1.0
+        self._size = largest_of(np.abs(factor)) or 1.0
         factor /= self._size  # so that the squares of its entries, and their sums, are numbers of float64
         shift = shift / self._size / self._size
         self._regular = shift > 0
@@ -328,7 +337,7 @@ def _range(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return an orthonormal basis of the range of F, and the eigenvalues of ``F @ F.T`` that belong to it."""
     basis, scales, _ = np.linalg.svd(factor, full_matrices=False)
     values = scales**2
-    rank = int((values > len(factor) * np.finfo(np.float64).eps * values.max(initial=0)).sum())
+    rank = int((values > len(factor) * np.finfo(np.float64).eps * largest_of(values)).sum())
     return basis[:, :rank], values[:rank]
 
 

@@ -165,7 +165,8 @@ class LinearAlgebra(Methods):
         Warns
         -----
         RuntimeWarning
-            If the residual is above `eps`, or the matrix is singular or not positive definite, or float32 does not hold the solution.
+            If the residual is above `eps`, the matrix is singular or not positive definite, or float32 does not hold the
+            solution.
 
         See Also
         --------
