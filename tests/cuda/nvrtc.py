@@ -184,21 +184,23 @@ def loops(cubin: bytes, kernel: str) -> list[Loop]:
 
 
 def _hot_path(code, begin, end, ends, target) -> Loop:
-    inner = [loop for loop in ends if loop != (begin, end) and begin <= loop[0] and loop[1] <= end]
-    counts: Counter = Counter()
-    names = []
-    k = begin
-    while k <= end:
-        counts[code[k].name.split(".")[0]] += 1
+    """The longest way through a loop that enters none of the loops within, which are for rare cases, if there is one."""
+    within = {k for b, e in ends if (b, e) != (begin, end) and begin <= b and e <= end for k in range(b, e + 1)}
+    for closed in (within, set()):
+        length, following = {end: 1}, {}
+        for k in range(end - 1, begin - 1, -1):
+            to = target(k)
+            ways = [to] if to is not None else []
+            if not code[k].name.startswith("BRA") or code[k].predicated:
+                ways.append(k + 1)
+            ways = [way for way in ways if k < way and way in length]
+            if k not in closed and ways:
+                following[k] = max(ways, key=length.__getitem__)
+                length[k] = 1 + length[following[k]]
+        if begin in length:
+            break
+    names, k = [], begin
+    while k is not None:
         names.append(code[k].name)
-        to = target(k)
-        if to is not None and k < to <= end + 1 and k != end:
-            skipped = range(k + 1, to)
-            after = target(to - 1)  # of an if with an else
-            otherwise = range(to, after) if after is not None and not code[to - 1].predicated and to < after <= end + 1 else []
-            rare = [any(loop[0] in way for loop in inner) for way in (skipped, otherwise)]
-            if not code[k].predicated or rare[0] or (len(otherwise) > len(skipped) and not rare[1]):
-                k = to
-                continue
-        k += 1
-    return Loop(counts, names)
+        k = following.get(k)
+    return Loop(Counter(name.split(".")[0] for name in names), names)
