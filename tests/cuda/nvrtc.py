@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -155,8 +156,8 @@ class Loop(NamedTuple):
         return sum(self.counts.values())
 
 
-def loops(cubin: bytes, kernel: str) -> list[Loop]:
-    """The loops of a kernel, in the order of their ends."""
+def loops(cubin: bytes, kernel: str, way: Callable[..., Loop] | None = None) -> list[Loop]:
+    """The loops of a kernel, in the order of their ends; of each the instructions on a way through it, by default the hot path."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
@@ -180,10 +181,31 @@ def loops(cubin: bytes, kernel: str) -> list[Loop]:
         return labels.get(found.group(1)) if found else None
 
     ends = [(target(k), k) for k in range(len(code)) if target(k) is not None and target(k) <= k]
-    return [_hot_path(code, begin, end, ends, target) for begin, end in ends]
+    return [(way or _hot_path)(code, begin, end, ends, target) for begin, end in ends]
 
 
 def _hot_path(code, begin, end, ends, target) -> Loop:
+    inner = [loop for loop in ends if loop != (begin, end) and begin <= loop[0] and loop[1] <= end]
+    counts: Counter = Counter()
+    names = []
+    k = begin
+    while k <= end:
+        counts[code[k].name.split(".")[0]] += 1
+        names.append(code[k].name)
+        to = target(k)
+        if to is not None and k < to <= end + 1 and k != end:
+            skipped = range(k + 1, to)
+            after = target(to - 1)  # of an if with an else
+            otherwise = range(to, after) if after is not None and not code[to - 1].predicated and to < after <= end + 1 else []
+            rare = [any(loop[0] in way for loop in inner) for way in (skipped, otherwise)]
+            if not code[k].predicated or rare[0] or (len(otherwise) > len(skipped) and not rare[1]):
+                k = to
+                continue
+        k += 1
+    return Loop(counts, names)
+
+
+def longest_way(code, begin, end, ends, target) -> Loop:
     """The longest way through a loop that enters none of the loops within, which are for rare cases, if there is one."""
     within = {k for b, e in ends if (b, e) != (begin, end) and begin <= b and e <= end for k in range(b, e + 1)}
     for closed in (within, set()):
