@@ -161,8 +161,8 @@ SPECIAL = [
 ]  # fmt: skip
 OF_ONE = {
     "absolute", "arccos", "arcsin", "arctan", "ceil", "conjugate", "cos", "exp", "fabs", "floor", "isnan", "log", "logical_not",
-    "negative", "positive", "reciprocal", "rint", "sign", "sin", "sqrt", "square", "trunc", "expm1", "log1p", "sinh", "cosh", "tanh",
-    "erf", "erfc", "expit", "gammaln", "psi",
+    "negative", "positive", "reciprocal", "rint", "sign", "sin", "sqrt", "square", "trunc", "expm1", "log1p", "sinh", "cosh",
+    "tanh", "erf", "erfc", "expit", "gammaln", "psi",
 }  # fmt: skip
 OF_CONDITIONS = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}
 OF_TWO = sorted({*UFUNCS, *OPERATIONS} - OF_ONE - OF_CONDITIONS - {"matmul", "divmod"})

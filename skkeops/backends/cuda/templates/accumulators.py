@@ -50,8 +50,8 @@ class Accumulators:
 
     @property
     def may_overflow(self) -> bool:
-        """Whether a part may be infinite where the total is not. Where large terms cancel later, a float32 sum may leave its range on
-        the way; the pairs of such a group enter the total one by one."""
+        """Whether a part may be infinite where the total is not. Where large terms cancel later, a float32 sum may leave its range
+        on the way; the pairs of such a group enter the total one by one."""
         return self._part_type != "double"
 
     def overflow(self, first: int) -> str:

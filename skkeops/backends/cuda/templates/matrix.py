@@ -181,15 +181,15 @@ class Matrix:
     def _third_block(self) -> str:
         """Where a third block of 128 threads has room without spills, as a condition of the preprocessor.
 
-        What fits was found by compiling. On an H200 a third block saved softmax, differences and float64 5 to 13 %; with more columns
-        of a thread it cost 11 %.
+        What fits was found by compiling. On an H200 a third block saved softmax, differences and float64 5 to 13 %; with more
+        columns of a thread it cost 11 %.
         """
         if self.threads == 256 or len(self._slabs) > 1 or self.sizes.per_thread > 4:
             return "0"
         if self._real == "double":
             return "1"
         if self._exponentials is not None:
-            return "0" if self.fold.exact_max else "__CUDA_ARCH__ >= 900"
+            return "0" if self.fold.exact_max or self._loops else "__CUDA_ARCH__ >= 900"
         return "__CUDA_ARCH__ < 1000" if self._of_row is not None else "1"
 
     @property
