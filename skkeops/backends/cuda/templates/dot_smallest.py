@@ -7,6 +7,7 @@ columns, always the same. At the end their lists are merged, the first of equals
 
 from __future__ import annotations
 
+from ..geometry import BLOCKS
 from .dot import Dot
 from .folds import GROUP
 from .kmin import KMinFold
@@ -21,6 +22,7 @@ class DotSmallest(Dot):
     """The main kernel, with the arguments of `Dot` and a `KMinFold` of one component."""
 
     fold: KMinFold
+    blocks = BLOCKS  # a pair of long vectors costs more than what its list takes
 
     @property
     def _kept_rows(self) -> int:
