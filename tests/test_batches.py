@@ -226,3 +226,23 @@ def test_systems(rng):
     np.testing.assert_allclose(by_g, -(u * (derivative @ truth)).sum((-1, -2)).sum(1)[:, None, None], rtol=1e-6)
     with pytest.raises(ValueError, match="a preconditioner is that of one system"):
         invert.preconditioner(x, x, b, g)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (20, 1), (20, 2), (2, 1, 1, 1), (3, 1, 1), (1, 3, 20, 1), (2, 3, 20, 2)])
+def test_alpha_broadcasts_to_the_batch(shape, rng):
+    x, b = rng.normal(size=(2, 1, 20, 2)), rng.normal(size=(3, 20, 2))
+    alpha = rng.uniform(0.1, 1, shape)
+    invert = KernelSolve("Exp(-SqDist(x, y)) * a", ["x = Vi(2)", "y = Vj(2)", "a = Vj(2)"], "a", axis=1)
+    K = np.exp(-((x[..., :, None, :] - x[..., None, :, :]) ** 2).sum(-1))
+    shifts, e = np.broadcast_to(alpha, (2, 3, 20, 2)), rng.normal(size=(2, 3, 20, 2))
+
+    def solved(right):
+        problems = [[K[p, 0] + np.diag(shifts[p, q, :, c]) for c in range(2)] for p in range(2) for q in range(3)]
+        columns = [np.linalg.solve(m, v) for six, r in zip(problems, right.reshape(6, 20, 2), strict=True) for m, v in zip(six, r.T, strict=True)]
+        return np.reshape(columns, (2, 3, 2, 20)).swapaxes(-1, -2)
+
+    np.testing.assert_allclose(invert(x, x, b, alpha=alpha, eps=1e-12), solved(np.broadcast_to(b, (2, 3, 20, 2))), atol=1e-9)
+    by_b = invert.gradient(x, x, b, wrt="a", grad_output=e, alpha=alpha, eps=1e-12)
+    np.testing.assert_allclose(by_b, solved(e).sum(0), atol=1e-8)
+    with pytest.raises(ValueError, match=r"broadcast to the shape of b, \(2, 3, 20, 2\): found the shape \(3,\)"):
+        invert(x, x, b, alpha=np.ones(3))
