@@ -326,6 +326,8 @@ def _combine(operation: str, a: Any, b: Any) -> Any:
             except TypeError:  # of somebody's own: it has no formula, and theirs take ours
                 library = _theirs
                 both.append(kernel)
+        elif isinstance(kernel, type) and issubclass(kernel, _SklearnKernel):
+            raise TypeError(f"{kernel.__name__} is a class: expected a kernel object, such as {kernel.__name__}(), with the parentheses")
         else:
             return NotImplemented
     return getattr(library, operation)(*both)

@@ -12,7 +12,7 @@ from skkeops.devices import computing, namespace_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
 from skkeops.genred import Genred
-from skkeops.pairs import is_stored
+from skkeops.pairs import as_dense, is_stored
 
 from .complex_numbers import holds_complex, interleave
 from .leaves import Given
@@ -110,7 +110,7 @@ def _arguments(symbols: Sequence[Symbol]) -> list[Any]:
     most = max([len(s.batch) for s in symbols], default=0)
     if most:
         return [
-            a if s.variable.category == P or s.batch or is_stored(a) else a[(None,) * most]
+            a if s.variable.category == P or s.batch or is_stored(a) else as_dense(a)[(None,) * most]
             for a, s in zip(arrays, symbols, strict=True)
         ]
     return arrays

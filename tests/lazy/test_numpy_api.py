@@ -189,6 +189,8 @@ def equal(found, expected, dtype):
 @pytest.mark.parametrize("name", [name for name in OF_NUMBERS if ufunc(name).nin == 1])
 def test_special_values(name, dtype):
     s = np.array(VALUES, dtype)
+    if name == "gammaln":  # where C has +inf at -inf, and we
+        s = s[:-1]
     equal(ufunc(name)(Vi(s[:, None])).dense()[:, 0], ufunc(name)(s), dtype)
 
 
@@ -435,7 +437,7 @@ LARGE = Vi(np.zeros((200_000, 3))) | Vj(np.zeros((100_000, 3)))
         (lambda: np.linalg.cholesky(K), TypeError, "np.cholesky is not defined"),
         (lambda: KernelSum().fit(LARGE), (TypeError, ValueError), "a LazyTensor of shape"),
         (lambda: np.sum(K, axis=1, where=DENSE > 0), TypeError, "takes axis=, out= and keepdims=: found where"),
-        (lambda: np.sum(Vi(X), axis=-1, keepdims=True), TypeError, "is lazy, and takes axis= alone"),
+        (lambda: np.sum(Vi(X), axis=-1, keepdims=True), TypeError, "is lazy, and takes no out= nor keepdims="),
         (lambda: np.sum(K, axis=-2), ValueError, r"reduced over i .axis=0. or j .axis=1.: found axis=-2"),
         (lambda: np.einsum("ij,j", K, np.ones(N)), TypeError, "einsum is not defined for lazy tensors"),
         (lambda: np.outer(K, K), TypeError, "outer"),
