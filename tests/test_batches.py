@@ -237,9 +237,10 @@ def test_alpha_broadcasts_to_the_batch(shape, rng):
     shifts, e = np.broadcast_to(alpha, (2, 3, 20, 2)), rng.normal(size=(2, 3, 20, 2))
 
     def solved(right):
-        problems = [[K[p, 0] + np.diag(shifts[p, q, :, c]) for c in range(2)] for p in range(2) for q in range(3)]
-        columns = [np.linalg.solve(m, v) for six, r in zip(problems, right.reshape(6, 20, 2), strict=True) for m, v in zip(six, r.T, strict=True)]
-        return np.reshape(columns, (2, 3, 2, 20)).swapaxes(-1, -2)
+        found = np.empty((2, 3, 20, 2))
+        for p, q, c in np.ndindex(2, 3, 2):
+            found[p, q, :, c] = np.linalg.solve(K[p, 0] + np.diag(shifts[p, q, :, c]), right[p, q, :, c])
+        return found
 
     np.testing.assert_allclose(invert(x, x, b, alpha=alpha, eps=1e-12), solved(np.broadcast_to(b, (2, 3, 20, 2))), atol=1e-9)
     by_b = invert.gradient(x, x, b, wrt="a", grad_output=e, alpha=alpha, eps=1e-12)

@@ -327,7 +327,8 @@ def _combine(operation: str, a: Any, b: Any) -> Any:
                 library = _theirs
                 both.append(kernel)
         elif isinstance(kernel, type) and issubclass(kernel, _SklearnKernel):
-            raise TypeError(f"{kernel.__name__} is a class: expected a kernel object, such as {kernel.__name__}(), with the parentheses")
+            name = kernel.__name__
+            raise TypeError(f"{name} is a class: expected a kernel object, such as {name}(), with the parentheses")
         else:
             return NotImplemented
     return getattr(library, operation)(*both)

@@ -50,7 +50,8 @@ def test_branch_cuts_are_those_of_numpy():
 def test_logarithms_near_absolute_values_of_one(backend, dtype):
     eps = np.finfo(dtype).eps
     rng = np.random.default_rng(3)
-    angles = np.concatenate([rng.uniform(-np.pi, np.pi, 300), rng.integers(-1, 3, 300) * np.pi / 2 + rng.normal(size=300) * eps**0.6])
+    near_axes = rng.integers(-1, 3, 300) * np.pi / 2 + rng.normal(size=300) * eps**0.6
+    angles = np.concatenate([rng.uniform(-np.pi, np.pi, 300), near_axes])
     z = np.exp(1j * angles) * (1 + rng.uniform(-1, 1, 600) * 10.0 ** rng.uniform(np.log10(eps), -0.1, 600))
     parts = floats(z).reshape(-1, 2).astype(dtype)
     with mpmath.workdps(50):

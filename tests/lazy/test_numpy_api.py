@@ -85,7 +85,8 @@ def test_variances_of_numbers(axis):
     """A tensor without an axis of components, whose mean has NumPy's shape."""
     for options in ({}, {"ddof": 1}, {"keepdims": True}):
         for function in (np.var, np.std):
-            np.testing.assert_allclose(function(K, axis=axis, **options), function(DENSE, axis=axis, **options), rtol=1e-12, strict=True)
+            expected = function(DENSE, axis=axis, **options)
+            np.testing.assert_allclose(function(K, axis=axis, **options), expected, rtol=1e-12, strict=True)
     np.testing.assert_allclose(K.std(axis), DENSE.std(axis)[:, None], rtol=1e-12, strict=True)
     square = (Vi(X[:, :1]) - Vj(X[:, 1:2])).std(axis)  # as many rows as columns
     np.testing.assert_allclose(square[:, 0], (X[:, :1] - X[:, 1]).std(axis), rtol=1e-12)
