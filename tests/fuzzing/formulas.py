@@ -175,7 +175,9 @@ def evaluate(node, given, rounding=None, seen=None, known=None):
             value = node.function(*args)
             if rounding is not None:
                 size = ADDED[node.text](*args) if node.text in ADDED else value
-                value = np.where(np.isfinite(value), value + rounding(value.shape) * size, value)
+                moved = np.where(np.isfinite(value), value + rounding(value.shape) * size, value)
+                # a sum of negative zeros is +0 where it begins with one, as in NumPy
+                value = np.where(size == 0, -value, moved) if node.text in ADDED else moved
     if seen is not None:
         seen.see(value)
         if node.text in ("Sin({})", "Cos({})", "SinXDivX({})"):  # an angle of which no digit is left
