@@ -267,7 +267,7 @@ class Case:
         spread = np.zeros(shape, LONG)
         eps = LONG(np.finfo(dtype).eps)
         for _ in range(rounded):
-            moved = np.broadcast_to(evaluate(node, given, lambda s: eps * rng.choice((-2.0, 2.0), s)), shape)
+            moved = np.broadcast_to(evaluate(node, given, lambda s: eps * rng.choice((-1.0, 1.0), s) * rng.uniform(1, 3, s)), shape)
             with np.errstate(invalid="ignore"):
                 change = np.abs(moved - value)
             spread = np.fmax(spread, np.where(moved == value, 0, np.where(np.isnan(change), np.inf, change)))
