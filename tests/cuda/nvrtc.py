@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -155,8 +156,8 @@ class Loop(NamedTuple):
         return sum(self.counts.values())
 
 
-def loops(cubin: bytes, kernel: str) -> list[Loop]:
-    """The loops of a kernel, in the order of their ends."""
+def loops(cubin: bytes, kernel: str, way: Callable[..., Loop] | None = None) -> list[Loop]:
+    """The loops of a kernel, in the order of their ends; of each the instructions on a way through it, by default the hot path."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(cubin)
@@ -180,7 +181,7 @@ def loops(cubin: bytes, kernel: str) -> list[Loop]:
         return labels.get(found.group(1)) if found else None
 
     ends = [(target(k), k) for k in range(len(code)) if target(k) is not None and target(k) <= k]
-    return [_hot_path(code, begin, end, ends, target) for begin, end in ends]
+    return [(way or _hot_path)(code, begin, end, ends, target) for begin, end in ends]
 
 
 def _hot_path(code, begin, end, ends, target) -> Loop:
@@ -202,3 +203,26 @@ def _hot_path(code, begin, end, ends, target) -> Loop:
                 continue
         k += 1
     return Loop(counts, names)
+
+
+def longest_way(code, begin, end, ends, target) -> Loop:
+    """The longest way through a loop that enters none of the loops within, which are for rare cases, if there is one."""
+    within = {k for b, e in ends if (b, e) != (begin, end) and begin <= b and e <= end for k in range(b, e + 1)}
+    for closed in (within, set()):
+        length, following = {end: 1}, {}
+        for k in range(end - 1, begin - 1, -1):
+            to = target(k)
+            ways = [to] if to is not None else []
+            if not code[k].name.startswith("BRA") or code[k].predicated:
+                ways.append(k + 1)
+            ways = [way for way in ways if k < way and way in length]
+            if k not in closed and ways:
+                following[k] = max(ways, key=length.__getitem__)
+                length[k] = 1 + length[following[k]]
+        if begin in length:
+            break
+    names, k = [], begin
+    while k is not None:
+        names.append(code[k].name)
+        k = following.get(k)
+    return Loop(Counter(name.split(".")[0] for name in names), names)

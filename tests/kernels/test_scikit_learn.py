@@ -156,7 +156,7 @@ class TestNames:
         kernel = kernels.Gaussian()
         assert as_kernel(kernel) is kernel
 
-    @pytest.mark.parametrize("thing", [pairwise_kernels, np.dot, 3.0, None, int], ids=str)
+    @pytest.mark.parametrize("thing", [pairwise_kernels, np.dot, 3.0, None, int], ids=["a function", "another", "3", "None", "int"])
     def test_neither(self, thing):
         with pytest.raises(TypeError, match="'kernel' parameter must be one of .* functions cannot be compiled"):
             as_kernel(thing)

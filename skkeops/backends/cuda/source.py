@@ -41,6 +41,7 @@ __all__ = ["PointsSource", "Source", "choose_template", "pairs_source", "points_
 
 _MOST_SERIAL = 16  # splits that one thread merges
 _MOST_CHUNKS = 65535  # the third dimension of a grid
+_MOST_LINES = 160  # statements of a pair that are written out for the columns of a thread: more of them spill registers
 
 #: CuPy adds the first two for the default language standard and float32; they are spelled out for other compilers.
 COMPILE_OPTIONS = ("--std=c++17", "-ftz=true")
@@ -163,10 +164,13 @@ def _generate(plan: Plan, real: str, options: Options, template: type, masks: tu
     if matrix is not None:
         chunk = matrix[0].chunk
     fold = make_fold(plan, value, terms, base_2, options, real, chunk)
-    if fold.chunks > _MOST_CHUNKS:
-        raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     extra = () if product is None else (product,)
     main = template(fold, homes, arrays, real, (plan.output, plan.reduced), *(matrix or extra))
+    while template is Wide and fold.chunk is not None and fold.chunk > 1 and len(main.pair_lines) > _MOST_LINES:
+        fold = make_fold(plan, value, terms, base_2, options, real, fold.chunk // 2)
+        main = template(fold, homes, arrays, real, (plan.output, plan.reduced))
+    if fold.chunks > _MOST_CHUNKS:
+        raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * fold.chunk} columns, found {fold.all_columns}")
     if template in _NARROW_TEMPLATES and main.pressure > MOST_PRESSURE:
         return None
     if issubclass(template, (Dot, Matrix)) and main.shared_bytes > SHARED_MOST:

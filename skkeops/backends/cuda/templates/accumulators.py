@@ -48,10 +48,16 @@ class Accumulators:
     def add_exactly(self, c: int, a: str, b: str | None) -> str:
         return f"{self.total(c)} += (double)({a if b is None else f'{a} * {b}'});"
 
-    def in_range(self, c: int) -> list[str]:
-        """Conditions that the part of the group holds. Where large terms cancel later, a float32 sum may leave its range on the
-        way; the pairs of such a group enter the total one by one."""
-        return [] if self._part_type == "double" else [f"fabs({self.part(c)}) < SKK_INF"]
+    @property
+    def may_overflow(self) -> bool:
+        """Whether a part may be infinite where the total is not. Where large terms cancel later, a float32 sum may leave its range
+        on the way; the pairs of such a group enter the total one by one."""
+        return self._part_type != "double"
+
+    def overflow(self, first: int) -> str:
+        """What is added to a number that is tested: 0 if the parts from `first` on are finite, NaN if not. So there is one test."""
+        columns = range(first, self.columns) if self.may_overflow else ()
+        return "".join(f" + ({self.part(c)} - {self.part(c)})" for c in columns)
 
     def accept(self) -> list[str]:
         lost = (lambda c: f" - (double)lost[t][{c}]") if self._compensated else (lambda c: "")

@@ -139,7 +139,7 @@ class SumFold(Fold):
                 places.append(None if e is None else self._root(self._component(e, c)))
             self._terms.append(places)
         self._sums = Accumulators("s", self.columns, options, real)
-        self.needs_test = bool(self._sums.in_range(0))
+        self.needs_test = self._sums.may_overflow
         self.registers = self._sums.registers
         self.bytes_per_row = 8 * self.all_columns
         self.declarations = [self._sums.declare()]
@@ -169,7 +169,7 @@ class SumFold(Fold):
         return [line for c, (a, b) in enumerate(self._products(values)) for line in self._sums.add(c, a, b)]
 
     def test(self):
-        return " && ".join(text for c in range(self.columns) for text in self._sums.in_range(c))
+        return f"fabs({self._sums.part(0)}){self._sums.overflow(1)} < SKK_INF"
 
     def accept(self):
         return self._sums.accept()
@@ -248,8 +248,7 @@ class ShiftExpFold(Fold):
         return lines + self._enter("e", values, self._sums.add)
 
     def test(self):
-        ones = f"{self._sums.part(0)} < (real)1152921504606846976"  # 2^60; false for a NaN
-        return " && ".join([ones, *(text for c in range(1, self.columns) for text in self._sums.in_range(c))])
+        return f"{self._sums.part(0)}{self._sums.overflow(1)} < (real)1152921504606846976"  # 2^60; false for a NaN
 
     def accept(self):
         return self._sums.accept()

@@ -139,6 +139,11 @@ class Rows:
         return [*self._negative.lines, *self.fold.fast(self._negative_values, self._negative.started)]
 
     @property
+    def pair_lines(self) -> list[str]:
+        """The statements of a pair, one by one."""
+        return self._pair.lines
+
+    @property
     def blocks(self) -> int:
         """How many blocks of threads a call should have."""
         return self.fold.blocks
