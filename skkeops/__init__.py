@@ -11,8 +11,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from .locks import import_module
 
 __version__ = "0.1.0"
 
@@ -52,13 +53,13 @@ __all__ = ["__version__", *sorted(_HOMES)]
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"skkeops.{name}")
+        return import_module(f"skkeops.{name}")
     if name == "gpu_available":  # asked anew each time: CuPy may be installed, or a device hidden, meanwhile
-        return importlib.import_module("skkeops.backends.gpu").is_usable()
+        return import_module("skkeops.backends.gpu").is_usable()
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'skkeops' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
+    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -156,7 +156,7 @@ class KernelSolve:
             As for `Genred`, with b in the place of the variable. The systems of a batch are solved one by one.
         alpha : float or array-like, default=1e-10
             The number added to the diagonal, not negative, or numbers that broadcast to the shape of b: of shape (n, 1) one for
-            each row, of shape (D,) one for each of its D columns.
+            each row, of shape (D,) one for each of its D columns, of shape (B, 1, 1) one for each problem of a batch.
         eps : float, default=1e-6
             The norm of the residual, relative to that of b.
         maxiter : int, optional
@@ -203,11 +203,12 @@ class KernelSolve:
         """
         batch = self._batch(args, backend, ranges)
         if batch is not None:
-            options = {"alpha": alpha, "eps": eps, "maxiter": maxiter, "preconditioner": preconditioner}
-            options |= {"n_components": n_components, "random_state": random_state, "backend": backend, "ranges": ranges}
+            options = {"eps": eps, "maxiter": maxiter, "preconditioner": preconditioner, "n_components": n_components}
+            options |= {"random_state": random_state, "backend": backend, "ranges": ranges, "callback": callback}
             solutions = batch.xp.empty((*batch.shape, batch.count, self._variable.dim), dtype=batch.dtype)
+            shift = _alpha(alpha, solutions.shape)
             for problem, arrays in batch.problems():
-                solutions[problem] = self(*arrays, callback=callback, **options)
+                solutions[problem] = self(*arrays, alpha=shift[problem], **options)
             return solutions
         matrix, b = self._matrix(args, backend, ranges)
         shift = _shift(alpha, b.shape)
@@ -311,9 +312,10 @@ class KernelSolve:
         """
         batch = self._batch(args, backend, ranges)
         if batch is not None:
-            options = {"alpha": alpha, "eps": eps, "maxiter": maxiter, "preconditioner": preconditioner}
-            options |= {"n_components": n_components, "random_state": random_state, "backend": backend, "ranges": ranges}
+            options = {"eps": eps, "maxiter": maxiter, "preconditioner": preconditioner, "n_components": n_components}
+            options |= {"random_state": random_state, "backend": backend, "ranges": ranges}
             shape = (*batch.shape, batch.count, self._variable.dim)
+            shift = _alpha(alpha, shape)
             e = None if grad_output is None else check_like(grad_output, shape, "argument 'grad_output'", batch.xp)
             a = None if output is None else check_like(output, shape, "argument 'output'", batch.xp)
             wanted = self.function._arguments.find(wrt)
@@ -324,6 +326,7 @@ class KernelSolve:
                     wrt=given,
                     grad_output=None if e is None else e[problem],
                     output=None if a is None else a[problem],
+                    alpha=shift[problem],
                     **options,
                 )
                 for problem, arrays in batch.problems()
@@ -441,23 +444,29 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _shift(alpha: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Return alpha as one number for each column of b, or for each of its entries."""
+def _alpha(alpha: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return alpha as one number for each entry of b."""
     if np.ndim(alpha) == 0:
-        value = _number(alpha.item() if hasattr(alpha, "item") else alpha, "alpha")
-        if value == np.inf:
+        alpha = _number(alpha.item() if hasattr(alpha, "item") else alpha, "alpha")
+        if alpha == np.inf:
             raise ValueError("alpha must be finite: found inf")
-        return np.full(shape[1], value)
     values = to_host(as_array(alpha))
     if values.dtype.kind not in "iuf" or not bool((np.isfinite(values) & (values >= 0)).all()):
         raise ValueError(f"alpha must be numbers, finite and not negative: found {alpha!r}")
     try:
-        values = np.broadcast_to(values.astype(np.float64), shape)
+        return np.broadcast_to(values.astype(np.float64), shape)
     except ValueError:
         raise ValueError(
             f"alpha must be a number, or broadcast to the shape of b, {shape}: found the shape {values.shape}; one number for each "
             "row has the shape (n, 1)"
         ) from None
+
+
+def _shift(alpha: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Return alpha as one number for each column of b, or for each of its entries."""
+    if np.ndim(alpha) == 0:
+        return np.array(_alpha(alpha, shape[1:]))
+    values = _alpha(alpha, shape)
     return values[0].copy() if len(values) and (values == values[0]).all() else values.copy()
 
 

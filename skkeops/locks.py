@@ -1,22 +1,29 @@
 """Locks that no fork leaves closed.
 
 A forked child has the thread that forked and no other. A lock that another thread held at that moment would stay closed in the
-child for ever, so every lock of the package is a `Lock`, and nothing else of it waits for another thread.
+child for ever, so every lock of the package is a `Lock`, and nothing else of it waits for another thread. Python locks each
+module while it is imported, too, and keeps it locked in the child: parts of the package that are imported on first use are
+imported by `import_module`, which a fork waits for.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 import weakref
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
-__all__ = ["Lock", "cached_property"]
+__all__ = ["Lock", "cached_property", "import_module"]
 
 T = TypeVar("T")
 
 _all: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+# The thread that forks holds it meanwhile, so that both processes find it as they should.
+_importing = threading.RLock()
 
 
 class Lock:
@@ -49,6 +56,13 @@ def _renew_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release)
+
+
+def import_module(name: str) -> ModuleType:
+    """As `importlib.import_module`; other threads fork before or after it."""
+    with _importing:
+        return importlib.import_module(name)
 
 
 class cached_property(Generic[T]):  # noqa: N801

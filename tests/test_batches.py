@@ -226,3 +226,24 @@ def test_systems(rng):
     np.testing.assert_allclose(by_g, -(u * (derivative @ truth)).sum((-1, -2)).sum(1)[:, None, None], rtol=1e-6)
     with pytest.raises(ValueError, match="a preconditioner is that of one system"):
         invert.preconditioner(x, x, b, g)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (20, 1), (20, 2), (2, 1, 1, 1), (3, 1, 1), (1, 3, 20, 1), (2, 3, 20, 2)])
+def test_alpha_broadcasts_to_the_batch(shape, rng):
+    x, b = rng.normal(size=(2, 1, 20, 2)), rng.normal(size=(3, 20, 2))
+    alpha = rng.uniform(0.1, 1, shape)
+    invert = KernelSolve("Exp(-SqDist(x, y)) * a", ["x = Vi(2)", "y = Vj(2)", "a = Vj(2)"], "a", axis=1)
+    K = np.exp(-((x[..., :, None, :] - x[..., None, :, :]) ** 2).sum(-1))
+    shifts, e = np.broadcast_to(alpha, (2, 3, 20, 2)), rng.normal(size=(2, 3, 20, 2))
+
+    def solved(right):
+        found = np.empty((2, 3, 20, 2))
+        for p, q, c in np.ndindex(2, 3, 2):
+            found[p, q, :, c] = np.linalg.solve(K[p, 0] + np.diag(shifts[p, q, :, c]), right[p, q, :, c])
+        return found
+
+    np.testing.assert_allclose(invert(x, x, b, alpha=alpha, eps=1e-12), solved(np.broadcast_to(b, (2, 3, 20, 2))), atol=1e-9)
+    by_b = invert.gradient(x, x, b, wrt="a", grad_output=e, alpha=alpha, eps=1e-12)
+    np.testing.assert_allclose(by_b, solved(e).sum(0), atol=1e-8)
+    with pytest.raises(ValueError, match=r"broadcast to the shape of b, \(2, 3, 20, 2\): found the shape \(3,\)"):
+        invert(x, x, b, alpha=np.ones(3))

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
 import numpy as np
 
 from skkeops.formula.errors import suggestion
+from skkeops.locks import import_module
 
 #: The backends of this version, by the names that a user can ask for: for arrays of NumPy, and for those of CuPy.
 _GPU = ("skkeops.backends.transfer", "skkeops.backends.device")
@@ -73,9 +73,9 @@ def get(name: str, xp: ModuleType = np) -> ModuleType:
             check_usable()
         except RuntimeError as error:
             raise RuntimeError(f"backend={name!r} cannot be used: {error}") from error
-        return importlib.import_module(home)
+        return import_module(home)
     try:
-        module = importlib.import_module(home)
+        module = import_module(home)
     except ImportError as error:
         raise RuntimeError(
             f"backend={name!r} cannot be used: its compiled engine is missing or was not built for this "

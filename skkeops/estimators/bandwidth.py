@@ -16,7 +16,7 @@ from skkeops.formula.expression import Constant, I, J, P, Variable
 
 from .namespaces import follow
 from .reduction import compiled
-from .scaling import power_of_two
+from .scaling import center_of, power_of_two
 from .windows import TailedWindow, get_window
 
 __all__ = ["LeaveOneOut", "Search", "best_bandwidth", "effective_size", "scott", "silverman"]
@@ -117,7 +117,7 @@ class LeaveOneOut:
         self._others = self.weights.sum() - np.bincount(self._place, self.weights)[self._place]
         if not bool((self._others > 0).all()):
             raise ValueError("leaving one sample out leaves no weight: the others weigh nothing beside it")
-        samples = self.X - np.average(self.X, axis=0, weights=self.weights)
+        samples = self.X - center_of(self.X, self.weights)
         self._unit = power_of_two(float(abs(samples).max()))  # of lengths, so that their squares are finite
         self._samples = samples / self._unit
         self._window = window

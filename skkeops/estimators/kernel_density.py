@@ -22,7 +22,7 @@ from .base import KernelEstimator
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction, compiled
 from .rows import over_rows
-from .scaling import Space, measure_scaling, power_of_two
+from .scaling import Space, center_of, measure_scaling, power_of_two
 from .validation import validate_samples
 from .windows import WINDOWS, AnyWindow, CompactWindow, TailedWindow, get_window
 
@@ -242,8 +242,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         if bandwidth is None and self.bandwidth in ("cv", "cv_ard"):
             points = samples.astype(np.float64)
             if scaling is not None:
-                center = np.average(points, axis=0, weights=None if w is None else w / w.max(), keepdims=True)
-                points = Space(center, scaling).enter(points)
+                points = Space(center_of(points, w), scaling).enter(points)
             likelihood = LeaveOneOut(points, w, self.kernel, self.backend)
             search = best_bandwidth(likelihood, per_feature=self.bandwidth == "cv_ard")
             bandwidth = search.bandwidth if search.bandwidth.ndim else float(search.bandwidth)
@@ -420,13 +419,14 @@ class KernelDensity(DensityMixin, KernelEstimator):
         h = self.bandwidth_
         scaling = getattr(self, "scale_", None)
         scaling = getattr(self, "covariance_", None) if scaling is None else scaling
-        # A bandwidth whose square may overflow or underflow is measured in a unit of its own size.
-        unit = 1.0 if np.ndim(h) or _SQUARED_IN_RANGE[0] <= h <= _SQUARED_IN_RANGE[1] else _unit(h, dtype)
+        samples, unit = to_engine(self.X_fit_), 1.0
+        if not np.ndim(h) and not _SQUARED_IN_RANGE[0] <= h <= _SQUARED_IN_RANGE[1]:
+            # Its square may overflow or underflow: it is measured in a unit of its own size.
+            unit = _unit(h, float(abs(samples).max()) if scaling is None else float(len(samples)), dtype)
         if scaling is None:
             # Differences are taken, and whether a sample is within the bandwidth is decided, of the numbers as they are.
             return Space(None, None, unit, dtype)
-        center = to_engine(self.X_fit_).mean(axis=0, keepdims=True, dtype=np.float64).astype(dtype)
-        return Space(center, to_engine(scaling), unit, dtype)
+        return Space(center_of(samples).astype(dtype), to_engine(scaling), unit, dtype)
 
     def _pairs(self, dtype: np.dtype) -> _Pairs:
         """Return the sums over the reference samples as a function of the queries."""
@@ -527,10 +527,11 @@ class KernelDensity(DensityMixin, KernelEstimator):
 _SQUARED_IN_RANGE = (1e-9, 1e9)  # bandwidths whose squares are normal numbers, in float32 too
 
 
-def _unit(h: float, dtype: np.dtype) -> float:
-    """Return a power of two near a bandwidth; samples of moderate size are finite when divided by it."""
-    end = 2.0 ** (np.finfo(dtype).maxexp // 2)
-    return min(max(power_of_two(h), 1 / end), end)
+def _unit(h: float, largest: float, dtype: np.dtype) -> float:
+    """Return the power of two of the dtype that is nearest to a bandwidth, and by which the largest coordinate can be divided."""
+    last = np.finfo(dtype).maxexp
+    least = math.ldexp(power_of_two(largest), 3 - last)  # differences of what it divides are finite
+    return min(max(power_of_two(h), least), math.ldexp(1.0, last - 1))
 
 
 def _in_unit(h: float, unit: float, dtype: np.dtype) -> float:

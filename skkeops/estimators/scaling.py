@@ -8,12 +8,20 @@ import numpy as np
 
 from skkeops.devices import linalg_of, namespace_of
 
-__all__ = ["Space", "measure_scaling", "power_of_two"]
+__all__ = ["Space", "center_of", "measure_scaling", "power_of_two"]
 
 
 def power_of_two(x: float) -> float:
     """Return the largest power of two that is not above a positive number: to divide by it rounds nothing."""
     return math.ldexp(1.0, max(math.frexp(x)[1] - 1, -1022))
+
+
+def center_of(samples: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the mean of samples of any size in float64, of shape (1, n_features)."""
+    unit = power_of_two(float(abs(samples).max()))  # so that their sum is finite
+    if weights is not None:
+        weights = weights / power_of_two(float(weights.max()))
+    return np.average(samples.astype(np.float64) / unit, axis=0, weights=weights, keepdims=True) * unit
 
 
 class Space:

@@ -326,6 +326,9 @@ def _combine(operation: str, a: Any, b: Any) -> Any:
             except TypeError:  # of somebody's own: it has no formula, and theirs take ours
                 library = _theirs
                 both.append(kernel)
+        elif isinstance(kernel, type) and issubclass(kernel, _SklearnKernel):
+            name = kernel.__name__
+            raise TypeError(f"{name} is a class: expected a kernel object, such as {name}(), with the parentheses")
         else:
             return NotImplemented
     return getattr(library, operation)(*both)

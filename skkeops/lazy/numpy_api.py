@@ -59,29 +59,35 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
     return getattr(first, name)(*others) if operation is None else first._apply(operation, *others)
 
 
-def _reduce(name: str, total: Callable[..., Any] | None) -> Callable[..., Any]:
-    """Return NumPy's reduction of a name, whose results have NumPy's shapes; over the components, axis=-1, it is lazy."""
+def _reduce(name: str, total: Callable[..., Any] | None, *more: str) -> Callable[..., Any]:
+    """Return NumPy's reduction of a name, whose results have NumPy's shapes; over the components, axis=-1, it is lazy.
+
+    `more` are names of options that the method takes, too.
+    """
 
     def function(a: Any, axis: Any = None, **options: Any) -> Any:
         given = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
         out, keepdims = given.pop("out", None), given.pop("keepdims", False)
+        of_method = {k: given.pop(k) for k in more if k in given}
         if given:
-            raise TypeError(f"np.{name} of a LazyTensor takes axis=, out= and keepdims=: found {', '.join(sorted(given))}")
+            names = ", ".join(f"{k}=" for k in ("axis", *more, "out"))
+            raise TypeError(f"np.{name} of a LazyTensor takes {names} and keepdims=: found {', '.join(sorted(given))}")
         first = len(a.batch)
         if isinstance(axis, tuple) and len(axis) == 1:
             (axis,) = axis
         if axis is None or axis == (first, first + 1):
             if total is None:
-                raise ValueError(f"np.{name} of a LazyTensor needs an axis: an index of all pairs is not one number")
+                why = ": an index of all pairs is not one number" if name.startswith("arg") else ""
+                raise ValueError(f"np.{name} of a LazyTensor needs an axis{why}")
             over = None if axis is None else first
             found = total(getattr(a, name)(axis=first + 1), axis=over)
             if axis is not None and a.ndim == 1:
                 found = found[..., 0]
         else:
-            found = getattr(a, name)(axis=axis)
+            found = getattr(a, name)(axis=axis, **of_method)
             if isinstance(found, type(a)):
                 if keepdims or out is not None:
-                    raise TypeError(f"np.{name} over the components of a LazyTensor is lazy, and takes axis= alone")
+                    raise TypeError(f"np.{name} over the components of a LazyTensor is lazy, and takes no out= nor keepdims=")
                 return found
             if a.ndim == 1:
                 found = found[..., 0]
@@ -97,13 +103,11 @@ def _reduce(name: str, total: Callable[..., Any] | None) -> Callable[..., Any]:
 
 
 def _spread(name: str) -> Callable[..., Any]:
+    reduce = _reduce(name, None, "ddof")
+
     def function(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, **options: Any) -> Any:
-        ddof = options.pop("correction", ddof)
-        if dtype is not None or out is not None or any(v is not np._NoValue and v is not False for v in options.values()):
-            raise TypeError(f"np.{name} of a LazyTensor takes axis= and ddof=")
-        if axis is None:
-            raise ValueError(f"np.{name} of a LazyTensor needs an axis")
-        return getattr(a, name)(axis=axis, ddof=ddof)
+        correction = options.pop("correction", np._NoValue)  # the array API's name
+        return reduce(a, axis, dtype=dtype, out=out, ddof=ddof if correction is np._NoValue else correction, **options)
 
     return function
 

@@ -21,6 +21,11 @@ ROUNDING = 0.1 * np.finfo(np.float64).eps
 # How small the norm of A times the residual is, relative to those of A and of the residual, for that of least squares.
 _LEAST_SQUARES = 1e-10
 
+# Iterations of MINRES from one look at the true residual to the next: that drifts away from its estimate by the square of the
+# condition, and from there on another start helps. (G. L. G. Sleijpen, H. A. van der Vorst, J. Modersitzki, "Differences in the
+# effects of rounding errors in Krylov solvers for symmetric indefinite linear systems", SIAM J. Matrix Anal. Appl. 22, 2000.)
+_CHECKED = 50
+
 
 def conjugate_gradients(
     apply: Map,
@@ -103,7 +108,8 @@ def minres(
     w_before, w = np.zeros_like(b), np.zeros_like(b)
     beta_before, cosine, sine, delta, epsilon = 0.0, -1.0, 0.0, 0.0, 0.0
     scale = norm
-    for _ in range(max_iter):
+    kept, least_rest = x.copy(), left
+    for k in range(1, max_iter + 1):
         if not left > aim:
             break
         image = apply(v)
@@ -112,8 +118,8 @@ def minres(
         if beta_before:
             image = image - beta_before * v_before
         alpha = float(np.vdot(v, image))
-        image = image - alpha * v
-        beta = float(np.linalg.norm(image))
+        following = image - alpha * v
+        beta = float(np.linalg.norm(following))
         scale = max(scale, math.hypot(beta_before, alpha, beta))
         epsilon_before, epsilon = epsilon, sine * beta
         above = cosine * delta + sine * alpha
@@ -132,7 +138,14 @@ def minres(
         left *= sine
         if callback is not None:
             callback(x)
+        if k % _CHECKED == 0 or k == max_iter:
+            image = apply(x)
+            rest = math.inf if image is None else float(np.linalg.norm(b - image))
+            if not rest < max(least_rest, 2 * left):
+                return kept
+            if rest < least_rest:
+                kept, least_rest = x.copy(), rest
         if beta <= 1e-15 * scale:  # the iterations have met an invariant subspace: no better solution comes
             break
-        v_before, v, beta_before = v, image / beta, beta
+        v_before, v, beta_before = v, following / beta, beta
     return x if best is None or left <= aim else best

@@ -344,3 +344,35 @@ def test_no_lock_is_held_across_a_fork():
     """
     done = in_a_process(code, timeout=300, OMP_NUM_THREADS="2")
     assert done.stdout == "no child hung\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_imports():
+    """Python locks a module that is being imported, and a child would find it so for ever."""
+    code = """
+        import os, signal, sys, threading, time
+        import numpy as np
+        from skkeops import Genred
+
+        begun = threading.Event()
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if name == "skkeops.backends.cpu.program":
+                    begun.set()
+                    time.sleep(0.5)  # while the other thread forks
+        sys.meta_path.insert(0, Slow())
+
+        operator = Genred("SqDist(x,y)", ["x = Vi(3)", "y = Vj(3)"], axis=1)
+        x, y = np.ones((4, 3)), np.zeros((5, 3))
+        first = threading.Thread(target=operator, args=(x, y))
+        first.start()
+        begun.wait()
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)  # ends a child that hangs
+            os._exit(0 if (operator(x, y) == 15).all() else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        first.join()
+    """
+    done = in_a_process(code, timeout=60)
+    assert done.stdout == "0\n", done.stderr

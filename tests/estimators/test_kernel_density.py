@@ -695,7 +695,7 @@ class TestUnits:
 
     @pytest.mark.parametrize(
         ("dtype", "powers", "tolerance"),
-        [(np.float64, (-990, -660, -100, 100, 530, 990), 1e-10), (np.float32, (-110, -50, 50, 110), 1e-4)],
+        [(np.float64, (-1015, -990, -660, -100, 100, 530, 990, 1019), 1e-10), (np.float32, (-122, -110, -50, 50, 110, 125), 1e-4)],
     )
     @pytest.mark.parametrize("kernel", list(WINDOWS))
     def test_bandwidths_of_any_size(self, kernel, dtype, powers, tolerance, rng):
@@ -731,7 +731,7 @@ class TestUnits:
         np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == np.float32 else 1e-11)
 
     @pytest.mark.parametrize("weight", [1.0, 1e-300, 1e308])
-    @pytest.mark.parametrize("unit", [1.0, 2.0**-660, 2.0**500, 2.0**665])
+    @pytest.mark.parametrize("unit", [1.0, 2.0**-1000, 2.0**-660, 2.0**500, 2.0**665, 2.0**1021])
     def test_learned_bandwidths(self, unit, weight, rng):
         X = rng.normal(size=(25, 2))
         d2 = ((X[:, None] - X) ** 2).sum(-1)

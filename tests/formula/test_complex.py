@@ -2,6 +2,7 @@
 
 import itertools
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -42,6 +43,27 @@ def test_branch_cuts_are_those_of_numpy():
     np.testing.assert_allclose(apply(ops.ComplexPow(Z, 0.3), z), np.exp(0.3 * np.log(z)), rtol=1e-14)
     np.testing.assert_array_equal(apply(ops.ComplexSqrt(Z), [0, -0.0]), [0, 0])
     assert apply(ops.ComplexLog(Z), [0])[0].real == -np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backend", ["CPU", "reference"])
+def test_logarithms_near_absolute_values_of_one(backend, dtype):
+    eps = np.finfo(dtype).eps
+    rng = np.random.default_rng(3)
+    near_axes = rng.integers(-1, 3, 300) * np.pi / 2 + rng.normal(size=300) * eps**0.6
+    angles = np.concatenate([rng.uniform(-np.pi, np.pi, 300), near_axes])
+    z = np.exp(1j * angles) * (1 + rng.uniform(-1, 1, 600) * 10.0 ** rng.uniform(np.log10(eps), -0.1, 600))
+    parts = floats(z).reshape(-1, 2).astype(dtype)
+    with mpmath.workdps(50):
+        truth = np.array([float(mpmath.log(mpmath.hypot(*map(float, pair)))) for pair in parts])
+    log, slope = (Genred(e, ["z = Vi(0,2)"], axis=1) for e in (ops.ComplexLog(Z), gradient(ops.ComplexLog(Z), Z, ops.Concat(1, 0))))
+    error = np.abs(log(parts, backend=backend)[:, 0] - truth)
+    smaller = np.abs(parts).min(1).astype(float)
+    assert (error <= 3 * eps * np.abs(truth) + eps * np.where(np.abs(truth) < 0.35, smaller**2, 0)).all()
+    wide = parts.astype(float)
+    np.testing.assert_allclose(slope(parts, backend=backend), wide / (wide**2).sum(1, keepdims=True), rtol=10 * eps, atol=10 * eps)
+    on_the_line = Genred("ComplexLog(Real2Complex(x))", ["x = Vi(1)"], axis=1)(parts[:, :1], backend=backend)
+    np.testing.assert_allclose(on_the_line[:, 0], np.log(np.abs(wide[:, 0])), rtol=2 * eps)
 
 
 def test_square_roots_do_not_cancel():

@@ -175,7 +175,9 @@ def evaluate(node, given, rounding=None, seen=None, known=None):
             value = node.function(*args)
             if rounding is not None:
                 size = ADDED[node.text](*args) if node.text in ADDED else value
-                value = np.where(np.isfinite(value), value + rounding(value.shape) * size, value)
+                moved = np.where(np.isfinite(value), value + rounding(value.shape) * size, value)
+                # a sum of negative zeros is +0 where it begins with one, as in NumPy
+                value = np.where(size == 0, -value, moved) if node.text in ADDED else moved
     if seen is not None:
         seen.see(value)
         if node.text in ("Sin({})", "Cos({})", "SinXDivX({})"):  # an angle of which no digit is left
@@ -265,7 +267,7 @@ class Case:
         spread = np.zeros(shape, LONG)
         eps = LONG(np.finfo(dtype).eps)
         for _ in range(rounded):
-            moved = np.broadcast_to(evaluate(node, given, lambda s: eps * rng.choice((-2.0, 2.0), s)), shape)
+            moved = np.broadcast_to(evaluate(node, given, lambda s: eps * rng.choice((-1.0, 1.0), s) * rng.uniform(1, 3, s)), shape)
             with np.errstate(invalid="ignore"):
                 change = np.abs(moved - value)
             spread = np.fmax(spread, np.where(moved == value, 0, np.where(np.isnan(change), np.inf, change)))

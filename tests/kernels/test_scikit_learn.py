@@ -135,6 +135,9 @@ class TestNames:
         for call in (lambda: as_kernel(theirs), lambda: KernelSum(theirs).fit(np.ones((2, 1)))):
             with pytest.raises(TypeError, match=message):
                 call()
+        for call in (lambda: kernels.Constant(2.0) * theirs, lambda: theirs + kernels.Linear()):
+            with pytest.raises(TypeError, match=rf"^{theirs.__name__} is a class: expected a kernel object, such as "):
+                call()
 
     @pytest.mark.parametrize("gamma", [5e-324, 1e-320, 1e-310, 1e-200, 1e200, 1.7e308])
     @pytest.mark.parametrize("name", WITH_GAMMA)

@@ -130,7 +130,7 @@ class Calculus(Methods):
             what = f"the tensor {wrt!r}" if isinstance(wrt, Methods) else _described(wrt)
             raise ValueError(
                 "wrt must be one of the arrays of floats that the tensor is made of, or the LazyTensor that was made of one; of "
-                f"lists and integers it holds copies, so that only the latter will do: found {what}"
+                f"lists and integers it holds copies, of a lookup table its pairs, so that only the latter will do: found {what}"
             )
         options = {"backend": backend or self.backend or "auto", "ranges": self.ranges}
         if ranges is not None:

@@ -48,16 +48,15 @@ class Reductions(Methods):
     def var(self, axis=-1, dim=None, ddof=0, **options):
         """Return the variance over the components (axis=-1, lazily), i or j: squared distances from the mean, over n - ddof."""
         axis = _axis(axis, dim)
-        n = self.ndim if _is_last(self, axis) else self._shape[self._reduced_axis(axis) + len(self.batch)] or 1
+        place = None if _is_last(self, axis) else self._reduced_axis(axis) + len(self.batch)
+        n = self.ndim if place is None else self._shape[place] or 1
         if not ddof < n:
             raise ValueError(f"ddof must be less than the number of values, {n}: found {ddof!r}")
-        if _is_last(self, axis):
+        if place is None:
             return (self - self.mean(-1)).sqnorm2() / (n - ddof)
         # two passes, as the difference of the mean of squares and the square of the mean cancels
-        mean = self.mean(axis, **options)
-        first = len(self.batch)
-        mean = mean[..., None, :] if axis == first + 1 else mean[..., None, :, :]
-        difference = self - self._operand(mean)
+        kept = [1 if k == place else length for k, length in enumerate(self.shape)]
+        difference = self - self.mean(axis, **options).reshape(kept)
         squares = difference.abs().square() if self.is_complex else difference.square()
         return squares.sum(axis, **options) / (n - ddof)
 
