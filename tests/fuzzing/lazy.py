@@ -49,7 +49,8 @@ WITH = {
     "np.maximum({}, {})": np.maximum,
     "np.maximum({1}, {0})": lambda K, a: np.maximum(a, K),
     "np.minimum({}, {})": np.minimum,
-    "np.arctan2({}, {})": np.arctan2,
+    # of the right half-plane: on the cut of the left one the sign of a zero decides, which np.maximum leaves open
+    "np.arctan2({}, np.abs({}))": lambda K, a: np.arctan2(K, np.abs(a)),
     "{} < {}": lambda K, a: a > K,
     "{} >= {}": lambda K, a: a <= K,
 }
