@@ -25,7 +25,7 @@ Progress = Callable[[int, int], Any]
 
 def block_rows(problem: Problem) -> int:
     """Return how many rows of a problem's output are computed at once."""
-    # of no rows, as those of one may be large
+    # The identity of no rows shows the shapes without allocating the state of a row, which may be large.
     empty = problem.reduction.identity(0, tuple(v.dim for v in problem.values))
     width = sum(math.prod(part.shape[1:]) for part in empty)
     return max(SMALLEST_BLOCK, STATE_NUMBERS // max(1, width))

@@ -81,7 +81,7 @@ def address_of(array: Any) -> int:
 
 
 class OnDevice:
-    """A context in which a device is the current one, and what goes wrong on it is told in a sentence.
+    """A context that makes a device the current one and turns CUDA's errors into sentences that say what to do.
 
     Parameters
     ----------

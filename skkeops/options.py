@@ -1,4 +1,4 @@
-"""Options that are checked, and then have no effect or go elsewhere: those of KeOps, and those of a call."""
+"""The options that KeOps knows, most of which only a GPU follows, and those of a call: checked here, used elsewhere."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def check_options(
     high_dimension: Any,
     use_fast_math: Any,
 ) -> None:
-    """Refuse options that KeOps refuses; those that remain have no effect, as sums are always accumulated in
-    float64."""
+    """Refuse options that KeOps refuses. On the CPU the others have no effect, as sums are always accumulated in float64;
+    kernels of a GPU follow `dtype_acc`, `use_double_acc`, `sum_scheme` and `use_fast_math`."""
     if dtype_acc not in _ACCUMULATORS:
         raise ValueError(
             f"dtype_acc must be one of {', '.join(map(repr, _ACCUMULATORS))}: found {dtype_acc!r}"

@@ -1,6 +1,7 @@
 """Block-sparse reductions: only some blocks of the pairs (i, j), given as ranges of rows and columns.
 
-Ranges that come again are recognised by their numbers, and neither checked nor, for a GPU, divided and copied again.
+`Ranges` remembers the last few ranges by their numbers. Ranges that it remembers are not checked again, and for a GPU not divided
+and copied again.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from .windows import TailedWindow, get_window
 
 __all__ = ["LeaveOneOut", "Search", "best_bandwidth", "effective_size", "scott", "silverman"]
 
-_FAR = 1e30  # is taken off the exponents of what is left out: far below all others, and finite
-_STARTS = (1.0, 1 / 4, 1 / 16)  # of the rule of thumb, which is too wide for clusters
-_RANGE = (1e-5, 1e2)  # of the rule of thumb, that are searched
+_FAR = 1e30  # Exponents of samples that are left out are lowered by this number: far below all others, and finite.
+_STARTS = (1.0, 1 / 4, 1 / 16)  # The search starts from these multiples of the rule of thumb, which is too wide for clusters.
+_RANGE = (1e-5, 1e2)  # The search stays between these multiples of the rule of thumb.
 
 
 def effective_size(weights: np.ndarray | None, n_samples: int) -> float:

@@ -20,9 +20,10 @@ def log_ball(dim: int) -> float:
 
 
 def squared_limit(h: np.floating) -> np.floating:
-    """Return the number with: the rounded root of s is below h if, and only if, s is below that number.
+    """Return the smallest number whose rounded square root is at least h.
 
-    Comparing squares with it is as fast as with ``h * h``, and decides as scikit-learn does, who compares distances.
+    A squared distance is below this number exactly where its root, the distance, is below h. So comparing squares decides as
+    scikit-learn does, which compares distances, and takes no roots. (``h * h`` is rounded, and may decide otherwise.)
     """
     zero, infinity = h.dtype.type(0), h.dtype.type(np.inf)
     with np.errstate(over="ignore", under="ignore"):

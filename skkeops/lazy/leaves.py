@@ -86,7 +86,7 @@ def arrange(array: np.ndarray, axis: Any) -> tuple[int, np.ndarray]:
 
 
 def operand(x: Any, *others: Any) -> Leaf:
-    """Return the same for an operand of an operation with others; see `beside`."""
+    """Return the leaf that stands for an operand of an operation with other operands; `beside` says what an array is."""
     if type(x) is int or (type(x) is float and _is_fraction(x)):
         return _constant(x), {}, (None, None)
     return leaf(*beside(x, *others))

@@ -36,7 +36,7 @@ def conjugate_gradients(
     inverse: Map | None = None,
     callback: Callable[[Any], None] | None = None,
 ) -> Any:
-    """Return about the solution of ``A x = b`` for a symmetric positive definite A: of what the iterations reach, the best.
+    """Return an approximate solution of ``A x = b`` for a symmetric positive definite A: the iterate of the least residual.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def conjugate_gradients(
 def minres(
     apply: Map, b: Any, aim: float, max_iter: int, norm: float = 0.0, callback: Callable[[Any], None] | None = None
 ) -> Any:
-    """Return about the solution of ``A x = b`` for a symmetric A, of the least residual among those that the iterations reach:
-    that of least squares for a singular one.
+    """Return an approximate solution of ``A x = b`` for a symmetric A: the iterate of the least residual, which tends to the
+    solution of least squares where A is singular.
 
     Parameters are those of `conjugate_gradients`.
 

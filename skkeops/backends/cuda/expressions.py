@@ -130,7 +130,7 @@ class Block:
             self._names[node, k] = literal(float(node), self.real)
             return True
         if isinstance(node, Selection):
-            return False  # no computation: it is seen through
+            return False  # A selection computes nothing: its users read the components that it selects.
         text = self._outside(node, k)
         if text is not None:
             self._names[node, k] = text

@@ -137,7 +137,8 @@ def _source(plan: Plan, dtype: str, options: Options, template: str, masks: tupl
 
 
 def _generate(plan: Plan, real: str, options: Options, template: type, masks: tuple[int, ...] = ()) -> Source | None:
-    """The source with a template; None where registers or shared memory are too small, or what it is for is not there."""
+    """Return the source that a template makes; None if the template declines: the plan lacks the form that the template is for, or
+    the kernel needs more registers or shared memory than there are."""
     homes = Homes(plan.output, plan.reduced)
     value, terms, base_2 = _rewritten(plan, homes, real, options, template)
     product, matrix = None, None

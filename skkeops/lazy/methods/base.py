@@ -54,7 +54,7 @@ class Methods:
 
 
 def same(name: str, a: Any, b: Any) -> Any:
-    """Return what two operands have in common, of which one may have nothing."""
+    """Return the one of two operands' settings that is not None; raise if both are set and differ."""
     if a is None or b is None or a is b:
         return b if a is None else a
     equal = a == b if isinstance(a, str) else len(a) == len(b) and all(map(np.array_equal, a, b))

@@ -1,10 +1,11 @@
 """K smallest of very many columns, for few rows: every thread keeps the K best of its columns.
 
-A thread sees few columns, so that almost all of them would enter its own list. Therefore the threads of a warp tell each
-other, after every group, what none of the K smallest can exceed: of 2^p disjoint sets of threads, at least K, the smallest
-values are at least K values, and the largest of these bounds the K-th of all.
+A thread sees few columns, so almost all of them would enter its own list. Therefore the threads of a warp compute a bound together
+after every group of columns: they form 2^p >= K disjoint sets, each set names its smallest value, and the largest of these values
+is not below the K-th smallest of all. A value above the bound enters no list.
 
-At the end the smallest of the heads of the lists is taken, K times: first of a warp's lists, then of what the warps found.
+At the end the lists are merged by taking, K times, the smallest of their first entries: first among the lists of a warp, then among
+the lists that the warps made.
 """
 
 from __future__ import annotations

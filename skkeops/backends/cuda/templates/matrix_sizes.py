@@ -10,8 +10,8 @@ from .slabs import Shape, find_products
 
 __all__ = ["Sizes", "matrix_arguments"]
 
-_FEW = 16  # columns that do not make up for what it costs to share the numbers of pairs
-_DEAR = 128  # components of a number that is not to be computed more often than need be
+_FEW = 16  # With so few output columns, sharing the numbers of pairs through shared memory costs more than it saves.
+_DEAR = 128  # With so many components, the number of a pair costs so much that as few blocks as possible compute it.
 
 
 class Sizes:

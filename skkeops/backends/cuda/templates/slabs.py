@@ -189,7 +189,7 @@ class Slabs:
         per_turn = self._shape.threads // size  # points
         index, first, end = ("i", "first_row", "end_row") if of_row else ("j", "start", "stop")
         place = f"{first} + p0 + v * {per_turn}"  # so that one address serves all turns
-        # unlike the other, so that the compiler does not make one loop of the two, with the clamps in it
+        # The two loops have different pragmas, so that the compiler does not join them into one, which would clamp every index.
         lines = [
             f"#pragma unroll{' 1' if clamped else ''}",
             f"for (int v = 0; v < {-(-n // per_turn)}; ++v) {{",
