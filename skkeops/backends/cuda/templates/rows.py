@@ -74,7 +74,7 @@ class Rows:
         self._const_values = self._const.compute(self._hoisted[CONST])
         self.packs = _packs(len(self._lane_values), 4 if real == "float" else 2)
         self.rows_per_thread, needed = self._choose_rows()
-        # The number of blocks that a multiprocessor must be able to hold bounds the registers of a thread. Without the number, ptxas
+        # The number of blocks that a multiprocessor must hold bounds the registers of a thread. Without the number, ptxas
         # spills registers to reach an occupancy that these kernels do not need.
         self.blocks_per_multiprocessor = 4 if needed <= 48 else 3 if needed <= 76 else 2
         self.tile = self._choose_tile()
