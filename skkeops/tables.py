@@ -26,7 +26,7 @@ def without_missing(thing: Any, what: str = "") -> Any:
     """
     if isinstance(thing, np.ndarray) or not (hasattr(thing, "isna") and hasattr(thing, "to_numpy")):
         return thing
-    dtypes = getattr(thing, "dtypes", thing.dtype if hasattr(thing, "dtype") else None)
+    dtypes: Any = thing.dtypes if hasattr(thing, "dtypes") else thing.dtype
     columns = [dtypes] if hasattr(dtypes, "kind") else list(dtypes)
     nullable = [hasattr(dtype, "numpy_dtype") for dtype in columns]
     if not any(nullable) or any(getattr(dtype, "kind", "O") not in "fiub" for dtype in columns):

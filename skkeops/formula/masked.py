@@ -59,12 +59,12 @@ class Masked(NamedTuple):
                 where = ops.IfElse.build(condition, *(p if q is _NOWHERE else q for p, q in zip(of_a, of_b, strict=True)))
                 return Masked(value, None if isinstance(where, Constant) else where)
         if a is None or b is None:
-            where = None
+            either: Expression | None = None
         elif _implies(b, a):
-            where = a
+            either = a
         else:
-            where = b if _implies(a, b) else ops.IfElse.build(a, 1, b)
-        return Masked(ops.Add.build(self.only(), other.only()), where)
+            either = b if _implies(a, b) else ops.IfElse.build(a, 1, b)
+        return Masked(ops.Add.build(self.only(), other.only()), either)
 
 
 def _implies(a: Expression, b: Expression) -> bool:
@@ -93,7 +93,7 @@ def pull(node: Expression, k: int, adjoint: Masked) -> Masked | None:
         value = adjoint.only()
         node, where = _by_components(node, k, where)
     through = node.adjoint(k, value)
-    return None if through is None else Masked(through, where).narrowed(node.chosen(k))
+    return None if through is None else Masked(through, where).narrowed(node.chosen(k))  # type: ignore[attr-defined]
 
 
 def _by_components(node: Expression, k: int, where: Expression) -> tuple[Expression, Expression | None]:

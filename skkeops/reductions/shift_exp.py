@@ -54,7 +54,7 @@ class ShiftExp(Reduction):
         if cols == 0:
             return self.identity(rows, tuple(v.shape[2] for v in values))
         with np.errstate(over="ignore", invalid="ignore"):
-            m = np.fmax.reduce(exponent, axis=1, initial=-np.inf)
+            m = np.where(np.isnan(exponent), -np.inf, exponent).max(axis=1)
             weights = relative(exponent, m[:, None, :])
             columns = [weights.sum(axis=1)] if self.unit_column else []
             columns += [(weights * value).sum(axis=1) for value in values[1:]]

@@ -231,6 +231,7 @@ class Lowering:
         """An exponential of a product: one hoisted factor, with all literal numbers and signs, times the rest."""
         (f,) = node.args
         factor: Expression | None = None
+        hoisted: Expression
         while f.name in ("Minus", "Mult"):
             if f.name == "Minus":
                 hoisted, rest = Constant(-1), f.args[0]
@@ -341,7 +342,8 @@ class Lowering:
                     holders[node] = holders.get(whole, whole)
         for node in order:  # and a view after what it shows
             if _is_view(node):
-                (run,) = _runs(node.selection())
+                (run,) = _runs(node.selection())  # type: ignore[attr-defined]  # a view is a Selection
+                assert run.source is not None
                 source = self.operands(node)[run.source]
                 if source in holders:
                     holders[node] = holders[source]
