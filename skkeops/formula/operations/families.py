@@ -97,7 +97,7 @@ class Choice(Elementwise):
         return None if self.partial(k) is None else e
 
     def tangent(self, directions):
-        total: Any = None
+        total = None
         for k, direction in enumerate(directions):
             condition = None if direction is None else self.chosen(k)
             if condition is not None:
