@@ -49,7 +49,7 @@ def _version(*distributions: str) -> str | None:
 def engine() -> dict[str, object]:
     """Instruction sets, OpenMP and threads of the compiled engine; the reason when it does not load."""
     try:
-        from .backends.cpu import engine_info
+        from skkeops.backends.cpu import engine_info
 
         return dict(engine_info())
     except ImportError as error:
@@ -58,7 +58,7 @@ def engine() -> dict[str, object]:
 
 def gpu() -> dict[str, object]:
     """CuPy, the driver and the devices; what is missing when there are none."""
-    from .backends.gpu import report
+    from skkeops.backends.gpu import report
 
     return report()
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skkeops.formula.aliases import parse_aliases
-
-from .genred import Genred
+from skkeops.genred import Genred
 
 __all__ = ["generic_argkmin", "generic_argmin", "generic_logsumexp", "generic_sum"]
 

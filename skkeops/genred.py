@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skkeops import backends
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import computing
 from skkeops.backends.gpu import on_device
+from skkeops.calls.arguments import Arguments, Checked
+from skkeops.calls.batches import Batch
+from skkeops.calls.declaration import declare
+from skkeops.calls.options import check_call_options, check_options, warn_deprecated
+from skkeops.calls.outputs import Outputs, store
+from skkeops.derivatives import Derivatives, differentiate
+from skkeops.execution.blocks import block_rows, blocks, part_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
+from skkeops.pairs.ranges import Ranges
 from skkeops.plan.problem import Problem
 from skkeops.reductions import get_reduction
-
-from .arguments import Arguments, Checked
-from .batches import Batch
-from .blocks import block_rows, blocks, part_of
-from .declaration import declare
-from .derivatives import Derivatives, differentiate
-from .devices import computing
-from .options import check_call_options, check_options, warn_deprecated
-from .outputs import Outputs, store
-from .pairs import is_stored
-from .ranges import Ranges
 
 if TYPE_CHECKING:
     from skkeops.backends.cuda import Source
@@ -627,7 +626,7 @@ def _like_arguments(gradients: list[np.ndarray], variables: Sequence[Variable], 
     """Return gradients as `wrt` asked for them, one or a tuple, in the shapes of the arguments: a parameter may have
     come as a number or as a row."""
     shaped = [
-        g.reshape(np.shape(args[v.position])) if v.category >= P and not is_stored(g) else g
+        g.reshape(np.shape(args[v.position])) if v.category >= P and not is_sparse(g) else g
         for v, g in zip(variables, gradients, strict=True)
     ]
     return _as_asked(shaped, wrt)

@@ -5,7 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from skkeops import Genred, blocks
+from skkeops import Genred
+from skkeops.execution import blocks
 
 ALIASES = ["x = Vi(2)", "y = Vj(2)", "b = Vj(3)", "p = Pm(1)"]
 CASES = {

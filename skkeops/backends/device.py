@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.device_errors import explain
-from skkeops.devices import computing
+from skkeops.arrays.devices import computing
+from skkeops.arrays.errors import explain
 from skkeops.formula.expression import Expression, Variable
 from skkeops.plan.problem import Problem
 

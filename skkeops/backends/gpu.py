@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from skkeops.device_errors import WITH_NUMPY, first_line, no_device, version
-from skkeops.devices import OnDevice, device_of, is_on_device
+from skkeops.arrays.devices import OnDevice, device_of, is_on_device
+from skkeops.arrays.errors import WITH_NUMPY, first_line, no_device, version
 
 __all__ = ["check_usable", "is_usable", "load_cupy", "on_device", "report"]
 

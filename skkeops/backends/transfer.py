@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import OnDevice
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import OnDevice
 from skkeops.formula.expression import Expression, Variable
-from skkeops.pairs import NOT_ON_DEVICE, as_dense, is_stored
+from skkeops.pairs.values import NOT_ON_DEVICE, as_dense
 from skkeops.plan.problem import Problem
 
 from . import device
@@ -61,6 +62,6 @@ def evaluate_pairs(
 
 
 def _moved(cupy: Any, arrays: tuple) -> tuple:
-    if any(map(is_stored, arrays)):
+    if any(map(is_sparse, arrays)):
         raise TypeError(NOT_ON_DEVICE)
     return tuple(cupy.ascontiguousarray(cupy.asarray(as_dense(a))) for a in arrays)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from skkeops.pairs.ranges import Ranges
 from skkeops.plan.problem import Problem
-from skkeops.ranges import Ranges
 
 from .base import Derivatives
 from .sums import SumDerivatives

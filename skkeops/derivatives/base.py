@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.arguments import Checked
-from skkeops.blocks import block_rows, blocks
+from skkeops.calls.arguments import Checked
+from skkeops.calls.outputs import store
+from skkeops.execution.blocks import block_rows, blocks
 from skkeops.formula.expression import IJ, I, Variable
-from skkeops.outputs import store
+from skkeops.pairs.ranges import Ranges
 from skkeops.plan.problem import Problem
-from skkeops.ranges import Ranges
 from skkeops.reductions.base import State
 
 #: The forward pass of a block: the rows of the output, the arguments restricted to them, and the state.

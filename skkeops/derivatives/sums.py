@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.arguments import Checked, to_native
+from skkeops.arrays.conversion import is_sparse, to_native
+from skkeops.calls.arguments import Checked
 from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable
-from skkeops.pairs import is_stored
 from skkeops.plan.problem import Problem
 from skkeops.reductions import LogSumExp, Sum
 from skkeops.reductions.base import State
 
 from .base import Derivatives, shape_of
-from .stored import StoredGradient
+from .sparse import SparseGradient
 
 
 class SumDerivatives(Derivatives):
@@ -63,8 +63,8 @@ class SumDerivatives(Derivatives):
         ]
         # A row of the output is of one block: what is indexed like it is final, other sums go on.
         totals = [
-            StoredGradient(arrays[v.position], dtype)
-            if v.category == IJ and is_stored(arrays[v.position])
+            SparseGradient(arrays[v.position], dtype)
+            if v.category == IJ and is_sparse(arrays[v.position])
             else xp.zeros(shape_of(v, m, n), dtype=dtype if v.category in (self.rows_category, IJ) else np.float64)
             for v in wrt
         ]
@@ -76,7 +76,7 @@ class SumDerivatives(Derivatives):
                 elif program is not None:
                     rows = total[some] if v.category == self.rows_category else total
                     self._add_to(rows, v, problem, program, extended)
-        return [t.result() if isinstance(t, StoredGradient) else t.astype(dtype, copy=False) for t in totals]
+        return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in totals]
 
     def _extended(self, arrays: tuple, state: State, grad_output: np.ndarray, dtype: np.dtype) -> tuple:
         """Return the arrays of the derived problems, from those of the problem."""
@@ -88,7 +88,7 @@ class SumDerivatives(Derivatives):
         """Write the gradient by a variable of pairs, which no sum ends, for some rows of the output."""
         formula, variables = self._adjoint_formula(v)
         by_rows = self.rows_category == I
-        if isinstance(total, StoredGradient):
+        if isinstance(total, SparseGradient):
             if self.ranges is not None:
                 raise ValueError("ranges and sparse arrays of pairs exclude each other: found both")
             like = arrays[v.position]

@@ -13,14 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from skkeops import backends
-from skkeops.devices import namespace_of
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import namespace_of
 from skkeops.formula.derivative import gradient, tangent
 from skkeops.formula.expression import IJ
-from skkeops.pairs import gather, is_stored
+from skkeops.pairs.values import gather
 from skkeops.reductions.base import State
 
 from .base import Derivatives, shape_of
-from .stored import StoredGradient
+from .sparse import SparseGradient
 
 #: How many numbers the gathered operands of one block of winning pairs may hold.
 PAIR_NUMBERS = 1 << 20
@@ -54,8 +55,8 @@ class WinnerDerivatives(Derivatives):
         expressions = self._cache["adjoint", wrt]
         variables = (*self.problem.variables, e)
         totals = [
-            StoredGradient(arrays[v.position], dtype)
-            if v.category == IJ and is_stored(arrays[v.position])
+            SparseGradient(arrays[v.position], dtype)
+            if v.category == IJ and is_sparse(arrays[v.position])
             else xp.zeros(shape_of(v, m, n))
             for v in wrt
         ]
@@ -69,13 +70,13 @@ class WinnerDerivatives(Derivatives):
                 for v, total, part in zip(wrt, totals, found, strict=True):
                     if v.category == 2:
                         total += part.sum(axis=0, dtype=np.float64)
-                    elif isinstance(total, StoredGradient):
+                    elif isinstance(total, SparseGradient):
                         total.add_at(pairs.where, part[:, 0])
                     elif v.category == IJ:
                         _scatter(total, pairs.where[0] * n + pairs.where[1], part)
                     else:
                         _scatter(total, pairs.where[v.category], part)
-        return [t.result() if isinstance(t, StoredGradient) else t.astype(dtype, copy=False) for t in totals]
+        return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in totals]
 
     @np.errstate(all="ignore")
     def tangent(self, directions, checked, states, backend):

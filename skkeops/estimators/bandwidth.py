@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from skkeops.devices import is_on_device, namespace_of, to_device, to_host
+from skkeops.arrays.devices import is_on_device, namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, I, J, P, Variable
 

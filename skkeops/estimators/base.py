@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skkeops import backends
-from skkeops.devices import namespace_of
+from skkeops.arrays.devices import namespace_of
 from skkeops.formula.expression import Variable
 from skkeops.kernels import Kernel, as_kernel
 from skkeops.kernels.binding import BoundKernel

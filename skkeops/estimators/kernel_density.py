@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skkeops.devices import computing, namespace_of, to_device, to_host
+from skkeops.arrays.devices import computing, namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression, I, J, P, Variable
 

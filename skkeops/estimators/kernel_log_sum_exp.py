@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 
-from skkeops.devices import namespace_of
+from skkeops.arrays.devices import namespace_of
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import I, J, Variable
 

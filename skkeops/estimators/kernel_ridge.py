@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array
 from threadpoolctl import threadpool_limits
 
 from skkeops import backends
-from skkeops.devices import namespace_of, to_host
+from skkeops.arrays.devices import namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import J, Variable
 from skkeops.kernels.matrix import dense

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 
-from skkeops.devices import namespace_of
+from skkeops.arrays.devices import namespace_of
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Expression, I, J, Variable
 

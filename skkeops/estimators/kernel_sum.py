@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_consistent_length
 
-from skkeops.devices import namespace_of
+from skkeops.arrays.devices import namespace_of
 from skkeops.formula.expression import J, Variable
 
 from .base import ReductionEstimator

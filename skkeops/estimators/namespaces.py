@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import _array_api
 
-from skkeops.devices import computing, device_of, is_on_device, namespace_of, to_device, to_host
+from skkeops.arrays.devices import computing, device_of, is_on_device, namespace_of, to_device, to_host
 
 __all__ = ["check_namespace", "floats", "follow", "like", "on_the_device_of_samples", "to_engine"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import gen_even_slices
 from sklearn.utils.parallel import Parallel, delayed
 
-from skkeops.devices import is_on_device
+from skkeops.arrays.devices import is_on_device
 
 from .progress import progress_bar
 from .reduction import PairReduction, reduce_rows

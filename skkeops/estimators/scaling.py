@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from skkeops.devices import linalg_of, namespace_of
+from skkeops.arrays.devices import linalg_of, namespace_of
 
 __all__ = ["Space", "center_of", "measure_scaling", "power_of_two"]
 

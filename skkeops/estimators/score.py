@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_consistent_length
 
-from skkeops.devices import is_on_device
+from skkeops.arrays.devices import is_on_device
 
 from .namespaces import on_the_device_of_samples
 from .validation import check_values, check_weights

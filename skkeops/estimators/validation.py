@@ -13,7 +13,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils.validation import _check_sample_weight, check_array, check_consistent_length, validate_data
 
-from skkeops.devices import is_on_device, namespace_of
+from skkeops.arrays.devices import is_on_device, namespace_of
 
 from .namespaces import floats, follow, to_engine
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import to_device
+from skkeops.arrays.devices import to_device
 from skkeops.formula import operations as ops
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, I, J, P, Variable

@@ -9,8 +9,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 
 from skkeops import backends
-from skkeops.arguments import to_native
-from skkeops.devices import namespace_of
+from skkeops.arrays.conversion import to_native
+from skkeops.arrays.devices import namespace_of
 from skkeops.formula.derivative import gradient
 from skkeops.formula.expression import Expression
 

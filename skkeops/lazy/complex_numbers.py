@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import as_array, contiguous
+from skkeops.arrays.devices import as_array, contiguous
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import as_array, is_on_device
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import as_array, is_on_device
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
-from skkeops.pairs import is_stored
 
 from .complex_numbers import MEANINGS, holds_complex, interleave, to_complex
 from .leaves import arrange, leaf
@@ -71,7 +71,7 @@ class ComplexLazyTensor(LazyTensor):
             return cls._of(*leaf((position, 2 * dim, category), None))
         if not holds_complex(x):
             return LazyTensor(x, axis)._as_complex()
-        if is_stored(x):
+        if is_sparse(x):
             return LazyTensor(x.real, axis)._as_complex() + LazyTensor(x.imag, axis).imag2complex()
         if np.ndim(x) == 0 and axis is None:
             z = complex(x)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.arguments import common_dtype, to_native, to_native_pairs
-from skkeops.devices import is_on_device, namespace_of, to_device, to_host
+from skkeops.arrays.conversion import common_dtype, is_sparse, to_native, to_native_pairs
+from skkeops.arrays.devices import is_on_device, namespace_of, to_device, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, P, Variable
-from skkeops.pairs import NOT_ON_DEVICE, Selected, is_stored
+from skkeops.pairs.values import NOT_ON_DEVICE, Selected
 
 from .symbols import Symbol, symbol
 
@@ -34,7 +34,7 @@ def dense(tensor: LazyTensor) -> np.ndarray:
         renamed[v] = Variable(k, v.dim, v.category)
         inner = {P: (v.dim,), IJ: (*rows, v.dim)}.get(v.category) or (rows[v.category], v.dim)
         array = (to_native_pairs if v.category == IJ else to_native)(s.array_in(xp), dtype)
-        is_array = not (is_stored(array) or isinstance(array, Selected))
+        is_array = not (is_sparse(array) or isinstance(array, Selected))
         arrays.append(np.broadcast_to(array, (*batch, *inner)) if is_array or batch else array)
     expression = substitute(tensor.expression, renamed)
     variables = tuple(renamed.values())
@@ -62,7 +62,7 @@ def diagonal(tensor: LazyTensor) -> np.ndarray:
     xp: Any = namespace_of(*[s.array for s in symbols])
     for s in symbols:
         array = s.array_in(xp)
-        if is_stored(array):
+        if is_sparse(array):
             array = array.diagonal()[:, None]
         elif isinstance(array, Selected):
             array = array.diagonal()
@@ -106,7 +106,7 @@ def restrict(tensor: LazyTensor, key: tuple[Any, Any]) -> LazyTensor:
 def _pairs_of(array: Any, key: tuple[Any, Any], chosen: list[np.ndarray]) -> Any:
     """Return some rows and columns of an array of pairs: a view, or its indices; a copy of a sparse array, or of a batch."""
     rows, columns = chosen
-    if is_stored(array):
+    if is_sparse(array):
         return array[rows][:, columns]
     if isinstance(array, Selected):
         return array.select(rows, columns)
@@ -128,7 +128,7 @@ def _known_rows(tensor: LazyTensor) -> tuple[int, int]:
 
 def _with_arrays(tensor: LazyTensor) -> list[Symbol]:
     symbols = list(tensor.symbols.values())
-    if namespace_of(*[s.array for s in symbols]) is not np and any(is_stored(s.array) for s in symbols):
+    if namespace_of(*[s.array for s in symbols]) is not np and any(is_sparse(s.array) for s in symbols):
         raise TypeError(NOT_ON_DEVICE)
     if any(s.array is None for s in symbols):
         raise ValueError("a tensor of variables without arrays has no values: give them in LazyTensor(array)")

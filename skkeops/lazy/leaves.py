@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import as_array
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import as_array
 from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
-from skkeops.pairs import check_pairs, is_stored
+from skkeops.pairs.values import check_pairs
 
 from .symbols import Number, Symbol, symbol
 
@@ -44,7 +45,7 @@ def leaf(x: Any, axis: Any) -> Leaf:
         return s.variable, {s.variable: s}, (None, None)
     if isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating)) and axis is None:
         return _number(x.item() if isinstance(x, np.generic) else x)
-    if is_stored(x):
+    if is_sparse(x):
         if axis not in (None, (0, 1)):
             raise ValueError(f"a sparse array has a value for each pair, axis=(0, 1): found axis={axis!r}")
         return _of(check_pairs(x, 1, "a sparse array"), IJ)
@@ -111,7 +112,7 @@ def beside(x: Any, *others: Any) -> tuple[Any, Any]:
     *others : LazyTensor or array-like
         The other operands, of which arrays are of no matter.
     """
-    if isinstance(x, (bool, int, float, complex, np.generic, np.ma.MaskedArray)) or is_stored(x):
+    if isinstance(x, (bool, int, float, complex, np.generic, np.ma.MaskedArray)) or is_sparse(x):
         return x, None
     array = as_array(x)
     if array.ndim < 2 or array.dtype.kind not in "fiubc":

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import as_array, namespace_of, to_host
+from skkeops.arrays.devices import as_array, namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, J, Variable
-from skkeops.kernel_solve import KernelSolve
+from skkeops.solvers.kernel_solve import KernelSolve
 
 from .complex_numbers import holds_complex, interleave, to_complex
 from .reduction import split_options

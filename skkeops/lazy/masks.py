@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import computing, is_on_device, namespace_of
+from skkeops.arrays.devices import computing, is_on_device, namespace_of
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression, I, J
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from skkeops.devices import as_array, is_on_device
+from skkeops.arrays.devices import as_array, is_on_device
 
 if TYPE_CHECKING:
     from .tensor import LazyTensor

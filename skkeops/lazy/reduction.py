@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import computing, namespace_of
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import computing, namespace_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
 from skkeops.genred import Genred
-from skkeops.pairs import as_dense, is_stored
+from skkeops.pairs.values import as_dense
 
 from .complex_numbers import holds_complex, interleave
 from .leaves import Given
@@ -110,7 +111,7 @@ def _arguments(symbols: Sequence[Symbol]) -> list[Any]:
     most = max([len(s.batch) for s in symbols], default=0)
     if most:
         return [
-            a if s.variable.category == P or s.batch or is_stored(a) else as_dense(a)[(None,) * most]
+            a if s.variable.category == P or s.batch or is_sparse(a) else as_dense(a)[(None,) * most]
             for a, s in zip(arrays, symbols, strict=True)
         ]
     return arrays
@@ -170,7 +171,7 @@ def gradient(
     r = reducer(expression, weight, tuple(s.variable for s in symbols), op, axis, opt_arg)
     which = r.function.variables[[s is wrt for s in symbols].index(True)]
     found = r.function.gradient(*_arguments(symbols), wrt=which, grad_output=grad_output, **options)
-    return found if is_stored(found) else found.reshape(wrt.array.shape)
+    return found if is_sparse(found) else found.reshape(wrt.array.shape)
 
 
 def symbolic(

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import address_of
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import address_of
 from skkeops.formula.expression import IJ, Variable
 from skkeops.locks import Lock
-from skkeops.pairs import Selected, is_stored
+from skkeops.pairs.values import Selected
 
 __all__ = ["Number", "Symbol", "in_order", "symbol"]
 
@@ -97,13 +98,13 @@ def _sizes_and_batch(array: Any, category: int) -> tuple[tuple[int | None, int |
     if category == 1:
         return (None, shape[-2]), shape[:-2]
     if category == IJ:
-        return (shape, ()) if is_stored(array) else (shape[-3:-1], shape[:-3])
+        return (shape, ()) if is_sparse(array) else (shape[-3:-1], shape[:-3])
     return (None, None), shape[:-1]
 
 
 def symbol(array: Any, category: int) -> Symbol:
     """Return the symbol of an array: the same one for the same memory, seen in the same way."""
-    if type(array) is not np.ndarray and is_stored(array):
+    if type(array) is not np.ndarray and is_sparse(array):
         parts = (array.data, array.indices, array.indptr)
         key: tuple = (*map(address_of, parts), array.shape, array.dtype.str, category)
     elif isinstance(array, Selected):
@@ -113,7 +114,7 @@ def symbol(array: Any, category: int) -> Symbol:
         key = (address_of(array), array.shape, array.strides, array.dtype.str, category)
     found = _known.get(key)
     if found is None:
-        found = _known[key] = Symbol(array, 1 if is_stored(array) else array.shape[-1], category)
+        found = _known[key] = Symbol(array, 1 if is_sparse(array) else array.shape[-1], category)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.arguments import common_dtype
+from skkeops.arrays.conversion import common_dtype
 from skkeops.formula.derivative import substitute
 from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Expression, Variable

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import namespace_of, to_device, to_host
+from skkeops.arrays.devices import namespace_of, to_device, to_host
 
 from .iterations import ROUNDING, conjugate_gradients, minres
 from .preconditioner import largest_of

@@ -20,7 +20,7 @@ from types import ModuleType
 import numpy as np
 from scipy.linalg.lapack import dpstrf
 
-from skkeops.devices import linalg_of, namespace_of, to_device, to_host
+from skkeops.arrays.devices import linalg_of, namespace_of, to_device, to_host
 
 __all__ = ["LowRankPreconditioner", "low_rank_preconditioner", "nystrom", "pivoted_cholesky"]
 

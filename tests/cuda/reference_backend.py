@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from skkeops.backends import reference
-from skkeops.ranges import RangedProgram
+from skkeops.pairs.ranges import RangedProgram
 
 
 def _inside(arrays, dtype=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skkeops.backends import reference
-from skkeops.ranges import RangedProgram
+from skkeops.pairs.ranges import RangedProgram
 
 from . import emulator, running, zoo
 from .comparing import as_tuple, check, lengths

@@ -154,7 +154,7 @@ def test_out(op, double, moved, rng):
 
 
 def test_small_blocks(double, moved, rng, monkeypatch):
-    from skkeops import blocks
+    from skkeops.execution import blocks
 
     monkeypatch.setattr(blocks, "STATE_NUMBERS", 1)
     monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 4)

@@ -289,7 +289,7 @@ def test_no_lock_is_held_across_a_fork():
         from skkeops import Genred, locks
         from skkeops.formula.aliases import Signature, parse_aliases
         from skkeops.lazy import LazyTensor
-        from skkeops.ranges import Ranges
+        from skkeops.pairs.ranges import Ranges
 
         x, y = np.random.default_rng(0).random((2, 400, 3))
         rows, ends = np.array([[0, 200], [200, 400]]), np.array([1, 2])

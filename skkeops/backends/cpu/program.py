@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.arrays.conversion import is_sparse
 from skkeops.formula.expression import IJ, Constant, Expression, Variable
-from skkeops.pairs import Selected, as_dense, is_stored, sizes
+from skkeops.pairs.values import Selected, as_dense, sizes
 from skkeops.plan.plan import Plan, make_plan
 from skkeops.plan.problem import Problem
 
 from . import _engine
 from .lowering import SHORT_AXIS, lower, lower_map, lower_pairs
-from .stored import StoredProgram, evaluate_stored, has_stored
+from .sparse import SparseProgram, evaluate_sparse, has_sparse
 from .threads import n_threads
 
 __all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_at", "evaluate_pairs", "prepare"]
@@ -40,7 +41,7 @@ class CpuProgram:
         self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
         self._factor = self.plan.terms[0].factor if problem.reduction.fold == "sum" else None
         self._has_pairs = IJ in categories
-        self._stored: StoredProgram | None = None
+        self._stored: SparseProgram | None = None
 
     def program(self, order: int, is_double: bool) -> _engine.Program:
         """The engine's program for one lane order and dtype."""
@@ -65,15 +66,15 @@ class CpuProgram:
         progress : callable, optional
             Called as ``progress(done, total)`` with numbers of pairs.
         ranges : tuple of ndarray, optional
-            The blocks of pairs to visit, from `skkeops.ranges.Ranges.of_axis`. Default: all pairs.
+            The blocks of pairs to visit, from `skkeops.pairs.ranges.Ranges.of_axis`. Default: all pairs.
         """
         n_out = len(arrays[self._output]) if self._output >= 0 else 1
         n_reduced = len(arrays[self._reduced]) if self._reduced >= 0 else 1
         is_double = arrays[0].dtype == _FLOAT64 if arrays else True
         if self._has_pairs:
-            if has_stored(arrays):
+            if has_sparse(arrays):
                 if self._stored is None:
-                    self._stored = StoredProgram(self.problem, evaluate)
+                    self._stored = SparseProgram(self.problem, evaluate)
                 return self._stored.run(arrays, progress, ranges)
             n_out, n_reduced = sizes(self.problem.variables, arrays)[:: 1 if self.problem.axis else -1]
             is_double = _dtype_of(arrays) == _FLOAT64
@@ -175,7 +176,7 @@ def evaluate_pairs(
     ndarray of shape (m, n, dim)
         In the dtype of the arrays.
     """
-    arrays = tuple(as_dense(a) if is_stored(a) else a for a in arrays)
+    arrays = tuple(as_dense(a) if is_sparse(a) else a for a in arrays)
     program = _pairs_program(expression, tuple(variables), _dtype_of(arrays) == _FLOAT64)
     (values,) = program.run(tuple(map(_for_engine, arrays)), m, n, n_threads(), None, ranges)
     return values
@@ -183,7 +184,7 @@ def evaluate_pairs(
 
 def evaluate_at(expression: Expression, variables: tuple[Variable, ...], arrays: tuple[Any, ...], like: Any) -> Any:
     """The values of an expression at the entries of a sparse array of pairs, as another one."""
-    return evaluate_stored(expression, variables, arrays, like, evaluate)
+    return evaluate_sparse(expression, variables, arrays, like, evaluate)
 
 
 def _for_engine(array: Any) -> Any:

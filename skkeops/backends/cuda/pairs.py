@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import address_of
+from skkeops.arrays.devices import address_of
 from skkeops.formula.expression import IJ, Variable
 
 __all__ = ["are_along", "find_masks", "taken"]

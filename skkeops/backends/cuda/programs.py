@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.blocks import take_rows
+from skkeops.execution.blocks import take_rows
 from skkeops.formula.expression import IJ, Expression, Variable
-from skkeops.pairs import sizes
+from skkeops.pairs.values import sizes
 from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
 
@@ -68,7 +68,7 @@ class CudaProgram:
             `PIECES`, and the host waits for each; an exception of the callback leaves the rest out. Without ranges, a piece is
             some rows, whose sums are split as suits so many rows: their last bits may differ from those without progress.
         ranges : Blocks or tuple of ndarray, optional
-            The blocks of pairs to visit, from `skkeops.ranges.Ranges.of_axis`, on the host. Default: all pairs. What is made
+            The blocks of pairs to visit, from `skkeops.pairs.ranges.Ranges.of_axis`, on the host. Default: all pairs. What is made
             of a `Blocks` is kept there, on the device.
 
         Returns

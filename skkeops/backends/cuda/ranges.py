@@ -65,7 +65,7 @@ def divide(ranges: tuple[np.ndarray, np.ndarray, np.ndarray], rows: int, most_ro
     Parameters
     ----------
     ranges : tuple of ndarray
-        ``(rows, slices, reduced)`` from `skkeops.ranges.Ranges.of_axis`.
+        ``(rows, slices, reduced)`` from `skkeops.pairs.ranges.Ranges.of_axis`.
     rows : int
         The number of rows of the output.
     most_rows : int

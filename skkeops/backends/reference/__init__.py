@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.formula.expression import Expression, Variable
-from skkeops.pairs import as_dense, sizes
+from skkeops.pairs.values import as_dense, sizes
 from skkeops.plan.problem import Problem
 from skkeops.reductions import Reduction
 
@@ -51,7 +51,7 @@ class Program:
         progress : callable, optional
             Called once, at the end, as ``progress(pairs, pairs)``.
         ranges : tuple of ndarray, optional
-            The blocks of pairs to visit, from `skkeops.ranges.Ranges.of_axis`. Default: all pairs.
+            The blocks of pairs to visit, from `skkeops.pairs.ranges.Ranges.of_axis`. Default: all pairs.
         """
         state = run(self.problem, arrays, ranges)
         if progress is not None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skkeops.devices import address_of, is_on_device
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import address_of, is_on_device
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import IJ, Variable
-from skkeops.pairs import is_stored
 
 from ..complex_numbers import holds_complex, interleave, to_complex
 from ..reduction import gradient
@@ -140,7 +140,7 @@ class Calculus(Methods):
         result = next(parts)
         for part in parts:  # points on both sides
             result = result + part.reshape(result.shape)
-        if found[0].variable.category == IJ and not is_stored(result) and np.ndim(wrt) == 2:
+        if found[0].variable.category == IJ and not is_sparse(result) and np.ndim(wrt) == 2:
             return result[:, :, 0]
         return result
 
@@ -157,8 +157,8 @@ def _variable(tensor: Any) -> LazyTensor:
 
 
 def _same_memory(a: Any, b: Any) -> bool:
-    if is_stored(a) or is_stored(b):
-        if not (is_stored(a) and is_stored(b)) or a.shape != b.shape:
+    if is_sparse(a) or is_sparse(b):
+        if not (is_sparse(a) and is_sparse(b)) or a.shape != b.shape:
             return False
         a, b = a.data, b.data
     if not all(isinstance(c, np.ndarray) or is_on_device(c) for c in (a, b)):

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import as_array
 from skkeops.cluster import swap_axes
-from skkeops.devices import as_array
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, P, Variable
-from skkeops.pairs import is_stored
 
 from ..symbols import Symbol, symbol
 from .base import Methods, is_operator
@@ -43,7 +43,7 @@ class LinearAlgebra(Methods):
                 if v.category != IJ:
                     other = symbol(s.array, 1 - v.category)
                 else:
-                    other = symbol(s.array.T.tocsr() if is_stored(s.array) else np.swapaxes(s.array, -3, -2), IJ)
+                    other = symbol(s.array.T.tocsr() if is_sparse(s.array) else np.swapaxes(s.array, -3, -2), IJ)
             renamed[v] = other.variable
             symbols[other.variable] = other
         ranges = swap_axes(self.ranges)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import is_on_device
+from skkeops.arrays.devices import is_on_device
 
 from ..numpy_api import FUNCTIONS, call_ufunc
 from .base import Methods

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import INNER_AXES, Checked
-from .devices import computing
-from .formula.expression import IJ, P, Variable
-from .outputs import store
-from .ranges import Ranges
+from skkeops.arrays.devices import computing
+from skkeops.calls.arguments import INNER_AXES, Checked
+from skkeops.calls.outputs import store
+from skkeops.formula.expression import IJ, P, Variable
+from skkeops.pairs.ranges import Ranges
 
 if TYPE_CHECKING:
-    from .genred import Genred
+    from skkeops.genred import Genred
 
 __all__ = ["Batch"]
 

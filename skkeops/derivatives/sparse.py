@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.pairs import stored_positions
+from skkeops.pairs.values import entry_positions
 
-__all__ = ["StoredGradient"]
+__all__ = ["SparseGradient"]
 
 
-class StoredGradient:
+class SparseGradient:
     """A gradient under construction.
 
     Parameters
@@ -33,11 +33,11 @@ class StoredGradient:
             self._data[starts[first] : starts[last]] = part.data
         else:
             i = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
-            self._data[stored_positions(self._like, i, part.indices + some.start)] = part.data
+            self._data[entry_positions(self._like, i, part.indices + some.start)] = part.data
 
     def add_at(self, where: tuple[np.ndarray, np.ndarray], values: np.ndarray) -> None:
         """Add values at pairs; those that are not stored have no place."""
-        at = stored_positions(self._like, *where)
+        at = entry_positions(self._like, *where)
         np.add.at(self._data, at[at >= 0], values[at >= 0])
 
     def result(self) -> Any:

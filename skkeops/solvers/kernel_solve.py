@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from skkeops.arrays.devices import as_array, computing, to_host
+from skkeops.calls.batches import Batch
+from skkeops.calls.options import warn_caller, warn_deprecated
+from skkeops.calls.outputs import check_like
 from skkeops.formula.derivative import gradient
 from skkeops.formula.expression import Constant, Expression, variables_of
-
-from .batches import Batch
-from .devices import as_array, computing, to_host
-from .formula_matrix import Matrix
-from .genred import Genred
-from .options import warn_caller, warn_deprecated
-from .outputs import check_like
-from .solvers import Solution, low_rank_preconditioner, relative_residuals, solve
-from .solvers.preconditioner import check_rank
+from skkeops.genred import Genred
+from skkeops.solvers import Solution, low_rank_preconditioner, relative_residuals, solve
+from skkeops.solvers.formula_matrix import Matrix
+from skkeops.solvers.preconditioner import check_rank
 
 __all__ = ["KernelSolve"]
 

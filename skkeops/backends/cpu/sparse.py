@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skkeops.arrays.conversion import is_sparse
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Constant, Expression, P, Variable
-from skkeops.pairs import gather, is_stored, sizes, stored_keys
+from skkeops.pairs.values import entry_keys, gather, sizes
 from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 from skkeops.reductions.shift_exp import relative
 
-__all__ = ["StoredProgram", "evaluate_stored", "has_stored"]
+__all__ = ["SparseProgram", "evaluate_sparse", "has_sparse"]
 
 #: About how many numbers the operands of the entries that are evaluated together hold.
 _NUMBERS = 1 << 20
@@ -32,12 +33,12 @@ class Pattern(NamedTuple):
     columns: np.ndarray
 
 
-def has_stored(arrays: tuple[Any, ...]) -> bool:
+def has_sparse(arrays: tuple[Any, ...]) -> bool:
     """Return whether one of the arrays is sparse."""
-    return any(map(is_stored, arrays))
+    return any(map(is_sparse, arrays))
 
 
-class StoredProgram:
+class SparseProgram:
     """A problem with sparse arrays of pairs.
 
     Parameters
@@ -62,11 +63,11 @@ class StoredProgram:
         m, n = sizes(variables, arrays)
         n_out, n_reduced = (m, n) if problem.axis == 1 else (n, m)
         dtype = next((a.dtype for a in arrays if a.dtype.kind == "f"), np.dtype(np.float64))
-        stored = tuple(v for v, a in zip(variables, arrays, strict=True) if is_stored(a))
+        stored = tuple(v for v, a in zip(variables, arrays, strict=True) if is_sparse(a))
         elsewhere = self._find_elsewhere(stored)
-        pattern, aligned = _align([a for a in arrays if is_stored(a)], problem.axis)
+        pattern, aligned = _align([a for a in arrays if is_sparse(a)], problem.axis)
         entries = iter(aligned)
-        arrays = tuple(next(entries) if is_stored(a) else a for a in arrays)
+        arrays = tuple(next(entries) if is_sparse(a) else a for a in arrays)
 
         outer = _outer(variables, arrays, 1 - problem.axis)
         rest = self._evaluate_elsewhere(elsewhere, outer, n_out)
@@ -122,7 +123,7 @@ class StoredProgram:
         )
 
 
-def evaluate_stored(
+def evaluate_sparse(
     expression: Expression,
     variables: tuple[Variable, ...],
     arrays: tuple[Any, ...],
@@ -155,7 +156,7 @@ def _align(stored: list[Any], axis: int) -> tuple[Pattern, list[np.ndarray]]:
     first = oriented[0]
     if len(oriented) == 1:
         return Pattern(first.indptr.astype(np.int64), first.indices), [first.data]
-    keys = [stored_keys(a) for a in oriented]
+    keys = [entry_keys(a) for a in oriented]
     union = np.unique(np.concatenate(keys))
     rows, columns = np.divmod(union, first.shape[1])
     aligned = []

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import is_on_device
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import is_on_device
 from skkeops.formula.expression import IJ, P, Variable
 
-__all__ = ["NOT_ON_DEVICE", "Selected", "as_dense", "check_pairs", "gather", "is_stored", "sizes", "stored_positions"]
+__all__ = ["NOT_ON_DEVICE", "Selected", "as_dense", "check_pairs", "gather", "sizes", "entry_positions"]
 
 
 #: What is said of sparse arrays where a GPU computes.
@@ -18,11 +19,6 @@ NOT_ON_DEVICE = (
     "sparse arrays of pairs are not read by the kernels of a GPU: give the array as a dense one (.toarray()), or compute with "
     "backend='CPU' on NumPy arrays and a sparse array of SciPy"
 )
-
-
-def is_stored(array: Any) -> bool:
-    """Return whether an array is one of SciPy's sparse ones, whose pairs are stored one by one."""
-    return not isinstance(array, np.ndarray) and hasattr(array, "tocsr")
 
 
 class Selected:
@@ -88,7 +84,7 @@ def as_dense(array: Any) -> Any:
     """Return an array of pairs of any kind as a dense one, (M, N, dim), itself if it is one."""
     if isinstance(array, Selected):
         return np.asarray(array)
-    return array.toarray()[:, :, None] if is_stored(array) else array
+    return array.toarray()[:, :, None] if is_sparse(array) else array
 
 
 def check_pairs(argument: Any, dim: int, what: str) -> Any:
@@ -114,7 +110,7 @@ def check_pairs(argument: Any, dim: int, what: str) -> Any:
     ValueError
         If the shape is wrong.
     """
-    if is_stored(argument):
+    if is_sparse(argument):
         from scipy.sparse import csr_array
 
         if is_on_device(argument.data):
@@ -169,8 +165,8 @@ def gather(
             found.append(a)
         elif v.category != IJ:
             found.append(a[where[v.category]])
-        elif is_stored(a):
-            at = stored_positions(a, *where)
+        elif is_sparse(a):
+            at = entry_positions(a, *where)
             values = np.append(a.data, 0)[at]  # the position -1 is that of the 0
             found.append(values.astype(dtype)[:, None])
         else:
@@ -178,9 +174,9 @@ def gather(
     return tuple(found)
 
 
-def stored_positions(array: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+def entry_positions(array: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Return where pairs are among the entries of a csr_array, -1 for those that it does not store."""
-    keys = stored_keys(array)
+    keys = entry_keys(array)
     wanted = i.astype(np.int64) * array.shape[1] + j
     if not len(keys):
         return np.full(len(wanted), -1)
@@ -188,7 +184,7 @@ def stored_positions(array: Any, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     return np.where(keys[at] == wanted, at, -1)
 
 
-def stored_keys(array: Any) -> np.ndarray:
+def entry_keys(array: Any) -> np.ndarray:
     """Return ``i * N + j`` of every entry of a csr_array, ascending."""
     rows = np.repeat(np.arange(array.shape[0], dtype=np.int64), np.diff(array.indptr))
     return rows * array.shape[1] + array.indices

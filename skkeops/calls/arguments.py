@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import OnDevice, device_of, is_on_device, namespace_of
+from skkeops.arrays.conversion import common_dtype, is_sparse, is_weak, to_native, to_native_pairs, to_real_array
+from skkeops.arrays.devices import OnDevice, device_of, is_on_device, namespace_of
 from skkeops.formula.expression import IJ, P, Variable
-from skkeops.pairs import NOT_ON_DEVICE, Selected, check_pairs, is_stored
+from skkeops.pairs.values import NOT_ON_DEVICE, Selected, check_pairs
 from skkeops.reductions import Reduction
-from skkeops.tables import without_missing
 
 _NDARRAY = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
@@ -141,10 +141,10 @@ class Arguments:
         what = f"tangents[{self.names[v.position]!r}]"
         array, xp = checked[0][v.position], checked[4]
         if v.category == IJ:
-            found = check_pairs(tangent if is_stored(tangent) else to_real_array(tangent, what, xp), v.dim, what)
-            if is_stored(found) and not is_stored(array):
+            found = check_pairs(tangent if is_sparse(tangent) else to_real_array(tangent, what, xp), v.dim, what)
+            if is_sparse(found) and not is_sparse(array):
                 found = found.toarray()[:, :, None]
-            elif is_stored(array) and not is_stored(found):
+            elif is_sparse(array) and not is_sparse(found):
                 raise ValueError(f"{what}: the direction of a sparse array is a sparse array: found a dense one")
         else:
             found = to_real_array(tangent, what, xp)
@@ -232,7 +232,7 @@ class Arguments:
         if self.variables[k].category == IJ and isinstance(argument, Selected):
             to_real_array(argument.array, self.describe(k), xp)
             return argument
-        if self.variables[k].category == IJ and is_stored(argument):
+        if self.variables[k].category == IJ and is_sparse(argument):
             if xp is np:
                 return argument
             raise TypeError(f"{self.describe(k)}: {NOT_ON_DEVICE}")
@@ -271,7 +271,7 @@ class Arguments:
         batch: tuple[int, ...] = ()
         for k in sorted(range(self._count), key=lambda k: self.variables[k].category == P):
             variable, array = self.variables[k], arrays[k]
-            own = () if is_stored(array) else array.shape[: array.ndim - INNER_AXES[variable.category]]
+            own = () if is_sparse(array) else array.shape[: array.ndim - INNER_AXES[variable.category]]
             if not own:
                 continue
             if variable.category == P and not batch and any(v.category != P for v in self.variables):
@@ -282,7 +282,7 @@ class Arguments:
                 raise ValueError(
                     f"batch dimensions must broadcast: found {own} for {self.names[k]!r} and {batch} for other arguments"
                 ) from None
-        if batch and any(map(is_stored, arrays)):
+        if batch and any(map(is_sparse, arrays)):
             raise ValueError(f"sparse arrays are for calls without batch dimensions: found {batch}")
         return batch
 
@@ -291,7 +291,7 @@ class Arguments:
         for k, variable in enumerate(self.variables):
             if variable.category not in (category, IJ):
                 continue
-            of_pairs = category - (2 if is_stored(arrays[k]) else 3)
+            of_pairs = category - (2 if is_sparse(arrays[k]) else 3)
             here = arrays[k].shape[of_pairs if variable.category == IJ else -2]
             if first is None:
                 first, rows = k, here
@@ -303,94 +303,6 @@ class Arguments:
                     f"number of {what}: found {rows} for {a!r} and {here} for {b!r}"
                 )
         return rows
-
-
-def to_real_array(argument: Any, what: str, xp: ModuleType = np) -> Any:
-    """Return an array-like as an array of a real dtype in a namespace, or raise a TypeError that begins with `what`."""
-    if is_on_device(argument):
-        if xp is np:
-            raise TypeError(
-                f"{what}: found a CuPy array where the arguments are NumPy arrays; expected a NumPy array (see .get())"
-            )
-        return _check_real(argument, argument, what)
-    if xp is not np:
-        if isinstance(argument, np.ndarray):
-            raise TypeError(
-                f"{what}: found a NumPy array where the arguments are CuPy arrays; expected a CuPy array (see cupy.asarray)"
-            )
-        return xp.asarray(to_real_array(argument, what))
-    if isinstance(argument, np.ma.MaskedArray):
-        raise TypeError(
-            f"{what}: found a masked array, whose mask would be lost; expected a plain array (see .filled())"
-        )
-    if hasattr(argument, "__cuda_array_interface__"):
-        raise TypeError(
-            f"{what}: found an array on a GPU ({_type_name(argument)}), expected an array of NumPy or CuPy: "
-            "cupy.from_dlpack(...) makes one without a copy"
-        )
-    if hasattr(argument, "_would_be"):
-        raise TypeError(f"{what}: {argument._would_be()}")
-    if hasattr(argument, "tocsr"):
-        raise TypeError(
-            f"{what}: found a sparse matrix ({_type_name(argument)}), expected a dense array (see .toarray())"
-        )
-    argument = without_missing(argument, what)
-    try:
-        array = np.asarray(argument)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"{what}: found {_type_name(argument)}, which is not an array of numbers ({error})"
-        ) from error
-    return _check_real(array, argument, what)
-
-
-def _check_real(array: Any, argument: Any, what: str) -> Any:
-    dtype = array.dtype
-    if dtype.kind not in "fiub" or dtype.itemsize > 8:
-        found = (
-            f"dtype {dtype}"
-            if array is argument
-            else f"{_type_name(argument)} (dtype {dtype})"
-        )
-        hint = ""
-        if dtype.kind == "c":
-            hint = (
-                "; complex numbers are two components in formulas, real and imaginary parts in turn: give "
-                "a.view(a.real.dtype) to a variable of twice the dim, or use a LazyTensor"
-            )
-        raise TypeError(
-            f"{what}: found {found}, expected real numbers: float32, float64, float16, integers or booleans{hint}"
-        )
-    return array
-
-
-def is_weak(argument: Any) -> bool:
-    """Return whether a Python number, or a list of them, is given: it follows the dtype of the other
-    arguments."""
-    if isinstance(argument, (list, tuple)):
-        return all(map(is_weak, argument))
-    return isinstance(argument, (int, float)) and not isinstance(argument, np.generic)
-
-
-def common_dtype(arrays: Sequence[tuple[np.ndarray, bool]]) -> np.dtype:
-    """Return float32 or float64 for (array, whether it is weak) pairs."""
-    floating = [a.dtype for a, weak in arrays if a.dtype.kind == "f" and not weak]
-    return _FLOAT32 if floating and max(d.itemsize for d in floating) <= 4 else _FLOAT64
-
-
-def to_native(array: Any, dtype: np.dtype) -> Any:
-    """Return the array in a native dtype and aligned, or on a device contiguous; itself if it already is."""
-    array = array.astype(dtype, copy=False)
-    if is_on_device(array):
-        return array if array.flags.c_contiguous else array.copy(order="C")
-    return array if is_stored(array) or array.flags.aligned else array.copy()
-
-
-def to_native_pairs(array: Any, dtype: np.dtype) -> Any:
-    """Return an array of pairs in a native dtype, but booleans as they are; on a device strided as it came."""
-    if not is_stored(array) and array.dtype.kind == "b":
-        return array
-    return array.astype(dtype, copy=False) if is_on_device(array) else to_native(array, dtype)
 
 
 def _check_shape(array: np.ndarray, variable: Variable, what: str) -> np.ndarray:
@@ -419,8 +331,3 @@ def _wrong_parameter(array: Any, variable: Variable, what: str) -> str:
 
 def _describe(name: str, variable: Variable) -> str:
     return f"argument {name!r} = {_KINDS[variable.category]}({variable.dim})"
-
-
-def _type_name(thing: Any) -> str:
-    cls = type(thing)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from skkeops import backends
+from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.devices import contiguous, namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.derivative import gradient, substitute
 from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable, variables_of
+from skkeops.genred import Genred
+from skkeops.locks import cached_property
+from skkeops.pairs.ranges import Ranges
+from skkeops.pairs.values import Selected
 from skkeops.plan.problem import Problem
 from skkeops.reductions import Sum
-
-from .devices import contiguous, namespace_of, to_device, to_host
-from .genred import Genred
-from .locks import cached_property
-from .pairs import Selected, is_stored
-from .ranges import Ranges
 
 __all__ = ["Matrix"]
 
@@ -183,7 +183,7 @@ def _factor(f: Expression, v: Variable) -> Expression | None:
 
 
 def _on_diagonal(array: Any) -> np.ndarray:
-    if is_stored(array):
+    if is_sparse(array):
         return array.diagonal()[:, None]
     if isinstance(array, Selected):
         return array.diagonal()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import to_host
+from skkeops.arrays.devices import to_host
 from skkeops.locks import Lock
 
 __all__ = ["Blocks", "Ranges"]

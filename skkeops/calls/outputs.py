@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.devices import is_on_device
+from skkeops.arrays.conversion import to_real_array
+from skkeops.arrays.devices import is_on_device
 from skkeops.reductions import Reduction
-
-from .arguments import to_real_array
 
 _INT64 = np.dtype(np.int64)
 _ONE = np.ones((), dtype=np.float32)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.device_errors import explain
-from skkeops.tables import without_missing
+from skkeops.arrays.errors import explain
+from skkeops.arrays.tables import without_missing
 
 __all__ = [
     "OnDevice", "address_of", "as_array", "computing", "contiguous", "device_of", "is_on_device", "linalg_of", "namespace_of",
