@@ -170,7 +170,7 @@ def check_program(program, homes, value, terms):
 
 def problem_of(name, formula, formula2=None, axis=1):
     reduction = get_reduction(name, 2 if "KMin" in name else None, weighted=formula2 is not None)
-    return Problem(reduction, reduction.values(formula, formula2), axis, VARIABLES)
+    return Problem.of(reduction, reduction.values(formula, formula2), axis, VARIABLES)
 
 
 @st.composite
@@ -213,8 +213,8 @@ def test_values_with_released_planes_poisoned(problem, size, dtype):
     given = arrays(*size, dtype)
     with pytest.MonkeyPatch.context() as patch:
         poison(patch)
-        state = cpu.prepare(problem).run(given)
-    exact = reference.run(problem, tuple(a.astype(float) for a in given))
+        state = cpu.prepare(problem).state(given)
+    exact = reference.prepare(problem).state(tuple(a.astype(float) for a in given))
     tolerance = 2e-4 if dtype == np.float32 else 1e-9
     for found, expected in zip(state, exact, strict=True):
         if found.dtype.kind == "f":
