@@ -49,7 +49,8 @@ def test_results_and_states(cupy, template, genred, m, n, dtype):
         as_tuple(program.run(on_device)),
         as_tuple(
             problem.reduction.finalize(
-                tuple(cupy.asnumpy(a) for a in program.run(on_device, lambda *pairs: reported.append(pairs))), np.dtype(dtype)
+                tuple(cupy.asnumpy(a) for a in program.state(on_device, None, lambda *pairs: reported.append(pairs))),
+                np.dtype(dtype),
             )
         ),
     ):
@@ -67,8 +68,8 @@ def test_ranges(cupy):
     genred = Genred("Exp(-SqDist(x, y)) * b", XYB, axis=1)
     arrays = zoo.random_arrays(genred._problem, 100, 200, "float64")
     ranges = np.array([[0, 50], [60, 100]]), np.array([1, 2]), np.array([[0, 100], [50, 200]])
-    (found,) = prepare(genred._problem).run(tuple(cupy.asarray(a) for a in arrays), ranges=ranges)
-    (truth,) = reference.prepare(genred._problem).state(arrays, ranges=ranges)
+    (found,) = prepare(genred._problem).state(tuple(cupy.asarray(a) for a in arrays), ranges)
+    (truth,) = reference.prepare(genred._problem).state(arrays, ranges)
     np.testing.assert_allclose(cupy.asnumpy(found), truth, rtol=1e-12)
 
 
