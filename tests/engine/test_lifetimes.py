@@ -15,8 +15,9 @@ from skkeops.backends.cpu.codes import CONST, LANE, ROW, TILE, Lowering
 from skkeops.formula import Constant, Variable
 from skkeops.formula.expression import IJ, I, J, P
 from skkeops.formula.operations import Selection, lookup
-from skkeops.plan.plan import SumTerm, make_plan
+from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
+from skkeops.plan.terms import SumTerm
 from skkeops.reductions import get_reduction
 
 from ..formula.strategies import expressions

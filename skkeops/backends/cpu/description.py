@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Constant, Expression, Variable
 from skkeops.formula.operations import Selection
-from skkeops.plan.plan import Plan, SumTerm, make_plan
+from skkeops.plan.plan import Plan, make_plan
 from skkeops.plan.problem import Problem
+from skkeops.plan.terms import SumTerm
 
 from ._engine import OPCODES
 from .codes import CONST, LANE, ROW, TILE, Operand

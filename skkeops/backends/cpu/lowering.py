@@ -8,7 +8,8 @@ groups of rows get their sizes.
 from __future__ import annotations
 
 from skkeops.formula.expression import IJ, Constant, Expression, I, J, P, Variable
-from skkeops.plan.plan import Plan, SumTerm
+from skkeops.plan.plan import Plan
+from skkeops.plan.terms import SumTerm
 
 from ._engine import LANE_PAD, Program
 from .codes import CONST, LANE, ROW, TILE, Lowering, Operand, check_work
