@@ -56,7 +56,12 @@ def test_interleaved_arguments_are_two_runs_or_as_many_as_components():
 
 def test_what_follows_at_another_distance_begins_a_run():
     selection = [(0, 0), (0, 1), (0, 3), (0, 5), (0, 5), (0, 4)]
-    assert [(run.component, run.every, run.dim) for run in runs_in_order(selection)] == [(0, 1, 2), (3, 2, 2), (5, 1, 1), (4, 1, 1)]
+    assert [(run.component, run.every, run.dim) for run in runs_in_order(selection)] == [
+        (0, 1, 2),
+        (3, 2, 2),
+        (5, 1, 1),
+        (4, 1, 1),
+    ]
 
 
 @pytest.mark.parametrize("runs_of", [runs_of_arguments, runs_in_order])

@@ -12,7 +12,7 @@ from skkeops.plan.problem import Problem
 from skkeops.plan.terms import SumTerm
 
 from ._engine import OPCODES
-from .codes import CONST, LANE, ROW, TILE, Operand
+from .instructions import CONST, LANE, ROW, TILE, Operand
 from .lowering import SHORT_AXIS, lower
 
 __all__ = ["describe"]
