@@ -120,9 +120,9 @@ class Matcher:
         return Match("expmul", f.args, node.dim) if f.name == "Mult" and f.dim == node.dim else None
 
     def _inner_first(self, f: Expression, g: Expression) -> tuple[Expression, Expression] | None:
-        """(f, g) with the one that varies more often first, if neither varies with the pair, and only one as much.
+        """The two in the order in which an instruction takes them; None if one is of the tile or both are of one place.
 
-        What varies along the lanes comes before what varies along the rows, and both before what is constant.
+        What varies along the lanes comes first, then what varies along the rows, then what is constant.
         """
         places = self._place(f), self._place(g)
         if places in ((LANE, ROW), (LANE, CONST), (ROW, CONST)):
