@@ -32,6 +32,11 @@ class Run(NamedTuple):
     apart: int
     dim: int
 
+    @property
+    def end(self) -> int:
+        """The component of the selection behind the last one of the run."""
+        return self.first + (self.dim - 1) * self.apart + 1
+
 
 def runs_of_arguments(selection: Sequence[Chosen]) -> tuple[Run, ...]:
     """Take a selection apart into as few runs as possible, argument by argument.

@@ -48,6 +48,7 @@ def test_interleaved_arguments_are_two_runs_or_as_many_as_components():
         Run(source=0, component=0, every=1, first=0, apart=2, dim=4),
         Run(source=1, component=0, every=1, first=1, apart=2, dim=4),
     )
+    assert [run.end for run in runs_of_arguments(selection)] == [7, 8]
     in_order = runs_in_order(selection)
     assert [(run.source, run.component, run.first, run.dim) for run in in_order] == [
         (source, k, 2 * k + source, 1) for k in range(4) for source in (0, 1)
