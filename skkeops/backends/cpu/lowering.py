@@ -28,7 +28,7 @@ _TEMPORARIES = 96 << 10  # bytes of temporaries that a tile aims to stay below
 _SEGMENT = 256 << 10  # bytes of lane planes that a segment aims to stay below
 _ROWS = 512 << 10  # bytes of row planes that a group aims to stay below
 
-# where the values of each home are, by the order of a program
+#: Where the engine keeps the values of each home, in programs of order 0 and of order 1.
 _PLACES = (
     {Home.CONSTANT: CONST, Home.OUTPUT: ROW, Home.REDUCED: LANE, Home.PAIR: TILE},
     {Home.CONSTANT: CONST, Home.OUTPUT: LANE, Home.REDUCED: ROW, Home.PAIR: TILE},
@@ -119,13 +119,16 @@ def _program(
     Parameters
     ----------
     codes : Codes
-        Nothing was compiled in them.
+        Empty still; the expressions are compiled here.
     roles : dict of int to str
-        What the variables of a category are to the engine.
+        For each category of variables, what the engine is told of their arrays: "out" (a value for each row of the output),
+        "reduced", "parameter", "pair" (rows of the output first) or "turned pair".
     fold : Fold
     value : Expression or None
+        As in `Plan`; for the fold "store", what is stored.
     terms : tuple of SumTerm
     is_double : bool
+        float64 instead of float32.
     """
     parts = (value, *(part for term in terms for part in (term.scale, term.vector, term.minus)))
     where = codes.compile([part for part in parts if part is not None])
@@ -172,7 +175,10 @@ def _program(
 def _operands_of_terms(
     codes: Codes, where: dict[Expression, Operand], terms: Iterable[SumTerm], weight: Operand | None, order: int
 ) -> list[Term]:
-    """What the fold reads for each term; the weights that a log-sum-exp has computed are the scale of its terms."""
+    """What the fold reads for each term.
+
+    The terms of a log-sum-exp have a `weight`, exp(value - m), which the fold writes over the value before it sums.
+    """
     found: list[Term] = []
     column = 0
     for term in terms:
@@ -181,7 +187,7 @@ def _operands_of_terms(
         if term.scale is not None:
             scale = codes.own_tile(where[term.scale], [vector] if vector is not None else [])
         if scale is None and vector is not None and vector.place in (ROW, CONST) and order == 0:
-            vector = codes.own_tile(vector, [])  # a sum of what does not vary along the lanes
+            vector = codes.own_tile(vector, [])  # the engine sums along lanes: it needs a value for each of them
         dim = max((operand.dim for operand in (vector, minus) if operand is not None), default=1)
         if vector is not None and minus is not None:
             vector, minus = vector.spread(dim), minus.spread(dim)
@@ -200,6 +206,7 @@ class Sizes(NamedTuple):
 
 
 def _sizes(order: int, n_temps: int, lane_planes: int, row_planes: int, itemsize: int) -> Sizes:
+    """Sizes for which the planes that are in use at a time stay in the caches."""
     rows, lanes = _tile_shape(order, n_temps, lane_planes, itemsize)
     if order == 1:
         return Sizes(rows, lanes, SHORT_AXIS, lanes)
