@@ -21,7 +21,7 @@ __all__ = ["Codes"]
 
 
 class Codes:
-    """From the expressions that a fold consumes to the four codes of a program.
+    """The four codes of a program, which compute the expressions that a fold consumes.
 
     Parameters
     ----------

@@ -1,6 +1,8 @@
 """Instructions of the tile engine and their operands, and the lists of them while they are written.
 
-The engine's side of this is `skk_operand`, `skk_instr` and `skk_code` in cython_ext/tile_engine.h.
+A plane holds one component of a value: for all pairs of a tile, for all lanes, for all rows, or for the call. A value of dim
+components is as many planes. The engine's side of this is `skk_operand`, `skk_instr` and `skk_code` in
+cython_ext/tile_engine.h.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ _WORK_LIMIT = 256 << 20  # bytes of working memory of a thread: more is refused
 
 
 class Operand(NamedTuple):
-    """Where a value is: ``dim`` planes from ``offset``, every ``step``-th, or one for all components (``step`` 0)."""
+    """Where a value is: in ``dim`` planes of a place, from plane ``offset`` on, ``step`` planes from one component to the next.
+
+    With a ``step`` of 0 one plane stands for all components.
+    """
 
     place: int
     offset: int
