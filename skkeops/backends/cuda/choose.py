@@ -21,7 +21,6 @@ from skkeops.formula.expression import IJ, P, Variable, postorder
 from skkeops.formula.operations.families import Bilinear
 from skkeops.plan.plan import Plan
 
-from .homes import Homes
 from .templates.columns import Columns
 from .templates.columns_smallest import MOST_KEPT, ColumnsSmallest
 from .templates.dot import LONG, Dot
@@ -91,7 +90,7 @@ def _is_columns(plan: Plan) -> bool:
 def _has_long_product(plan: Plan, real: str) -> bool:
     """Whether the numbers of a pair are made of vectors that had better be divided among threads."""
     roots = [e for e in (plan.value, *(t.scale for t in plan.terms)) if e is not None]
-    found = find_products(roots, Homes(plan.output, plan.reduced))
+    found = find_products(roots, plan.home)
     return any(max(arg.dim for arg in node.args) > LONG[real] for node in found)
 
 

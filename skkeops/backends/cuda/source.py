@@ -12,13 +12,13 @@ import numpy as np
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, Variable, postorder
 from skkeops.formula.operations import lookup
+from skkeops.plan.homes import HomeOf
 from skkeops.plan.plan import Plan
 
 from .choose import MOST_PRESSURE, candidates, choose_template
 from .expressions import functions
 from .folding import Folding
 from .geometry import Geometry, Launch, blocks_of, split
-from .homes import Homes
 from .loops import LoopBlock
 from .options import Options
 from .prelude import prelude
@@ -139,7 +139,7 @@ def _source(plan: Plan, dtype: str, options: Options, template: str, masks: tupl
 def _generate(plan: Plan, real: str, options: Options, template: type, masks: tuple[int, ...] = ()) -> Source | None:
     """Return the source that a template makes; None if the template declines: the plan lacks the form that the template is for, or
     the kernel needs more registers or shared memory than there are."""
-    homes = Homes(plan.output, plan.reduced)
+    homes = plan.home
     value, terms, base_2 = _rewritten(plan, homes, real, options, template)
     product, matrix = None, None
     if issubclass(template, Dot):
@@ -254,7 +254,7 @@ def _chunk(plan: Plan, real: str) -> int:
     return 1 if kind == "kmin" else COLUMNS[real] // 4 if kind == "extremum" else COLUMNS[real]
 
 
-def _rewritten(plan: Plan, homes: Homes, real: str, options: Options, template: type):
+def _rewritten(plan: Plan, homes: HomeOf, real: str, options: Options, template: type):
     """The value and the terms of the plan as the kernel computes them, and whether the value is in base 2."""
     parts = [(term.scale, term.vector, term.minus) for term in plan.terms]
     value = plan.value

@@ -17,6 +17,7 @@ from skkeops.execution.program import Backend
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Constant, Expression, P, Variable
 from skkeops.pairs.values import entry_keys, gather
+from skkeops.plan.homes import Home, home_of
 from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 from skkeops.reductions.shift_exp import relative
@@ -106,12 +107,12 @@ class SparsePairs(Method):
     def _evaluate_elsewhere(self, elsewhere: tuple[Expression, ...], outer: tuple[tuple, tuple], n_out: int) -> list:
         """Return the values where nothing is stored, of every row of the output."""
         first, *weights = elsewhere
-        inner = {self.problem.axis, IJ}
-        if not first.categories & inner:
+        output, per_row = 1 - self.axis, (Home.CONSTANT, Home.OUTPUT)
+        if home_of(first, output) in per_row:
             rest = self.backend.evaluate((first,), *outer, n_out)
             # exp(-inf) is 0, whatever its weight
             masked = self.problem.reduction.fold == "shift_exp" and bool((rest[0] == -np.inf).all())
-            if masked or not any(w.categories & inner for w in weights):
+            if masked or all(home_of(w, output) in per_row for w in weights):
                 known = [Constant(0, w.dim) if masked else w for w in weights]
                 return rest + (self.backend.evaluate(known, *outer, n_out) if known else [])
         raise ValueError(

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from skkeops.formula.expression import Expression, I, J, Variable, postorder
 from skkeops.formula.operations.families import Elementwise
+from skkeops.plan.homes import Home, HomeOf
 
-from ..homes import LANE, ROW, Homes
 from ..loops import LoopBlock
 from .rows import BLOCK, Rows, indent
 
@@ -48,7 +48,7 @@ _STEPS = {
 }
 
 
-def find(roots: Iterable[Expression], homes: Homes, real: str) -> Expression | None:
+def find(roots: Iterable[Expression], homes: HomeOf, real: str) -> Expression | None:
     """The one distance or scalar product of long vectors of the two indices below the roots; None if there is none, or
     more than one."""
     found = [node for node in postorder(*roots) if _match(node, homes, real)]
@@ -60,7 +60,7 @@ def is_squared_distance(product: Expression) -> bool:
     return product.name == "Sum" and product.args[0].name == "Square"
 
 
-def _match(node: Expression, homes: Homes, real: str) -> tuple[str, Expression, Expression] | None:
+def _match(node: Expression, homes: HomeOf, real: str) -> tuple[str, Expression, Expression] | None:
     """The step, the vector of the rows and that of the columns."""
     if node.name == "Scalprod":
         kind, sides = node.name, node.args
@@ -69,9 +69,9 @@ def _match(node: Expression, homes: Homes, real: str) -> tuple[str, Expression, 
     else:
         return None
     by_home = {homes(side): side for side in sides}
-    if set(by_home) != {ROW, LANE} or min(side.dim for side in sides) <= LONG[real]:
+    if set(by_home) != {Home.OUTPUT, Home.REDUCED} or min(side.dim for side in sides) <= LONG[real]:
         return None
-    return kind, by_home[ROW], by_home[LANE]
+    return kind, by_home[Home.OUTPUT], by_home[Home.REDUCED]
 
 
 class Dot(Rows):

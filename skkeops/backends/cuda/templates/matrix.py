@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, Variable
+from skkeops.plan.homes import Home, HomeOf
 
 from ..expressions import Component, at_first_point, statements_cost
-from ..homes import CONST, LANE, PAIR, ROW, Homes
 from ..loops import LoopBlock
 from .folds import Fold, ShiftExpFold, SumFold
 from .matrix_exponentials import Exponentials
@@ -38,7 +38,7 @@ class Matrix:
     Parameters
     ----------
     fold : SumFold or ShiftExpFold
-    homes : Homes
+    homes : HomeOf
     arrays : dict of Variable to str
     real : {"float", "double"}
     categories : tuple of int
@@ -56,7 +56,7 @@ class Matrix:
     def __init__(
         self,
         fold: Fold,
-        homes: Homes,
+        homes: HomeOf,
         arrays: dict[Variable, str],
         real: str,
         categories: tuple[int, int],
@@ -72,7 +72,7 @@ class Matrix:
         self.sizes = sizes
         self._homes = homes
         self._real = real
-        self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
+        self._hoisted: dict[Home, dict[Component, int]] = {Home.OUTPUT: {}, Home.REDUCED: {}, Home.CONSTANT: {}}
         shape = self.shape = sizes.shape
         self.threads, self.rows, self.tile = shape.threads, shape.rows, shape.columns  # what geometry needs
         self._group = 16 if real == "float" and shape.lanes < 64 else 8  # columns of a tile between two barriers
@@ -96,20 +96,20 @@ class Matrix:
         self._lane_component = self._component(self._of_lane, LoopBlock(real, "b", numbers, {reduced: "j"}, arrays))
         self._row_component = self._component(self._of_row, LoopBlock(real, "o", numbers, {output: "i"}, arrays))
         self._row = LoopBlock(real, "x", self._constant, {output: "i"}, arrays)
-        self._row_values = self._row.compute(self._hoisted[ROW])
+        self._row_values = self._row.compute(self._hoisted[Home.OUTPUT])
         self._lane = LoopBlock(real, "y", self._constant, {reduced: "j"}, arrays)
-        self._lane_values = self._lane.compute(self._hoisted[LANE])
+        self._lane_values = self._lane.compute(self._hoisted[Home.REDUCED])
         self._const = LoopBlock(real, "w", arrays=arrays)
-        self._const_values = self._const.compute(self._hoisted[CONST])
+        self._const_values = self._const.compute(self._hoisted[Home.CONSTANT])
         self._buffers = 1
         self._choose_slabs()
         self._choose_buffers()
 
     # -- where values come from -------------------------------------------------------------------------------
     def _constant(self, node: Expression, k: int) -> str | None:
-        if self._homes(node) != CONST or at_first_point(node):
+        if self._homes(node) is not Home.CONSTANT or at_first_point(node):
             return None
-        return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
+        return f"c{self._hoisted[Home.CONSTANT].setdefault((node, k), len(self._hoisted[Home.CONSTANT]))}"
 
     def _numbers_at(self, row: str, lane: str) -> Callable[[Expression, int], str | None]:
         """What the numbers of one index are called where the row and the column have these numbers in the tile: they are computed
@@ -117,12 +117,12 @@ class Matrix:
 
         def outside(node: Expression, k: int) -> str | None:
             home = self._homes(node)
-            if home == PAIR:
+            if home is Home.PAIR:
                 return None
-            if home == CONST:
+            if home is Home.CONSTANT:
                 return self._constant(node, k)
             place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
-            return f"row{place}[{row}]" if home == ROW else f"lane{place}[{lane}]"
+            return f"row{place}[{row}]" if home is Home.OUTPUT else f"lane{place}[{lane}]"
 
         return outside
 

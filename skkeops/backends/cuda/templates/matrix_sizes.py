@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from skkeops.plan.homes import Home, HomeOf
 from skkeops.plan.plan import Plan
 
-from ..homes import CONST, LANE, ROW, Homes
 from ..options import Options
 from .slabs import Shape, find_products
 
@@ -62,13 +62,13 @@ class Sizes:
         return self.shape.lanes * self.per_thread
 
 
-def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, value, terms):
+def matrix_arguments(plan: Plan, homes: HomeOf, real: str, options: Options, value, terms):
     """What a `Matrix` takes besides the rest: sizes, number, vector, minus and products; None if the plan has another form.
 
     Parameters
     ----------
     plan : Plan
-    homes : Homes
+    homes : HomeOf
     real : {"float", "double"}
     options : Options
     value, terms
@@ -85,9 +85,9 @@ def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, valu
     if number is None or number.dim != 1:
         return None
     found = [homes(e) for e in (vector, minus) if e is not None]
-    if minus is None and not set(found) <= {LANE, CONST}:
+    if minus is None and not set(found) <= {Home.REDUCED, Home.CONSTANT}:
         return None
-    if minus is not None and found != [ROW, LANE]:
+    if minus is not None and found != [Home.OUTPUT, Home.REDUCED]:
         return None
     columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
     products = find_products([number], homes)

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from skkeops.formula.expression import IJ, Variable
+from skkeops.plan.homes import Home, HomeOf
 
 from ..expressions import Block, Component, at_first_point, statements_cost
 from ..folding import directions, of_sign
-from ..homes import CONST, LANE, PAIR, ROW, Homes
 from ..ranges import ITEM
 from .folds import GROUP, Fold
 
@@ -38,7 +38,7 @@ class Rows:
     Parameters
     ----------
     fold : Fold
-    homes : Homes
+    homes : HomeOf
     variables : tuple of Variable
         Those that have arrays.
     real : {"float", "double"}
@@ -50,12 +50,12 @@ class Rows:
     threads = BLOCK
     _block: type = Block
 
-    def __init__(self, fold: Fold, homes: Homes, arrays: dict[Variable, str], real: str, categories: tuple[int, int]):
+    def __init__(self, fold: Fold, homes: HomeOf, arrays: dict[Variable, str], real: str, categories: tuple[int, int]):
         self.fold = fold
         self._homes = homes
         self._real = real
         self._pair_arrays = [v for v in arrays if v.category == IJ]
-        self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
+        self._hoisted: dict[Home, dict[Component, int]] = {Home.OUTPUT: {}, Home.REDUCED: {}, Home.CONSTANT: {}}
         output, reduced = categories
         self._pair, self._fast = self._pair_blocks(arrays, output, reduced)
         self.values = self._pair.compute(fold.roots)
@@ -67,11 +67,11 @@ class Rows:
             self._negative_values = self._negative.compute(self._roots_of_sign(negative=True))
         places = {"arrays": arrays, "outside": self._outside_side}
         self._row = self._block(real, "x", index={output: "i"}, **places)
-        self._row_values = self._row.compute(self._hoisted[ROW])
+        self._row_values = self._row.compute(self._hoisted[Home.OUTPUT])
         self._lane = self._block(real, "y", index={reduced: "j"}, **places)
-        self._lane_values = self._lane.compute(self._hoisted[LANE])
+        self._lane_values = self._lane.compute(self._hoisted[Home.REDUCED])
         self._const = self._block(real, "w", arrays=arrays)
-        self._const_values = self._const.compute(self._hoisted[CONST])
+        self._const_values = self._const.compute(self._hoisted[Home.CONSTANT])
         self.packs = _packs(len(self._lane_values), 4 if real == "float" else 2)
         self.rows_per_thread, needed = self._choose_rows()
         # The number of blocks that a multiprocessor must hold bounds the registers of a thread. Without the number, ptxas
@@ -95,18 +95,18 @@ class Rows:
 
     def _outside_pair(self, node, k) -> str | None:
         home = self._homes(node)
-        if home == PAIR:
+        if home is Home.PAIR:
             return None
         place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
-        return {ROW: f"r{place}[t]", LANE: f"l{place}", CONST: f"c{place}"}[home]
+        return {Home.OUTPUT: f"r{place}[t]", Home.REDUCED: f"l{place}", Home.CONSTANT: f"c{place}"}[home]
 
     def _outside_side(self, node, k) -> str | None:
-        if self._homes(node) != CONST or at_first_point(node):
+        if self._homes(node) is not Home.CONSTANT or at_first_point(node):
             return None  # the first point is read again where it is needed: it would fill registers
-        return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
+        return f"c{self._hoisted[Home.CONSTANT].setdefault((node, k), len(self._hoisted[Home.CONSTANT]))}"
 
     def _hoisted_constants(self) -> list[Component]:
-        return list(self._hoisted[CONST])
+        return list(self._hoisted[Home.CONSTANT])
 
     # -- sizes ------------------------------------------------------------------------------------------------
     def _choose_rows(self) -> tuple[int, float]:
