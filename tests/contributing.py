@@ -20,7 +20,7 @@ TESTS = {
     "operation": ["tests/formula", "tests/engine/test_operations.py", "tests/cuda/test_emulation.py::test_operations"],
     "reduction": [
         "tests/reductions",
-        "tests/test_gradients.py",
+        "tests/derivatives/test_gradients.py",
         "tests/cuda/test_emulation.py::test_reductions_over_sizes",
         "tests/cuda/test_emulation.py::test_the_state_finalises_to_the_result",
     ],

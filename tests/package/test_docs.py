@@ -11,7 +11,7 @@ import pytest
 
 import skkeops
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = Path(skkeops.__file__).resolve().parent
 WRITTEN = [
