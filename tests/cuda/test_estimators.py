@@ -115,6 +115,15 @@ def test_gradient(name, double, data):
                 assert_close(a, b, 1e-5)
 
 
+def test_kernels_give_the_same(name, cupy, data):
+    """With the kernels themselves, where the tests above compute with the reference backend."""
+    X, y, w, queries = data
+    expected, estimator = fit(name, X, y, w), fit(name, *map(cupy.asarray, (X, y, w)))
+    for found, wanted in zip(methods(estimator), methods(expected), strict=True):
+        assert_close(found(cupy.asarray(queries)), wanted(queries), 1e-6)
+    assert_close(estimator.gradient(cupy.asarray(queries)), expected.gradient(queries), 1e-5)
+
+
 def test_score(name, double, data):
     X, y, w, queries = data
     expected, estimator = fit(name, X, y), fit(name, *map(double.asarray, (X, y)))
