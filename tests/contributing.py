@@ -44,22 +44,20 @@ def patch_of(name):
     return ROOT / "docs" / "contributing" / f"{name}.diff"
 
 
-def apply(name, folder, *options):
+def apply(name, folder):
     """Apply a patch; what stands around a change has to be what the patch says, wherever in the file it is."""
-    command = ["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch", *options, "-i", str(patch_of(name))]
+    command = ["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i", str(patch_of(name))]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{name}.diff does not fit the files any more:\n{done.stdout}{done.stderr}")
 
 
 def copy_to(folder):
-    """Copy the sources, and what is compiled already."""
+    """Copy the sources."""
     for part in PARTS:
         source = ROOT / part
         ignore = shutil.ignore_patterns("__pycache__", "_build", "auto_examples", "generated")
         shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder)
-    if (ROOT / "build").is_dir():
-        shutil.copytree(ROOT / "build", folder / "build")
 
 
 def carry_out(name, folder):
@@ -73,6 +71,8 @@ def carry_out(name, folder):
         python("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, **options)
 
     apply(name, folder)
+    if (ROOT / "build").is_dir():  # what is compiled already and has not changed
+        shutil.copytree(ROOT / "build", folder / "build")
     python("setup.py", "-q", "build_ext", "--inplace")
     pytest(TESTS[name])
     if name in AT_LOWER_LEVELS:
