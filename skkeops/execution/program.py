@@ -59,8 +59,10 @@ class Program(ABC):
         self.outputs = Outputs(reduction, tuple(v.dim for v in values))
         self.block_rows = block_rows(problem)
         categories = [v.category for v in problem.variables]
-        #: The first argument that has a row for each row of the output, and the one with a row for each reduced index.
-        self._sized = [categories.index(c) if c in categories else -1 for c in (1 - axis, axis)]
+        # Arguments that tell sizes and the dtype, -1 if there are none: the first with a row for each row of the output, with
+        # a row for each reduced index, and the first that cannot be of booleans.
+        self._output, self._reduced = (categories.index(c) if c in categories else -1 for c in (1 - axis, axis))
+        self._typed = next((k for k, c in enumerate(categories) if c != IJ), -1)
         self._has_pairs = IJ in categories
 
     @abstractmethod
@@ -102,16 +104,14 @@ class Program(ABC):
         ndarray or tuple of two
             Values in the dtype of the arrays, indices in int64.
         """
-        # Small calls are all overhead: what the lines below do could be said in fewer words, and in more time.
-        output = self._sized[0]
-        rows = len(arrays[output]) if output >= 0 else self.sizes(arrays)[0]
+        rows = len(arrays[self._output]) if self._output >= 0 else self.sizes(arrays)[0]
+        dtype = arrays[self._typed].dtype if self._typed >= 0 else dtype_of(arrays)
         if pairs is not None or rows <= self.block_rows:
-            found = self._finalize(self.state(arrays, pairs, progress), dtype_of(arrays))
+            found = self._finalize(self.state(arrays, pairs, progress), dtype)
             if out is None:
                 return found
             store(out, ..., found)
             return self.outputs.unpack(out)
-        dtype = dtype_of(arrays)
         # Rows that are written may be arrays that are still to be read, in other blocks.
         apart = out is None or not self.outputs.share_memory(out, arrays)
         results = out if out is not None and apart else self.outputs.allocate(rows, dtype, namespace_of(*arrays))
@@ -139,8 +139,8 @@ class Program(ABC):
         if self._has_pairs:
             m, n = sizes(self.problem.variables, arrays)
             return (m, n) if self.axis else (n, m)
-        output, reduced = self._sized
-        return len(arrays[output]) if output >= 0 else 1, len(arrays[reduced]) if reduced >= 0 else 1
+        rows = len(arrays[self._output]) if self._output >= 0 else 1
+        return rows, len(arrays[self._reduced]) if self._reduced >= 0 else 1
 
 
 class Backend(Protocol):

@@ -16,7 +16,7 @@ VALUE = X | Y
 
 def plan_of(name, *formulas, axis=1):
     reduction = get_reduction(name, weighted=len(formulas) > 1)
-    return make_plan(Problem(reduction, reduction.values(*formulas), axis, (X, Y, B)))
+    return make_plan(Problem.of(reduction, reduction.values(*formulas), axis, (X, Y, B)))
 
 
 def test_the_output_has_rows_of_the_index_that_is_not_reduced():

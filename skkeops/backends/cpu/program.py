@@ -52,7 +52,7 @@ class CpuProgram(Program):
     def state(self, arrays, pairs=None, progress=None):
         n_out, n_reduced = self.sizes(arrays)
         order = n_reduced <= SHORT_AXIS and pairs is None
-        is_double = dtype_of(arrays).itemsize == 8
+        is_double = (arrays[self._typed].dtype if self._typed >= 0 else dtype_of(arrays)).itemsize == 8
         program = self._programs[2 * order + is_double] or self.program(int(order), is_double)
         given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
         state = program.run(given, n_out, n_reduced, n_threads(), progress, pairs)
