@@ -30,6 +30,7 @@ TESTS = {
     ],
     "kernel": ["tests/kernels", "tests/cuda/test_kernels.py", "--doctest-modules", "skkeops/kernels/stationary.py"],
     "estimator": ["tests/estimators/test_common.py", "tests/estimators/test_reductions.py", "tests/cuda/test_estimators.py"],
+    "method": ["tests/execution", "tests/cuda/test_programs.py"],
 }
 #: Those that use whatever instruction set the process has; they are run again at the lower ones that the processor knows.
 AT_LOWER_LEVELS = {
