@@ -17,7 +17,6 @@ __all__ = [
     "gradient",
     "gradient_matrix",
     "gradients",
-    "jacobian",
     "substitute",
     "tangent",
 ]
@@ -150,9 +149,6 @@ def gradient_matrix(f: Expression, v: Variable) -> Expression:
         pairs = [ops.Concat.build(a, b) for a, b in zip(rows[::2], rows[1::2], strict=False)]
         rows = pairs + rows[2 * len(pairs) :]
     return rows[0]
-
-
-jacobian = gradient_matrix
 
 
 def check_work(f: Expression) -> None:

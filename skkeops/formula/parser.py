@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .calculus import fresh_variable
 from .errors import FormulaError, suggestion
 from .expression import Expression, Variable
 from .limits import MAX_NESTING
-from .operations import lookup, registry
-from .operations.symbolic import fresh_variable
+from .registry import lookup, registry
 from .tokens import Token, number, tokenize
 
 __all__ = ["parse"]

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.formula import operations as ops
 from skkeops.formula.derivative import gradient, tangent
 from skkeops.formula.expression import Constant
-from skkeops.formula.operations import lookup
 
 from .base import Reduction, State
 
@@ -184,8 +184,8 @@ class LogSumExpWeight(LogSumExp):
         known = _exp(bare - shift)
         if bare is f:
             return known
-        in_range = lookup("LessOrEqual").build(bare - shift, Constant(_LARGEST_EXPONENT))
-        return lookup("IfElse").build(_some(g) + in_range - Constant(0.5), known, Constant(0))
+        in_range = ops.LessOrEqual.build(bare - shift, Constant(_LARGEST_EXPONENT))
+        return ops.IfElse.build(_some(g) + in_range - Constant(0.5), known, Constant(0))
 
 
 class SumSoftMaxWeight(ShiftExp):
@@ -278,30 +278,30 @@ def relative(exponent: np.ndarray, m: np.ndarray) -> np.ndarray:
 
 def _some(g):
     """Return how many components of a weight are not 0."""
-    return lookup("Sum").build(lookup("NotEqual").build(g, Constant(0)))
+    return ops.Sum.build(ops.NotEqual.build(g, Constant(0)))
 
 
 def _masked(f, g):
     """Return F, -inf where all weights are 0."""
     if isinstance(g, Constant) and g.value != 0:
         return f
-    return lookup("IfElse").build(_some(g) - Constant(0.5), f, lookup("Log").build(Constant(0)))
+    return ops.IfElse.build(_some(g) - Constant(0.5), f, ops.Log.build(Constant(0)))
 
 
 def _bare(f, g):
     """Return the F of which f is the masked one, or f itself."""
-    return f.args[1] if isinstance(f, lookup("IfElse")) and _masked(f.args[1], g) is f else f
+    return f.args[1] if isinstance(f, ops.IfElse) and _masked(f.args[1], g) is f else f
 
 
 def _unless_masked(derivative, f, g):
     """Return a derivative of F, 0 where all weights are 0: it may be infinite there."""
-    return derivative if _bare(f, g) is f else lookup("IfElse").build(f.args[0], derivative, Constant(0))
+    return derivative if _bare(f, g) is f else ops.IfElse.build(f.args[0], derivative, Constant(0))
 
 
 def _exp(f):
-    return lookup("Exp").build(f)
+    return ops.Exp.build(f)
 
 
 def _dot(f, g):
     """Return the sum over the components of f * g, for any formulas of equal dimension."""
-    return lookup("Sum").build(f * g)
+    return ops.Sum.build(f * g)

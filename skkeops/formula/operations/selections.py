@@ -7,8 +7,8 @@ import numpy as np
 from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
-from . import algebra, arithmetic, complex_parts, vectors
-from .base import register
+from ..registry import ops, register
+from . import algebra
 from .families import Selection
 
 __all__ = ["Concat", "Elem", "ElemT", "Extract", "ExtractT", "SumT"]
@@ -56,7 +56,7 @@ class SumT(Selection):
         return np.repeat(f, self.dim, axis=-1)
 
     def adjoint(self, k, e):
-        return vectors.Sum.build(e)
+        return ops.Sum.build(e)
 
 
 @register
@@ -91,15 +91,15 @@ class Elem(Selection):
         if kind is Concat:
             left, right = f.args
             return cls.build(left, m) if m < left.dim else cls.build(right, m - left.dim)
-        if kind in (complex_parts.Complex, complex_parts.ComplexReal, complex_parts.ComplexImag):
+        if kind in (ops.Complex, ops.ComplexReal, ops.ComplexImag):
             argument, component = f.selection()[m]
             return cls.build(f.args[argument], component)
-        if kind in (arithmetic.Minus, arithmetic.Mult):
+        if kind in (ops.Minus, ops.Mult):
             c, rest = algebra.split(f)
             if algebra.is_scaled_vector(rest):
                 scalar, vector = rest.args
-                return arithmetic.Mult.build(arithmetic.Mult.build(Constant._of(c), scalar), cls.build(vector, m))
-            return None if c == 1 else arithmetic.Mult.build(Constant._of(c), cls.build(rest, m))
+                return ops.Mult.build(ops.Mult.build(Constant._of(c), scalar), cls.build(vector, m))
+            return None if c == 1 else ops.Mult.build(Constant._of(c), cls.build(rest, m))
         return None
 
     def selection(self):

@@ -6,10 +6,8 @@ from math import pi, sqrt
 
 import numpy as np
 
-from ..errors import FormulaError
-from . import arithmetic, powers, transcendental
-from .base import register
-from .families import Elementwise
+from ..registry import ops, register
+from .families import Elementwise, NthDerivative
 
 __all__ = ["Digamma", "Erf", "Erfc", "LogGamma"]
 
@@ -22,7 +20,7 @@ def _scipy(name):
 
 
 def _bell(f, factor):
-    return arithmetic.Mult.build(factor, transcendental.Exp.build(arithmetic.Minus.build(powers.Square.build(f))))
+    return ops.Mult.build(factor, ops.Exp.build(ops.Minus.build(ops.Square.build(f))))
 
 
 @register
@@ -73,8 +71,6 @@ class LogGamma(Elementwise):
         return Digamma.build(self.args[0])
 
 
-_MAX_ORDER = 16
-
 _POLYGAMMA = """
 __device__ inline double skkeops_polygamma(double x, int n)
 {   /* n! times the sum of (x + k)^-(n + 1), by Euler and Maclaurin; with a logarithm for n = 0 */
@@ -115,32 +111,16 @@ __device__ inline double skkeops_polygamma(double x, int n)
 
 
 @register
-class Digamma(Elementwise):
+class Digamma(NthDerivative):
     """``Digamma(f)``: the derivative of ``LogGamma(f)``; ``Digamma(f, n)`` is its n-th derivative, SciPy's ``polygamma(n, f)``,
     for n up to 16. At 0, -1, -2, ... it is infinite, or NaN where the limits from both sides have opposite signs (at 0
     the sign of the 0 decides)."""
 
     name = "Digamma"
-    parameters = ("n",)
-    optional = 1
     opcode = "digamma"
     cuda = "({real})skkeops_polygamma((double){0}, {p0})"
     cuda_functions = _POLYGAMMA
     domain = ((0.5, 4.0),)
-
-    @classmethod
-    def check(cls, args, params):
-        n = params[0] if params else 0
-        if not 0 <= n <= _MAX_ORDER:
-            raise FormulaError(f"Digamma: the order of the derivative must be in 0..{_MAX_ORDER}, got {n}")
-        return (n,)
-
-    def printed_params(self):
-        return () if self.params == (0,) else self.params
-
-    @property
-    def immediates(self):
-        return (float(self.params[0]),)
 
     def numpy(self, f):
         n = self.params[0]
@@ -159,6 +139,3 @@ class Digamma(Elementwise):
         pole = np.where((a == 0) | (n % 2 == 1), np.inf, np.nan)
         mirrored = np.where(r == 0, pole, mirrored)
         return np.where(below, mirrored, value).astype(np.result_type(f), copy=False)
-
-    def partial(self, k):
-        return Digamma.build(self.args[0], self.params[0] + 1)
