@@ -10,7 +10,7 @@ from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant as Number
 from skkeops.formula.expression import Expression, as_expression
 
-from .base import Kernel, _plain
+from .base import Kernel, plain
 from .binding import Scope
 from .parameter import Parameter
 
@@ -214,7 +214,7 @@ class Exponentiation(_Composite):
 
     def __repr__(self) -> str:
         inner = f"({self.kernel!r})" if isinstance(self.kernel, _Composite) else repr(self.kernel)
-        return f"{inner} ** {_plain(self.exponent)!r}"
+        return f"{inner} ** {plain(self.exponent)!r}"
 
 
 def _number(exponent: float) -> int | float:
