@@ -117,9 +117,7 @@ class LazyTensor(
         if isinstance(x, LazyTensor) and not is_complex:
             return x
         if is_complex or holds_complex(x):
-            from .complex_tensor import ComplexLazyTensor
-
-            return ComplexLazyTensor(x, axis)
+            return cls._kinds["complex"](x, axis)
         found = leaf(x, axis)
         return cls._of(*found)
 
@@ -246,6 +244,9 @@ class LazyTensor(
 
     def _operand(self, x: Any, *others: Any) -> LazyTensor:
         return as_tensor(x, self, *others)
+
+
+LazyTensor._kinds["real"] = LazyTensor
 
 
 def as_tensor(x: Any, *others: Any) -> LazyTensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,10 @@ class Methods:
     """
 
     __slots__ = ()
+
+    #: The classes of "real" and of "complex" tensors. Methods of one make tensors of the other; each class is entered here in the
+    #: file that defines it, so that neither file has to import the other's.
+    _kinds: ClassVar[dict[str, type[LazyTensor]]] = {}
 
     if TYPE_CHECKING:
         _rows: tuple[int | None, int | None]
