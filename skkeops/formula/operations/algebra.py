@@ -5,7 +5,12 @@ from __future__ import annotations
 from ..expression import Constant, Expression
 from ..registry import ops
 
-__all__ = ["is_scaled_vector", "multiply", "scale", "split"]
+__all__ = ["is_scaled_vector", "is_zero", "multiply", "scale", "split"]
+
+
+def is_zero(f: Expression) -> bool:
+    """Whether ``f`` is the constant 0."""
+    return type(f) is Constant and f.params[0] == 0
 
 
 def is_scaled_vector(f: Expression) -> bool:

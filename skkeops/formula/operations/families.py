@@ -10,7 +10,9 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant, Expression
+from ..limits import MAX_DIM
 from ..registry import ops
+from .algebra import is_zero
 from .base import Operation, bind
 
 __all__ = ["Bilinear", "Choice", "Contraction", "Elementwise", "NthDerivative", "Selection", "add_up", "broadcast"]
@@ -67,10 +69,6 @@ class Elementwise(Operation):
     def partial(self, k: int) -> Expression | None:
         """The derivative with respect to argument ``k``, component by component; None for zero."""
         return None
-
-    def partials(self) -> tuple[Expression | None, ...]:
-        """The derivatives with respect to all arguments."""
-        return tuple(self.partial(k) for k in range(len(self.args)))
 
     def component_adjoint(self, k: int, e: Expression) -> Expression | None:
         """The adjoint of argument ``k``, before components are added up that are one in the argument; None for zero."""
@@ -173,6 +171,14 @@ class Bilinear(Operation):
 
     arguments = ("f", "g")
     domain = ((-2.0, 2.0), (-2.0, 2.0))
+
+    @classmethod
+    def simplify(cls, args, params):
+        if any(map(is_zero, args)):
+            dim = cls.output_dim(args, params)
+            if dim <= MAX_DIM:
+                return Constant(0, dim)
+        return None
 
     def terms(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """For each component of the result the pairs of components whose products are summed."""

@@ -18,8 +18,9 @@ from .families import Bilinear
 __all__ = ["Kron", "MatVecMult", "Scalprod", "TensorDot", "TensorProd", "VecMatMult"]
 
 
-def _has_zero(args) -> bool:
-    return any(type(arg) is Constant and arg.params[0] == 0 for arg in args)
+def _check_matrix(name: str, matrix, vector) -> None:
+    if matrix.dim % vector.dim:
+        raise FormulaError(f"{name}: the dim of the matrix, {matrix.dim}, must be a multiple of the vector's, {vector.dim}")
 
 
 @register
@@ -86,15 +87,8 @@ class MatVecMult(Bilinear):
     @classmethod
     def check(cls, args, params):
         matrix, vector = args
-        if matrix.dim % vector.dim:
-            raise FormulaError(
-                f"MatVecMult: the dim of the matrix, {matrix.dim}, must be a multiple of the vector's, {vector.dim}"
-            )
+        _check_matrix(cls.name, matrix, vector)
         return params
-
-    @classmethod
-    def simplify(cls, args, params):
-        return Constant(0, cls.output_dim(args, params)) if _has_zero(args) else None
 
     @classmethod
     def output_dim(cls, args, params):
@@ -126,15 +120,8 @@ class VecMatMult(Bilinear):
     @classmethod
     def check(cls, args, params):
         vector, matrix = args
-        if matrix.dim % vector.dim:
-            raise FormulaError(
-                f"VecMatMult: the dim of the matrix, {matrix.dim}, must be a multiple of the vector's, {vector.dim}"
-            )
+        _check_matrix(cls.name, matrix, vector)
         return params
-
-    @classmethod
-    def simplify(cls, args, params):
-        return Constant(0, cls.output_dim(args, params)) if _has_zero(args) else None
 
     @classmethod
     def output_dim(cls, args, params):
@@ -167,9 +154,7 @@ class TensorProd(Bilinear):
         f, g = args
         if f.dim == 1 or g.dim == 1:
             return ops.Mult.build(f, g)
-        if _has_zero(args) and f.dim * g.dim <= MAX_DIM:
-            return Constant(0, f.dim * g.dim)
-        return None
+        return super().simplify(args, params)
 
     @classmethod
     def output_dim(cls, args, params):
@@ -222,14 +207,6 @@ class TensorDot(Bilinear):
         if sorted(perm) != list(range(n_kept)):
             raise FormulaError(f"TensorDot: 'perm' must be a permutation of 0..{n_kept - 1}, got {_shown(perm)}")
         return (dims_f, dims_g, cont_f, cont_g, perm)
-
-    @classmethod
-    def simplify(cls, args, params):
-        if _has_zero(args):
-            dim = cls.output_dim(args, params)
-            if dim <= MAX_DIM:
-                return Constant(0, dim)
-        return None
 
     @classmethod
     def output_dim(cls, args, params):

@@ -20,10 +20,6 @@ def _check_range(name: str, parameter: str, value: int, low: int, high: int) -> 
         raise FormulaError(f"{name}: parameter {parameter!r} must be {bounds}, got {value}")
 
 
-def _is_zero(f) -> bool:
-    return type(f) is Constant and f.params[0] == 0
-
-
 @register
 class SumT(Selection):
     """``SumT(f, D)``: one component, ``D`` times; the transpose of ``Sum``."""
@@ -133,7 +129,7 @@ class ElemT(Selection):
         (f,), (n, _) = args, params
         if n == 1:
             return f
-        return Constant(0, n) if _is_zero(f) else None
+        return Constant(0, n) if algebra.is_zero(f) else None
 
     @classmethod
     def output_dim(cls, args, params):
@@ -229,7 +225,7 @@ class ExtractT(Selection):
             return f
         if f.dim == 1:
             return ElemT.build(f, n, start)
-        return Constant(0, n) if _is_zero(f) else None
+        return Constant(0, n) if algebra.is_zero(f) else None
 
     @classmethod
     def output_dim(cls, args, params):
