@@ -353,7 +353,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         ndarray, float, or tuple of them
             In the shape of what the name stands for.
         """
-        return self._gradient(X, grad_output, wrt, "gradient")
+        return self._gradient(X, grad_output, wrt)
 
     # Parameters
 

@@ -266,7 +266,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         """Round the coefficients to float32, if predictions from these in float32 are as good."""
         matrix.dtype = np.float32
         rounded = matrix.unknowns(matrix.coefficients(solution.x))
-        # The product in float64 tells what the rounding does to the solution, that in float32 what predictions are made of.
+        # The residual of products in float64 has the rounding of the coefficients, that of products in float32 also the
+        # rounding of predictions.
         residuals = relative_residuals(matrix.product, alpha, b, rounded)
         residuals = np.maximum(residuals, relative_residuals(matrix.rough_product, alpha, b, rounded))
         if (residuals <= solution.residuals + _FLOAT32_RESIDUAL).all():
@@ -325,7 +326,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         """
         if self._is_precomputed:
             raise ValueError("a precomputed kernel has no gradient: it is not a function of samples")
-        return self._gradient(X, grad_output, wrt, "gradient")
+        return self._gradient(X, grad_output, wrt)
 
     @property
     def _n_outputs(self) -> int:

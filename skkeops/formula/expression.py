@@ -1,7 +1,7 @@
 """Expressions: immutable, interned, with exact constants.
 
 Equal expressions are the same object, so that comparing, hashing and sharing sub-expressions cost nothing.
-Nothing here recurses on the depth of an expression: a sum of 20 000 terms is as good as one of two.
+Nothing here recurses on the depth of an expression, so a sum may have 20 000 terms.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ class Expression:
         return self
 
     def adjoint(self, k: int, e: Expression) -> Expression | None:
-        """``(d self / d args[k])^T e``; None for zero."""
+        """The derivative by argument ``k``, transposed and applied to ``e``; None for zero."""
         raise FormulaError(f"{self.name} is not differentiable")
 
     def tangent(self, directions: Sequence[Expression | None]) -> Expression | None:
-        """The derivative when each argument moves in a direction (None: it does not move)."""
+        """The derivative when each argument moves in a direction; None for an argument that stands still, and for zero."""
         raise FormulaError(f"{self.name} is not differentiable")
 
     def printed_params(self) -> tuple:

@@ -40,7 +40,7 @@ class Kernel(_SklearnKernel):
     _stationary: ClassVar[bool] = True
     #: Whether it is defined for samples without negative values only.
     requires_nonnegative: ClassVar[bool] = False
-    #: Whether no value is negative, so that sums and products of it have their logarithms from its own.
+    #: Whether no value is negative: the logarithm of a sum or a product is then made of those of its kernels.
     _nonnegative: ClassVar[bool] = False
     #: The columns that it looks at; None means all of them.
     active_dims: Any = None
@@ -70,7 +70,7 @@ class Kernel(_SklearnKernel):
         return parsed(self.log_formula_text(), self._names(scope))
 
     def exponent_expression(self, scope: Scope) -> Expression:
-        """Return what a log-sum-exp adds up the exponentials of."""
+        """Return the exponent F of a log-sum-exp: the logarithm, but the formula itself of a `Formula`."""
         return self.log_expression(scope)
 
     def _names(self, scope: Scope) -> Mapping[str, Expression]:
@@ -92,7 +92,7 @@ class Kernel(_SklearnKernel):
         self._active()
 
     def has_negative(self, X: Any) -> bool:  # noqa: N803
-        """Return whether samples have negative values where the kernel has none."""
+        """Return whether samples have negative values that the kernel is not defined for."""
         if not self.requires_nonnegative:
             return False
         columns = self._active()
@@ -215,7 +215,7 @@ class Kernel(_SklearnKernel):
 
     @property
     def hyperparameters(self):
-        """The positive parameters, which ``theta`` holds the logarithms of, in the order of their names."""
+        """The positive parameters in the order of their names; ``theta`` has their logarithms."""
         found = []
         for p in sorted(self._parameters, key=lambda p: p.name):
             if p.sign == "positive":
@@ -231,7 +231,7 @@ class Kernel(_SklearnKernel):
 
     @theta.setter
     def theta(self, theta):
-        # A search without bounds may go where the exponential is 0 or infinite, which no parameter can be.
+        # A search without bounds may come to numbers whose exponential is 0 or infinite, which no parameter can be.
         _SklearnKernel.theta.fset(self, np.clip(theta, *_LOG_RANGE))
 
     @property

@@ -106,7 +106,7 @@ def as_kernel(
 
 
 def _suggestion(name: str) -> str:
-    """Return what somebody may have meant by a name that is none."""
+    """Return the end of a message with names that resemble an unknown one."""
     classes = {
         cls.__name__.lower(): cls.__name__
         for module in (stationary, matern, periodic, products, histograms, constants)

@@ -72,7 +72,7 @@ class Matern(Scaled):
         return f"-{self._squared_distance}/2" if self.nu == math.inf else f"-{self._distance(math.sqrt(2 * self.nu))}"
 
     def _coefficients(self) -> list[str]:
-        """Return those of the polynomial of s in front of the exponential (Rasmussen and Williams, 4.16)."""
+        """Return the coefficients of the polynomial of s that multiplies the exponential (Rasmussen and Williams, 4.16)."""
         p = 0 if self.nu == math.inf else int(self.nu - 0.5)
         found = []
         for k in range(p + 1):
@@ -95,8 +95,8 @@ class Matern(Scaled):
         p = len(coefficients)
         if p <= 2:
             return f"Log({self._polynomial(1e18)})"
-        # Higher powers overflow in float32: (1 + s)^p, which only its logarithm is needed of, times a polynomial of
-        # 1 / (1 + s) and s / (1 + s).
+        # Higher powers overflow in float32. The polynomial is (1 + s)^p, whose logarithm is p log(1 + s), times a
+        # polynomial of 1 / (1 + s) and s / (1 + s), which is between 0 and 1.
         shifted = f"(1+{self._scaled_distance(1e18)})"
         for k in reversed(range(p)):
             text = f"({coefficients[k]}/{shifted}**{p - k}+(1-1/{shifted})*{text})"

@@ -82,7 +82,7 @@ class ExpSineSquared(Kernel):
 
     def log_formula_text(self) -> str:
         is_product = np.ndim(self.length_scale) > 0 or np.ndim(self.periodicity) > 0
-        # A quotient, which is whole after whole periods; they are taken off, as the sine of a rounded multiple of pi is not
-        # quite 0.
+        # Whole turns are subtracted before the sine, as that of a rounded multiple of pi is not 0. After a whole period the
+        # quotient is exactly a whole number.
         turns = f"{'(x-y)' if is_product else 'Norm2(x-y)'}/periodicity"
         return f"-2*SqNorm2(Sin({math.pi!r}*({turns}-Round({turns},0)))*Inv(length_scale))"

@@ -18,9 +18,9 @@ __all__ = [
     "RationalQuadratic",
 ]
 
-# Its inverse, times the factors of a formula, is finite.
+# The margin keeps the inverse of the length finite, also times the factors of a formula.
 LENGTH_SCALE = Parameter("length_scale", per_feature=True, margin=64)
-_SQUARED_IN_RANGE = (1e-9, 1e9)  # lengths of which the second and the fourth power are normal numbers, in float32 too
+_SQUARED_IN_RANGE = (1e-9, 1e9)  # lengths whose second and fourth powers are normal numbers, in float32 too
 
 
 class Scaled(Kernel):

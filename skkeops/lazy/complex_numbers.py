@@ -108,8 +108,8 @@ def _bilinear(operation: Any) -> Callable[..., Expression]:
     return build
 
 
-#: For operations of real tensors, or functions of expressions: what builds the same for complex ones, and whether its result
-#: is complex.
+#: For an operation of real tensors, or a function of expressions: the function that builds the same for complex tensors, and
+#: whether its result is complex.
 MEANINGS: dict[Any, tuple[Callable[..., Expression], bool]] = {
     ops.Minus: (ops.Minus, True),
     ops.Add: (ops.ComplexAdd, True),

@@ -89,7 +89,7 @@ class ComplexLazyTensor(LazyTensor):
 
     @property
     def dtype(self) -> np.dtype | None:
-        """That of the result of a reduction, None if there is no array."""
+        """The dtype of the result of a reduction; None if the tensor has no array."""
         dtype = super().dtype
         return None if dtype is None else np.result_type(dtype, np.complex64)
 

@@ -1,4 +1,4 @@
-"""Choices between pairs: by a condition, and by where they are, with nothing stored for a pair."""
+"""Choices between pairs: by a condition, or by their indices, with nothing stored for a pair."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def band(tensor: LazyTensor, lower: int, upper: int, fill: Any = 0) -> LazyTenso
 def _behind(tensor: LazyTensor, k: int, name: str) -> LazyTensor:
     """Return a tensor with the sign of ``i + k - j``.
 
-    An index is a quotient and a rest, each exact in float32; the difference of the quotients, times the unit, is exact
-    too, and larger than any difference of rests, so that the rounding of the sum leaves its sign.
+    An index is a quotient and a rest, which float32 holds exactly. The difference of two quotients, times the unit, is exact too,
+    and if it is not 0 it is larger than any difference of rests. So the sum has the right sign, although it rounds.
     """
     m, n = tensor._rows
     if m is None or n is None:

@@ -29,7 +29,7 @@ UFUNCS = {
     "erf": "erf", "erfc": "erfc", "expit": "logistic", "gammaln": "loggamma", "psi": "digamma",
 }  # fmt: skip
 
-#: The operation for ufuncs that no method stands for, or one of another meaning for special values.
+#: The operation for ufuncs without a method of that meaning for all values.
 OPERATIONS = {
     "sign": meanings.sign, "rint": meanings.rint, "fmax": meanings.fmax, "fmin": meanings.fmin, "fmod": ops.Fmod.build,
     "isnan": meanings.isnan, "logical_and": meanings.logical_and, "logical_or": meanings.logical_or,
@@ -60,7 +60,7 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
 
 
 def _reduce(name: str, total: Callable[..., Any] | None, *more: str) -> Callable[..., Any]:
-    """Return NumPy's reduction of a name, whose results have NumPy's shapes; over the components, axis=-1, it is lazy.
+    """Return the function for NumPy's reduction of that name. Its results have NumPy's shapes; over the components it is lazy.
 
     `more` are names of options that the method takes, too.
     """

@@ -119,8 +119,8 @@ class Operation(Expression):
         return {f"p{k}": value for k, value in enumerate(self.params)}
 
     def chosen(self, k: int) -> Expression | None:
-        """For an operation that chooses: a formula that is not negative where argument ``k`` is its value, and not a NaN. None: the
-        argument always counts."""
+        """For an operation that chooses: a formula, never a NaN, that is negative where the value is not argument ``k``.
+        None if the value always depends on it."""
         return None
 
     def numpy(self, *arrays):

@@ -185,7 +185,7 @@ def ComplexInv(f):
 
 @composite("ComplexDivide", "f g", domain=((-2.0, 2.0), (0.5, 2.0)))
 def ComplexDivide(f, g):
-    """``ComplexDivide(f, g) = ComplexMult(f, ComplexInv(g))``; by what has no imaginary part, part by part."""
+    """``ComplexDivide(f, g) = ComplexMult(f, ComplexInv(g))``; if ``g`` is real, both parts of ``f`` are divided by it."""
     f, g = _alike(f, g)
     c, d = _parts(g)
     if is_zero(d):
@@ -225,7 +225,7 @@ def _log_abs(f: Expression) -> Expression:
     if is_zero(b):
         return Log.build(Abs.build(a))
     square = ComplexSquareAbs.build(f)
-    # Near 1 what the square has beyond 1 is asked for, and rounding the square would lose it.
+    # Near 1 the logarithm is about square - 1, whose digits the rounded square has lost.
     is_larger = Subtract.build(Abs.build(a), Abs.build(b))
     large, small = IfElse.build(is_larger, a, b), IfElse.build(is_larger, b, a)
     beyond = Add.build(Mult.build(Subtract.build(large, 1), Add.build(large, 1)), Square.build(small))
@@ -235,15 +235,15 @@ def _log_abs(f: Expression) -> Expression:
 
 @composite("ComplexSqrt", "f", domain=_AWAY)
 def ComplexSqrt(f):
-    """``ComplexSqrt(f)``: the root with a real part that is not negative, cut along the negative real axis, where the
-    sign of the imaginary part is that of the argument's, of a zero too; its gradient is 0 at 0."""
+    """``ComplexSqrt(f)``: the root whose real part is not negative. On the negative real axis its imaginary part has the
+    sign of the imaginary part of ``f``, also if that is a zero. The gradient is 0 at 0."""
     a, b = _parts(f)
     size = ComplexAbs.build(f)
-    # no cancellation: the larger part first, the other by division
+    # The larger part of the root is a sum of positive numbers; the other follows by division, so that nothing cancels.
     double = IfElse.build(a, Add.build(size, a), Subtract.build(size, a))
     large = Sqrt.build(Divide.build(double, 2))
     factor = Rsqrt.build(Mult.build(2, double))
-    sign = Constant(1) if is_zero(b) else Add.build(b, Inv.build(b))  # that of a zero, too
+    sign = Constant(1) if is_zero(b) else Add.build(b, Inv.build(b))  # of b, also if b is a zero
     small = Mult.build(b, factor)
     real = IfElse.build(a, large, IfElse.build(sign, small, Minus.build(small)))
     return Complex.build(real, IfElse.build(a, small, IfElse.build(sign, large, Minus.build(large))))

@@ -43,7 +43,7 @@ class Complex(Selection):
             return f.args[0]
         if type(f) is Constant or type(g) is Constant:
             return Constant._of(f.value, 2 * f.dim) if f is g else None
-        # what multiplies both parts stays outside, where it may leave a sum
+        # a factor of both parts stays outside, where it may leave a sum
         (cf, f), (cg, g) = algebra.split(f), algebra.split(g)
         if cf == cg != 1:
             return ops.Mult.build(Constant._of(cf), cls.build(f, g))

@@ -1,4 +1,4 @@
-"""The families of operations; a backend has one rule for each."""
+"""The families of operations. A backend has one rule for a family, not one for each operation."""
 
 from __future__ import annotations
 
@@ -71,7 +71,10 @@ class Elementwise(Operation):
         return None
 
     def component_adjoint(self, k: int, e: Expression) -> Expression | None:
-        """The adjoint of argument ``k``, before components are added up that are one in the argument; None for zero."""
+        """The adjoint of argument ``k`` for every component of the result; None for zero.
+
+        An argument of one component gets the sum of them.
+        """
         partial = self.partial(k)
         return None if partial is None else ops.Mult.build(partial, e)
 
@@ -84,8 +87,11 @@ class Elementwise(Operation):
 
 
 class Choice(Elementwise):
-    """In every component the value of one of the arguments, or a number. Partial derivatives are 1 for what is chosen, otherwise 0;
-    derivatives never multiply by them, as what is not chosen may be infinite or not a number."""
+    """In every component the value of one of the arguments, or a number.
+
+    The partial derivative is 1 by the argument that is chosen, 0 by the others. Derivatives never multiply by them, as what is not
+    chosen may be infinite or not a number.
+    """
 
     def chosen(self, k):
         partial = self.partial(k)
@@ -131,7 +137,7 @@ class NthDerivative(Elementwise):
 
 
 def _exact(node: Elementwise) -> Expression:
-    """The value at 0 or 1, such as ``Sin(0) = 0``, if it is 0 or 1, without rounding; else the node itself."""
+    """The constant that a node of zeros and ones is, as ``Sin(0)`` is 0, if that is exactly 0 or 1; else the node itself."""
     values = [arg.value for arg in node.args if isinstance(arg, Constant)]
     if not all(value in (0, 1) for value in values):
         return node
@@ -185,7 +191,7 @@ class Bilinear(Operation):
         raise NotImplementedError
 
     def tensors(self) -> tuple[tuple[int, ...], ...]:
-        """The same as a contraction of tensors, for vectors too long for `terms`: the parameters of `TensorDot`."""
+        """The same sums as a contraction of tensors, for vectors too long for `terms`: the parameters of `TensorDot`."""
         raise NotImplementedError
 
     def tangent(self, directions):
@@ -197,7 +203,7 @@ class Bilinear(Operation):
 
 
 class Contraction(Operation):
-    """All components of one argument to a single number.
+    """One number from all components of an argument.
 
     Class attributes
     ----------------

@@ -1,4 +1,4 @@
-"""Hyperbolic and logistic functions, and what is lost near 0 without them."""
+"""Hyperbolic and logistic functions, and functions that keep the digits of small numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constants and variables by name, and sharing (which needs no help here)."""
+"""Constants and variables by name; and `Factorize`, which does nothing, as equal expressions are shared anyway."""
 
 from __future__ import annotations
 

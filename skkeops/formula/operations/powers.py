@@ -205,7 +205,7 @@ class Powf(Elementwise):
         return np.power(f, g)
 
     def partial(self, k):
-        # at 0 a factor 0 meets one that is infinite: what the limit is is chosen
+        # at 0 one factor is 0 and the other infinite: their limit is chosen, not computed
         f, g = self.args
         if k == 0:
             slope = ops.Mult.build(g, Powf.build(f, ops.Subtract.build(g, 1)))

@@ -13,7 +13,7 @@ __all__ = ["Digamma", "Erf", "Erfc", "LogGamma"]
 
 
 def _scipy(name):
-    """A function of `scipy.special`, which is not imported before a formula is evaluated by NumPy that needs it."""
+    """A function of `scipy.special`, which is imported when the reference backend first evaluates one."""
     import scipy.special
 
     return getattr(scipy.special, name)
@@ -64,7 +64,7 @@ class LogGamma(Elementwise):
     domain = ((0.5, 4.0),)
 
     def numpy(self, f):
-        # what C says of -inf: between any two numbers further left there is a pole
+        # as in C: SciPy has -inf
         return np.where(f == -np.inf, np.asarray(np.inf, f.dtype), _scipy("gammaln")(f))
 
     def partial(self, k):

@@ -59,7 +59,7 @@ class Sum(Contraction):
 
 @composite("Prod", "f")
 def Prod(f):
-    """``Prod(f)``: the product of the components, of one half times the other; so its gradient divides by nothing."""
+    """``Prod(f)``: the product of the components. It multiplies halves, so that the gradient needs no division."""
     factors = []
     while f.dim > 1:
         half, odd = divmod(f.dim, 2)

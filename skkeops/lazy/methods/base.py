@@ -1,4 +1,4 @@
-"""What the methods of a lazy tensor rest on."""
+"""The base of a lazy tensor's methods, and what several kinds of them need."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def common_rows(
     ----------
     left, right : LazyTensor
     rows : tuple of (int or None), optional
-        What is known of the left one, if it is more than its own.
+        The numbers of the left operand, where other operands have said more than its own.
     """
     (m, n), (p, q) = left._rows if rows is None else rows, right._rows
     for a, b, axis in ((m, p, "rows"), (n, q, "columns")):
