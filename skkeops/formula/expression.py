@@ -86,6 +86,7 @@ class Expression:
 
     @classmethod
     def _category_mask(cls, args: tuple[Expression, ...], params: tuple) -> int:
+        """The categories of the variables below a node, one bit each."""
         mask = 0
         for arg in args:
             mask |= arg._mask
@@ -299,6 +300,7 @@ class Constant(Expression):
 
     @classmethod
     def _of(cls, value: Fraction, dim: int = 1) -> Constant:
+        """The constant of a fraction, without the checks of other numbers."""
         return cls._new((), (*in_range(value), dim))
 
     @classmethod
