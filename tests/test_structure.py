@@ -68,7 +68,7 @@ def test_imports_between_modules_run_one_way():
 
 def test_imports_between_parts_run_one_way():
     graph = parts(PACKAGE)
-    assert graph["genred"] >= {"formula", "calls"}  # imports are found at all
+    assert graph["genred"] >= {"calls", "formula"}  # imports are found at all
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
