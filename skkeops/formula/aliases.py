@@ -77,9 +77,10 @@ def parse_aliases(aliases: Sequence[str]) -> Signature:
     Parameters
     ----------
     aliases : sequence of str
-        ``"x = Vi(3)"`` (i-variable of dim 3), ``"y = Vj(3)"`` (j-variable), ``"p = Pm(1)"`` (parameter), ``"w = Vij(1)"``
-        (a value per pair). The position in a call is that in the list, or the first of two numbers, as in
-        ``"x = Vi(0,3)"``. Also ``"Vi(3)"``, without a name, and ``"x = Var(0,3,0)"``.
+        ``"x = Vi(3)"`` (i-variable of dim 3), ``"y = Vj(3)"`` (j-variable), ``"p = Pm(1)"`` (parameter), ``"w =
+        Vij(1)"`` (a value per pair). The
+        position in a call is that in the list, or the first of two numbers, as in ``"x = Vi(0,3)"``. Also
+        ``"Vi(3)"``, without a name, and ``"x = Var(0,3,0)"``.
 
     Returns
     -------

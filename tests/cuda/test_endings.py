@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 
 from skkeops import Genred, reductions
 from skkeops.backends.cuda.tracing import Text, result_text, writes_result
-from skkeops.reductions import KMin, LogSumExp, Max, Sum
+from skkeops.reductions import LogSumExp, Max, Sum
 
 
 class ByResult(LogSumExp):
@@ -57,7 +57,7 @@ class TwiceTheMaximum(Max):
         return 2 * super().finalize(state, dtype)
 
 
-class MeanOfSmallest(KMin):
+class MeanOfSmallest(reductions.KMin):
     name = "MeanOfSmallest"
     derivative = ""
 
@@ -81,7 +81,7 @@ TRUTHS = {
 @pytest.mark.parametrize("cls", TRUTHS, ids=lambda cls: cls.__name__)
 def test_every_backend_shows_the_same(cls, cupy, rng, monkeypatch):
     monkeypatch.setitem(reductions.registry, cls.name, cls)
-    f = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], cls.name, axis=1, opt_arg=3 if issubclass(cls, KMin) else None)
+    f = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], cls.name, axis=1, opt_arg=3 if issubclass(cls, reductions.KMin) else None)
     x, y = rng.normal(size=(5, 2)), rng.normal(size=(7, 2))
     truth = TRUTHS[cls](((x[:, None] - y) ** 2).sum(-1))[:, None]
     there = cupy.asarray(x), cupy.asarray(y)
@@ -92,7 +92,7 @@ def test_every_backend_shows_the_same(cls, cupy, rng, monkeypatch):
 
 
 def test_which_ends_kernels_write():
-    written = [cls for cls in TRUTHS if writes_result(cls(3) if issubclass(cls, KMin) else cls())]
+    written = [cls for cls in TRUTHS if writes_result(cls(3) if issubclass(cls, reductions.KMin) else cls())]
     assert written == [ByResult]
     assert all(writes_result(cls(3) if "K" in name else cls()) for name, cls in reductions.registry.items())
     assert result_text(ByOtherFunctions()) is None
