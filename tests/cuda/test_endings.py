@@ -81,7 +81,8 @@ TRUTHS = {
 @pytest.mark.parametrize("cls", TRUTHS, ids=lambda cls: cls.__name__)
 def test_every_backend_shows_the_same(cls, cupy, rng, monkeypatch):
     monkeypatch.setitem(reductions.registry, cls.name, cls)
-    f = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], cls.name, axis=1, opt_arg=3 if issubclass(cls, reductions.KMin) else None)
+    opt_arg = 3 if issubclass(cls, reductions.KMin) else None
+    f = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], cls.name, axis=1, opt_arg=opt_arg)
     x, y = rng.normal(size=(5, 2)), rng.normal(size=(7, 2))
     truth = TRUTHS[cls](((x[:, None] - y) ** 2).sum(-1))[:, None]
     there = cupy.asarray(x), cupy.asarray(y)
