@@ -10,7 +10,7 @@ from rst import Generated, table
 from skkeops import kernels
 from skkeops.kernels import convert
 
-_MODULES = ["stationary", "products", "histograms", "constants"]
+_MODULES = ["stationary", "matern", "periodic", "products", "histograms", "constants"]
 _COMPOSITE = (kernels.Sum, kernels.Product, kernels.Exponentiation, kernels.Formula)
 
 

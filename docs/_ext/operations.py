@@ -156,7 +156,7 @@ def _build(operation, sizes, tries=None):
 def derivatives(operation) -> tuple[str, list[tuple[str, str]]]:
     """Return the call that was differentiated, if it shows in the result, and (argument, formula) pairs: partial
     derivatives where an operation works by components, else the gradient of ``operation | e``."""
-    if not operation.arguments or _code(operation).__module__.endswith("symbolic"):
+    if not operation.arguments or _code(operation).__module__.endswith("calculus"):
         return "", []
     if isinstance(operation, type) and issubclass(operation, ops.Elementwise):
         expression, (variables, params) = _build(operation, [1] * len(operation.arguments))
@@ -238,7 +238,7 @@ def _line(operation) -> int:
 
 
 _FIRST = "arithmetic powers transcendental piecewise vectors norms products selections splines".split()
-_LAST = "symbolic literals".split()
+_LAST = "calculus literals".split()
 
 
 def _order(module: str) -> tuple:

@@ -27,7 +27,7 @@ _RANGE = (1e-5, 1e2)  # The search stays between these multiples of the rule of 
 
 
 def effective_size(weights: np.ndarray | None, n_samples: int) -> float:
-    """Return Kish's number of samples with equal weights that are worth as much."""
+    """Return Kish's effective sample size: the square of the sum of the weights, divided by the sum of their squares."""
     if weights is None:
         return float(n_samples)
     weights = weights / weights.max()
@@ -144,7 +144,7 @@ class LeaveOneOut:
             return value * total, derivative * total
 
     def per_weight(self, h: Any) -> tuple[float, np.ndarray]:
-        """Return the same for weights that sum to 1."""
+        """Return the log-likelihood and its derivative for weights that are divided by their sum."""
         h = np.asarray(h, dtype=np.float64)
         self.n_evaluations += 1
         samples = self._samples
@@ -163,8 +163,8 @@ class LeaveOneOut:
 
 
 def _leave_one_out(window: TailedWindow, n_features: int, n_scales: int) -> tuple:
-    """Return the definition of a reduction: the logarithms of the leave-one-out sum and of those of its terms times their
-    slopes, so that one exponential gives the value and the derivative."""
+    """Return the definition of a reduction: the logarithm of the leave-one-out sum, and of the sums of its terms times their
+    slopes. One exponential gives the value and the derivative."""
     x, y, scale = Variable(0, n_features, I), Variable(1, n_features, J), Variable(2, n_scales, P)
     place_x, place_y, log_weight = Variable(3, 1, I), Variable(4, 1, J), Variable(5, 1, J)
     left_out = ops.Equal.build(place_x, place_y)
@@ -201,8 +201,8 @@ def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
     Warns
     -----
     ConvergenceWarning
-        If the search ends at its bound, as with a feature of few different values, whose likelihood has no bound, or has
-        not converged.
+        If the search has not converged, or ends at its bound: of a feature with few different values the likelihood grows
+        without bound.
     """
     samples, weights = likelihood._samples, likelihood.weights
     n_features = samples.shape[1]

@@ -1,4 +1,4 @@
-"""What the estimators share: kernels from their parameters, samples checked at both doors, gradients by name."""
+"""The base of all estimators: kernels from their parameters, checked samples and queries, gradients by name."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class KernelEstimator(BaseEstimator):
 
     # Gradients
 
-    def _gradient(self, X: Any, grad_output: Any, wrt: Any, method: str) -> Any:  # noqa: N803
+    def _gradient(self, X: Any, grad_output: Any, wrt: Any) -> Any:  # noqa: N803
         """Return gradients by name, in the shapes of what the names stand for."""
         X = self._check_queries(X, "gradient")
         x = to_engine(X)
@@ -170,8 +170,7 @@ class KernelEstimator(BaseEstimator):
         names: Sequence[str],
         variables: Mapping[str, Variable],
     ) -> dict[str, np.ndarray]:
-        """Return the gradients of a reduction by those of the names that stand for a variable or for a parameter of the
-        kernel, in one call."""
+        """Return the gradients of a reduction, in one call, by the names that stand for a variable or a parameter of the kernel."""
         parameters = {f"kernel__{name}": v for name, v in self._bind(self.n_features_in_).parameters.items()}
         wanted = {name: v for name, v in {**variables, **parameters}.items() if name in names}
         distinct = list(dict.fromkeys(wanted.values()))

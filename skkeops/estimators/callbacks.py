@@ -10,7 +10,7 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
+        """This version of scikit-learn has no callbacks."""
 
     def with_callbacks(method: Callable) -> Callable:  # type: ignore[misc]
         """Return the method itself."""

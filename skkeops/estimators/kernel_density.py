@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import DensityMixin, _fit_context
@@ -14,17 +13,15 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Str
 from sklearn.utils.validation import check_is_fitted
 
 from skkeops.arrays.devices import computing, namespace_of, to_device, to_host
-from skkeops.formula import operations as ops
-from skkeops.formula.expression import Constant, Expression, I, J, P, Variable
 
 from .bandwidth import LeaveOneOut, best_bandwidth, effective_size, scott, silverman
 from .base import KernelEstimator
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
-from .reduction import PairReduction, compiled
 from .rows import over_rows
 from .scaling import Space, center_of, measure_scaling, power_of_two
 from .validation import validate_samples
-from .windows import WINDOWS, AnyWindow, CompactWindow, TailedWindow, get_window
+from .window_sums import WindowSums, space_of
+from .windows import WINDOWS, get_window
 
 __all__ = ["KernelDensity"]
 
@@ -283,11 +280,9 @@ class KernelDensity(DensityMixin, KernelEstimator):
             return lazy
         X = self._check_queries(X, "score_samples")
         x = to_engine(X)
-        pairs = self._pairs(x.dtype)
-        sums = over_rows(
-            pairs.reduction, pairs.space.enter(x), self.backend, self.n_jobs, self.verbose, "KernelDensity"
-        )
-        return like((pairs.log(sums[:, 0]) - pairs.log_mass).astype(x.dtype), X)
+        sums = self._sums(x.dtype)
+        found = over_rows(sums.reduction, sums.enter(x), self.backend, self.n_jobs, self.verbose, "KernelDensity")
+        return like(sums.log_density(found[:, 0]).astype(x.dtype), X)
 
     def score(self, X, y=None):  # noqa: N803
         """Return the log-likelihood of queries, the sum of their log densities.
@@ -334,8 +329,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         noise = get_window(self.kernel).noise(n_samples, samples.shape[1], rng)
         with computing((samples,)):
             chosen, noise = (to_device(a, namespace_of(samples)) for a in (chosen, noise))  # one seed, the same samples
-            h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
-            drawn = samples[chosen] + self._space(np.float64).spread(noise * h)
+            drawn = samples[chosen] + self._space(np.float64).spread(noise * self._bandwidth())
             return like(drawn.astype(samples.dtype), self.X_fit_)
 
     @on_the_device_of_samples
@@ -359,7 +353,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
         ndarray, float, or tuple of them
             In the shape of what the name stands for.
         """
-        return self._gradient(X, grad_output, wrt, "gradient")
+        return self._gradient(X, grad_output, wrt)
 
     # Parameters
 
@@ -406,7 +400,7 @@ class KernelDensity(DensityMixin, KernelEstimator):
             )
         return each
 
-    # Pairs
+    # Sums over the reference samples
 
     def _check_queries(self, X: Any, method: str) -> Any:  # noqa: N803
         check_is_fitted(self)
@@ -414,49 +408,21 @@ class KernelDensity(DensityMixin, KernelEstimator):
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
-    def _space(self, dtype: Any) -> Space:
-        """Return the coordinates in which distances are measured."""
-        h = self.bandwidth_
-        scaling = getattr(self, "scale_", None)
-        scaling = getattr(self, "covariance_", None) if scaling is None else scaling
-        samples, unit = to_engine(self.X_fit_), 1.0
-        if not np.ndim(h) and not _SQUARED_IN_RANGE[0] <= h <= _SQUARED_IN_RANGE[1]:
-            # Its square may overflow or underflow: it is measured in a unit of its own size.
-            unit = _unit(h, float(abs(samples).max()) if scaling is None else float(len(samples)), dtype)
-        if scaling is None:
-            # Differences are taken, and whether a sample is within the bandwidth is decided, of the numbers as they are.
-            return Space(None, None, unit, dtype)
-        return Space(center_of(samples).astype(dtype), to_engine(scaling), unit, dtype)
+    def _bandwidth(self) -> Any:
+        """Return the bandwidth as an array that a backend computes with, or as a number."""
+        return to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
 
-    def _pairs(self, dtype: np.dtype) -> _Pairs:
-        """Return the sums over the reference samples as a function of the queries."""
-        window = get_window(self.kernel)
-        samples, h = to_engine(self.X_fit_), to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
-        n_samples, n_features = samples.shape
-        dtype = np.result_type(dtype, samples.dtype)
-        space = self._space(dtype)
-        weights = None
-        if self.sample_weight_fit_ is not None:
-            weights = to_engine(self.sample_weight_fit_).astype(np.float64)
-            weights /= weights.max()
-        tailed = isinstance(window, TailedWindow)
-        terms = _terms(window, n_features, np.ndim(h) > 0, weights is not None)
-        degree = 0
-        if tailed or np.ndim(h):
-            parameter = _scale_of(window, h, space.unit, dtype)
-        else:
-            assert isinstance(window, CompactWindow)
-            parameter, degree = np.atleast_1d(window.limit(_in_unit(h, space.unit, dtype), dtype)), window.degree
-        arrays = [space.enter(samples.astype(dtype, copy=False)), to_device(parameter.astype(dtype), namespace_of(samples))]
-        if weights is not None:
-            with np.errstate(divide="ignore"):
-                arrays.append((np.log(weights) if tailed else weights).astype(dtype)[:, None])
-        log_mass = math.log(n_samples if weights is None else float(weights.sum())) + window.log_mass(n_features)
-        log_mass += space.log_volume + (float(np.log(h).sum()) if np.ndim(h) else n_features * math.log(h))
-        if degree:
-            log_mass += degree * math.log(_in_unit(h, space.unit, dtype))
-        reduction = PairReduction(terms.weighted, terms.variables, arrays, "LogSumExp" if tailed else "Sum")
-        return _Pairs(window, space, terms, reduction, weights, float(log_mass))
+    def _space(self, dtype: Any) -> Space:
+        scaling = getattr(self, "scale_", getattr(self, "covariance_", None))
+        scaling = None if scaling is None else to_engine(scaling)
+        return space_of(to_engine(self.X_fit_), self.bandwidth_, scaling, dtype)
+
+    def _sums(self, dtype: np.dtype) -> WindowSums:
+        """Return the sums over the reference samples, as a function of queries of a dtype."""
+        samples = to_engine(self.X_fit_)
+        weights = None if self.sample_weight_fit_ is None else to_engine(self.sample_weight_fit_)
+        space = self._space(np.result_type(dtype, samples.dtype))
+        return WindowSums(get_window(self.kernel), samples, weights, self._bandwidth(), space)
 
     # Gradients
 
@@ -464,136 +430,4 @@ class KernelDensity(DensityMixin, KernelEstimator):
         return ["X", "X_fit", *self._own_gradient_names]
 
     def _gradients(self, x, e, names):
-        pairs = self._pairs(x.dtype)
-        z = pairs.space.enter(x)
-        sums = pairs.reduction(z, self.backend)
-        # Of the logarithm by the sum; there is none without support.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            alive = np.isfinite(sums) if pairs.tailed else sums > 0
-            e = np.where(alive, e, 0)
-            inner = e if pairs.tailed else np.where(alive, e / sums, 0).astype(sums.dtype)
-        total = float(e.sum(dtype=np.float64))
-        variables = dict(zip(("X", "X_fit", "bandwidth"), pairs.terms.variables, strict=False))
-        wanted = [name for name in variables if name in names]
-        found = {}
-        if wanted:
-            gradients = pairs.reduction.function.gradient(
-                z, *pairs.reduction.arrays, wrt=tuple(variables[name] for name in wanted), grad_output=inner,
-                output=sums if pairs.tailed else None, backend=self.backend,
-            )  # fmt: skip
-            found = dict(zip(wanted, gradients, strict=True))
-        for name in ("X", "X_fit"):
-            if name in found:
-                found[name] = pairs.space.pull(found[name])
-        if "bandwidth" in found:
-            found["bandwidth"] = self._bandwidth_gradient(pairs, found["bandwidth"].astype(np.float64), total)
-        if "sample_weight" in names:
-            found["sample_weight"] = self._weight_gradient(pairs, z, sums, inner, total)
-        return found
-
-    def _bandwidth_gradient(self, pairs: _Pairs, by_parameter: np.ndarray, total: float) -> Any:
-        """Return the gradient by the bandwidth, from that of the sums by the parameter of the formula."""
-        window, n_features = pairs.window, self.n_features_in_
-        h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
-        if isinstance(window, TailedWindow) or np.ndim(h):
-            scale = to_device(_scale_of(window, h, pairs.space.unit, np.dtype(np.float64)), namespace_of(by_parameter))
-            axes = 1 if np.ndim(h) else n_features  # that each bandwidth scales
-            gradient = (-by_parameter * scale - total * axes) / h
-            return gradient if np.ndim(h) else float(gradient[0])
-        limit = _in_unit(h, pairs.space.unit, pairs.reduction.arrays[0].dtype)
-        slope = float(by_parameter[0]) * (2 * limit**2 if window.squared else limit) / h
-        return slope - total * (n_features + window.degree) / h
-
-    def _weight_gradient(self, pairs: _Pairs, z, sums, inner, total: float) -> np.ndarray:
-        """Return the gradient by the weights, some of which may be zero."""
-        terms = pairs.terms
-        sizes = len(terms.plain)
-        factor = Variable(sizes, 1, I)
-        arrays = [z, *pairs.reduction.arrays[: sizes - 1], inner]
-        if pairs.tailed:
-            shift = Variable(sizes + 1, 1, I)
-            expression = ops.Exp.build(terms.unweighted - shift) * factor
-            variables = (*terms.plain, factor, shift)
-            arrays.append(np.where(np.isfinite(sums), sums, np.inf).astype(sums.dtype))
-        else:
-            expression, variables = terms.unweighted * factor, (*terms.plain, factor)
-        by_scaled = compiled(expression, variables, "Sum", 0)(*arrays, backend=self.backend)[:, 0]
-        if pairs.weights is None:
-            return by_scaled - total / len(by_scaled)
-        largest = float(to_engine(self.sample_weight_fit_).max())
-        return ((by_scaled - total / pairs.weights.sum()) / largest).astype(by_scaled.dtype)
-
-
-_SQUARED_IN_RANGE = (1e-9, 1e9)  # bandwidths whose squares are normal numbers, in float32 too
-
-
-def _unit(h: float, largest: float, dtype: np.dtype) -> float:
-    """Return the power of two of the dtype that is nearest to a bandwidth, and by which the largest coordinate can be divided."""
-    last = np.finfo(dtype).maxexp
-    least = math.ldexp(power_of_two(largest), 3 - last)  # differences of what it divides are finite
-    return min(max(power_of_two(h), least), math.ldexp(1.0, last - 1))
-
-
-def _in_unit(h: float, unit: float, dtype: np.dtype) -> float:
-    """Return a bandwidth in a unit, or the nearest number whose square is a normal one."""
-    info = np.finfo(dtype)
-    return min(max(h / unit, 64 * float(info.tiny) ** 0.5), float(info.max) ** 0.5 / 64)
-
-
-def _scale_of(window: AnyWindow, h: Any, unit: float, dtype: np.dtype) -> np.ndarray:
-    """Return what differences are multiplied by. It is finite, so that equal samples have no distance."""
-    factor = window.factor if isinstance(window, TailedWindow) else 1.0
-    if not np.ndim(h):
-        return np.array([factor / _in_unit(h, unit, dtype)])
-    largest = float(np.finfo(dtype).max) / 64
-    with np.errstate(over="ignore", divide="ignore"):
-        return np.minimum(factor / h, largest)
-
-
-class _Terms(NamedTuple):
-    """The formula of a pair: without the weights, and with them."""
-
-    unweighted: Expression
-    plain: tuple[Variable, ...]
-    weighted: Expression
-    variables: tuple[Variable, ...]
-
-
-@lru_cache(maxsize=256)
-def _terms(window: AnyWindow, n_features: int, per_feature: bool, with_weights: bool) -> _Terms:
-    """Return the formula of a pair; bandwidths are a variable of it."""
-    x, y = Variable(0, n_features, I), Variable(1, n_features, J)
-    parameter, weight = Variable(2, n_features if per_feature else 1, P), Variable(3, 1, J)
-    plain = (x, y, parameter)
-    if isinstance(window, TailedWindow):
-        unweighted = window.exponent(x, y, parameter)
-        weighted = unweighted + weight
-    else:
-        limit: Expression = Constant(1) if per_feature else parameter
-        difference = (x - y) * parameter if per_feature else x - y
-        unweighted = window.value(ops.SqNorm2(difference) if window.squared else ops.Norm2(difference), limit)
-        weighted = unweighted * weight
-    return _Terms(unweighted, plain, *((weighted, (*plain, weight)) if with_weights else (unweighted, plain)))
-
-
-class _Pairs(NamedTuple):
-    """The sums over the reference samples, and what makes densities of them."""
-
-    window: AnyWindow
-    space: Space
-    terms: _Terms
-    reduction: PairReduction
-    weights: np.ndarray | None  # the largest is 1
-    log_mass: float
-
-    @property
-    def tailed(self) -> bool:
-        """Whether the sums are logarithms already."""
-        return isinstance(self.window, TailedWindow)
-
-    def log(self, sums: np.ndarray) -> np.ndarray:
-        """Return the logarithms of the sums, in float64."""
-        if self.tailed:
-            return sums.astype(np.float64)
-        with np.errstate(divide="ignore"):
-            return np.log(sums, dtype=np.float64)
+        return self._sums(x.dtype).gradients(x, e, names, self.backend)

@@ -189,7 +189,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
         ndarray, float, or tuple of them
             In the shape of what the name stands for.
         """
-        return self._gradient(X, grad_output, wrt, "gradient")
+        return self._gradient(X, grad_output, wrt)
 
     def _values(self, X: Any, method: str) -> Any:  # noqa: N803
         X = self._check_queries(X, method)

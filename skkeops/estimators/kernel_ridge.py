@@ -14,11 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array
 from threadpoolctl import threadpool_limits
 
-from skkeops import backends
 from skkeops.arrays.devices import namespace_of, to_host
-from skkeops.formula.derivative import substitute
-from skkeops.formula.expression import J, Variable
-from skkeops.kernels.matrix import dense
+from skkeops.formula.expression import Variable
 from skkeops.solvers import Solution, low_rank_preconditioner, relative_residuals, solve
 
 from .base import KernelEstimator
@@ -27,6 +24,7 @@ from .namespaces import check_namespace, like, on_the_device_of_samples, to_engi
 from .reduction import PairReduction
 from .rows import over_rows
 from .score import RegressorScore
+from .training_matrix import TrainingMatrix, weighted_sum
 from .validation import validate_samples, validate_samples_and_targets
 
 __all__ = ["KernelRidge"]
@@ -241,7 +239,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             weights = to_engine(weights).astype(np.float64)
             largest = max(1.0, float(weights.max()))
             root, alpha = np.sqrt(weights / largest)[:, None], alpha / largest
-        matrix = _Matrix(self, x.astype(np.float64, copy=False), root)
+        bound = None if self.kernel_ is None else self._bind(x.shape[1])
+        matrix = TrainingMatrix(x.astype(np.float64, copy=False), root, bound, self.backend)
         alpha = matrix.shift(alpha)
 
         def attributes(a: np.ndarray) -> dict[str, Any]:
@@ -263,11 +262,12 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         self._warn(solution)
         return self
 
-    def _try_float32(self, matrix: _Matrix, alpha: np.ndarray, b: np.ndarray, solution: Solution) -> None:
+    def _try_float32(self, matrix: TrainingMatrix, alpha: np.ndarray, b: np.ndarray, solution: Solution) -> None:
         """Round the coefficients to float32, if predictions from these in float32 are as good."""
         matrix.dtype = np.float32
         rounded = matrix.unknowns(matrix.coefficients(solution.x))
-        # The product in float64 tells what the rounding does to the solution, that in float32 what predictions are made of.
+        # The residual of products in float64 has the rounding of the coefficients, that of products in float32 also the
+        # rounding of predictions.
         residuals = relative_residuals(matrix.product, alpha, b, rounded)
         residuals = np.maximum(residuals, relative_residuals(matrix.rough_product, alpha, b, rounded))
         if (residuals <= solution.residuals + _FLOAT32_RESIDUAL).all():
@@ -326,7 +326,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         """
         if self._is_precomputed:
             raise ValueError("a precomputed kernel has no gradient: it is not a function of samples")
-        return self._gradient(X, grad_output, wrt, "gradient")
+        return self._gradient(X, grad_output, wrt)
 
     @property
     def _n_outputs(self) -> int:
@@ -357,7 +357,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             )
         return found.copy() if alpha.ndim == 2 else found[0].copy()
 
-    def _solve(self, matrix: _Matrix, alpha: np.ndarray, b: np.ndarray, iterations: Iterations) -> Solution:
+    def _solve(self, matrix: TrainingMatrix, alpha: np.ndarray, b: np.ndarray, iterations: Iterations) -> Solution:
         preconditioner = None
         if self.n_components != 0:
             # An indefinite kernel may still make a definite system, with the ridge: conjugate gradients will tell.
@@ -386,7 +386,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
     def _reduction(self, dtype: np.dtype) -> tuple[PairReduction, Variable]:
         samples, a = to_engine(self.X_fit_), to_engine(self.dual_coef_)
         samples, a = samples.astype(dtype, copy=False), a.reshape(len(a), -1).astype(dtype, copy=False)
-        return _weighted_sum(self._bind(samples.shape[1]), samples, a, dtype)
+        return weighted_sum(self._bind(samples.shape[1]), samples, a, dtype)
 
     def _in_working_dtype(self, x: np.ndarray) -> np.ndarray:
         """Return queries in float64 if the coefficients are, or they are themselves."""
@@ -434,87 +434,3 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
                 f"iterations, tol={self.tol:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",
                 ConvergenceWarning,
             )
-
-
-class _Matrix:
-    """The matrix K of the training samples, each row and column times a root of a weight: its products, columns and
-    diagonal; that of different samples, without the noise of each, which is a shift.
-
-    Attributes
-    ----------
-    dtype : dtype
-        That of the coefficients.
-    """
-
-    def __init__(self, estimator: KernelRidge, x: np.ndarray, root: np.ndarray | None):
-        self._x = x
-        self._rough_x: np.ndarray | None = None
-        self._root = root
-        self._backend = estimator.backend
-        self._bound = None if estimator.kernel_ is None else estimator._bind(x.shape[1])
-        self.size = len(x)
-        self.dtype = np.float64
-        if self._bound is None:
-            self.diagonal, self._noise = self._weighted(np.diagonal(x)), None
-            return
-        # As between two samples that are equal, and what White adds to that of a sample with itself.
-        between, itself = substitute(self._bound.expression, {self._bound.y: self._bound.x}), self._bound.diagonal()
-        self.diagonal = self._weighted(self._of_samples(between))
-        self._noise = None if itself is between else self._weighted(self._of_samples(itself)) - self.diagonal
-
-    def _of_samples(self, value: Any) -> np.ndarray:
-        bound, xp = self._bound, namespace_of(self._x)
-        arrays = (self._x, *bound.parameter_arrays(self._x.dtype, xp))
-        variables = (bound.x, *bound.parameters.values())
-        return backends.get(self._backend, xp).evaluate((value,), variables, arrays, len(self._x))[0][:, 0]
-
-    def _weighted(self, diagonal: np.ndarray) -> np.ndarray:
-        return diagonal if self._root is None else diagonal * self._root[:, 0] ** 2
-
-    def shift(self, alpha: np.ndarray) -> np.ndarray:
-        """Return what is added to the diagonal, with the noise: one number for each target if it is the same for all samples."""
-        if self._noise is not None:
-            alpha = alpha + to_host(self._noise)[:, None]
-        return alpha[0] if alpha.ndim == 2 and (alpha == alpha[0]).all() else alpha
-
-    def coefficients(self, a: np.ndarray) -> np.ndarray:
-        """Return the coefficients of a solution."""
-        with np.errstate(over="ignore"):
-            return (a if self._root is None else a * self._root).astype(self.dtype, copy=False)
-
-    def unknowns(self, coefficients: np.ndarray) -> np.ndarray:
-        """Return the solution that has these coefficients."""
-        a = coefficients.astype(np.float64)
-        return a if self._root is None else np.where(self._root > 0, a / np.where(self._root > 0, self._root, 1), 0)
-
-    def product(self, v: np.ndarray) -> np.ndarray:
-        """Return K @ v."""
-        return self._product(self._x, v)
-
-    def rough_product(self, v: np.ndarray) -> np.ndarray:
-        """Return K @ v, computed in float32: in a third of the time."""
-        with np.errstate(over="ignore"):
-            if self._rough_x is None:
-                self._rough_x = self._x.astype(np.float32)
-            return self._product(self._rough_x, v).astype(np.float64)
-
-    def _product(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
-        v = v if self._root is None else v * self._root
-        if self._bound is None:
-            image = x @ v.astype(x.dtype, copy=False)
-        else:
-            reduction, _ = _weighted_sum(self._bound, x, v.astype(x.dtype, order="C", copy=False), x.dtype)
-            image = reduction(x, self._backend)
-        return image if self._root is None else image * self._root
-
-    def columns(self, which: np.ndarray) -> np.ndarray:
-        """Return some columns of K."""
-        found = self._x[:, which] if self._bound is None else dense(self._bound, None, self._x, self._x[which])[:, :, 0]
-        return found if self._root is None else found * self._root * self._root[which, 0]
-
-
-def _weighted_sum(bound: Any, samples: np.ndarray, a: np.ndarray, dtype: np.dtype) -> tuple[PairReduction, Variable]:
-    """Return the sum over samples of the kernel times columns of a, and the variable of these."""
-    v = Variable(len(bound.variables), a.shape[1], J)
-    arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples)), a]
-    return PairReduction(bound.expression * v, (*bound.variables, v), arrays, "Sum"), v

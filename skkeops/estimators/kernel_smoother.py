@@ -160,7 +160,7 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, Reduction
         ndarray, float, or tuple of them
             In the shape of what the name stands for.
         """
-        return self._gradient(X, grad_output, wrt, "gradient")
+        return self._gradient(X, grad_output, wrt)
 
     def _check_undefined(self, result: np.ndarray, x: np.ndarray, reduction: PairReduction) -> None:
         """Tell queries without a mean apart: none of their weights is positive, or a kernel has no logarithm."""

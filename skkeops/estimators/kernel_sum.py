@@ -161,7 +161,7 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
         ndarray, float, or tuple of them
             In the shape of what the name stands for.
         """
-        return self._gradient(X, grad_output, wrt, "gradient")
+        return self._gradient(X, grad_output, wrt)
 
     @property
     def _n_outputs(self) -> int:

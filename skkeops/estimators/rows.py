@@ -35,7 +35,7 @@ def over_rows(
     title : str
         What the bar is called.
     """
-    # A device is one, and is not shared among processes.
+    # One device is not shared among processes.
     jobs = 1 if is_on_device(X) else min(joblib.effective_n_jobs(n_jobs), max(1, len(X)))
     if jobs == 1:
         with progress_bar(verbose, title) as progress:

@@ -1,4 +1,4 @@
-"""What the bandwidth of a density estimate multiplies: the spread of the samples; and units in which it is a number near 1."""
+"""The spread of the samples, which the bandwidth of a density estimate multiplies, and coordinates in units of it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Space", "center_of", "measure_scaling", "power_of_two"]
 
 
 def power_of_two(x: float) -> float:
-    """Return the largest power of two that is not above a positive number: to divide by it rounds nothing."""
+    """Return the largest power of two that is not above a positive number. A division by it does not round."""
     return math.ldexp(1.0, max(math.frexp(x)[1] - 1, -1022))
 
 
 def center_of(samples: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the mean of samples of any size in float64, of shape (1, n_features)."""
+    """Return the mean of samples in float64, of shape (1, n_features); it does not overflow."""
     unit = power_of_two(float(abs(samples).max()))  # so that their sum is finite
     if weights is not None:
         weights = weights / power_of_two(float(weights.max()))
@@ -66,13 +66,13 @@ class Space:
         return z
 
     def spread(self, z: np.ndarray) -> np.ndarray:
-        """Return differences of points from those of coordinates, but for the unit."""
+        """Return differences of points from differences of coordinates; the unit is left out."""
         if self.diagonal is not None:
             return z * self.diagonal
         return z if self.lower is None else z @ self.lower.T
 
     def pull(self, gradient: np.ndarray) -> np.ndarray:
-        """Return a gradient by points from one by coordinates."""
+        """Return the gradient by points from the gradient by coordinates."""
         if self.unit != 1:
             gradient = gradient / gradient.dtype.type(self.unit)
         if self.diagonal is not None:
@@ -84,7 +84,7 @@ class Space:
 
     @property
     def log_volume(self) -> float:
-        """The logarithm of the volume of the unit cube of coordinates, but for the unit."""
+        """The logarithm of the volume of the unit cube of coordinates; the unit is left out."""
         if self.diagonal is not None:
             return float(np.log(self.diagonal.astype(np.float64)).sum())
         return 0.0 if self.lower is None else float(np.log(np.diag(self.lower)).sum())
@@ -103,7 +103,7 @@ def measure_scaling(name: str | None, samples: np.ndarray, weights: np.ndarray |
     if len(samples) < 2:
         raise ValueError(f"scaling={name!r} measures the spread of the samples: found n_samples={len(samples)}")
     kept = samples if weights is None else samples[weights > 0]
-    # Compared as they are: rounding gives the mean of equal numbers another value, and the feature a variance.
+    # The variance would not tell: the mean of equal numbers rounds, and leaves one.
     constant = (kept == kept[0]).all(axis=0)
     if constant.any():
         raise ValueError(
@@ -114,7 +114,7 @@ def measure_scaling(name: str | None, samples: np.ndarray, weights: np.ndarray |
         weights = weights / power_of_two(float(weights.max()))  # whose sum is finite
     eps = np.finfo(samples.dtype).eps
     samples = samples.astype(np.float64)
-    unit = power_of_two(float(abs(samples).max()))  # the squares of whose multiples are
+    unit = power_of_two(float(abs(samples).max()))  # the squares of the quotients are finite
     covariance = np.cov(samples / unit, rowvar=False, aweights=weights).reshape(2 * samples.shape[1:])
     deviations = np.sqrt(np.diag(covariance))
     if name == "std":

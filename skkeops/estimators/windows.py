@@ -20,10 +20,10 @@ def log_ball(dim: int) -> float:
 
 
 def squared_limit(h: np.floating) -> np.floating:
-    """Return the smallest number whose rounded square root is at least h.
+    """Return the smallest number whose square root, rounded, is at least h.
 
-    A squared distance is below this number exactly where its root, the distance, is below h. So comparing squares decides as
-    scikit-learn does, which compares distances, and takes no roots. (``h * h`` is rounded, and may decide otherwise.)
+    The distance is below h exactly if the squared distance is below this number. So no roots are needed to decide as
+    scikit-learn does, which compares distances with h. (``h * h`` is rounded, and may decide otherwise.)
     """
     zero, infinity = h.dtype.type(0), h.dtype.type(np.inf)
     with np.errstate(over="ignore", under="ignore"):
@@ -36,7 +36,7 @@ def squared_limit(h: np.floating) -> np.floating:
 
 
 def _scaled_square(x: Expression, y: Expression, scale: Expression) -> Expression:
-    """The square of a distance times a number, or of differences times numbers; they are taken of the samples as they are."""
+    """The squared distance times the square of a number, or that of differences times one number for each feature."""
     return ops.Square.build(scale) * ops.SqDist(x, y) if scale.dim < x.dim else ops.SqNorm2((x - y) * scale)
 
 
@@ -50,7 +50,7 @@ class Window:
         raise NotImplementedError
 
     def radii(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
-        """Return random distances, with the density r^(dim - 1) k(r) but for a factor."""
+        """Return random distances with a density proportional to r^(dim - 1) k(r)."""
         raise NotImplementedError
 
     def noise(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
@@ -63,7 +63,7 @@ class Window:
 class TailedWindow(Window):
     """A window that is positive everywhere: the exponential of an exponent."""
 
-    factor: ClassVar[float] = 1.0  # over the bandwidth: what `exponent` multiplies differences by
+    factor: ClassVar[float] = 1.0  # factor / bandwidth is the `scale` of `exponent`
 
     def exponent(self, x: Expression, y: Expression, scale: Expression) -> Expression:
         """Return the logarithm of the window between two samples; `scale` is a number or one for each feature."""
@@ -86,8 +86,8 @@ class CompactWindow(Window):
     squared: ClassVar[bool] = False  # whether `value` takes the squares of the distance and of the bandwidth
 
     def value(self, distance: Expression, h: Expression) -> Expression:
-        """Return the window at a distance, times ``h**degree``: a quotient that rounds must not decide whether a sample
-        is within the bandwidth."""
+        """Return the window at a distance, times ``h**degree``. It compares the distance with h, as a quotient of both rounds
+        and could put a sample on the wrong side of the bandwidth."""
         raise NotImplementedError
 
     def limit(self, h: float, dtype: np.dtype) -> np.floating:
@@ -216,7 +216,7 @@ class Cosine(CompactWindow):
         return math.log(0.5 * math.pi * mean / (dim + 1)) + log_ball(dim)
 
     def radii(self, size, dim, rng):
-        # By rejection from the linear window, which times pi/2 is nowhere below this one; at least 2 of 3 are kept.
+        # By rejection from the linear window: pi/2 times that is nowhere below this one, and at least 2 of 3 are kept.
         kept = np.empty(0)
         while len(kept) < size:
             r = rng.beta(dim, 2, size=2 * (size - len(kept)) + 8)

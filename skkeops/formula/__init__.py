@@ -7,16 +7,9 @@
 Exp(-Sum(Square(Var(0,3,0)-Var(1,3,1))))
 """
 
-from . import operations
+from . import calculus, operations
 from .aliases import Signature, parse_aliases
-from .derivative import (
-    gradient,
-    gradient_matrix,
-    gradients,
-    jacobian,
-    substitute,
-    tangent,
-)
+from .derivative import gradient, gradient_matrix, gradients, substitute, tangent
 from .errors import FormulaError
 from .expression import Constant, Expression, I, J, P, Variable, as_expression, postorder, variables_of
 from .linear import divergence, laplacian
@@ -32,11 +25,11 @@ __all__ = [
     "Signature",
     "Variable",
     "as_expression",
+    "calculus",
     "divergence",
     "gradient",
     "gradient_matrix",
     "gradients",
-    "jacobian",
     "laplacian",
     "operations",
     "parse",

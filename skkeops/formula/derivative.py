@@ -17,7 +17,6 @@ __all__ = [
     "gradient",
     "gradient_matrix",
     "gradients",
-    "jacobian",
     "substitute",
     "tangent",
 ]
@@ -152,10 +151,7 @@ def gradient_matrix(f: Expression, v: Variable) -> Expression:
     return rows[0]
 
 
-jacobian = gradient_matrix
-
-
 def check_work(f: Expression) -> None:
-    """Refuse what would be done component by component on too large a formula."""
+    """Refuse to work component by component on a formula that is too large."""
     if f.dim * len(_nodes(f)) > _MAX_WORK:
         raise FormulaError(f"a formula of dim {f.dim} is too large for its Jacobian, component by component")

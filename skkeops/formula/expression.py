@@ -1,30 +1,31 @@
 """Expressions: immutable, interned, with exact constants.
 
 Equal expressions are the same object, so that comparing, hashing and sharing sub-expressions cost nothing.
-Nothing here recurses on the depth of an expression: a sum of 20 000 terms is as good as one of two.
+Nothing here recurses on the depth of an expression, so a sum may have 20 000 terms.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from numbers import Rational, Real
+from numbers import Rational
 from typing import Any, ClassVar, Self
 
 from skkeops.locks import Lock
 
 from .errors import FormulaError
+from .exact import as_fraction, in_range
 from .limits import MAX_DIM, MAX_POSITION, MAX_TEXT
+from .printer import to_text
+from .registry import lookup, ops
 
 __all__ = ["IJ", "Constant", "Expression", "I", "J", "P", "Variable", "as_expression", "postorder", "variables_of"]
 
 I, J, P, IJ = 0, 1, 2, 3  # noqa: E741  the categories of variables: indexed by i, by j, parameters, by both
 
 _CATEGORY_SETS = tuple(frozenset(category for category in (I, J, P, IJ) if mask >> category & 1) for mask in range(16))
-_MAX_BITS = 2200  # longer numerators and denominators are rounded to the nearest double
 
 _interned: weakref.WeakValueDictionary[tuple, Any] = weakref.WeakValueDictionary()
 _lock = Lock()
@@ -85,6 +86,7 @@ class Expression:
 
     @classmethod
     def _category_mask(cls, args: tuple[Expression, ...], params: tuple) -> int:
+        """The categories of the variables below a node, one bit each."""
         mask = 0
         for arg in args:
             mask |= arg._mask
@@ -106,11 +108,11 @@ class Expression:
         return self
 
     def adjoint(self, k: int, e: Expression) -> Expression | None:
-        """``(d self / d args[k])^T e``; None for zero."""
+        """The derivative by argument ``k``, transposed and applied to ``e``; None for zero."""
         raise FormulaError(f"{self.name} is not differentiable")
 
     def tangent(self, directions: Sequence[Expression | None]) -> Expression | None:
-        """The derivative when each argument moves in a direction (None: it does not move)."""
+        """The derivative when each argument moves in a direction; None for an argument that stands still, and for zero."""
         raise FormulaError(f"{self.name} is not differentiable")
 
     def printed_params(self) -> tuple:
@@ -144,8 +146,6 @@ class Expression:
         FormulaError
             If shared sub-expressions make the text longer than the parser accepts.
         """
-        from .printer import to_text
-
         text = to_text(self, names, MAX_TEXT)
         if text is None:
             raise FormulaError(f"the text of this formula is longer than {MAX_TEXT} characters")
@@ -155,8 +155,6 @@ class Expression:
         return self.to_text()
 
     def __repr__(self) -> str:
-        from .printer import to_text
-
         text = to_text(self, None, 300)
         if text is None:
             return f"<{self.name} expression of dim {self.dim}>"
@@ -173,58 +171,58 @@ class Expression:
         return self
 
     def __neg__(self) -> Expression:
-        return _build("Minus", self)
+        return ops.Minus.build(self)
 
     def __abs__(self) -> Expression:
-        return _build("Abs", self)
+        return ops.Abs.build(self)
 
     def __add__(self, other: Any) -> Expression:
-        return _binary("Add", self, other)
+        return _binary(ops.Add, self, other)
 
     def __radd__(self, other: Any) -> Expression:
-        return _binary("Add", other, self)
+        return _binary(ops.Add, other, self)
 
     def __sub__(self, other: Any) -> Expression:
-        return _binary("Subtract", self, other)
+        return _binary(ops.Subtract, self, other)
 
     def __rsub__(self, other: Any) -> Expression:
-        return _binary("Subtract", other, self)
+        return _binary(ops.Subtract, other, self)
 
     def __mul__(self, other: Any) -> Expression:
-        return _binary("Mult", self, other)
+        return _binary(ops.Mult, self, other)
 
     def __rmul__(self, other: Any) -> Expression:
-        return _binary("Mult", other, self)
+        return _binary(ops.Mult, other, self)
 
     def __truediv__(self, other: Any) -> Expression:
-        return _binary("Divide", self, other)
+        return _binary(ops.Divide, self, other)
 
     def __rtruediv__(self, other: Any) -> Expression:
-        return _binary("Divide", other, self)
+        return _binary(ops.Divide, other, self)
 
     def __pow__(self, other: Any) -> Expression:
-        return _binary("Powf", self, other)
+        return _binary(ops.Powf, self, other)
 
     def __rpow__(self, other: Any) -> Expression:
-        return _binary("Powf", other, self)
+        return _binary(ops.Powf, other, self)
 
     def __or__(self, other: Any) -> Expression:
-        return _binary("Scalprod", self, other)
+        return _binary(ops.Scalprod, self, other)
 
     def __ror__(self, other: Any) -> Expression:
-        return _binary("Scalprod", other, self)
+        return _binary(ops.Scalprod, other, self)
 
     def __lt__(self, other: Any) -> Expression:
-        return _binary("LessThan", self, other)
+        return _binary(ops.LessThan, self, other)
 
     def __gt__(self, other: Any) -> Expression:
-        return _binary("LessThan", other, self)
+        return _binary(ops.LessThan, other, self)
 
     def __le__(self, other: Any) -> Expression:
-        return _binary("LessOrEqual", self, other)
+        return _binary(ops.LessOrEqual, self, other)
 
     def __ge__(self, other: Any) -> Expression:
-        return _binary("LessOrEqual", other, self)
+        return _binary(ops.LessOrEqual, other, self)
 
 
 class Variable(Expression):
@@ -294,7 +292,7 @@ class Constant(Expression):
 
     def __new__(cls, value: int | float | Rational, dim: int = 1) -> Constant:
         if not isinstance(value, Fraction):
-            value = _exact(value)
+            value = as_fraction(value)
         dim = integer(dim, "Constant", "dim")
         if not 1 <= dim <= MAX_DIM:
             raise FormulaError(f"the dim of a constant must be in 1..{MAX_DIM}, got {_short(dim)}")
@@ -302,24 +300,8 @@ class Constant(Expression):
 
     @classmethod
     def _of(cls, value: Fraction, dim: int = 1) -> Constant:
-        numerator, denominator = value.numerator, value.denominator
-        size = numerator.bit_length(), denominator.bit_length()
-        if max(size) > 900:
-            as_float = 0.0
-            if size[0] - size[1] <= 1100:
-                try:
-                    as_float = numerator / denominator
-                except OverflowError:
-                    as_float = math.inf
-            else:
-                as_float = math.inf
-            if math.isinf(as_float):
-                raise FormulaError("a constant is too large for a float64 (above 1.8e308)")
-            if as_float == 0.0 and numerator:
-                raise FormulaError("a constant is too small for a float64 (below 5e-324)")
-            if max(size) > _MAX_BITS:
-                numerator, denominator = as_float.as_integer_ratio()
-        return cls._new((), (numerator, denominator, dim))
+        """The constant of a fraction, without the checks of other numbers."""
+        return cls._new((), (*in_range(value), dim))
 
     @classmethod
     def output_dim(cls, args, params):
@@ -332,27 +314,6 @@ class Constant(Expression):
 
     def __float__(self) -> float:
         return self.params[0] / self.params[1]
-
-
-def _exact(value: Any) -> Fraction:
-    if isinstance(value, bool):
-        return Fraction(int(value))
-    if isinstance(value, Rational):
-        return Fraction(int(value.numerator), int(value.denominator))
-    try:
-        return Fraction(operator.index(value))
-    except TypeError:
-        pass
-    if isinstance(value, Real) or hasattr(value, "__float__"):
-        as_float = float(value)
-        if not math.isfinite(as_float):
-            raise FormulaError(f"a constant must be finite, got {as_float}")
-        shortest = repr(as_float) if isinstance(value, float) else str(value)
-        try:
-            return Fraction(shortest)  # the decimal text: 0.1 is one tenth
-        except ValueError:
-            return Fraction(as_float)
-    raise TypeError(f"a constant must be a real number, got {type(value).__name__}")
 
 
 def _short(value: Any) -> str:
@@ -415,24 +376,16 @@ def variables_of(*roots: Expression) -> tuple[Variable, ...]:
     return tuple(sorted(found, key=lambda variable: variable.params))
 
 
-def _build(name: str, *arguments: Any) -> Expression:
-    from .operations import lookup
-
-    return lookup(name).build(*arguments)
-
-
-def _binary(name: str, left: Any, right: Any) -> Expression:
+def _binary(operation: Any, left: Any, right: Any) -> Expression:
     try:
         left, right = as_expression(left), as_expression(right)
     except TypeError:
         return NotImplemented
-    return _build(name, left, right)
+    return operation.build(left, right)
 
 
 def _from_program(program: Iterable[tuple[str, tuple[int, ...], tuple]]) -> Expression:
     """Rebuild a pickled expression."""
-    from .operations import lookup
-
     leaves = {"Var": Variable, "Constant": Constant}
     nodes: list[Expression] = []
     for name, arguments, params in program:

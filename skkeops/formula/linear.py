@@ -6,6 +6,7 @@ from . import operations as ops
 from .derivative import check_variable, check_work, gradient, substitute, tangent
 from .errors import FormulaError
 from .expression import Constant, Expression, Variable, as_expression, postorder, variables_of
+from .operations.algebra import is_zero
 
 __all__ = ["divergence", "is_linear", "laplacian", "linear_adjoint", "trace"]
 
@@ -93,7 +94,7 @@ def is_linear(f: Expression, v: Variable) -> bool:
                 arg in linear for arg, depends in zip(node.args, which, strict=True) if depends
             ):
                 linear.add(node)
-    return f in linear or _is_zero(f)
+    return f in linear or is_zero(f)
 
 
 def _keeps_linearity(node: Expression, which: list[bool]) -> bool:
@@ -109,11 +110,7 @@ def _keeps_linearity(node: Expression, which: list[bool]) -> bool:
             return False
     elif not isinstance(node, (ops.Add, ops.Subtract, ops.Minus, ops.Sum, ops.Selection)):
         return False
-    return all(depends or _is_zero(arg) for arg, depends in terms)
-
-
-def _is_zero(f: Expression) -> bool:
-    return isinstance(f, Constant) and f.value == 0
+    return all(depends or is_zero(arg) for arg, depends in terms)
 
 
 def _check_linear(f: Expression, v: Variable) -> None:

@@ -19,7 +19,7 @@ _NOWHERE = Constant(-1)
 
 
 class Masked(NamedTuple):
-    """A value that counts where a formula is not negative: elsewhere it may be anything, and stands for 0.
+    """A value that counts where a formula is not negative. Elsewhere it stands for 0, whatever it is.
 
     Attributes
     ----------

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .calculus import fresh_variable
 from .errors import FormulaError, suggestion
 from .expression import Expression, Variable
 from .limits import MAX_NESTING
-from .operations import lookup, registry
-from .operations.symbolic import fresh_variable
+from .registry import lookup, registry
 from .tokens import Token, number, tokenize
 
 __all__ = ["parse"]
@@ -139,7 +139,7 @@ class _Parser:
 
     # -- operands ---------------------------------------------------------------------------------------------
     def operand(self, frames: list[_Frame]) -> bool:
-        """Read one token where an operand may begin; whether an operand is complete."""
+        """Read one token where an operand may begin. Return whether an operand is complete."""
         frame, token = frames[-1], self.tokens[self.k]
         kind = token.kind
         self.k += 1
@@ -190,7 +190,7 @@ class _Parser:
         return found
 
     def parameters(self, frames: list[_Frame]) -> bool:
-        """Read the integers of a call, if it is their turn; whether the call is complete."""
+        """Read the integers of a call, if it is their turn. Return whether the call is complete."""
         frame = frames[-1]
         operation = frame.operation
         if self.tokens[self.k].kind == ")" and not frame.arguments:
@@ -220,14 +220,14 @@ class _Parser:
                 raise self.error(f"expected ',' or ')' after parameter {name!r}, found {token.text!r}", token)
 
     def end_of_call(self, frames: list[_Frame]) -> bool:
-        """The parenthesis that closes a call whose arguments are read; the call is complete."""
+        """Read the parenthesis that closes a call. Return True: the call is complete."""
         self.k += 1
         frame = frames.pop()
         frames[-1].operands.append(self.call(frame))
         return True
 
     def parameter(self, operation, name: str):
-        """An integer, or a list of integers."""
+        """Read an integer, or a list of integers."""
         where = f"{operation.name}: parameter {name!r}"
         token = self.tokens[self.k]
         if name not in operation.list_parameters:
@@ -272,7 +272,7 @@ class _Parser:
 
     # -- operators and calls ----------------------------------------------------------------------------------
     def reduce(self, frame: _Frame, incoming: _Infix | None = None) -> None:
-        """Apply the operators that bind tighter than the one to come (all of them at an end)."""
+        """Apply the operators that bind tighter than the incoming one; all of them if there is none."""
         operators, operands = frame.operators, frame.operands
         level = incoming.precedence if incoming is not None else 0
         while operators:
@@ -296,7 +296,7 @@ class _Parser:
             operands.append(result)
 
     def close(self, frames: list[_Frame]) -> None:
-        """A closing parenthesis."""
+        """Read a closing parenthesis."""
         frame = frames.pop()
         self.reduce(frame)
         value = frame.operands.pop()
@@ -338,7 +338,7 @@ class _Parser:
         return self.error("this parenthesis is never closed", frame.token)
 
     def unexpected(self, frames: list[_Frame], token: Token) -> None:
-        """What cannot follow an operand."""
+        """Raise the error of a token that cannot follow an operand."""
         if token.kind == "end":
             raise self.unclosed(frames[-1])
         if token.kind == ")":

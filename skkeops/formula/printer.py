@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from .expression import Constant, Expression, Variable
+if TYPE_CHECKING:
+    from .expression import Constant, Expression, Variable
 
 __all__ = ["to_text"]
 
@@ -34,9 +36,9 @@ def to_text(root: Expression, names: Mapping[Variable, str] | None, limit: int) 
                 return None
             continue
         node, least = item
-        if isinstance(node, Variable):
+        if node.name == "Var":
             stack.append(names.get(node) or "Var({},{},{})".format(*node.params))
-        elif isinstance(node, Constant):
+        elif node.name == "Constant":
             text, precedence = _constant(node)
             stack.append(text if precedence >= least else f"({text})")
         elif node.name in _INFIX:

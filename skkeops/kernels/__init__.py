@@ -8,23 +8,24 @@ Constant(constant_value=2.0) * Gaussian(length_scale=1.0) + White(noise_level=0.
 array([[2.    , 1.2131]])
 """
 
+from . import operators  # noqa: F401  what + and * of kernels make
 from .base import Kernel
 from .composite import Exponentiation, Product, Sum
 from .constants import Constant, White
 from .convert import as_kernel
 from .formula import Formula
 from .histograms import AdditiveChi2, Chi2
+from .matern import Matern
+from .periodic import ExpSineSquared
 from .products import Cosine, DotProduct, Linear, Polynomial, Sigmoid
 from .stationary import (
     RBF,
     Cauchy,
     Energy,
     Exponential,
-    ExpSineSquared,
     Gaussian,
     InverseMultiquadric,
     Laplacian,
-    Matern,
     RationalQuadratic,
 )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.gaussian_process import kernels as _theirs
 from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as _SklearnKernel
 
@@ -15,10 +14,14 @@ from skkeops.formula.expression import Expression, Variable
 from .binding import BoundKernel, Scope, parsed, some_columns
 from .parameter import Parameter, active_columns
 
-__all__ = ["Kernel"]
+__all__ = ["OPERATORS", "Kernel", "hyperparameter", "plain"]
 
 _BOUNDS = (1e-5, 1e5)
 _LOG_RANGE = (-708.0, 709.0)  # of the logarithms of normal numbers
+
+#: What the operators of kernels do. They make kernels that are made of kernels, in modules that import this one: `operators` enters
+#: its functions here.
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {}
 
 
 class Kernel(_SklearnKernel):
@@ -37,7 +40,7 @@ class Kernel(_SklearnKernel):
     _stationary: ClassVar[bool] = True
     #: Whether it is defined for samples without negative values only.
     requires_nonnegative: ClassVar[bool] = False
-    #: Whether no value is negative, so that sums and products of it have their logarithms from its own.
+    #: Whether no value is negative: the logarithm of a sum or a product is then made of those of its kernels.
     _nonnegative: ClassVar[bool] = False
     #: The columns that it looks at; None means all of them.
     active_dims: Any = None
@@ -67,7 +70,7 @@ class Kernel(_SklearnKernel):
         return parsed(self.log_formula_text(), self._names(scope))
 
     def exponent_expression(self, scope: Scope) -> Expression:
-        """Return what a log-sum-exp adds up the exponentials of."""
+        """Return the exponent F of a log-sum-exp: the logarithm, but the formula itself of a `Formula`."""
         return self.log_expression(scope)
 
     def _names(self, scope: Scope) -> Mapping[str, Expression]:
@@ -89,7 +92,7 @@ class Kernel(_SklearnKernel):
         self._active()
 
     def has_negative(self, X: Any) -> bool:  # noqa: N803
-        """Return whether samples have negative values where the kernel has none."""
+        """Return whether samples have negative values that the kernel is not defined for."""
         if not self.requires_nonnegative:
             return False
         columns = self._active()
@@ -212,7 +215,7 @@ class Kernel(_SklearnKernel):
 
     @property
     def hyperparameters(self):
-        """The positive parameters, which ``theta`` holds the logarithms of, in the order of their names."""
+        """The positive parameters in the order of their names; ``theta`` has their logarithms."""
         found = []
         for p in sorted(self._parameters, key=lambda p: p.name):
             if p.sign == "positive":
@@ -228,7 +231,7 @@ class Kernel(_SklearnKernel):
 
     @theta.setter
     def theta(self, theta):
-        # A search without bounds may go where the exponential is 0 or infinite, which no parameter can be.
+        # A search without bounds may come to numbers whose exponential is 0 or infinite, which no parameter can be.
         _SklearnKernel.theta.fset(self, np.clip(theta, *_LOG_RANGE))
 
     @property
@@ -248,23 +251,19 @@ class Kernel(_SklearnKernel):
     # Operators
 
     def __add__(self, other: Any) -> Kernel:
-        return _combine("Sum", self, other)
+        return OPERATORS["+"](self, other)
 
     def __radd__(self, other: Any) -> Kernel:
-        return _combine("Sum", other, self)
+        return OPERATORS["+"](other, self)
 
     def __mul__(self, other: Any) -> Kernel:
-        return _combine("Product", self, other)
+        return OPERATORS["*"](self, other)
 
     def __rmul__(self, other: Any) -> Kernel:
-        return _combine("Product", other, self)
+        return OPERATORS["*"](other, self)
 
     def __pow__(self, exponent: Any) -> Kernel:
-        from .composite import Exponentiation
-
-        if not np.isscalar(exponent) or isinstance(exponent, (str, bytes, complex)):
-            return NotImplemented
-        return Exponentiation(self, exponent)
+        return OPERATORS["**"](self, exponent)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -278,7 +277,7 @@ class Kernel(_SklearnKernel):
         hidden = {"active_dims"} if self.active_dims is None else set()
         params = self.get_params(deep=False).items()
         shown = {k: v for k, v in params if not k.endswith("_bounds") and k not in hidden}
-        return f"{type(self).__name__}({', '.join(f'{k}={_plain(v)!r}' for k, v in shown.items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={plain(v)!r}' for k, v in shown.items())})"
 
 
 def hyperparameter(name: str, value: Any, bounds: Any) -> Hyperparameter:
@@ -306,32 +305,9 @@ def _equal(a: Any, b: Any) -> bool:
     return np.array_equal(np.asarray(a), np.asarray(b))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, as `repr` shows it best."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _combine(operation: str, a: Any, b: Any) -> Any:
-    from . import composite
-    from .constants import Constant
-    from .convert import as_kernel
-
-    both = []
-    library: Any = composite
-    for kernel in (a, b):
-        if np.isscalar(kernel) and not isinstance(kernel, (str, bytes, complex)):
-            both.append(Constant(kernel))
-        elif isinstance(kernel, _SklearnKernel):
-            try:
-                both.append(as_kernel(kernel))
-            except TypeError:  # of somebody's own: it has no formula, and theirs take ours
-                library = _theirs
-                both.append(kernel)
-        elif isinstance(kernel, type) and issubclass(kernel, _SklearnKernel):
-            name = kernel.__name__
-            raise TypeError(f"{name} is a class: expected a kernel object, such as {name}(), with the parentheses")
-        else:
-            return NotImplemented
-    return getattr(library, operation)(*both)
 
 
 def _text(bound: BoundKernel, expression: Expression) -> str:

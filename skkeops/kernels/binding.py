@@ -33,7 +33,7 @@ def parsed(text: str, names: Mapping[str, Expression]) -> Expression:
 
 @lru_cache(maxsize=512)
 def _parsed(text: str, names: tuple[tuple[str, Expression], ...]) -> Expression:
-    # The parser takes variables: one in the place of what is more than that, for a moment.
+    # The parser takes names of variables only: parts of samples are variables while it reads, and are then put in again.
     columns = dict.fromkeys(e for _, e in names if not isinstance(e, Variable))
     stand_in = {e: Variable(_COLUMNS + k, e.dim, max(e.categories)) for k, e in enumerate(columns)}
     found = parse(text, {name: e if isinstance(e, Variable) else stand_in[e] for name, e in names})
@@ -118,7 +118,7 @@ class BoundKernel:
         self.y = Variable(1, n_y, J)
         scope = Scope(self.x, self.y)
         self.expression: Expression = kernel.expression(scope)
-        # The logarithm may be undefined where nobody asks for it, and must not invent other positions.
+        # The logarithm is built when it is asked for, as it may not exist. It takes the positions that are found here.
         self._found = scope.found
         self.parameters = {name: variable for name, (variable, _, _) in scope.found.items()}
         self.values = {name: value for name, (_, value, _) in scope.found.items()}
@@ -135,7 +135,7 @@ class BoundKernel:
 
     @cached_property
     def exponent(self) -> Expression:
-        """What a log-sum-exp adds up the exponentials of: the kernel's logarithm, but a `Formula` itself."""
+        """The exponent F of a log-sum-exp: the kernel's logarithm, but the formula itself of a `Formula`."""
         return self._kernel.exponent_expression(self._scope(self.x, self.y))
 
     def diagonal(self) -> Expression:

@@ -10,7 +10,7 @@ from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant as Number
 from skkeops.formula.expression import Expression, as_expression
 
-from .base import Kernel, _plain
+from .base import Kernel, plain
 from .binding import Scope
 from .parameter import Parameter
 
@@ -84,7 +84,7 @@ class _Composite(Kernel):
         return next((columns for columns in found if columns is not None), None)
 
     def query_columns(self, n_y: int) -> int:
-        # Some kernels take whatever there is.
+        # Kernels that take any number of columns do not decide it.
         found = (child.query_columns(n_y) for child in self._children().values())
         return next((n_x for n_x in found if n_x != n_y), n_y)
 
@@ -127,8 +127,8 @@ class Sum(_Pair):
             return a
         if not self._nonnegative:
             return ops.Log.build(values[0] + values[1])
-        # The larger one is put outside of the logarithm, so that nothing underflows; it is kept finite, for two
-        # kernels that are both zero, in float32 too.
+        # The larger logarithm is taken out of the sum, so that nothing underflows. It is kept above -3e38, which is finite
+        # in float32 too, as two kernels that are both zero would give inf - inf.
         largest = ops.Max.build(ops.Concat.build(ops.Concat.build(a, b), as_expression(-3e38)))
         return largest + ops.Log.build(ops.Exp.build(a - largest) + ops.Exp.build(b - largest))
 
@@ -214,7 +214,7 @@ class Exponentiation(_Composite):
 
     def __repr__(self) -> str:
         inner = f"({self.kernel!r})" if isinstance(self.kernel, _Composite) else repr(self.kernel)
-        return f"{inner} ** {_plain(self.exponent)!r}"
+        return f"{inner} ** {plain(self.exponent)!r}"
 
 
 def _number(exponent: float) -> int | float:

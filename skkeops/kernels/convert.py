@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.gaussian_process import kernels as gp
 
-from . import composite, constants, histograms, products, stationary
+from . import composite, constants, histograms, matern, periodic, products, stationary
 from .base import Kernel
 from .formula import Formula
 from .parameter import Parameter
@@ -106,10 +106,10 @@ def as_kernel(
 
 
 def _suggestion(name: str) -> str:
-    """Return what somebody may have meant by a name that is none."""
+    """Return the end of a message with names that resemble an unknown one."""
     classes = {
         cls.__name__.lower(): cls.__name__
-        for module in (stationary, products, histograms, constants)
+        for module in (stationary, matern, periodic, products, histograms, constants)
         for cls in (getattr(module, name) for name in module.__all__)
     }
     plain = name.lower().replace("_", "").removesuffix("kernel")
@@ -149,9 +149,9 @@ def _gaussian_process(kernel: gp.Kernel, n_features: int | None) -> Kernel:
         gp.ConstantKernel: lambda: constants.Constant(**p),
         gp.WhiteKernel: lambda: constants.White(**p),
         gp.RBF: lambda: stationary.Gaussian(**p),
-        gp.Matern: lambda: stationary.Matern(**p),
+        gp.Matern: lambda: matern.Matern(**p),
         gp.RationalQuadratic: lambda: stationary.RationalQuadratic(**p),
-        gp.ExpSineSquared: lambda: stationary.ExpSineSquared(**p),
+        gp.ExpSineSquared: lambda: periodic.ExpSineSquared(**p),
         gp.DotProduct: lambda: _dot_product(**p),
         gp.PairwiseKernel: lambda: _pairwise_object(n_features=n_features, **p),
         gp.Sum: lambda: composite.Sum(inner("k1"), inner("k2")),

@@ -12,7 +12,7 @@ from skkeops.formula.aliases import Signature, parse_aliases
 from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Expression, I, J, P
 
-from .base import Kernel, _plain, hyperparameter
+from .base import Kernel, hyperparameter, plain
 from .binding import Scope, parsed, some_columns
 from .parameter import Parameter
 
@@ -158,7 +158,7 @@ class Formula(Kernel):
             )
         for name, value in self._values.items():
             if name not in _NAME.findall(text) and (signature is None or name not in signature.names):
-                raise ValueError(f"the formula {text!r} has no parameter {name!r}: found {name}={_plain(value)!r} in Formula")
+                raise ValueError(f"the formula {text!r} has no parameter {name!r}: found {name}={plain(value)!r} in Formula")
         if {"x", "y"} & set(arrays):
             name = "x" if "x" in arrays else "y"
             raise ValueError(f"{name!r} stands for the samples and cannot have a value: expected another name")
@@ -246,7 +246,7 @@ class Formula(Kernel):
             text += f", bounds={self._params['bounds']!r}"
         if self._params["active_dims"] is not None:
             text += f", active_dims={self._params['active_dims']!r}"
-        return f"Formula({text}{''.join(f', {name}={_plain(value)!r}' for name, value in self._values.items())})"
+        return f"Formula({text}{''.join(f', {name}={plain(value)!r}' for name, value in self._values.items())})"
 
 
 def _logarithm(value: Expression) -> Expression:

@@ -24,9 +24,9 @@ class Parameter:
     per_feature : bool
         Whether it may be an array with a value for each feature.
     margin : float or None
-        If not None, the value is kept so many times above the least normal number of the dtype that is computed with, and
-        as many times below the largest: what a distance is multiplied with or divided by must be neither 0 nor infinite,
-        or equal samples are not equal (0 times infinity is NaN).
+        If not None, the value is kept above `margin` times the least normal number of the dtype that is computed with, and
+        below the largest number divided by `margin`. A number that multiplies or divides a distance must be neither 0 nor
+        infinite, or two equal samples have the distance NaN (0 times infinity).
     """
 
     name: str

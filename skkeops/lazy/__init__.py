@@ -1,7 +1,7 @@
 """LazyTensor: formulas of pairs, written like NumPy arrays."""
 
+from .choices import where
 from .complex_tensor import ComplexLazyTensor
-from .masks import where
 from .tensor import LazyTensor
 from .variables import Pm, Vi, Vij, Vj
 

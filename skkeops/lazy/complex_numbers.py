@@ -13,7 +13,7 @@ from skkeops.formula.expression import Constant, Expression
 
 from .masks import choose
 
-__all__ = ["MEANINGS", "holds_complex", "interleave", "to_complex"]
+__all__ = ["MEANINGS", "complex_result", "holds_complex", "interleave", "to_complex"]
 
 
 def holds_complex(x: Any) -> bool:
@@ -44,6 +44,21 @@ def to_complex(a: np.ndarray) -> np.ndarray:
     """Return interleaved real and imaginary parts as complex numbers."""
     a = contiguous(a)
     return a.view(np.result_type(a.dtype, np.complex64))
+
+
+def complex_result(found: Any, out: np.ndarray | None = None) -> Any:
+    """Return the result of a reduction, or of the function that will return it, as complex numbers."""
+    if not callable(found):
+        return to_complex(found) if out is None else out
+
+    def function(*args: Any, **options: Any) -> Any:
+        if options.get("out") is not None:
+            options["out"] = interleave(options["out"])
+        return to_complex(found(*args, **options))
+
+    if hasattr(found, "genred"):
+        function.genred = found.genred  # type: ignore[attr-defined]
+    return function
 
 
 # The operations of complex tensors, by those of real ones ------------------------------------------------------------
@@ -93,8 +108,8 @@ def _bilinear(operation: Any) -> Callable[..., Expression]:
     return build
 
 
-#: For operations of real tensors, or functions of expressions: what builds the same for complex ones, and whether its result
-#: is complex.
+#: For an operation of real tensors, or a function of expressions: the function that builds the same for complex tensors, and
+#: whether its result is complex.
 MEANINGS: dict[Any, tuple[Callable[..., Expression], bool]] = {
     ops.Minus: (ops.Minus, True),
     ops.Add: (ops.ComplexAdd, True),

@@ -12,7 +12,7 @@ from skkeops.arrays.devices import as_array, is_on_device
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
 
-from .complex_numbers import MEANINGS, holds_complex, interleave, to_complex
+from .complex_numbers import MEANINGS, complex_result, holds_complex, interleave, to_complex
 from .leaves import arrange, leaf
 from .symbols import symbol
 from .tensor import LazyTensor, _rebuild, as_tensor
@@ -89,7 +89,7 @@ class ComplexLazyTensor(LazyTensor):
 
     @property
     def dtype(self) -> np.dtype | None:
-        """That of the result of a reduction, None if there is no array."""
+        """The dtype of the result of a reduction; None if the tensor has no array."""
         dtype = super().dtype
         return None if dtype is None else np.result_type(dtype, np.complex64)
 
@@ -232,19 +232,7 @@ class ComplexLazyTensor(LazyTensor):
         return _rebuild_complex, super().__reduce__()[1]
 
 
-def complex_result(found: Any, out: np.ndarray | None = None) -> Any:
-    """Return the result of a reduction, or of the function that will return it, as complex numbers."""
-    if not callable(found):
-        return to_complex(found) if out is None else out
-
-    def function(*args: Any, **options: Any) -> Any:
-        if options.get("out") is not None:
-            options["out"] = interleave(options["out"])
-        return to_complex(found(*args, **options))
-
-    if hasattr(found, "genred"):
-        function.genred = found.genred  # type: ignore[attr-defined]
-    return function
+LazyTensor._kinds["complex"] = ComplexLazyTensor
 
 
 def _rebuild_complex(*state: Any) -> ComplexLazyTensor:

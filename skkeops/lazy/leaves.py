@@ -34,7 +34,7 @@ _given: dict[tuple[int, int, int], Given] = {}
 
 
 def leaf(x: Any, axis: Any) -> Leaf:
-    """Return the expression, the symbols and the numbers of rows and columns of one; see `LazyTensor`."""
+    """Return the expression, the symbols and the numbers of rows and columns of a new tensor; see `LazyTensor`."""
     if type(x) is np.ndarray and x.dtype.kind == "f" and axis is None and x.ndim >= 3:
         axis, array = _guess(x)
         return _of(array, axis)
@@ -94,23 +94,24 @@ def operand(x: Any, *others: Any) -> Leaf:
 
 
 def beside(x: Any, *others: Any) -> tuple[Any, Any]:
-    """Return what an array beside tensors is, as the arguments of `LazyTensor`: the one place that decides it.
+    """Return the arguments of `LazyTensor` for an operand that stands beside tensors. Nothing else decides what such an array is.
 
-    Arrays broadcast as NumPy's do, by their numbers of axes: with tensors of shape (..., M, N), an array has no axis of
-    components, with those of shape (..., M, N, D) the last one is theirs. So (M, 1) are points i, (1, N) points j, (M, N) values
-    of pairs, (B, 1, 1) a parameter for every problem of a batch. It never depends on sizes that happen to be equal:
+    Arrays broadcast as NumPy's do, by the number of their axes. Beside tensors of shape (..., M, N) an array has no axis of
+    components; beside those of shape (..., M, N, D) its last axis is that of the components. So (M, 1) are points i, (1, N) points
+    j, (M, N) values of pairs, (B, 1, 1) a parameter for every problem of a batch. That two sizes happen to be equal never decides:
 
     * One value is a number, however many axes it has.
     * A vector (D,) is a parameter of D components, as in KeOps; so a vector (N,) beside tensors of one component is not a row.
     * With more axes than tensors of shape (..., M, N), an array may have components last, as in KeOps, or a batch first, as in
-      NumPy. Points that are not pairs yet have components. Beside pairs, the sizes leave one of both, or it is refused.
-    * Beside tensors of several components, an array of two axes is refused: (N, D) were points j, and with D = 1 points i.
+      NumPy. Beside tensors of points i or j alone, its last axis is that of components. Beside pairs, the sizes must exclude one of
+      the two readings, or the array is refused.
+    * Beside tensors of several components, an array of two axes is refused: (N, D) would be points j, but (N, 1) points i.
 
     Parameters
     ----------
     x : array-like, number or sparse array
     *others : LazyTensor or array-like
-        The other operands, of which arrays are of no matter.
+        The other operands. Only the tensors among them count.
     """
     if isinstance(x, (bool, int, float, complex, np.generic, np.ma.MaskedArray)) or is_sparse(x):
         return x, None

@@ -1,4 +1,4 @@
-"""Choices between pairs: by a condition, and by where they are, with nothing stored for a pair."""
+"""Choices between pairs: by a condition, or by their indices, with nothing stored for a pair."""
 
 from __future__ import annotations
 
@@ -13,58 +13,28 @@ from skkeops.formula.expression import Constant, Expression, I, J
 from .symbols import symbol
 
 if TYPE_CHECKING:
+    from .leaves import Leaf
     from .tensor import LazyTensor
 
-__all__ = ["band", "choose", "is_condition", "tril", "triu", "truth", "where"]
+__all__ = ["band", "choose", "is_condition", "select", "tril", "triu", "truth"]
 
 _COMPARISONS = (ops.Equal, ops.NotEqual, ops.LessThan, ops.LessOrEqual)
 _UNIT = 4096  # float32 holds the quotient and the rest of an index up to 2^36 exactly
 
 
-def where(condition: Any, a: Any, b: Any) -> LazyTensor:
-    """Return a where a condition holds, b elsewhere: ``numpy.where`` for lazy tensors.
-
-    Parameters
-    ----------
-    condition : LazyTensor or array-like
-        A comparison of lazy tensors; a mask of shape (M, N), or of what broadcasts to it, booleans at best, that are read as
-        bytes; or one of SciPy's sparse arrays. It holds where it is not 0.
-    a, b : LazyTensor, array-like or number
-        What is chosen from. Infinities may be: ``where(mask, K, -numpy.inf).logsumexp(axis=1)``.
-
-    Returns
-    -------
-    LazyTensor
-        Its derivative goes to what was chosen alone.
-
-    See Also
-    --------
-    skkeops.Vij : Values of pairs, and how sparse ones are reduced.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skkeops import Vi, Vj, where
-    >>> K = Vi(np.array([[1.0], [2.0]])) * Vj(np.array([[10.0], [20.0]]))
-    >>> where(np.array([[True, False], [True, True]]), K, 0).sum(axis=1)
-    array([[10.],
-           [60.]])
-    """
-    from .tensor import as_tensor
-
-    among = [t for t in (condition, a, b) if hasattr(t, "symbols")]
-    # A mask (M, N) has one component, whatever it chooses from.
-    c = as_tensor(condition, *(among if np.ndim(condition) != 2 else [t[0] for t in among]))
-    return c._apply(choose, as_tensor(a, c, *among), as_tensor(b, c, *among))
+def select(condition: LazyTensor, a: Any, b: Any) -> LazyTensor:
+    """Return a where a tensor is not 0, b elsewhere; see `skkeops.where`."""
+    among = [t for t in (a, b) if hasattr(t, "symbols")]
+    return condition._apply(choose, condition._operand(a, *among), condition._operand(b, *among))
 
 
 def choose(c: Expression, a: Expression, b: Expression) -> Expression:
-    """``a`` where ``c`` is not 0, else ``b``."""
+    """Return ``a`` where ``c`` is not 0, else ``b``."""
     return ops.IfElse.build(truth(c) - Constant(0.5), a, b)
 
 
 def truth(c: Expression) -> Expression:
-    """1 where ``c`` is not 0, else 0."""
+    """Return 1 where ``c`` is not 0, else 0."""
     return c if type(c) in _COMPARISONS else ops.NotEqual.build(c, 0)
 
 
@@ -76,25 +46,25 @@ def is_condition(tensor: LazyTensor) -> bool:
 
 def tril(tensor: LazyTensor, k: int = 0, fill: Any = 0) -> LazyTensor:
     """Return the tensor where ``j <= i + k``, `fill` elsewhere; see `LazyTensor.tril`."""
-    return where(_behind(tensor, k, "tril") >= 0, tensor, fill)
+    return select(_behind(tensor, k, "tril") >= 0, tensor, fill)
 
 
 def triu(tensor: LazyTensor, k: int = 0, fill: Any = 0) -> LazyTensor:
     """Return the tensor where ``j >= i + k``, `fill` elsewhere; see `LazyTensor.triu`."""
-    return where(_behind(tensor, k, "triu") <= 0, tensor, fill)
+    return select(_behind(tensor, k, "triu") <= 0, tensor, fill)
 
 
 def band(tensor: LazyTensor, lower: int, upper: int, fill: Any = 0) -> LazyTensor:
     """Return the tensor where ``i - lower <= j <= i + upper``, `fill` elsewhere; see `LazyTensor.band`."""
     inside = (_behind(tensor, upper, "band") >= 0) * (_behind(tensor, -_integer(lower, "lower"), "band") <= 0)
-    return where(inside, tensor, fill)
+    return select(inside, tensor, fill)
 
 
 def _behind(tensor: LazyTensor, k: int, name: str) -> LazyTensor:
     """Return a tensor with the sign of ``i + k - j``.
 
-    An index is a quotient and a rest, each exact in float32; the difference of the quotients, times the unit, is exact
-    too, and larger than any difference of rests, so that the rounding of the sum leaves its sign.
+    An index is a quotient and a rest, which float32 holds exactly. The difference of two quotients, times the unit, is exact too,
+    and if it is not 0 it is larger than any difference of rests. So the sum has the right sign, although it rounds.
     """
     m, n = tensor._rows
     if m is None or n is None:
@@ -103,16 +73,16 @@ def _behind(tensor: LazyTensor, k: int, name: str) -> LazyTensor:
     xp = namespace_of(*arrays)
     with computing(a for a in arrays if xp is np or is_on_device(a)):
         rows, columns = _index(m, _integer(k, "k"), I, xp), _index(n, 0, J, xp)
-    difference = rows - columns
+    real = tensor._kinds["real"]
+    difference = real._of(*rows) - real._of(*columns)
     return difference[0] * _UNIT + difference[1]
 
 
-def _index(n: int, k: int, category: int, xp: Any) -> LazyTensor:
-    from .tensor import LazyTensor
-
+def _index(n: int, k: int, category: int, xp: Any) -> Leaf:
+    """Return the quotients and the rests of the indices k, k + 1, ..., k + n - 1."""
     quotient, rest = np.divmod(xp.arange(n, dtype=np.int64) + k, _UNIT)
     s = symbol(np.stack([quotient, rest], axis=1).astype(np.float32), category)
-    return LazyTensor._of(s.variable, {s.variable: s}, s.sizes)
+    return s.variable, {s.variable: s}, s.sizes
 
 
 def _integer(k: Any, name: str) -> int:

@@ -29,7 +29,7 @@ UFUNCS = {
     "erf": "erf", "erfc": "erfc", "expit": "logistic", "gammaln": "loggamma", "psi": "digamma",
 }  # fmt: skip
 
-#: The operation for ufuncs that no method stands for, or one of another meaning for special values.
+#: The operation for ufuncs without a method of that meaning for all values.
 OPERATIONS = {
     "sign": meanings.sign, "rint": meanings.rint, "fmax": meanings.fmax, "fmin": meanings.fmin, "fmod": ops.Fmod.build,
     "isnan": meanings.isnan, "logical_and": meanings.logical_and, "logical_or": meanings.logical_or,
@@ -60,7 +60,7 @@ def call_ufunc(cls: Any, ufunc: Any, method: str, inputs: tuple, options: dict) 
 
 
 def _reduce(name: str, total: Callable[..., Any] | None, *more: str) -> Callable[..., Any]:
-    """Return NumPy's reduction of a name, whose results have NumPy's shapes; over the components, axis=-1, it is lazy.
+    """Return the function for NumPy's reduction of that name. Its results have NumPy's shapes; over the components it is lazy.
 
     `more` are names of options that the method takes, too.
     """
@@ -136,14 +136,6 @@ def _concatenate(tensors: Any, axis: Any = 0) -> Any:
     return first.concatenate(tensors, axis)
 
 
-def _where(condition: Any, *choices: Any) -> Any:
-    from .masks import where
-
-    if len(choices) != 2:
-        raise TypeError("np.where of lazy tensors takes a condition and two choices")
-    return where(condition, *choices)
-
-
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Any:
     low, high = options.pop("min", a_min), options.pop("max", a_max)
     if options.pop("out", None) is not None or low is np._NoValue or high is np._NoValue:
@@ -181,7 +173,7 @@ def _angle(z: Any, deg: bool = False) -> Any:
     return z.angle() * (180 / np.pi) if deg else z.angle()
 
 
-#: The function that takes the place of each of NumPy's.
+#: The function that takes the place of each of NumPy's. `choices` enters `np.where`, which makes tensors of what is none.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: _reduce("sum", np.sum),
     np.max: _reduce("max", np.max),
@@ -196,7 +188,6 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.argmin: _reduce("argmin", None),
     np.linalg.norm: _norm,
     np.concatenate: _concatenate,
-    np.where: _where,
     np.clip: _clip,
     np.transpose: _transpose,
     np.fix: lambda x, out=None: np.trunc(x) if out is None else np.trunc(x, out=out),

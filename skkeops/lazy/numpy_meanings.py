@@ -1,4 +1,4 @@
-"""What NumPy's functions mean, where the language has no operation of that meaning: NaN stays, halves go to the even number."""
+"""NumPy's functions, where the operation of the same name in the language treats NaN, halves or signs otherwise."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def isnan(f: Expression) -> Expression:
 
 
 def maximum(f: Expression, g: Expression) -> Expression:
-    """The larger one, NaN if one of both is."""
+    """The larger one; NaN if either is."""
     return _either(ops.LessThan.build(f, g), isnan(g), g, f)
 
 
 def minimum(f: Expression, g: Expression) -> Expression:
-    """The smaller one, NaN if one of both is."""
+    """The smaller one; NaN if either is."""
     return _either(ops.LessThan.build(g, f), isnan(g), g, f)
 
 
 def fmax(f: Expression, g: Expression) -> Expression:
-    """The larger one, the other if one of both is NaN."""
+    """The larger one; if one is NaN, the other."""
     return _either(ops.LessThan.build(f, g), isnan(f), g, f)
 
 
 def fmin(f: Expression, g: Expression) -> Expression:
-    """The smaller one, the other if one of both is NaN."""
+    """The smaller one; if one is NaN, the other."""
     return _either(ops.LessThan.build(g, f), isnan(f), g, f)
 
 
 def _either(one: Expression, other: Expression, a: Expression, b: Expression) -> Expression:
-    """``a`` where one of two conditions holds, which are never true both, else ``b``."""
+    """``a`` where one of two conditions holds, else ``b``. They never hold both."""
     return ops.IfElse.build(one + other - Constant(_HALF), a, b)
 
 

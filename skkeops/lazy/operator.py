@@ -35,7 +35,7 @@ class LazyOperator(LinearOperator):
     text : str
         What it is, for `repr`.
     level : int
-        How tightly its text binds: 0 a sum, 1 a product, 2 a name.
+        What the text is, which decides where it needs parentheses: 0 a sum, 1 a product, 2 a name.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class LazyOperator(LinearOperator):
         return LazyOperator(self.shape[::-1], self.dtype, *products, f"{self._in(2)}.H")
 
     def dense(self) -> np.ndarray:
-        """Return the matrix, by its product with the columns of the identity."""
+        """Return the matrix: the product with the identity."""
         return self._product(np.eye(self.shape[1], dtype=self.dtype))
 
     def _in(self, level: int) -> str:

@@ -67,7 +67,7 @@ class Symbol:
             _give(variable.position)
 
     def array_in(self, xp: Any) -> Any:
-        """Return the array as arrays of a namespace meet it."""
+        """Return the array for a computation in a namespace."""
         return self.array
 
     def __reduce__(self) -> Any:

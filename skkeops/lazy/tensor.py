@@ -117,9 +117,7 @@ class LazyTensor(
         if isinstance(x, LazyTensor) and not is_complex:
             return x
         if is_complex or holds_complex(x):
-            from .complex_tensor import ComplexLazyTensor
-
-            return ComplexLazyTensor(x, axis)
+            return cls._kinds["complex"](x, axis)
         found = leaf(x, axis)
         return cls._of(*found)
 
@@ -168,7 +166,7 @@ class LazyTensor(
 
     @property
     def dtype(self) -> np.dtype | None:
-        """That of the result of a reduction, None if there is no array."""
+        """The dtype of the result of a reduction; None if the tensor has no array."""
         known = [(s.array, False) for s in self.symbols.values() if s.array is not None]
         return common_dtype(known) if known else None
 
@@ -179,7 +177,7 @@ class LazyTensor(
 
     @property
     def formula(self) -> str:
-        """The formula as text, x0, x1, ... for points i, y0, ... for points j, p0, ... for parameters, w0, ... for pairs."""
+        """The formula as text. Points i are called x0, x1, ..., points j y0, ..., parameters p0, ..., values of pairs w0, ...."""
         names: dict[Variable, str] = {}
         for v in self.symbols:
             names[v] = f"{'xypw'[v.category]}{sum(w.category == v.category for w in names)}"
@@ -248,6 +246,9 @@ class LazyTensor(
         return as_tensor(x, self, *others)
 
 
+LazyTensor._kinds["real"] = LazyTensor
+
+
 def as_tensor(x: Any, *others: Any) -> LazyTensor:
     """Return an operand as a tensor; `skkeops.lazy.leaves.beside` says what an array is, by the other operands."""
     if isinstance(x, LazyTensor):
@@ -263,7 +264,7 @@ def _remembered(build: Callable[..., Expression], *arguments: Any) -> Expression
 
 
 def _built(build: Callable[..., Expression], *arguments: Any) -> Expression:
-    """Return an operation on expressions, which are interned: what was built before need not be checked again."""
+    """Return an operation on expressions. One that was built lately is not checked again: expressions are interned."""
     try:
         return _remembered(build, *arguments)
     except TypeError:  # a parameter that is a list

@@ -41,7 +41,8 @@ class Reduction(ABC):
     returns_value, returns_index : bool
         What the user gets. Both: a tuple (value, index).
     returns_state : bool
-        For the fold ``"shift_exp"``: whether the user gets the state itself, whose reference has to be the largest exponent.
+        For the fold ``"shift_exp"``: whether the user gets the state (m, s) itself, so that m has to be the largest exponent and
+        not a number near it.
     """
 
     name: ClassVar[str] = ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from .base import Reduction, State
+from .base import State
+from .winners import Winners
 
 
-class Extremum(Reduction):
+class Extremum(Winners):
     """Common part of the reductions that keep one value of each component, and its index.
 
     The state starts from (-inf, -1) for the largest and (+inf, -1) for the smallest, and a value replaces it
@@ -40,22 +39,6 @@ class Extremum(Reduction):
     def combine(self, a: State, b: State) -> State:
         better = b[0] > a[0] if self.largest else b[0] < a[0]
         return np.where(better, b[0], a[0]), np.where(better, b[1], a[1])
-
-    def finalize(self, state: State, dtype: np.dtype) -> Any:
-        value, index = state
-        if not self.returns_index:
-            return value.astype(dtype, copy=False)
-        if not self.returns_value:
-            return index
-        return value.astype(dtype, copy=False), index
-
-    def restore(self, output: Any, partition: State | None = None) -> State:
-        if not (self.returns_value and self.returns_index):
-            return super().restore(output)
-        return output
-
-    def has_winner(self, state: State) -> np.ndarray:
-        return state[1] >= 0
 
 
 class Max(Extremum):

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .base import Reduction, State
+from .base import State
+from .winners import Winners
 
 _LARGEST = 2**31 - 1
 
 
-class KSmallest(Reduction):
+class KSmallest(Winners):
     """Common part of the reductions that keep the K smallest values of each component, in ascending order.
 
     A value enters only where it is strictly smaller: of equal values the first index comes first, NaN never enters,
@@ -72,21 +73,13 @@ class KSmallest(Reduction):
         value, index = state
         if value.shape[2] == 1:
             value, index = value[:, :, 0], index[:, :, 0]
-        if not self.returns_index:
-            return value.astype(dtype, copy=False)
-        if not self.returns_value:
-            return index
-        return value.astype(dtype, copy=False), index
+        return super().finalize((value, index), dtype)
 
     def restore(self, output: Any, partition: State | None = None) -> State:
-        if not (self.returns_value and self.returns_index):
-            return super().restore(output)
+        output = super().restore(output)
         rows = len(output[0])
         value, index = (a.reshape(rows, self.k, -1) if rows else a.reshape(0, self.k, 1) for a in output)
         return value, index
-
-    def has_winner(self, state: State) -> np.ndarray:
-        return state[1] >= 0
 
 
 class KMin(KSmallest):

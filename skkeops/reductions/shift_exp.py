@@ -4,8 +4,8 @@ The state is a pair (m, s) that stands for ``exp(m) * s``: m is the largest expo
 sum of ``exp(F - m) * W`` over the row. W is a column of ones (``unit_column``), then the weight formula2, or only
 one of them. Where m is +inf, ``exp(inf - inf)`` counts as 1 and everything else as 0.
 
-Weights without a column of ones mask: a pair whose weights are all 0 has the exponent -inf, whatever its F, so that an F which
-counts for nothing is not what the others are measured against. In an average, a 0 is a value like any other.
+Without the column of ones, weights mask: a pair whose weights are all 0 has the exponent -inf, whatever its F. Otherwise a large F
+that counts for nothing could be the m of its row, beside which all others underflow. In an average, 0 is a value like any other.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.formula import operations as ops
 from skkeops.formula.derivative import gradient, tangent
 from skkeops.formula.expression import Constant
-from skkeops.formula.operations import lookup
 
 from .base import Reduction, State
 
@@ -66,10 +66,10 @@ class ShiftExp(Reduction):
             return m, a[1] * relative(a[0], m) + b[1] * relative(b[0], m)
 
     def result(self, m: Any, s: Any, unit: Any) -> Any:
-        """Return what the user sees of a state: the one place that says it, for every backend.
+        """Return what the user sees of a state, in terms of NumPy's functions and operators.
 
-        It is code for arrays, functions and operators of NumPy. The kernels of a GPU write the same functions
-        (`skkeops.backends.cuda.tracing`); where it calls others, they leave it to the arrays on the device.
+        This is the only definition of it. Kernels of a GPU write those functions (`skkeops.backends.cuda.tracing`); if it calls
+        others, it is applied to the arrays on the device that hold the state.
 
         Parameters
         ----------
@@ -145,8 +145,7 @@ class LogSumExpWeight(LogSumExp):
     r"""The stable ``c_i = log sum_j exp(F(x_i, y_j)) G(x_i, y_j)``, shape (M, dim G), for a scalar F.
 
     A row whose weighted sum is negative gives NaN, zero gives -inf. A pair whose weights are all 0 is masked: it counts
-    for nothing, even where its F is infinite or NaN. The components of G share what exponents are measured against, the
-    largest F that is not masked.
+    for nothing, even where its F is infinite or NaN. All components of G share one m, the largest F that is not masked.
 
     KeOps returns the raw state (m, s) under the name ``"LogSumExpWeight"``; here it is the logarithm, the
     same as ``"LogSumExp"`` with a ``formula2``. For the state, ask for ``"Max_SumShiftExpWeight"``.
@@ -179,13 +178,13 @@ class LogSumExpWeight(LogSumExp):
         return self._exponential(f, g, saved[0]) * (g * of_exponent + tangent(g, directions))
 
     def _exponential(self, f, g, shift):
-        """Return ``exp(F - shift)``, which is the derivative by a weight of 0, too; there it is 0 where it would be no number."""
+        """Return ``exp(F - shift)``, the derivative by a weight; also by a weight of 0, if it does not overflow there."""
         bare = _bare(f, g)
         known = _exp(bare - shift)
         if bare is f:
             return known
-        in_range = lookup("LessOrEqual").build(bare - shift, Constant(_LARGEST_EXPONENT))
-        return lookup("IfElse").build(_some(g) + in_range - Constant(0.5), known, Constant(0))
+        in_range = ops.LessOrEqual.build(bare - shift, Constant(_LARGEST_EXPONENT))
+        return ops.IfElse.build(_some(g) + in_range - Constant(0.5), known, Constant(0))
 
 
 class SumSoftMaxWeight(ShiftExp):
@@ -278,30 +277,30 @@ def relative(exponent: np.ndarray, m: np.ndarray) -> np.ndarray:
 
 def _some(g):
     """Return how many components of a weight are not 0."""
-    return lookup("Sum").build(lookup("NotEqual").build(g, Constant(0)))
+    return ops.Sum.build(ops.NotEqual.build(g, Constant(0)))
 
 
 def _masked(f, g):
     """Return F, -inf where all weights are 0."""
     if isinstance(g, Constant) and g.value != 0:
         return f
-    return lookup("IfElse").build(_some(g) - Constant(0.5), f, lookup("Log").build(Constant(0)))
+    return ops.IfElse.build(_some(g) - Constant(0.5), f, ops.Log.build(Constant(0)))
 
 
 def _bare(f, g):
-    """Return the F of which f is the masked one, or f itself."""
-    return f.args[1] if isinstance(f, lookup("IfElse")) and _masked(f.args[1], g) is f else f
+    """Return the F that `_masked` made f of, or f itself."""
+    return f.args[1] if isinstance(f, ops.IfElse) and _masked(f.args[1], g) is f else f
 
 
 def _unless_masked(derivative, f, g):
-    """Return a derivative of F, 0 where all weights are 0: it may be infinite there."""
-    return derivative if _bare(f, g) is f else lookup("IfElse").build(f.args[0], derivative, Constant(0))
+    """Return a derivative of F, but 0 where all weights are 0, as it may be infinite there."""
+    return derivative if _bare(f, g) is f else ops.IfElse.build(f.args[0], derivative, Constant(0))
 
 
 def _exp(f):
-    return lookup("Exp").build(f)
+    return ops.Exp.build(f)
 
 
 def _dot(f, g):
     """Return the sum over the components of f * g, for any formulas of equal dimension."""
-    return lookup("Sum").build(f * g)
+    return ops.Sum.build(f * g)

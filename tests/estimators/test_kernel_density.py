@@ -1,6 +1,5 @@
 """KernelDensity beside SciPy, scikit-learn, quadrature and exact arithmetic."""
 
-import copy
 import decimal
 import math
 import pickle
@@ -8,69 +7,18 @@ import pickle
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.integrate import dblquad, quad
+from scipy.integrate import dblquad
 from scipy.linalg import cholesky
-from scipy.optimize import minimize_scalar
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import cdist
 from scipy.special import gammaln, logsumexp
 from sklearn import neighbors
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skkeops import KernelDensity
-from skkeops.estimators.bandwidth import LeaveOneOut
 from skkeops.estimators.windows import WINDOWS, squared_limit
 
-# What the windows are, for the tests: written down once more, with NumPy.
-PROFILES = {
-    "gaussian": lambda r: np.exp(-0.5 * r * r),
-    "tophat": lambda r: (r < 1) * 1.0,
-    "epanechnikov": lambda r: np.maximum(1 - r * r, 0),
-    "exponential": lambda r: np.exp(-r),
-    "linear": lambda r: np.maximum(1 - r, 0),
-    "cosine": lambda r: (r < 1) * np.cos(0.5 * np.pi * r),
-}
-LOG_PROFILES = {"gaussian": lambda r: -0.5 * r * r, "exponential": lambda r: -r}
-NAMES = sorted(PROFILES)
-COMPACT = sorted(set(NAMES) - set(LOG_PROFILES))
-SPACES = ({}, {"scaling": "std"}, {"scaling": "covariance"}, {"bandwidth": "per feature"})
-
-
-def log_mass(name, dim):
-    """By quadrature over the radius."""
-    ends = [0, 1] if name in COMPACT else [0, dim, 4 * dim + 40, 20 * dim + 400]
-    radial = sum(
-        quad(lambda r: r ** (dim - 1) * PROFILES[name](r), a, b, epsabs=0, epsrel=1e-13, limit=200)[0]
-        for a, b in zip(ends[:-1], ends[1:])
-    )
-    return math.log(radial) + math.log(2) + 0.5 * dim * math.log(math.pi) - gammaln(0.5 * dim)
-
-
-def truth(name, queries, samples, h, weights=None, left_out=False):
-    """Log densities through the matrix of distances; h is a number or one per feature."""
-    dim = samples.shape[1]
-    weights = np.ones(len(samples)) if weights is None else weights
-    scale = np.ones(dim) * h
-    r = cdist(queries / scale, samples / scale)
-    with np.errstate(divide="ignore"):
-        log_k = LOG_PROFILES[name](r) if name in LOG_PROFILES else np.log(PROFILES[name](r))
-        log_w = np.log(weights)
-    total = np.full(len(queries), weights.sum())
-    if left_out:
-        np.fill_diagonal(log_k, -np.inf)
-        total -= weights
-    return logsumexp(log_k + log_w, axis=1) - np.log(total) - log_mass(name, dim) - np.log(scale).sum()
-
-
-def fitted(name, space, h, X, **fit):
-    params = {"kernel": name, "bandwidth": h, **space}
-    if params["bandwidth"] == "per feature":
-        params["bandwidth"] = h * np.linspace(0.7, 1.4, X.shape[1])
-    return KernelDensity(**params).fit(X, **fit)
-
-
-# Values
+from .windows import COMPACT, LOG_PROFILES, NAMES, PROFILES, log_mass, truth
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 6, 10, 50])
@@ -300,241 +248,6 @@ def test_weights_are_repetitions(rng):
     np.testing.assert_allclose(huge.score_samples(queries), tiny.score_samples(queries), rtol=1e-12)
 
 
-# Learned bandwidths
-
-
-@pytest.mark.parametrize("name", ["gaussian", "exponential"])
-@pytest.mark.parametrize("h", [0.7, [0.4, 0.9, 2.0]])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_leave_one_out(name, h, weighted, rng):
-    samples = rng.standard_normal((120, 3)) * [1, 2, 5] + 100
-    weights = rng.random(120) if weighted else np.ones(120)
-    likelihood = LeaveOneOut(samples, weights if weighted else None, name)
-    value, derivative = likelihood(h)
-    expected = weights @ truth(name, samples, samples, h, weights, left_out=True)
-    assert value == pytest.approx(expected, rel=1e-13)
-    h, step = np.asarray(h), 1e-5
-    assert derivative.shape == h.shape
-    for direction in np.eye(3) if h.ndim else [1.0]:
-        numeric = (likelihood(h + step * direction)[0] - likelihood(h - step * direction)[0]) / (2 * step)
-        assert np.sum(derivative * direction) == pytest.approx(numeric, rel=1e-6)
-
-
-def test_leave_one_out_has_no_residue():
-    # Taking the sample itself off the sum of all would leave its rounding: 1e-16, above the true exp(-5000).
-    value, _ = LeaveOneOut(np.array([[0.0], [100.0]]))(1.0)
-    assert value == pytest.approx(2 * (-5000 - 0.5 * math.log(2 * math.pi)), rel=1e-14)
-
-
-@pytest.mark.parametrize("name", ["gaussian", "exponential"])
-def test_cv_beats_a_grid(name, rng):
-    clusters = np.concatenate([rng.standard_normal((80, 2)) * 0.1 + c for c in ([0, 0], [5, 0], [3, 9])])
-    for samples in (clusters, rng.standard_normal((150, 2)) * [1, 1], rng.standard_t(4, (150, 2))):
-        density = KernelDensity(kernel=name, bandwidth="cv").fit(samples)
-        likelihood = LeaveOneOut(samples, kernel=name)
-        best = max(likelihood(h)[0] for h in np.geomspace(0.01, 10, 200))
-        assert density.leave_one_out_score_ >= best - 1e-9 * abs(best)
-        assert density.leave_one_out_score_ == pytest.approx(likelihood(density.bandwidth_)[0], rel=1e-12)
-        assert isinstance(density.bandwidth_, float)
-        assert 1 <= density.n_iter_ <= density.n_evaluations_ <= 20
-
-
-def test_cv_finds_the_higher_of_two_maxima():
-    # Close groups, far from each other: one maximum at the width of the groups, a lower one at that of all.
-    samples = np.array([0.0, 1.0, 30.0, 31.0, 32.0, 70.0, 71.0])[:, None]
-    likelihood = LeaveOneOut(samples)
-    assert likelihood(25.0)[0] > max(likelihood(h)[0] for h in (18.0, 50.0))
-    assert KernelDensity(bandwidth="cv").fit(samples).bandwidth_ == pytest.approx(1.09, abs=0.01)
-
-
-def test_cv_ard(rng):
-    samples = rng.standard_normal((200, 2)) * [1, 20]
-    one, each = (KernelDensity(bandwidth=b).fit(samples) for b in ("cv", "cv_ard"))
-    likelihood = LeaveOneOut(samples)
-    factors = np.geomspace(0.5, 2, 9)
-    best = max(likelihood(each.bandwidth_ * [a, b])[0] for a in factors for b in factors)
-    assert each.bandwidth_.shape == (2,)
-    assert each.leave_one_out_score_ >= best - 1e-9 * abs(best)
-    assert each.leave_one_out_score_ > one.leave_one_out_score_ + 10
-    np.testing.assert_allclose(likelihood(each.bandwidth_)[1] * each.bandwidth_, 0, atol=1e-3)
-
-
-@pytest.mark.parametrize("scaling", ["std", "covariance"])
-def test_cv_in_the_scaled_space(scaling, rng):
-    samples = rng.standard_normal((100, 2)) * [1, 50]
-    a = KernelDensity(bandwidth="cv", scaling=scaling).fit(samples)
-    b = KernelDensity(bandwidth="cv", scaling=scaling).fit(samples * [1000, 0.1])
-    assert a.bandwidth_ == pytest.approx(b.bandwidth_, rel=1e-6)
-    root = np.diag(a.scale_) if scaling == "std" else np.linalg.cholesky(a.covariance_)
-    likelihood = LeaveOneOut(np.linalg.solve(root, samples.T).T)
-    assert likelihood(a.bandwidth_)[0] > max(likelihood(a.bandwidth_ * f)[0] for f in (0.95, 1.05))
-    assert a.bandwidth_ < 1
-
-
-def test_repeated_samples(rng):
-    samples = rng.standard_normal((80, 2))
-    once, twice = (KernelDensity(bandwidth="cv").fit(x) for x in (samples, np.concatenate([samples, samples])))
-    assert once.bandwidth_ == pytest.approx(twice.bandwidth_, rel=1e-5)
-
-
-def test_a_likelihood_without_a_maximum(rng):
-    # A feature of two values explains each sample by others at its own: the narrower, the better.
-    samples = np.column_stack((rng.standard_normal(60), rng.integers(0, 2, 60)))
-    with pytest.warns(ConvergenceWarning, match="bandwidth of feature 1 ends"):
-        KernelDensity(bandwidth="cv_ard").fit(samples)
-
-
-@pytest.mark.parametrize("name", COMPACT)
-@pytest.mark.parametrize("bandwidth", ["cv", "cv_ard"])
-def test_cv_takes_a_tail(name, bandwidth):
-    with pytest.raises(ValueError, match="GridSearchCV"):
-        KernelDensity(kernel=name, bandwidth=bandwidth).fit(np.eye(3))
-
-
-# Samples
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3, 8])
-@pytest.mark.parametrize("name", NAMES)
-def test_sample(name, dim):
-    # The law of the radius, and the first two moments of a direction.
-    center, h, n = np.arange(dim) * 10.0, 0.7, 20_000
-    density = KernelDensity(kernel=name, bandwidth=h).fit(center[None])
-    drawn = density.sample(n, random_state=3) - center
-    assert drawn.shape == (n, dim)
-    r = np.linalg.norm(drawn, axis=1) / h
-    grid = np.linspace(0, 1 if name in COMPACT else 6 * dim + 20, 20_001)
-    mids = 0.5 * (grid[1:] + grid[:-1])
-    mass = mids ** (dim - 1) * PROFILES[name](mids)
-    cdf = np.concatenate(([0], np.cumsum(mass) / mass.sum()))
-    assert stats.kstest(r, lambda x: np.interp(x, grid, cdf)).pvalue > 1e-3
-    second = (mids**2 @ mass) / mass.sum() / dim * h * h
-    spread = math.sqrt(second / n)
-    np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=5 * spread)
-    np.testing.assert_allclose(np.cov(drawn.T), np.eye(dim) * second, atol=0.06 * second)
-
-
-def test_sample_chooses_by_weight(rng):
-    samples, weights = np.arange(4.0)[:, None] * 100, np.array([0.0, 1.0, 3.0, 0.0])
-    for name in NAMES:
-        drawn = KernelDensity(kernel=name).fit(samples, sample_weight=weights).sample(4000, random_state=0)
-        counts = np.bincount(np.rint(drawn[:, 0] / 100).astype(int), minlength=4)
-        assert counts[[0, 3]].sum() == 0
-        assert stats.binomtest(int(counts[2]), 4000, 0.75).pvalue > 1e-3
-
-
-def test_sample_at_the_ends_of_the_random_numbers():
-    class Ends(np.random.RandomState):
-        def uniform(self, size):
-            return np.linspace(0, np.nextafter(1, 0), size)
-
-    # The sum of the first weights rounds to that of all.
-    for weights in ([0.0, 1.0, 1e-17, 0.0], [0.0, 0.1, 0.2, 0.0]):
-        density = KernelDensity(bandwidth=1e-9).fit(np.arange(4.0)[:, None], sample_weight=weights)
-        drawn = np.rint(density.sample(101, random_state=Ends(0))[:, 0])
-        assert set(drawn) <= {1, 2} and drawn[0] == 1
-
-
-@pytest.mark.parametrize("scaling", ["std", "covariance"])
-def test_sample_has_the_spread_of_the_scaling(scaling, rng):
-    samples = rng.standard_normal((300, 2)) @ [[3.0, 1.0], [0.0, 0.2]] + 50
-    density = KernelDensity(bandwidth=0.5, scaling=scaling).fit(samples)
-    kernel = density.covariance_ if scaling == "covariance" else np.diag(density.scale_**2)
-    expected = np.cov(samples.T, bias=True) + 0.25 * kernel
-    drawn = density.sample(100_000, random_state=0)
-    np.testing.assert_allclose(drawn.mean(axis=0), samples.mean(axis=0), atol=0.05)
-    np.testing.assert_allclose(np.cov(drawn.T), expected, rtol=0.03)
-    per_feature = KernelDensity(bandwidth=[0.1, 10.0]).fit(np.zeros((1, 2))).sample(20_000, random_state=0)
-    np.testing.assert_allclose(per_feature.std(axis=0), [0.1, 10.0], rtol=0.03)
-
-
-@pytest.mark.parametrize("name", ["gaussian", "tophat"])
-def test_sample_as_scikit_learn(name, rng):
-    samples, weights = rng.standard_normal((50, 3)), rng.random(50)
-    for w in (None, weights):
-        ours, theirs = (
-            e(kernel=name, bandwidth=0.3).fit(samples, sample_weight=w).sample(20, random_state=7)
-            for e in (KernelDensity, neighbors.KernelDensity)
-        )
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
-
-
-def test_number_of_samples():
-    density = KernelDensity().fit(np.zeros((2, 3)))
-    assert density.sample().shape == (1, 3)
-    assert all(KernelDensity(kernel=name).fit(np.zeros((2, 3))).sample(0).shape == (0, 3) for name in NAMES)
-    with pytest.raises(TypeError, match="n_samples"):
-        density.sample(2.5)
-    with pytest.raises(ValueError, match="n_samples"):
-        density.sample(-1)
-
-
-# Gradients
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("space", SPACES, ids=str)
-@pytest.mark.parametrize("name", NAMES)
-def test_gradient(name, space, weighted, rng):
-    samples, queries = rng.standard_normal((40, 2)) + 7, rng.standard_normal((15, 2)) + 7
-    weights = rng.random(40) + 0.1 if weighted else None
-    density = fitted(name, space, 1.3, samples, sample_weight=weights)
-    names = ("X", "X_fit", "sample_weight", "bandwidth")
-    e = rng.standard_normal(15)
-    finite = np.isfinite(density.score_samples(queries))
-    assert finite.sum() > 10
-    shapes = (queries.shape, samples.shape, (40,), np.shape(density.bandwidth_))
-    directions = dict(zip(names, (rng.standard_normal(s) for s in shapes), strict=True))
-
-    def moved(name, step):
-        other, q = copy.copy(density), queries
-        if name == "X":
-            q = queries + step * directions[name]
-        elif name == "sample_weight":
-            other.sample_weight_fit_ = (np.ones(40) if weights is None else weights) + step * directions[name]
-        elif name == "bandwidth":
-            other.bandwidth_ = density.bandwidth_ + step * directions[name]
-        else:
-            other.X_fit_ = samples + step * directions[name]
-        return (e * other.score_samples(q))[finite].sum()
-
-    gradients = density.gradient(queries, e, wrt=names)
-    for wrt, gradient, shape in zip(names, gradients, shapes, strict=True):
-        assert np.shape(gradient) == shape
-        step = 1e-6
-        numeric = (moved(wrt, step) - moved(wrt, -step)) / (2 * step)
-        exact = float(np.sum(gradient * directions[wrt]))
-        assert exact == pytest.approx(numeric, rel=1e-6, abs=2e-6)
-        np.testing.assert_array_equal(density.gradient(queries, e, wrt=wrt), gradient)
-
-
-def test_gradient_by_weights_that_are_zero(rng):
-    samples, queries = rng.standard_normal((20, 2)), rng.standard_normal((5, 2))
-    weights = np.repeat([0.0, 1.0], 10)
-    for name in ("gaussian", "linear"):
-        density = KernelDensity(kernel=name, bandwidth=5.0).fit(samples, sample_weight=weights)
-        before = density.score(queries)
-        gradient = density.gradient(queries, wrt="sample_weight")
-        weights_after = weights.copy()
-        weights_after[3] = 1e-6
-        after = KernelDensity(kernel=name, bandwidth=5.0).fit(samples, sample_weight=weights_after).score(queries)
-        assert gradient[3] == pytest.approx((after - before) / 1e-6, rel=1e-4)
-        assert gradient[3] != 0
-
-
-@pytest.mark.parametrize("name", COMPACT)
-def test_gradient_without_support(name):
-    density = KernelDensity(kernel=name).fit(np.zeros((3, 2)))
-    for wrt in ("X", "X_fit", "sample_weight", "bandwidth"):
-        assert np.all(np.asarray(density.gradient([[9.0, 9.0]], wrt=wrt)) == 0)
-
-
-def test_gradient_names():
-    density = KernelDensity().fit(np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="'bandwidth': found 'h'"):
-        density.gradient(np.zeros((1, 2)), wrt="h")
-
-
 # As an estimator
 
 
@@ -603,6 +316,13 @@ def test_memory_is_that_of_the_samples():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50 * samples.nbytes  # a matrix of pairs takes 2000 times the samples
+
+
+def test_euclidean_by_other_names(rng):
+    samples = rng.standard_normal((20, 2))
+    expected = KernelDensity().fit(samples).score_samples(samples)
+    for params in ({"metric": "l2"}, {"metric": "minkowski"}, {"metric": "p", "metric_params": {"p": 2}}):
+        np.testing.assert_array_equal(KernelDensity(**params).fit(samples).score_samples(samples), expected)
 
 
 # Mistakes
@@ -674,83 +394,3 @@ def test_weights_that_make_no_sense(rng):
         KernelDensity(bandwidth="cv").fit(samples, sample_weight=[0, 1, 0, 0])
     with pytest.raises(ValueError, match="zero for the features"):
         KernelDensity(scaling="std").fit(samples, sample_weight=[0, 1, 0, 0])
-
-
-def test_the_smallest_distance_bounds_the_bandwidth(rng):
-    # Of two samples the best is known: h^2 = d^2 / dim.
-    samples = rng.standard_normal((2, 3))
-    density = KernelDensity(bandwidth="cv").fit(samples)
-    assert density.bandwidth_ == pytest.approx(pdist(samples)[0] / math.sqrt(3), rel=1e-5)
-
-
-def test_euclidean_by_other_names(rng):
-    samples = rng.standard_normal((20, 2))
-    expected = KernelDensity().fit(samples).score_samples(samples)
-    for params in ({"metric": "l2"}, {"metric": "minkowski"}, {"metric": "p", "metric_params": {"p": 2}}):
-        np.testing.assert_array_equal(KernelDensity(**params).fit(samples).score_samples(samples), expected)
-
-
-class TestUnits:
-    """Lengths of any size, and places far from the origin: the density is that of scikit-learn near 1, but for the volume."""
-
-    @pytest.mark.parametrize(
-        ("dtype", "powers", "tolerance"),
-        [(np.float64, (-1015, -990, -660, -100, 100, 530, 990, 1019), 1e-10), (np.float32, (-122, -110, -50, 50, 110, 125), 1e-4)],
-    )
-    @pytest.mark.parametrize("kernel", list(WINDOWS))
-    def test_bandwidths_of_any_size(self, kernel, dtype, powers, tolerance, rng):
-        X, Q = (rng.normal(size=(n, 3)).astype(dtype) for n in (30, 7))
-        expected = neighbors.KernelDensity(bandwidth=1.5, kernel=kernel).fit(X).score_samples(Q)
-        for power in powers:
-            unit = 2.0**power
-            scaled = KernelDensity(bandwidth=1.5 * unit, kernel=kernel).fit(X * dtype(unit))
-            found = scaled.score_samples(Q * dtype(unit)) + 3 * math.log(unit)
-            np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
-
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    @pytest.mark.parametrize("h", [1e-300, 1e-200, 1e-100, 1e-30, 1e30, 1e160, 1e300])
-    @pytest.mark.parametrize("kernel", list(WINDOWS))
-    def test_bandwidths_of_another_size_than_the_data(self, kernel, h, dtype, rng):
-        """A sample is alone, or all are at one place."""
-        X = rng.normal(size=(8, 1)).astype(dtype)
-        mass = neighbors.KernelDensity(bandwidth=1.0, kernel=kernel).fit([[0.0]]).score_samples([[0.0]])[0]
-        expected = mass - math.log(h) - (math.log(8) if h < 1 else 0)
-        for bandwidth in (h, [h]):
-            found = KernelDensity(bandwidth=bandwidth, kernel=kernel).fit(X).score_samples(X)
-            np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == np.float32 else 1e-12)
-
-    @pytest.mark.parametrize("kernel", ["gaussian", "exponential"])
-    @pytest.mark.parametrize("each", [False, True])
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_far_from_the_origin(self, kernel, each, dtype, rng):
-        place, unit = (5_819_000, 10.0) if dtype == np.float32 else (1.7e9, 1e-3)
-        X, Q = ((place + unit * rng.normal(size=(n, 2))).astype(dtype) for n in (30, 7))
-        x, q = (a.astype(float) - X[0].astype(float) for a in (X, Q))
-        found = KernelDensity(bandwidth=[unit, unit] if each else unit, kernel=kernel).fit(X).score_samples(Q)
-        expected = neighbors.KernelDensity(bandwidth=unit, kernel=kernel).fit(x).score_samples(q)
-        np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == np.float32 else 1e-11)
-
-    @pytest.mark.parametrize("weight", [1.0, 1e-300, 1e308])
-    @pytest.mark.parametrize("unit", [1.0, 2.0**-1000, 2.0**-660, 2.0**500, 2.0**665, 2.0**1021])
-    def test_learned_bandwidths(self, unit, weight, rng):
-        X = rng.normal(size=(25, 2))
-        d2 = ((X[:, None] - X) ** 2).sum(-1)
-        np.fill_diagonal(d2, np.inf)
-
-        def loss(h):
-            return -logsumexp(-d2 / (2 * h * h), axis=1).mean() + 2 * math.log(h)
-
-        best = minimize_scalar(loss, bounds=(0.1, 3), method="bounded", options={"xatol": 1e-9}).x
-        weights = np.full(25, weight)
-        for given, expected in (("cv", best), ("scott", 25 ** (-1 / 6) / unit)):
-            model = KernelDensity(bandwidth=given).fit(X * unit, sample_weight=weights)
-            np.testing.assert_allclose(model.bandwidth_ / unit, expected, rtol=1e-6)
-        model = KernelDensity(bandwidth="cv_ard", scaling="std").fit(X * unit, sample_weight=weights)
-        plain = KernelDensity(bandwidth="cv_ard", scaling="std").fit(X)
-        np.testing.assert_allclose(model.scale_ / unit, X.std(axis=0, ddof=1), rtol=1e-12)
-        np.testing.assert_allclose(model.bandwidth_, plain.bandwidth_, rtol=1e-5)
-        assert np.isfinite(model.sample(5, random_state=0)).all()
-
-    def test_a_covariance_that_is_no_float(self, rng):
-        with pytest.raises(ValueError, match="needs the squares of the deviations of the features, which are too large or too"):
-            KernelDensity(scaling="covariance").fit(1e200 * rng.normal(size=(9, 2)))

@@ -9,8 +9,8 @@ from skkeops.formula import (
     Variable,
     divergence,
     gradient,
+    gradient_matrix,
     gradients,
-    jacobian,
     laplacian,
     parse,
     postorder,
@@ -199,7 +199,7 @@ def test_errors():
     with pytest.raises(FormulaError, match="dim of the variable"):
         divergence(S * X, S)
     with pytest.raises(FormulaError, match="too large for its Jacobian"):
-        jacobian(ops.SumT(ops.Sin(S), 2**21), S)
+        gradient_matrix(ops.SumT(ops.Sin(S), 2**21), S)
 
 
 def _series(function):
@@ -262,7 +262,7 @@ def test_products_at_zeros():
     with np.errstate(over="ignore"):
         others = np.array([[np.prod(np.delete(p, k)) for k in range(4)] for p in points])
     np.testing.assert_array_equal(evaluate(gradient(f, x, 1), {x: points}), others)
-    second = evaluate(jacobian(gradient(f, x, 1), x), {x: points[:4]}).reshape(4, 4, 4)
+    second = evaluate(gradient_matrix(gradient(f, x, 1), x), {x: points[:4]}).reshape(4, 4, 4)
     for p, matrix in zip(points, second, strict=False):
         expected = [[0 if k == m else np.prod(np.delete(p, [k, m])) for m in range(4)] for k in range(4)]
         np.testing.assert_array_equal(matrix, expected)

@@ -10,29 +10,10 @@ import shutil
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
-from scipy.sparse.linalg import aslinearoperator, eigsh, gmres, svds
 
-from skkeops import ComplexLazyTensor, LazyTensor, Pm, Vi, Vij, Vj, where
-from skkeops.cluster import band_ranges
+from skkeops import ComplexLazyTensor, LazyTensor, Pm, Vi, Vj
 
-RNG = np.random.default_rng(3)
-M, N, D = 11, 7, 3
-
-
-def random(*shape):
-    return RNG.normal(size=shape) + 1j * RNG.normal(size=shape)
-
-
-Z, W = random(M, D), random(N, D)
-X, Y = RNG.normal(size=(M, D)), RNG.normal(size=(N, D))
-A, B, C = random(D), random(N), random(N, 4)
-
-
-def wave():
-    """exp(i x.y), lazily and densely."""
-    return (Vi(X) | Vj(Y)).exp1j(), np.exp(1j * X @ Y.T)
-
+from .waves import RNG, A, B, C, D, M, N, W, X, Y, Z, random, wave
 
 OPERATIONS = {
     "add": (lambda z, w: z + w, None),
@@ -328,137 +309,7 @@ def test_gradients_at_coinciding_points_are_finite():
 
 # SciPy's operators
 
-
-def hermitian():
-    """A modulated Gaussian kernel: Hermitian and positive definite."""
-    x = np.random.default_rng(0).uniform(-1, 1, (60, 2))
-    xi, yj = Vi(x), Vj(x)
-    K = (-4 * xi.sqdist(yj)).exp() * (3 * (xi - yj)[0]).exp1j()
-    difference = x[:, None] - x[None]
-    return K, np.exp(-4 * (difference**2).sum(-1) + 3j * difference[..., 0])
-
-
-def test_operator():
-    K, dense = wave()
-    operator = aslinearoperator(K)
-    assert operator.dtype == complex and operator.shape == (M, N)
-    np.testing.assert_allclose(operator.matvec(B), dense @ B, rtol=1e-12)
-    np.testing.assert_allclose(operator.rmatvec(Z[:, 0]), dense.conj().T @ Z[:, 0], rtol=1e-12)
-    np.testing.assert_allclose(operator.H @ Z[:, 0], dense.conj().T @ Z[:, 0], rtol=1e-12)
-    np.testing.assert_allclose(operator @ C, dense @ C, rtol=1e-12)
-    found = svds(operator, k=3, random_state=0)[1]
-    np.testing.assert_allclose(np.sort(found), np.linalg.svd(dense)[1][:3][::-1], rtol=1e-10)
-
-
-def test_eigenvalues_of_a_hermitian_kernel():
-    K, dense = hermitian()
-    values, vectors = eigsh(aslinearoperator(K), k=4, v0=np.ones(60))
-    np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(dense)[-4:], rtol=1e-10)
-    np.testing.assert_allclose(K @ vectors, vectors * values, atol=1e-10)
-
-
-def test_linear_system_by_gmres():
-    K, dense = hermitian()
-    b = np.exp(1j * np.arange(60))
-    shifted = aslinearoperator(K) + aslinearoperator(0.5 * np.eye(60))
-    solution, info = gmres(shifted, b, rtol=1e-10, restart=60)
-    assert info == 0
-    np.testing.assert_allclose(solution, np.linalg.solve(dense + 0.5 * np.eye(60), b), atol=1e-8)
-
-
-def test_complex_right_hand_sides_of_a_real_system():
-    x = np.random.default_rng(1).normal(size=(30, 2))
-    K = (-Vi(x).sqdist(Vj(x))).exp()
-    for b in (random(30), random(30, 2), random(30, 1)):
-        found = K.solve(b, alpha=0.5, eps=1e-10)
-        assert found.dtype == complex
-        np.testing.assert_allclose(found, np.linalg.solve(K.dense() + 0.5 * np.eye(30), b), atol=1e-8)
-    np.testing.assert_allclose(K.solve(Vj(b), alpha=0.5, eps=1e-10), found, atol=1e-12)
-
-
-def test_lazy_operators():
-    K, dense = wave()
-    G, real = (-Vi(X).sqdist(Vj(Y))).exp(), np.exp(-((X[:, None] - Y) ** 2).sum(-1))
-    for found, expected in (
-        (K.operator, dense),
-        (K.operator.H, dense.conj().T),
-        (K.operator.T, dense.T),
-        (K.operator.H.T, dense.conj()),
-        (K @ K.H, dense @ dense.conj().T),
-        (K @ G.T, dense @ real.T),
-        ((2j * G.operator + K.operator) / 3, (2j * real + dense) / 3),
-        ((G.operator * 1j).H, -1j * real.T),
-        (K.operator @ csr_array(C), dense @ C),
-        ((K.operator @ csr_array(C)).H, (dense @ C).conj().T),
-        ((K @ K.H) ** 2, np.linalg.matrix_power(dense @ dense.conj().T, 2)),
-    ):  # fmt: skip
-        assert found.shape == expected.shape and found.dtype == expected.dtype
-        v, u = random(expected.shape[1]), random(expected.shape[0], 2)
-        scale = np.abs(expected).sum()
-        np.testing.assert_allclose(found @ v, expected @ v, atol=1e-12 * scale)
-        np.testing.assert_allclose(found @ v.real, expected @ v.real, atol=1e-12 * scale)
-        np.testing.assert_allclose(found.rmatmat(u), expected.conj().T @ u, atol=1e-12 * scale)
-        np.testing.assert_allclose(u.T @ found, u.T @ expected, atol=1e-12 * scale)
-    np.testing.assert_allclose(K @ csr_array(C), dense @ C, rtol=1e-12)
-    np.testing.assert_allclose(G.operator @ B, real @ B, rtol=1e-12)
-    np.testing.assert_allclose(G.operator.rmatvec(Z[:, 0]), real.T @ Z[:, 0], rtol=1e-12)
-
-
 # Pairs
-
-
-def test_values_of_pairs():
-    table = random(M, N)
-    K, dense = wave()
-    np.testing.assert_allclose((K * Vij(table)).sum(axis=1)[:, 0], (dense * table).sum(1), rtol=1e-12)
-    np.testing.assert_allclose(K * table @ B, (dense * table) @ B, rtol=1e-12)
-    np.testing.assert_allclose((table + K).dense(), table + dense, rtol=1e-14)
-    np.testing.assert_allclose((abs(K) * Vij(table).conj()).H.dense(), table.T, rtol=1e-14)
-    many = random(M, N, 2)
-    np.testing.assert_allclose((Vij(many) * K).sum(axis=0), (many * dense[..., None]).sum(0), rtol=1e-12)
-    found = (K * Vij(table)).gradient(table)
-    assert found.shape == table.shape
-    np.testing.assert_allclose(found, dense.conj(), rtol=1e-12)
-    np.testing.assert_allclose((Vij(many) * K).gradient(many), np.broadcast_to(dense.conj()[..., None], many.shape), rtol=1e-12)
-
-
-def test_sparse_values_of_pairs():
-    table = np.where(RNG.uniform(size=(M, N)) < 0.3, random(M, N), 0)
-    K, dense = wave()
-    np.testing.assert_allclose((K * Vij(csr_array(table))).sum(axis=1)[:, 0], (dense * table).sum(1), rtol=1e-12, atol=1e-14)
-
-
-def test_choices_of_pairs():
-    K, dense = wave()
-    mask = X[:, :1] > Y[:, 0]
-    np.testing.assert_allclose(where(mask, K, 2j).dense(), np.where(mask, dense, 2j), rtol=1e-14)
-    np.testing.assert_allclose(np.where(K.real > 0, K, 1.0).dense(), np.where(dense.real > 0, dense, 1), rtol=1e-14)
-    np.testing.assert_allclose(K.tril(1).dense(), np.tril(dense, 1), rtol=1e-14)
-    np.testing.assert_allclose(K.band(1, 2, fill=1j).dense(), np.where(np.tri(M, N, 2) * np.tri(N, M, 1).T, dense, 1j), rtol=1e-14)
-    np.testing.assert_allclose(where(mask, Vi(X).sum(-1), 1j).dense(), np.where(mask, X.sum(1)[:, None], 1j), rtol=1e-14)
-
-
-def test_functions_of_numpy_that_are_no_ufuncs():
-    K, dense = wave()
-    assert np.iscomplexobj(K) and not np.isrealobj(K) and np.isrealobj(abs(K))
-    np.testing.assert_allclose(np.angle(K, deg=True).dense(), np.angle(dense, deg=True), rtol=1e-12)
-    np.testing.assert_allclose(np.sum(K, axis=1), dense.sum(1), rtol=1e-12)
-    np.testing.assert_allclose(np.mean(K, axis=0), dense.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(np.sum(K), dense.sum(), rtol=1e-12)
-
-
-def test_constants_that_are_not_finite():
-    found = (Vi(X) + complex(0, np.inf)).dense()
-    assert (found.imag == np.inf).all() and (found.real == X[:, None]).all()
-
-
-def test_ranges_and_backend_go_along():
-    K, dense = wave()
-    K.ranges, K.backend = band_ranges(M, N, 0, None), "reference"
-    for tensor in (K.conj(), K.H.H, K.real, 2j * K, K.exp()):
-        assert tensor.backend == "reference" and tensor.ranges is not None
-    np.testing.assert_allclose(K.conj().sum(axis=1), K.sum(axis=1).conj(), rtol=1e-13)
-
 
 def test_gradients_of_batches():
     z, w = random(2, 1, 4, 1, 2), random(3, 1, 5, 2)

@@ -3,9 +3,9 @@
 ``registry`` maps the name of every operation to its definition; ``lookup(name)`` also knows aliases.
 """
 
-from . import families  # noqa: F401, I001  first: the modules below import one another
+from ..registry import lookup, register, registry
 from .arithmetic import Add, Divide, Minus, Mult, Subtract
-from .base import Composite, Operation, composite, lookup, register, registry
+from .base import Composite, Operation, composite
 from .complex_numbers import (
     ComplexAbs,
     ComplexAdd,
@@ -66,23 +66,22 @@ from .products import Kron, MatVecMult, Scalprod, TensorDot, TensorProd, VecMatM
 from .selections import Concat, Elem, ElemT, Extract, ExtractT, SumT
 from .special import Digamma, Erf, Erfc, LogGamma
 from .splines import BSpline
-from .symbolic import AdjointOperator, Diff, Divergence, Grad, GradMatrix, Laplacian, TraceOperator
 from .transcendental import Acos, Asin, Atan, Atan2, Cos, Exp, Log, Sin, SinXDivX, XLogX
 from .vectors import ArgMax, ArgMin, Max, Min, OneHot, Prod, Sum
 from .warping import SoftDTW_SqDist
 
 __all__ = [
-    "Abs", "Acos", "Add", "AdjointOperator", "ArgMax", "ArgMin", "Asin", "Atan", "Atan2", "AutoFactorize", "BSpline",
-    "Bilinear", "Choice", "Clamp", "ClampInt", "Complex", "ComplexAbs", "ComplexAdd", "ComplexAngle", "ComplexDivide",
-    "ComplexExp", "ComplexExp1j", "ComplexImag", "ComplexInv", "ComplexLog", "ComplexMult", "ComplexPow", "ComplexReal",
+    "Abs", "Acos", "Add", "ArgMax", "ArgMin", "Asin", "Atan", "Atan2", "AutoFactorize", "BSpline", "Bilinear", "Choice",
+    "Clamp", "ClampInt", "Complex", "ComplexAbs", "ComplexAdd", "ComplexAngle", "ComplexDivide", "ComplexExp",
+    "ComplexExp1j", "ComplexImag", "ComplexInv", "ComplexLog", "ComplexMult", "ComplexPow", "ComplexReal",
     "ComplexRealScal", "ComplexScal", "ComplexSqrt", "ComplexSquareAbs", "ComplexSubtract", "ComplexSum", "ComplexSumT",
-    "Composite", "Concat", "Conj", "Contraction", "Cos", "Cosh", "Diff", "DiffClampInt", "Digamma", "Divergence",
-    "Divide", "Elem", "ElemT", "Elementwise", "Equal", "Erf", "Erfc", "Exp", "Expm1", "Extract", "ExtractT",
-    "Factorize", "Floor", "Fmod", "Grad", "GradMatrix", "IfElse", "Imag2Complex", "IntCst", "IntInv", "Inv", "Kron",
-    "Laplacian", "LessOrEqual", "LessThan", "Log", "Log1p", "LogGamma", "Logistic", "MatVecMult", "Max", "Min", "Minus",
-    "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot", "Operation", "Pow", "Powf", "Prod", "RatCst", "ReLU",
-    "Real2Complex", "Round", "Rsqrt", "Scalprod", "Sech", "Selection", "Sign", "Sin", "SinXDivX", "Sinh",
-    "SoftDTW_SqDist", "Softplus", "SqDist", "SqNorm2", "SqNormDiag", "SqNormIso", "Sqrt", "Square", "Step", "Subtract",
-    "Sum", "SumT", "SymSqNorm", "Tanh", "TensorDot", "TensorProd", "TraceOperator", "Var", "VecMatMult",
-    "WeightedSqDist", "WeightedSqNorm", "XLogX", "Zero", "composite", "lookup", "register", "registry",
+    "Composite", "Concat", "Conj", "Contraction", "Cos", "Cosh", "DiffClampInt", "Digamma", "Divide", "Elem", "ElemT",
+    "Elementwise", "Equal", "Erf", "Erfc", "Exp", "Expm1", "Extract", "ExtractT", "Factorize", "Floor", "Fmod",
+    "IfElse", "Imag2Complex", "IntCst", "IntInv", "Inv", "Kron", "LessOrEqual", "LessThan", "Log", "Log1p", "LogGamma",
+    "Logistic", "MatVecMult", "Max", "Min", "Minus", "Mod", "Mult", "Norm2", "Normalize", "NotEqual", "OneHot",
+    "Operation", "Pow", "Powf", "Prod", "RatCst", "ReLU", "Real2Complex", "Round", "Rsqrt", "Scalprod", "Sech",
+    "Selection", "Sign", "Sin", "SinXDivX", "Sinh", "SoftDTW_SqDist", "Softplus", "SqDist", "SqNorm2", "SqNormDiag",
+    "SqNormIso", "Sqrt", "Square", "Step", "Subtract", "Sum", "SumT", "SymSqNorm", "Tanh", "TensorDot", "TensorProd",
+    "Var", "VecMatMult", "WeightedSqDist", "WeightedSqNorm", "XLogX", "Zero", "composite", "lookup", "register",
+    "registry",
 ]  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..expression import Constant
-from . import algebra, complex_parts, powers, selections
-from .base import register
+from ..registry import ops, register
+from . import algebra
 from .families import Elementwise
 
 __all__ = ["Add", "Divide", "Minus", "Mult", "Subtract"]
@@ -29,8 +29,8 @@ class Minus(Elementwise):
         (f,) = args
         if type(f) is Constant:
             return Constant._of(-f.value)
-        if type(f) is selections.ElemT:
-            return selections.ElemT.build(cls.build(f.args[0]), *f.params)
+        if type(f) is ops.ElemT:
+            return ops.ElemT.build(cls.build(f.args[0]), *f.params)
         c, rest = algebra.split(f)
         return algebra.scale(-c, rest)
 
@@ -91,8 +91,8 @@ def _add_constant(c: Constant, g):
 
 def _by_parts(cls, f, g):
     """The sum or difference of complex vectors of which the parts are known."""
-    if type(f) is complex_parts.Complex and type(g) is complex_parts.Complex and f.dim == g.dim:
-        return complex_parts.Complex.build(*(cls.build(a, b) for a, b in zip(f.args, g.args, strict=True)))
+    if type(f) is ops.Complex and type(g) is ops.Complex and f.dim == g.dim:
+        return ops.Complex.build(*(cls.build(a, b) for a, b in zip(f.args, g.args, strict=True)))
     return None
 
 
@@ -161,11 +161,11 @@ class Mult(Elementwise):
                 return Constant._of(f.value * g.value)
             if f is _ONE:
                 return g
-        if type(f) is selections.ElemT:
+        if type(f) is ops.ElemT:
             f, g = g, f
-        if type(g) is selections.ElemT and (f.dim == 1 or f.dim == g.dim):
-            factor = f if f.dim == 1 else selections.Elem.build(f, g.params[1])
-            return selections.ElemT.build(cls.build(factor, g.args[0]), *g.params)
+        if type(g) is ops.ElemT and (f.dim == 1 or f.dim == g.dim):
+            factor = f if f.dim == 1 else ops.Elem.build(f, g.params[1])
+            return ops.ElemT.build(cls.build(factor, g.args[0]), *g.params)
         cg, g = algebra.split(g)
         if type(f) is Constant:
             return algebra.scale(f.value * cg, g)
@@ -206,7 +206,7 @@ class Divide(Elementwise):
                 return f
             c, rest = algebra.split(g)
             c = f.value / c
-            return powers.Inv.build(rest) if c == 1 else cls._new((Constant._of(c), rest))
+            return ops.Inv.build(rest) if c == 1 else cls._new((Constant._of(c), rest))
         (cf, f), (cg, g) = algebra.split(f), algebra.split(g)
         return algebra.scale(Fraction(cf) / cg, cls._new((f, g)))
 
@@ -216,8 +216,8 @@ class Divide(Elementwise):
     def partial(self, k):
         f, g = self.args
         if k == 0:
-            return powers.Inv.build(g)
-        return Minus.build(Divide.build(f, powers.Square.build(g)))
+            return ops.Inv.build(g)
+        return Minus.build(Divide.build(f, ops.Square.build(g)))
 
 
 def _is_dyadic(c: Fraction) -> bool:

@@ -1,44 +1,15 @@
-"""What an operation declares, and the registry where formulas find it."""
+"""What an operation declares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from ..errors import FormulaError, suggestion
+from ..errors import FormulaError
 from ..expression import Expression, as_expression, integer
+from ..registry import lookup, register
 
-__all__ = ["Composite", "Operation", "composite", "lookup", "register", "registry"]
-
-registry: dict[str, type[Operation] | Composite] = {}
-"""Every operation of the language by its name."""
-
-_by_any_name: dict[str, type[Operation] | Composite] = {}
-
-
-def lookup(name: str) -> type[Operation] | Composite:
-    """The operation called ``name`` (or with that alias).
-
-    Examples
-    --------
-    >>> lookup("Exp").name
-    'Exp'
-    """
-    found = _by_any_name.get(name)
-    if found is None:
-        raise FormulaError(f"unknown operation {name[:60]!r}{suggestion(name, _by_any_name)}")
-    return found
-
-
-def register(operation):
-    """Class decorator: make an operation known to the language."""
-    for name in (operation.name, *operation.aliases):
-        if name in _by_any_name:
-            raise ValueError(f"two operations are called {name!r}")
-        _by_any_name[name] = operation
-    registry[operation.name] = operation
-    return operation
-
+__all__ = ["Composite", "Operation", "bind", "composite"]
 
 def bind(operation, values: Sequence[Any]) -> tuple[tuple[Expression, ...], tuple]:
     """Split what an operation is called with into expressions and checked parameters."""
@@ -148,8 +119,8 @@ class Operation(Expression):
         return {f"p{k}": value for k, value in enumerate(self.params)}
 
     def chosen(self, k: int) -> Expression | None:
-        """For an operation that chooses: a formula that is not negative where argument ``k`` is its value, and not a NaN. None: the
-        argument always counts."""
+        """For an operation that chooses: a formula, never a NaN, that is negative where the value is not argument ``k``.
+        None if the value always depends on it."""
         return None
 
     def numpy(self, *arrays):

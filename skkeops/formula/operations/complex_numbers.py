@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from ..errors import FormulaError
 from ..expression import Constant, Expression
+from .algebra import is_zero
 from .arithmetic import Add, Divide, Minus, Mult, Subtract
 from .base import composite
 from .complex_parts import Complex, ComplexImag, ComplexReal, check_complex
@@ -63,10 +64,6 @@ def _alike(f: Expression, g: Expression) -> tuple[Expression, Expression]:
         raise FormulaError(f"the dims {f.dim} and {g.dim} do not go together: they must be equal, or 2")
     dim = max(f.dim, g.dim)
     return ComplexSumT.build(f, dim), ComplexSumT.build(g, dim)
-
-
-def _is_zero(f: Expression) -> bool:
-    return type(f) is Constant and f.params[0] == 0
 
 
 # -- real and complex vectors -----------------------------------------------------------------------------------------
@@ -147,9 +144,9 @@ def ComplexMult(f, g):
     """``ComplexMult(f, g)``: the product of the components."""
     f, g = _alike(f, g)
     (a, b), (c, d) = _parts(f), _parts(g)
-    if _is_zero(d):
+    if is_zero(d):
         f, (a, b), g, (c, d) = g, (c, d), f, (a, b)
-    if _is_zero(b):  # a real factor
+    if is_zero(b):  # a real factor
         return Mult.build(a, g) if a.dim == 1 else Complex.build(Mult.build(a, c), Mult.build(a, d))
     if f is g:
         product = Mult.build(a, b)
@@ -180,7 +177,7 @@ def ComplexRealScal(f, g):
 def ComplexInv(f):
     """``ComplexInv(f) = 1 / f``; not a number at 0."""
     a, b = _parts(f)
-    if _is_zero(b):
+    if is_zero(b):
         return Complex.build(Inv.build(a), b)
     square = ComplexSquareAbs.build(f)
     return Complex.build(Divide.build(a, square), Minus.build(Divide.build(b, square)))
@@ -188,10 +185,10 @@ def ComplexInv(f):
 
 @composite("ComplexDivide", "f g", domain=((-2.0, 2.0), (0.5, 2.0)))
 def ComplexDivide(f, g):
-    """``ComplexDivide(f, g) = ComplexMult(f, ComplexInv(g))``; by what has no imaginary part, part by part."""
+    """``ComplexDivide(f, g) = ComplexMult(f, ComplexInv(g))``; if ``g`` is real, both parts of ``f`` are divided by it."""
     f, g = _alike(f, g)
     c, d = _parts(g)
-    if _is_zero(d):
+    if is_zero(d):
         a, b = _parts(f)
         return Complex.build(Divide.build(a, c), Divide.build(b, c))
     return ComplexMult.build(f, ComplexInv.build(g))
@@ -225,10 +222,10 @@ def ComplexLog(f):
 
 def _log_abs(f: Expression) -> Expression:
     a, b = _parts(f)
-    if _is_zero(b):
+    if is_zero(b):
         return Log.build(Abs.build(a))
     square = ComplexSquareAbs.build(f)
-    # Near 1 what the square has beyond 1 is asked for, and rounding the square would lose it.
+    # Near 1 the logarithm is about square - 1, whose digits the rounded square has lost.
     is_larger = Subtract.build(Abs.build(a), Abs.build(b))
     large, small = IfElse.build(is_larger, a, b), IfElse.build(is_larger, b, a)
     beyond = Add.build(Mult.build(Subtract.build(large, 1), Add.build(large, 1)), Square.build(small))
@@ -238,15 +235,15 @@ def _log_abs(f: Expression) -> Expression:
 
 @composite("ComplexSqrt", "f", domain=_AWAY)
 def ComplexSqrt(f):
-    """``ComplexSqrt(f)``: the root with a real part that is not negative, cut along the negative real axis, where the
-    sign of the imaginary part is that of the argument's, of a zero too; its gradient is 0 at 0."""
+    """``ComplexSqrt(f)``: the root whose real part is not negative. On the negative real axis its imaginary part has the
+    sign of the imaginary part of ``f``, also if that is a zero. The gradient is 0 at 0."""
     a, b = _parts(f)
     size = ComplexAbs.build(f)
-    # no cancellation: the larger part first, the other by division
+    # The larger part of the root is a sum of positive numbers; the other follows by division, so that nothing cancels.
     double = IfElse.build(a, Add.build(size, a), Subtract.build(size, a))
     large = Sqrt.build(Divide.build(double, 2))
     factor = Rsqrt.build(Mult.build(2, double))
-    sign = Constant(1) if _is_zero(b) else Add.build(b, Inv.build(b))  # that of a zero, too
+    sign = Constant(1) if is_zero(b) else Add.build(b, Inv.build(b))  # of b, also if b is a zero
     small = Mult.build(b, factor)
     real = IfElse.build(a, large, IfElse.build(sign, small, Minus.build(small)))
     return Complex.build(real, IfElse.build(a, small, IfElse.build(sign, large, Minus.build(large))))

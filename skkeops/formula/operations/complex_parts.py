@@ -7,8 +7,9 @@ import numpy as np
 from ..errors import FormulaError
 from ..expression import Constant, Expression
 from ..limits import MAX_DIM
-from . import algebra, arithmetic, selections
-from .base import bind, register
+from ..registry import ops, register
+from . import algebra
+from .base import bind
 from .families import Selection, broadcast
 
 __all__ = ["Complex", "ComplexImag", "ComplexReal"]
@@ -42,17 +43,17 @@ class Complex(Selection):
             return f.args[0]
         if type(f) is Constant or type(g) is Constant:
             return Constant._of(f.value, 2 * f.dim) if f is g else None
-        # what multiplies both parts stays outside, where it may leave a sum
+        # a factor of both parts stays outside, where it may leave a sum
         (cf, f), (cg, g) = algebra.split(f), algebra.split(g)
         if cf == cg != 1:
-            return arithmetic.Mult.build(Constant._of(cf), cls.build(f, g))
-        if type(f) is arithmetic.Mult and type(g) is arithmetic.Mult:
+            return ops.Mult.build(Constant._of(cf), cls.build(f, g))
+        if type(f) is ops.Mult and type(g) is ops.Mult:
             for k, factor in enumerate(f.args):
                 if factor.dim == 1 and factor in g.args:
                     m = g.args.index(factor)
-                    rest = cls.build(arithmetic.Mult.build(Constant._of(cf), f.args[1 - k]),
-                                     arithmetic.Mult.build(Constant._of(cg), g.args[1 - m]))  # fmt: skip
-                    return arithmetic.Mult.build(factor, rest)
+                    rest = cls.build(ops.Mult.build(Constant._of(cf), f.args[1 - k]),
+                                     ops.Mult.build(Constant._of(cg), g.args[1 - m]))  # fmt: skip
+                    return ops.Mult.build(factor, rest)
         return None
 
     @classmethod
@@ -85,15 +86,15 @@ class _Part(Selection):
         kind = type(f)
         if kind is Constant:
             return Constant._of(f.value, f.dim // 2)
-        if kind is selections.SumT:
-            return selections.SumT.build(f.args[0], f.dim // 2)
+        if kind is ops.SumT:
+            return ops.SumT.build(f.args[0], f.dim // 2)
         if kind is Complex:
             return f.args[cls._part]
         c, rest = algebra.split(f)
         if algebra.is_scaled_vector(rest):
             scalar, vector = rest.args
-            return arithmetic.Mult.build(arithmetic.Mult.build(Constant._of(c), scalar), cls.build(vector))
-        return None if c == 1 else arithmetic.Mult.build(Constant._of(c), cls.build(rest))
+            return ops.Mult.build(ops.Mult.build(Constant._of(c), scalar), cls.build(vector))
+        return None if c == 1 else ops.Mult.build(Constant._of(c), cls.build(rest))
 
     @classmethod
     def output_dim(cls, args, params):

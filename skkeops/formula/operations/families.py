@@ -1,4 +1,4 @@
-"""The families of operations; a backend has one rule for each."""
+"""The families of operations. A backend has one rule for a family, not one for each operation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant, Expression
+from ..limits import MAX_DIM
+from ..registry import ops
+from .algebra import is_zero
 from .base import Operation, bind
 
-__all__ = ["Bilinear", "Choice", "Contraction", "Elementwise", "Selection", "add_up", "broadcast"]
+__all__ = ["Bilinear", "Choice", "Contraction", "Elementwise", "NthDerivative", "Selection", "add_up", "broadcast"]
 
 
 def broadcast(f: Expression, dim: int) -> Expression:
     """``f``, replicated if it has one component and ``dim`` are wanted."""
-    return f if f.dim == dim else selections.SumT.build(f, dim)
+    return f if f.dim == dim else ops.SumT.build(f, dim)
 
 
 def add_up(terms: Sequence[Expression | None], dim: int) -> Expression | None:
@@ -25,7 +28,7 @@ def add_up(terms: Sequence[Expression | None], dim: int) -> Expression | None:
     total = None
     for term in terms:
         if term is not None:
-            total = term if total is None else arithmetic.Add.build(total, term)
+            total = term if total is None else ops.Add.build(total, term)
     return None if total is None else broadcast(total, dim)
 
 
@@ -53,7 +56,7 @@ class Elementwise(Operation):
             result = cls._new(args, params)
             if all(type(arg) is Constant for arg in args):
                 result = _exact(result)
-        return result if result.dim == dim else selections.SumT.build(result, dim)
+        return result if result.dim == dim else ops.SumT.build(result, dim)
 
     @classmethod
     def output_dim(cls, args, params):
@@ -67,31 +70,32 @@ class Elementwise(Operation):
         """The derivative with respect to argument ``k``, component by component; None for zero."""
         return None
 
-    def partials(self) -> tuple[Expression | None, ...]:
-        """The derivatives with respect to all arguments."""
-        return tuple(self.partial(k) for k in range(len(self.args)))
-
-
     def component_adjoint(self, k: int, e: Expression) -> Expression | None:
-        """The adjoint of argument ``k``, before components are added up that are one in the argument; None for zero."""
+        """The adjoint of argument ``k`` for every component of the result; None for zero.
+
+        An argument of one component gets the sum of them.
+        """
         partial = self.partial(k)
-        return None if partial is None else arithmetic.Mult.build(partial, e)
+        return None if partial is None else ops.Mult.build(partial, e)
 
     def tangent(self, directions):
         terms = []
         for k, direction in enumerate(directions):
             partial = None if direction is None else self.partial(k)
-            terms.append(None if partial is None else arithmetic.Mult.build(partial, direction))
+            terms.append(None if partial is None else ops.Mult.build(partial, direction))
         return add_up(terms, self.dim)
 
 
 class Choice(Elementwise):
-    """In every component the value of one of the arguments, or a number. Partial derivatives are 1 for what is chosen, otherwise 0;
-    derivatives never multiply by them, as what is not chosen may be infinite or not a number."""
+    """In every component the value of one of the arguments, or a number.
+
+    The partial derivative is 1 by the argument that is chosen, 0 by the others. Derivatives never multiply by them, as what is not
+    chosen may be infinite or not a number.
+    """
 
     def chosen(self, k):
         partial = self.partial(k)
-        return None if partial is None else arithmetic.Subtract.build(partial, Constant(Fraction(1, 2)))
+        return None if partial is None else ops.Subtract.build(partial, Constant(Fraction(1, 2)))
 
     def component_adjoint(self, k, e):
         return None if self.partial(k) is None else e
@@ -101,12 +105,39 @@ class Choice(Elementwise):
         for k, direction in enumerate(directions):
             condition = None if direction is None else self.chosen(k)
             if condition is not None:
-                total = piecewise.IfElse.build(condition, direction, 0 if total is None else total)
+                total = ops.IfElse.build(condition, direction, 0 if total is None else total)
         return add_up((total,), self.dim)
 
 
+_MAX_ORDER = 16
+
+
+class NthDerivative(Elementwise):
+    """A function of one argument and all its derivatives: the parameter n is the order, 0 if it is left out."""
+
+    parameters = ("n",)
+    optional = 1
+
+    @classmethod
+    def check(cls, args, params):
+        n = params[0] if params else 0
+        if not 0 <= n <= _MAX_ORDER:
+            raise FormulaError(f"{cls.name}: the order of the derivative must be in 0..{_MAX_ORDER}, got {n}")
+        return (n,)
+
+    def printed_params(self):
+        return () if self.params == (0,) else self.params
+
+    @property
+    def immediates(self):
+        return (float(self.params[0]),)
+
+    def partial(self, k):
+        return type(self).build(self.args[0], self.params[0] + 1)
+
+
 def _exact(node: Elementwise) -> Expression:
-    """The value at 0 or 1, such as ``Sin(0) = 0``, if it is 0 or 1, without rounding; else the node itself."""
+    """The constant that a node of zeros and ones is, as ``Sin(0)`` is 0, if that is exactly 0 or 1; else the node itself."""
     values = [arg.value for arg in node.args if isinstance(arg, Constant)]
     if not all(value in (0, 1) for value in values):
         return node
@@ -117,7 +148,7 @@ def _exact(node: Elementwise) -> Expression:
 
 def _replicated(arg: Expression) -> Expression:
     """The single component that ``arg`` replicates, or ``arg``."""
-    if type(arg) is selections.SumT:
+    if type(arg) is ops.SumT:
         return arg.args[0]
     if type(arg) is Constant and arg.dim > 1:
         return Constant._of(arg.value)
@@ -147,12 +178,20 @@ class Bilinear(Operation):
     arguments = ("f", "g")
     domain = ((-2.0, 2.0), (-2.0, 2.0))
 
+    @classmethod
+    def simplify(cls, args, params):
+        if any(map(is_zero, args)):
+            dim = cls.output_dim(args, params)
+            if dim <= MAX_DIM:
+                return Constant(0, dim)
+        return None
+
     def terms(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """For each component of the result the pairs of components whose products are summed."""
         raise NotImplementedError
 
     def tensors(self) -> tuple[tuple[int, ...], ...]:
-        """The same as a contraction of tensors, for vectors too long for `terms`: the parameters of `TensorDot`."""
+        """The same sums as a contraction of tensors, for vectors too long for `terms`: the parameters of `TensorDot`."""
         raise NotImplementedError
 
     def tangent(self, directions):
@@ -164,7 +203,7 @@ class Bilinear(Operation):
 
 
 class Contraction(Operation):
-    """All components of one argument to a single number.
+    """One number from all components of an argument.
 
     Class attributes
     ----------------
@@ -179,7 +218,3 @@ class Contraction(Operation):
 
     def numpy(self, f: np.ndarray) -> np.ndarray:
         raise NotImplementedError
-
-
-# at the end: these modules need the families above
-from . import arithmetic, piecewise, selections  # noqa: E402

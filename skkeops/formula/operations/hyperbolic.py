@@ -1,4 +1,4 @@
-"""Hyperbolic and logistic functions, and what is lost near 0 without them."""
+"""Hyperbolic and logistic functions, and functions that keep the digits of small numbers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from . import arithmetic, powers, transcendental
-from .base import register
+from ..registry import ops, register
 from .families import Elementwise
 
 __all__ = ["Cosh", "Expm1", "Log1p", "Logistic", "Sech", "Sinh", "Softplus", "Tanh"]
@@ -25,7 +24,7 @@ class Expm1(Elementwise):
         return np.expm1(f)
 
     def partial(self, k):
-        return transcendental.Exp.build(self.args[0])
+        return ops.Exp.build(self.args[0])
 
 
 @register
@@ -41,7 +40,7 @@ class Log1p(Elementwise):
         return np.log1p(f)
 
     def partial(self, k):
-        return powers.Inv.build(arithmetic.Add.build(1, self.args[0]))
+        return ops.Inv.build(ops.Add.build(1, self.args[0]))
 
 
 @register
@@ -63,7 +62,7 @@ template <typename real> __device__ inline real skkeops_tanh(real x)
         return np.tanh(f)
 
     def partial(self, k):
-        return powers.Square.build(Sech.build(self.args[0]))
+        return ops.Square.build(Sech.build(self.args[0]))
 
 
 @register
@@ -116,7 +115,7 @@ template <typename real> __device__ inline real skkeops_sech(real x)
         return 2 * e / (1 + e * e)
 
     def partial(self, k):
-        return arithmetic.Minus.build(arithmetic.Mult.build(self, Tanh.build(self.args[0])))
+        return ops.Minus.build(ops.Mult.build(self, Tanh.build(self.args[0])))
 
 
 @register
@@ -139,8 +138,8 @@ template <typename real> __device__ inline real skkeops_logistic(real x)
         return np.where(f < 0, e, np.ones((), e.dtype)) / (1 + e)
 
     def partial(self, k):
-        half = arithmetic.Mult.build(Fraction(1, 2), self.args[0])
-        return arithmetic.Mult.build(Fraction(1, 4), powers.Square.build(Sech.build(half)))
+        half = ops.Mult.build(Fraction(1, 2), self.args[0])
+        return ops.Mult.build(Fraction(1, 4), ops.Square.build(Sech.build(half)))
 
 
 @register

@@ -1,4 +1,7 @@
-"""Constants and variables by name, and sharing (which needs no help here)."""
+"""Constants and variables by name, and factorization.
+
+Equal expressions are one object, and computed once: KeOps' names for that have nothing to do.
+"""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant
-from . import arithmetic
-from .base import composite, register
+from ..registry import ops, register
+from .base import composite
 from .families import Choice, Elementwise
 
 __all__ = [
@@ -138,7 +138,7 @@ class Fmod(Elementwise):
 
     def partial(self, k):
         f, n = self.args
-        return Constant(1) if k == 0 else arithmetic.Divide.build(arithmetic.Subtract.build(self, f), n)
+        return Constant(1) if k == 0 else ops.Divide.build(ops.Subtract.build(self, f), n)
 
 
 @register
@@ -197,10 +197,10 @@ class Clamp(Choice):
     def partial(self, k):
         f, a, b = self.args
         if k == 0:
-            return arithmetic.Mult.build(LessOrEqual.build(a, f), LessOrEqual.build(f, b))
+            return ops.Mult.build(LessOrEqual.build(a, f), LessOrEqual.build(f, b))
         if k == 1:
             return LessThan.build(f, a)
-        return arithmetic.Mult.build(LessOrEqual.build(a, f), LessThan.build(b, f))
+        return ops.Mult.build(LessOrEqual.build(a, f), LessThan.build(b, f))
 
 
 class _BetweenIntegers(Elementwise):

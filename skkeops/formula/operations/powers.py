@@ -8,8 +8,7 @@ import numpy as np
 
 from ..errors import FormulaError
 from ..expression import Constant
-from . import arithmetic, piecewise, selections, transcendental
-from .base import register
+from ..registry import ops, register
 from .families import Elementwise
 
 __all__ = ["Inv", "Pow", "Powf", "Rsqrt", "Sqrt", "Square"]
@@ -52,7 +51,7 @@ class Inv(Elementwise):
         return 1 / f
 
     def partial(self, k):
-        return arithmetic.Minus.build(Square.build(self))
+        return ops.Minus.build(Square.build(self))
 
 
 @register
@@ -68,17 +67,17 @@ class Square(Elementwise):
         (f,) = args
         if type(f) is Constant:
             return Constant._of(f.value * f.value)
-        if type(f) is arithmetic.Minus:
+        if type(f) is ops.Minus:
             return cls.build(f.args[0])
-        if type(f) is selections.ElemT:
-            return selections.ElemT.build(cls.build(f.args[0]), *f.params)
+        if type(f) is ops.ElemT:
+            return ops.ElemT.build(cls.build(f.args[0]), *f.params)
         return None
 
     def numpy(self, f):
         return f * f
 
     def partial(self, k):
-        return arithmetic.Mult.build(2, self.args[0])
+        return ops.Mult.build(2, self.args[0])
 
 
 @register
@@ -94,7 +93,7 @@ class Sqrt(Elementwise):
         return np.sqrt(f)
 
     def partial(self, k):
-        return arithmetic.Mult.build(_HALF, Rsqrt.build(self.args[0]))
+        return ops.Mult.build(_HALF, Rsqrt.build(self.args[0]))
 
 
 @register
@@ -110,7 +109,7 @@ class Rsqrt(Elementwise):
         return np.where(f == 0, np.zeros((), f.dtype), 1 / np.sqrt(np.where(f == 0, np.ones((), f.dtype), f)))
 
     def partial(self, k):
-        return arithmetic.Mult.build(Fraction(-1, 2), Pow.build(self, 3))
+        return ops.Mult.build(Fraction(-1, 2), Pow.build(self, 3))
 
 
 @register
@@ -154,7 +153,7 @@ class Pow(Elementwise):
 
     def partial(self, k):
         m = self.params[0]
-        return arithmetic.Mult.build(m, Pow.build(self.args[0], m - 1))
+        return ops.Mult.build(m, Pow.build(self.args[0], m - 1))
 
 
 def _constant_power(f: Constant, m: int) -> Constant | None:
@@ -206,10 +205,10 @@ class Powf(Elementwise):
         return np.power(f, g)
 
     def partial(self, k):
-        # at 0 a factor 0 meets one that is infinite: what the limit is is chosen
+        # at 0 one factor is 0 and the other infinite: their limit is chosen, not computed
         f, g = self.args
         if k == 0:
-            slope = arithmetic.Mult.build(g, Powf.build(f, arithmetic.Subtract.build(g, 1)))
-            return slope if type(g) is Constant else piecewise.IfElse.build(piecewise.Equal.build(g, 0) - _HALF, 0, slope)
-        slope = arithmetic.Mult.build(transcendental.Log.build(f), self)
-        return piecewise.IfElse.build(piecewise.Equal.build(f, 0) - _HALF, piecewise.IfElse.build(g, 0, slope), slope)
+            slope = ops.Mult.build(g, Powf.build(f, ops.Subtract.build(g, 1)))
+            return slope if type(g) is Constant else ops.IfElse.build(ops.Equal.build(g, 0) - _HALF, 0, slope)
+        slope = ops.Mult.build(ops.Log.build(f), self)
+        return ops.IfElse.build(ops.Equal.build(f, 0) - _HALF, ops.IfElse.build(g, 0, slope), slope)

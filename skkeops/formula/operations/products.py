@@ -10,15 +10,17 @@ import numpy as np
 from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
-from . import algebra, arithmetic, powers, selections, vectors
-from .base import composite, register
+from ..registry import ops, register
+from . import algebra
+from .base import composite
 from .families import Bilinear
 
 __all__ = ["Kron", "MatVecMult", "Scalprod", "TensorDot", "TensorProd", "VecMatMult"]
 
 
-def _has_zero(args) -> bool:
-    return any(type(arg) is Constant and arg.params[0] == 0 for arg in args)
+def _check_matrix(name: str, matrix, vector) -> None:
+    if matrix.dim % vector.dim:
+        raise FormulaError(f"{name}: the dim of the matrix, {matrix.dim}, must be a multiple of the vector's, {vector.dim}")
 
 
 @register
@@ -38,17 +40,17 @@ class Scalprod(Bilinear):
     @classmethod
     def simplify(cls, args, params):
         f, g = args
-        mult = arithmetic.Mult.build
-        if type(g) in (Constant, selections.SumT, selections.ElemT):
+        mult = ops.Mult.build
+        if type(g) in (Constant, ops.SumT, ops.ElemT):
             f, g = g, f
         if f.dim == 1 or g.dim == 1:
-            return mult(vectors.Sum.build(f), vectors.Sum.build(g))
+            return mult(ops.Sum.build(f), ops.Sum.build(g))
         if type(f) is Constant:
-            return mult(Constant._of(f.value), vectors.Sum.build(g))
-        if type(f) is selections.SumT:
-            return mult(f.args[0], vectors.Sum.build(g))
-        if type(f) is selections.ElemT:
-            return mult(f.args[0], selections.Elem.build(g, f.params[1]))
+            return mult(Constant._of(f.value), ops.Sum.build(g))
+        if type(f) is ops.SumT:
+            return mult(f.args[0], ops.Sum.build(g))
+        if type(f) is ops.ElemT:
+            return mult(f.args[0], ops.Elem.build(g, f.params[1]))
         f, g = args
         (cf, f), (cg, g) = algebra.split(f), algebra.split(g)
         factor = Constant._of(cf * cg)
@@ -57,7 +59,7 @@ class Scalprod(Bilinear):
         if algebra.is_scaled_vector(g):
             factor, g = mult(factor, g.args[0]), g.args[1]
         if f is g:
-            core = vectors.Sum.build(powers.Square.build(f))
+            core = ops.Sum.build(ops.Square.build(f))
         else:
             core = cls._new((f, g))
         return mult(factor, core)
@@ -72,7 +74,7 @@ class Scalprod(Bilinear):
         return (f * g).sum(axis=-1, keepdims=True)
 
     def adjoint(self, k, e):
-        return arithmetic.Mult.build(e, self.args[1 - k])
+        return ops.Mult.build(e, self.args[1 - k])
 
 
 @register
@@ -85,15 +87,8 @@ class MatVecMult(Bilinear):
     @classmethod
     def check(cls, args, params):
         matrix, vector = args
-        if matrix.dim % vector.dim:
-            raise FormulaError(
-                f"MatVecMult: the dim of the matrix, {matrix.dim}, must be a multiple of the vector's, {vector.dim}"
-            )
+        _check_matrix(cls.name, matrix, vector)
         return params
-
-    @classmethod
-    def simplify(cls, args, params):
-        return Constant(0, cls.output_dim(args, params)) if _has_zero(args) else None
 
     @classmethod
     def output_dim(cls, args, params):
@@ -125,15 +120,8 @@ class VecMatMult(Bilinear):
     @classmethod
     def check(cls, args, params):
         vector, matrix = args
-        if matrix.dim % vector.dim:
-            raise FormulaError(
-                f"VecMatMult: the dim of the matrix, {matrix.dim}, must be a multiple of the vector's, {vector.dim}"
-            )
+        _check_matrix(cls.name, matrix, vector)
         return params
-
-    @classmethod
-    def simplify(cls, args, params):
-        return Constant(0, cls.output_dim(args, params)) if _has_zero(args) else None
 
     @classmethod
     def output_dim(cls, args, params):
@@ -165,10 +153,8 @@ class TensorProd(Bilinear):
     def simplify(cls, args, params):
         f, g = args
         if f.dim == 1 or g.dim == 1:
-            return arithmetic.Mult.build(f, g)
-        if _has_zero(args) and f.dim * g.dim <= MAX_DIM:
-            return Constant(0, f.dim * g.dim)
-        return None
+            return ops.Mult.build(f, g)
+        return super().simplify(args, params)
 
     @classmethod
     def output_dim(cls, args, params):
@@ -221,14 +207,6 @@ class TensorDot(Bilinear):
         if sorted(perm) != list(range(n_kept)):
             raise FormulaError(f"TensorDot: 'perm' must be a permutation of 0..{n_kept - 1}, got {_shown(perm)}")
         return (dims_f, dims_g, cont_f, cont_g, perm)
-
-    @classmethod
-    def simplify(cls, args, params):
-        if _has_zero(args):
-            dim = cls.output_dim(args, params)
-            if dim <= MAX_DIM:
-                return Constant(0, dim)
-        return None
 
     @classmethod
     def output_dim(cls, args, params):

@@ -7,8 +7,8 @@ import numpy as np
 from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
-from . import algebra, arithmetic, complex_parts, vectors
-from .base import register
+from ..registry import ops, register
+from . import algebra
 from .families import Selection
 
 __all__ = ["Concat", "Elem", "ElemT", "Extract", "ExtractT", "SumT"]
@@ -18,10 +18,6 @@ def _check_range(name: str, parameter: str, value: int, low: int, high: int) -> 
     if not low <= value <= high:
         bounds = f"in {low}..{high}" if high > low else str(low)
         raise FormulaError(f"{name}: parameter {parameter!r} must be {bounds}, got {value}")
-
-
-def _is_zero(f) -> bool:
-    return type(f) is Constant and f.params[0] == 0
 
 
 @register
@@ -56,7 +52,7 @@ class SumT(Selection):
         return np.repeat(f, self.dim, axis=-1)
 
     def adjoint(self, k, e):
-        return vectors.Sum.build(e)
+        return ops.Sum.build(e)
 
 
 @register
@@ -91,15 +87,15 @@ class Elem(Selection):
         if kind is Concat:
             left, right = f.args
             return cls.build(left, m) if m < left.dim else cls.build(right, m - left.dim)
-        if kind in (complex_parts.Complex, complex_parts.ComplexReal, complex_parts.ComplexImag):
+        if kind in (ops.Complex, ops.ComplexReal, ops.ComplexImag):
             argument, component = f.selection()[m]
             return cls.build(f.args[argument], component)
-        if kind in (arithmetic.Minus, arithmetic.Mult):
+        if kind in (ops.Minus, ops.Mult):
             c, rest = algebra.split(f)
             if algebra.is_scaled_vector(rest):
                 scalar, vector = rest.args
-                return arithmetic.Mult.build(arithmetic.Mult.build(Constant._of(c), scalar), cls.build(vector, m))
-            return None if c == 1 else arithmetic.Mult.build(Constant._of(c), cls.build(rest, m))
+                return ops.Mult.build(ops.Mult.build(Constant._of(c), scalar), cls.build(vector, m))
+            return None if c == 1 else ops.Mult.build(Constant._of(c), cls.build(rest, m))
         return None
 
     def selection(self):
@@ -133,7 +129,7 @@ class ElemT(Selection):
         (f,), (n, _) = args, params
         if n == 1:
             return f
-        return Constant(0, n) if _is_zero(f) else None
+        return Constant(0, n) if algebra.is_zero(f) else None
 
     @classmethod
     def output_dim(cls, args, params):
@@ -229,7 +225,7 @@ class ExtractT(Selection):
             return f
         if f.dim == 1:
             return ElemT.build(f, n, start)
-        return Constant(0, n) if _is_zero(f) else None
+        return Constant(0, n) if algebra.is_zero(f) else None
 
     @classmethod
     def output_dim(cls, args, params):

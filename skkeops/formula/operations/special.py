@@ -6,23 +6,21 @@ from math import pi, sqrt
 
 import numpy as np
 
-from ..errors import FormulaError
-from . import arithmetic, powers, transcendental
-from .base import register
-from .families import Elementwise
+from ..registry import ops, register
+from .families import Elementwise, NthDerivative
 
 __all__ = ["Digamma", "Erf", "Erfc", "LogGamma"]
 
 
 def _scipy(name):
-    """A function of `scipy.special`, which is not imported before a formula is evaluated by NumPy that needs it."""
+    """A function of `scipy.special`, which is imported when the reference backend first evaluates one."""
     import scipy.special
 
     return getattr(scipy.special, name)
 
 
 def _bell(f, factor):
-    return arithmetic.Mult.build(factor, transcendental.Exp.build(arithmetic.Minus.build(powers.Square.build(f))))
+    return ops.Mult.build(factor, ops.Exp.build(ops.Minus.build(ops.Square.build(f))))
 
 
 @register
@@ -66,14 +64,12 @@ class LogGamma(Elementwise):
     domain = ((0.5, 4.0),)
 
     def numpy(self, f):
-        # what C says of -inf: between any two numbers further left there is a pole
+        # as in C: SciPy has -inf
         return np.where(f == -np.inf, np.asarray(np.inf, f.dtype), _scipy("gammaln")(f))
 
     def partial(self, k):
         return Digamma.build(self.args[0])
 
-
-_MAX_ORDER = 16
 
 _POLYGAMMA = """
 __device__ inline double skkeops_polygamma(double x, int n)
@@ -115,32 +111,16 @@ __device__ inline double skkeops_polygamma(double x, int n)
 
 
 @register
-class Digamma(Elementwise):
+class Digamma(NthDerivative):
     """``Digamma(f)``: the derivative of ``LogGamma(f)``; ``Digamma(f, n)`` is its n-th derivative, SciPy's ``polygamma(n, f)``,
     for n up to 16. At 0, -1, -2, ... it is infinite, or NaN where the limits from both sides have opposite signs (at 0
     the sign of the 0 decides)."""
 
     name = "Digamma"
-    parameters = ("n",)
-    optional = 1
     opcode = "digamma"
     cuda = "({real})skkeops_polygamma((double){0}, {p0})"
     cuda_functions = _POLYGAMMA
     domain = ((0.5, 4.0),)
-
-    @classmethod
-    def check(cls, args, params):
-        n = params[0] if params else 0
-        if not 0 <= n <= _MAX_ORDER:
-            raise FormulaError(f"Digamma: the order of the derivative must be in 0..{_MAX_ORDER}, got {n}")
-        return (n,)
-
-    def printed_params(self):
-        return () if self.params == (0,) else self.params
-
-    @property
-    def immediates(self):
-        return (float(self.params[0]),)
 
     def numpy(self, f):
         n = self.params[0]
@@ -159,6 +139,3 @@ class Digamma(Elementwise):
         pole = np.where((a == 0) | (n % 2 == 1), np.inf, np.nan)
         mirrored = np.where(r == 0, pole, mirrored)
         return np.where(below, mirrored, value).astype(np.result_type(f), copy=False)
-
-    def partial(self, k):
-        return Digamma.build(self.args[0], self.params[0] + 1)

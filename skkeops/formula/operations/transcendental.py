@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import FormulaError
 from ..expression import Constant
-from . import arithmetic, powers
-from .base import register
-from .families import Elementwise
+from ..registry import ops, register
+from .families import Elementwise, NthDerivative
 
 __all__ = ["Acos", "Asin", "Atan", "Atan2", "Cos", "Exp", "Log", "Sin", "SinXDivX", "XLogX"]
 
@@ -51,7 +49,7 @@ class Log(Elementwise):
         return np.log(f)
 
     def partial(self, k):
-        return powers.Inv.build(self.args[0])
+        return ops.Inv.build(self.args[0])
 
 
 @register
@@ -67,7 +65,7 @@ class XLogX(Elementwise):
         return np.where(f == 0, np.zeros((), f.dtype), f * np.log(np.where(f == 0, np.ones((), f.dtype), f)))
 
     def partial(self, k):
-        return arithmetic.Add.build(1, Log.build(self.args[0]))
+        return ops.Add.build(1, Log.build(self.args[0]))
 
 
 @register
@@ -97,12 +95,12 @@ class Cos(Elementwise):
         return np.cos(f)
 
     def partial(self, k):
-        return arithmetic.Minus.build(Sin.build(self.args[0]))
+        return ops.Minus.build(Sin.build(self.args[0]))
 
 
 def _rsqrt_of_one_minus_square(f):
     # 1 - f^2 would lose digits near -1 and 1, the two differences are exact there
-    return powers.Rsqrt.build(arithmetic.Mult.build(arithmetic.Subtract.build(1, f), arithmetic.Add.build(1, f)))
+    return ops.Rsqrt.build(ops.Mult.build(ops.Subtract.build(1, f), ops.Add.build(1, f)))
 
 
 @register
@@ -134,7 +132,7 @@ class Acos(Elementwise):
         return np.arccos(f)
 
     def partial(self, k):
-        return arithmetic.Minus.build(_rsqrt_of_one_minus_square(self.args[0]))
+        return ops.Minus.build(_rsqrt_of_one_minus_square(self.args[0]))
 
 
 @register
@@ -149,7 +147,7 @@ class Atan(Elementwise):
         return np.arctan(f)
 
     def partial(self, k):
-        return powers.Inv.build(arithmetic.Add.build(1, powers.Square.build(self.args[0])))
+        return ops.Inv.build(ops.Add.build(1, ops.Square.build(self.args[0])))
 
 
 @register
@@ -167,12 +165,10 @@ class Atan2(Elementwise):
 
     def partial(self, k):
         f, g = self.args
-        radius2 = arithmetic.Add.build(powers.Square.build(f), powers.Square.build(g))
-        factor = powers.Square.build(powers.Rsqrt.build(radius2))
-        return arithmetic.Mult.build(factor, arithmetic.Minus.build(f) if k else g)
+        radius2 = ops.Add.build(ops.Square.build(f), ops.Square.build(g))
+        factor = ops.Square.build(ops.Rsqrt.build(radius2))
+        return ops.Mult.build(factor, ops.Minus.build(f) if k else g)
 
-
-_MAX_ORDER = 16
 
 _SINXDIVX = """
 template <typename real> __device__ inline real skkeops_sinxdivx(real x, int n)
@@ -200,33 +196,17 @@ template <typename real> __device__ inline real skkeops_sinxdivx(real x, int n)
 
 
 @register
-class SinXDivX(Elementwise):
+class SinXDivX(NthDerivative):
     """``SinXDivX(f) = Sin(f) / f`` and 1 at 0; ``SinXDivX(f, n)`` is its n-th derivative, finite everywhere.
 
     The n-th derivative is the integral over t in [0, 1] of ``t^n cos(f t + n pi/2)``.
     """
 
     name = "SinXDivX"
-    parameters = ("n",)
-    optional = 1
     opcode = "sinxdivx"
     cuda = "skkeops_sinxdivx<{real}>({0}, {p0})"
     cuda_functions = _SINXDIVX
     domain = ((-4.0, 4.0),)
-
-    @classmethod
-    def check(cls, args, params):
-        n = params[0] if params else 0
-        if not 0 <= n <= _MAX_ORDER:
-            raise FormulaError(f"SinXDivX: the order of the derivative must be in 0..{_MAX_ORDER}, got {n}")
-        return (n,)
-
-    def printed_params(self):
-        return () if self.params == (0,) else self.params
-
-    @property
-    def immediates(self):
-        return (float(self.params[0]),)
 
     def numpy(self, f):
         n = self.params[0]
@@ -249,6 +229,3 @@ class SinXDivX(Elementwise):
             far = ((sine, cosine, -sine, -cosine)[k % 4] - k * far) / outside
         far = np.where(np.isinf(x), 0.0, far)
         return np.where(near, value, far).astype(np.result_type(f), copy=False)
-
-    def partial(self, k):
-        return SinXDivX.build(self.args[0], self.params[0] + 1)

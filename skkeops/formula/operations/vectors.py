@@ -9,8 +9,9 @@ import numpy as np
 from ..errors import FormulaError
 from ..expression import Constant
 from ..limits import MAX_DIM
-from . import algebra, arithmetic, piecewise, products, selections
-from .base import Operation, composite, register
+from ..registry import ops, register
+from . import algebra
+from .base import Operation, composite
 from .families import Contraction
 
 __all__ = ["ArgMax", "ArgMin", "Max", "Min", "OneHot", "Prod", "Sum"]
@@ -31,26 +32,26 @@ class Sum(Contraction):
         kind = type(f)
         if kind is Constant:
             return Constant._of(f.value * f.dim)
-        if kind is selections.SumT:
-            return arithmetic.Mult.build(f.dim, f.args[0])
-        if kind in (selections.ElemT, selections.ExtractT):
+        if kind is ops.SumT:
+            return ops.Mult.build(f.dim, f.args[0])
+        if kind in (ops.ElemT, ops.ExtractT):
             return cls.build(f.args[0])
         c, f = algebra.split(f)
-        if type(f) is arithmetic.Mult:
+        if type(f) is ops.Mult:
             a, b = f.args
             if a.dim == 1:
-                return arithmetic.Mult.build(arithmetic.Mult.build(Constant._of(c), a), cls.build(b))
-            return arithmetic.Mult.build(Constant._of(c), products.Scalprod.build(a, b))
-        if type(f) is arithmetic.Divide and f.args[1].dim == 1:
-            total = arithmetic.Divide.build(cls.build(f.args[0]), f.args[1])
-            return arithmetic.Mult.build(Constant._of(c), total)
+                return ops.Mult.build(ops.Mult.build(Constant._of(c), a), cls.build(b))
+            return ops.Mult.build(Constant._of(c), ops.Scalprod.build(a, b))
+        if type(f) is ops.Divide and f.args[1].dim == 1:
+            total = ops.Divide.build(cls.build(f.args[0]), f.args[1])
+            return ops.Mult.build(Constant._of(c), total)
         return None if c == 1 else algebra.scale(c, cls._new((f,)))
 
     def numpy(self, f):
         return f.sum(axis=-1, keepdims=True)
 
     def adjoint(self, k, e):
-        return selections.SumT.build(e, self.args[0].dim)
+        return ops.SumT.build(e, self.args[0].dim)
 
     def tangent(self, directions):
         return None if directions[0] is None else Sum.build(directions[0])
@@ -58,15 +59,15 @@ class Sum(Contraction):
 
 @composite("Prod", "f")
 def Prod(f):
-    """``Prod(f)``: the product of the components, of one half times the other; so its gradient divides by nothing."""
+    """``Prod(f)``: the product of the components. It multiplies halves, so that the gradient needs no division."""
     factors = []
     while f.dim > 1:
         half, odd = divmod(f.dim, 2)
         if odd:
-            factors.append(selections.Elem.build(f, f.dim - 1))
-        f = arithmetic.Mult.build(selections.Extract.build(f, 0, half), selections.Extract.build(f, half, half))
+            factors.append(ops.Elem.build(f, f.dim - 1))
+        f = ops.Mult.build(ops.Extract.build(f, 0, half), ops.Extract.build(f, half, half))
     for factor in factors:
-        f = arithmetic.Mult.build(f, factor)
+        f = ops.Mult.build(f, factor)
     return f
 
 
@@ -93,15 +94,15 @@ class _Extremum(Contraction):
 
     def chosen(self, k):
         index = (ArgMax if type(self) is Max else ArgMin).build(self.args[0])
-        return arithmetic.Subtract.build(OneHot.build(index, self.args[0].dim), Constant(Fraction(1, 2)))
+        return ops.Subtract.build(OneHot.build(index, self.args[0].dim), Constant(Fraction(1, 2)))
 
     def adjoint(self, k, e):
-        return selections.SumT.build(e, self.args[0].dim)
+        return ops.SumT.build(e, self.args[0].dim)
 
     def tangent(self, directions):
         if directions[0] is None:
             return None
-        return Sum.build(piecewise.IfElse.build(self.chosen(0), directions[0], 0))
+        return Sum.build(ops.IfElse.build(self.chosen(0), directions[0], 0))
 
 
 @register

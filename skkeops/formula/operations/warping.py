@@ -47,8 +47,8 @@ def SoftDTW_SqDist(x, y, gamma):
 
 
 def _soft_minimum(*costs: Expression) -> Expression:
-    """``-log(sum(exp(-cost)))``. The shift by the whole part of the least one keeps it from overflowing, and has no derivative,
-    which would cancel anyhow."""
+    """``-log(sum(exp(-cost)))``. The costs are shifted by the integer part of the least one, so that no exponential overflows. The
+    shift has no derivative, which would cancel."""
     values = Concat.build(Concat.build(costs[0], costs[1]), costs[2])
     shift = Floor.build(Min.build(values))
     weights = [Exp.build(Subtract.build(shift, cost)) for cost in costs]

@@ -1,9 +1,9 @@
-"""What the methods of a lazy tensor rest on."""
+"""The base of a lazy tensor's methods, and what several kinds of them need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,10 @@ class Methods:
     """
 
     __slots__ = ()
+
+    #: The classes of "real" and of "complex" tensors. Methods of one make tensors of the other; each class is entered here in the
+    #: file that defines it, so that neither file has to import the other's.
+    _kinds: ClassVar[dict[str, type[LazyTensor]]] = {}
 
     if TYPE_CHECKING:
         _rows: tuple[int | None, int | None]
@@ -72,7 +76,7 @@ def common_rows(
     ----------
     left, right : LazyTensor
     rows : tuple of (int or None), optional
-        What is known of the left one, if it is more than its own.
+        The numbers of the left operand, where other operands have said more than its own.
     """
     (m, n), (p, q) = left._rows if rows is None else rows, right._rows
     for a, b, axis in ((m, p, "rows"), (n, q, "columns")):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import address_of, is_on_device
-from skkeops.formula import operations as ops
+from skkeops.formula import calculus
 from skkeops.formula.expression import IJ, Variable
 
 from ..complex_numbers import holds_complex, interleave, to_complex
@@ -37,27 +37,27 @@ class Calculus(Methods):
 
     def grad(self, other, gradin):
         """Return the gradient by a variable of the scalar product with `gradin`: as many components as the variable has."""
-        return self._apply(ops.Grad.build, _variable(other), gradin)
+        return self._apply(calculus.Grad.build, _variable(other), gradin)
 
     def diff(self, other, diffin):
         """Return the derivative where a variable moves in the direction `diffin`."""
-        return self._apply(ops.Diff.build, _variable(other), diffin)
+        return self._apply(calculus.Diff.build, _variable(other), diffin)
 
     def grad_matrix(self, other):
         """Return the Jacobian, row by row: a row for each component of the tensor."""
-        return self._apply(ops.GradMatrix.build, _variable(other))
+        return self._apply(calculus.GradMatrix.build, _variable(other))
 
     def divergence(self, var):
         """Return the sum of the derivatives of component k by component k of the variable."""
-        return self._apply(ops.Divergence.build, _variable(var))
+        return self._apply(calculus.Divergence.build, _variable(var))
 
     def laplacian(self, var):
         """Return the divergence of the gradient of a tensor of one component."""
-        return self._apply(ops.Laplacian.build, _variable(var))
+        return self._apply(calculus.Laplacian.build, _variable(var))
 
     def trace_operator(self, var):
         """Return the trace of the tensor as a linear function of the variable."""
-        return self._apply(ops.TraceOperator.build, _variable(var))
+        return self._apply(calculus.TraceOperator.build, _variable(var))
 
     def gradient(
         self,

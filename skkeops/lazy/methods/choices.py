@@ -15,7 +15,7 @@ class Choices(Methods):
 
     def where(self, a, b):
         """Return a where the tensor is not 0, else b; see `skkeops.where`."""
-        return masks.where(self, a, b)
+        return masks.select(self, a, b)
 
     def tril(self, k=0, fill=0):
         """Return the tensor where j <= i + k, `fill` elsewhere. Nothing is stored for a pair.

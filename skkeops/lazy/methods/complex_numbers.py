@@ -25,14 +25,10 @@ class ComplexNumbers(Methods):
     is_complex = False
 
     def _as_complex(self, build: Callable[[Expression], Expression] = ops.Real2Complex.build) -> ComplexLazyTensor:
-        from ..complex_tensor import ComplexLazyTensor
-
-        return ComplexLazyTensor._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
+        return self._kinds["complex"]._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
 
     def _as_real(self, build: Callable[[Expression], Expression]) -> LazyTensor:
-        from ..tensor import LazyTensor
-
-        return LazyTensor._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
+        return self._kinds["real"]._of(build(self.expression), self.symbols, self._rows, self.ranges, self.backend)
 
     def real2complex(self):
         """Return the tensor as complex numbers without imaginary parts."""

@@ -163,11 +163,11 @@ class Functions(Methods):
         return self._apply(ops.IfElse.build, other1, other2)
 
     def maximum(self, other):
-        """Return the larger of two operands, NaN where one of both is."""
+        """Return the larger of two operands, NaN where either is."""
         return self._apply(meanings.maximum, other)
 
     def minimum(self, other):
-        """Return the smaller of two operands, NaN where one of both is."""
+        """Return the smaller of two operands, NaN where either is."""
         return self._apply(meanings.minimum, other)
 
     def mod(self, modulus, offset=0):
@@ -192,5 +192,5 @@ def _logaddexp(a: Expression, b: Expression) -> Expression:
         if type(y) is Constant and y.value == 0 and y.dim <= x.dim:
             return ops.Softplus.build(x)
     larger = ops.IfElse.build(a - b, a, b) + ops.Softplus.build(-ops.Abs.build(a - b))
-    # equal ones may be infinite, and have half of the gradient each
+    # Where both are equal they may be infinite, and inf - inf is NaN; each of them has half of the gradient.
     return ops.IfElse.build(ops.Equal.build(a, b) - 1, (a + b) / 2 + math.log(2), larger)

@@ -9,6 +9,7 @@ import numpy as np
 
 from skkeops.formula import operations as ops
 
+from ..complex_numbers import complex_result
 from ..reduction import reduce, symbolic
 from ..symbols import in_order
 from .base import Methods, common_rows, same
@@ -220,8 +221,6 @@ class Reductions(Methods):
             if weight.is_complex:
                 if op != "SumSoftMaxWeight":
                     raise TypeError(f"the weight of {op} must be real: found a complex tensor")
-                from ..complex_tensor import complex_result
-
                 weight, axis = weight._as_real(lambda f: f), axis + len(self.batch)
                 return complex_result(self._reduce(op, axis, weight=weight, opt_arg=opt_arg, call=call, **options))
         if self.ranges is not None:

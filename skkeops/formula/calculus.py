@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..derivative import gradient, gradient_matrix, tangent
-from ..errors import FormulaError
-from ..expression import Expression, Variable, variables_of
-from ..linear import divergence, laplacian, linear_adjoint, trace
-from .base import composite
+from .derivative import gradient, gradient_matrix, tangent
+from .errors import FormulaError
+from .expression import Expression, Variable, variables_of
+from .linear import divergence, laplacian, linear_adjoint, trace
+from .operations import composite
 
 __all__ = ["AdjointOperator", "Diff", "Divergence", "Grad", "GradMatrix", "Laplacian", "TraceOperator"]
 
