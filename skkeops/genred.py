@@ -388,7 +388,7 @@ class Genred(DerivativeMethods):
 
 
 @lru_cache(maxsize=1024)
-def compiled(cls: type[T], formula: Expression, variables: tuple[Variable, ...], *args: Any, **options: Any) -> T:
+def shared(cls: type[T], formula: Expression, variables: tuple[Variable, ...], *args: Any, **options: Any) -> T:
     """Return a `Genred`, or another class made from formulas, of an expression: the same object for the same definition.
 
     What is derived from a definition (plans, programs, derivatives) is kept by the object, and so computed once.

@@ -15,7 +15,7 @@ from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, I, J, P, Variable
 
 from .namespaces import follow
-from .reduction import compiled
+from .reduction import reduction_of
 from .scaling import center_of, power_of_two
 from .windows import TailedWindow, get_window
 
@@ -151,7 +151,7 @@ class LeaveOneOut:
         place, log_weight = self._place[:, None].astype(np.float64), np.log(self.weights)[:, None]
         scale = to_device(np.atleast_1d(self._window.factor / (h / self._unit)), namespace_of(samples))
         n_features = samples.shape[1]
-        sums = compiled(*_leave_one_out(self._window, n_features, len(scale)))(
+        sums = reduction_of(*_leave_one_out(self._window, n_features, len(scale)))(
             samples, samples, scale, place, place, log_weight, backend=self._backend
         )
         total = float(self.weights.sum())

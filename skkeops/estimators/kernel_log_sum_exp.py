@@ -13,7 +13,7 @@ from skkeops.formula.expression import I, J, Variable
 
 from .base import ReductionEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
-from .reduction import PairReduction, compiled
+from .reduction import PairReduction, reduction_of
 from .rows import over_rows
 
 __all__ = ["KernelLogSumExp"]
@@ -221,7 +221,7 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
             c, factor = (Variable(len(bound.variables) + k, 1, I) for k in range(2))
             expression = ops.Exp.build(bound.exponent - c) * factor
             arrays = (x, to_engine(self.X_fit_), *bound.parameter_arrays(x.dtype, namespace_of(x)), shift, e)
-            function = compiled(expression, (*bound.variables, c, factor), "Sum", 0)
+            function = reduction_of(expression, (*bound.variables, c, factor), "Sum", 0)
             found["sample_weight"] = function(*arrays, backend=self.backend)[:, 0]
         return found
 

@@ -14,7 +14,7 @@ from skkeops.formula.expression import Expression, I, J, Variable
 from .base import ReductionEstimator
 from .kernel_log_sum_exp import log_of
 from .namespaces import like, on_the_device_of_samples, to_engine
-from .reduction import PairReduction, compiled
+from .reduction import PairReduction, reduction_of
 from .rows import over_rows
 from .score import RegressorScore
 from .validation import validate_samples_and_targets
@@ -167,7 +167,7 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, Reduction
         undefined = np.isnan(result).any(axis=1)
         if undefined.any():
             expression, variables, *_ = reduction.definition
-            log_sum = compiled(expression, variables, "LogSumExp")(x[undefined], *reduction.arrays, backend=self.backend)
+            log_sum = reduction_of(expression, variables, "LogSumExp")(x[undefined], *reduction.arrays, backend=self.backend)
             self._refuse_negative_kernel(log_sum)
             warnings.warn(
                 f"{int(undefined.sum())} of {len(x)} queries have no mean, as the kernel between them and every weighted "
@@ -208,7 +208,7 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, Reduction
         """Return the sum over i of ``k_ij / s_i (y_j - c_i) . e_i`` with s_i the sum of the weighted kernel; not
         through the logarithms of the weights, which may be zero."""
         expression, variables, *_ = reduction.definition
-        log_sum = compiled(expression, variables, "LogSumExp")(x, *reduction.arrays, backend=self.backend)
+        log_sum = reduction_of(expression, variables, "LogSumExp")(x, *reduction.arrays, backend=self.backend)
         log_sum[log_sum == -np.inf] = np.inf
         position = len(bound.variables) + 1
         shift = Variable(position, 1, I)
@@ -217,5 +217,5 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, Reduction
         f = share * ((targets - mean) | factor)
         y = to_engine(self.y_fit_)
         arrays = (x, to_engine(self.X_fit_), *bound.parameter_arrays(x.dtype, namespace_of(x)), y.reshape(len(y), -1))
-        function = compiled(f, (*bound.variables, targets, shift, mean, factor), "Sum", 0)
+        function = reduction_of(f, (*bound.variables, targets, shift, mean, factor), "Sum", 0)
         return function(*arrays, log_sum, reduction(x, self.backend), e, backend=self.backend)[:, 0]

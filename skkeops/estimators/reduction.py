@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from skkeops import genred
 from skkeops.formula.expression import Expression, Variable
-from skkeops.genred import Genred
+from skkeops.genred import Genred, shared
 
-__all__ = ["PairReduction", "compiled", "reduce_rows"]
+__all__ = ["PairReduction", "reduce_rows", "reduction_of"]
 
 
-def compiled(
+def reduction_of(
     expression: Expression, variables: tuple[Variable, ...], op: str, axis: int = 1, weight: Expression | None = None
 ) -> Genred:
     """Return the reduction of an expression; the same one for all values of its parameters."""
-    return genred.compiled(Genred, expression, variables, op, axis=axis, formula2=weight)
+    return shared(Genred, expression, variables, op, axis=axis, formula2=weight)
 
 
 class PairReduction:
@@ -51,7 +50,7 @@ class PairReduction:
     @property
     def function(self) -> Genred:
         """The reduction as a function of all arrays."""
-        return compiled(*self.definition)
+        return reduction_of(*self.definition)
 
     @property
     def n_outputs(self) -> int:
@@ -81,4 +80,4 @@ def reduce_rows(
     from skkeops.backends.cpu.threads import at_most
 
     with at_most(threads):
-        return compiled(*definition)(X, *arrays, backend=backend)
+        return reduction_of(*definition)(X, *arrays, backend=backend)

@@ -13,7 +13,7 @@ from skkeops.arrays.devices import namespace_of, to_device
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression, I, J, P, Variable
 
-from .reduction import PairReduction, compiled
+from .reduction import PairReduction, reduction_of
 from .scaling import Space, center_of, power_of_two
 from .windows import AnyWindow, CompactWindow, TailedWindow
 
@@ -209,7 +209,7 @@ class WindowSums:
             arrays.append(np.where(np.isfinite(sums), sums, np.inf).astype(sums.dtype))
         else:
             expression, variables = terms.unweighted * factor, (*terms.plain, factor)
-        by_scaled = compiled(expression, variables, "Sum", 0)(*arrays, backend=backend)[:, 0]
+        by_scaled = reduction_of(expression, variables, "Sum", 0)(*arrays, backend=backend)[:, 0]
         if self._weights is None:
             return by_scaled - total / len(by_scaled)
         return ((by_scaled - total / self._weights.sum()) / self._largest_weight).astype(by_scaled.dtype)

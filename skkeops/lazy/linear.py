@@ -9,7 +9,7 @@ import numpy as np
 from skkeops.arrays.devices import as_array, namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, J, Variable
-from skkeops.genred import compiled
+from skkeops.genred import shared
 from skkeops.solvers.kernel_solve import KernelSolve
 
 from .complex_numbers import holds_complex, interleave, to_complex
@@ -95,7 +95,7 @@ def _solver(
     xp = namespace_of(*(s.array for s in others))
     arrays = [s.array_in(xp) for s in others]
     f, variables = f * unknown if times else f, (unknown, *renamed.values())
-    return compiled(KernelSolve, f, variables, str(unknown), axis=unknown.category, **dict(construction)), arrays
+    return shared(KernelSolve, f, variables, str(unknown), axis=unknown.category, **dict(construction)), arrays
 
 
 def _right_hand_side(b: Any, cls: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import computing, namespace_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
-from skkeops.genred import Genred, compiled
+from skkeops.genred import Genred, shared
 from skkeops.pairs.values import as_dense
 
 from .complex_numbers import holds_complex, interleave
@@ -48,7 +48,7 @@ def reducer(
     placed = {v: Variable(k, v.dim, v.category) for k, v in enumerate(variables)}
     f = substitute(expression, placed)
     g = None if weight is None else substitute(weight, placed)
-    return compiled(Genred, f, tuple(placed.values()), op, axis=axis, opt_arg=opt_arg, formula2=g, **dict(options))
+    return shared(Genred, f, tuple(placed.values()), op, axis=axis, opt_arg=opt_arg, formula2=g, **dict(options))
 
 
 def batch_shape(symbols: Sequence[Symbol]) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ def stand_in(stand_in_modules, monkeypatch):
     from skkeops import genred
     from skkeops.lazy import reduction
 
-    genred.compiled.cache_clear()
+    genred.shared.cache_clear()
     reduction.reducer.cache_clear()  # its programs may be those of the double, or of kernels
     return cupy
 
