@@ -69,7 +69,7 @@ class ShiftExp(Reduction):
         """Return what the user sees of a state: the one place that says it, for every backend.
 
         It is code for arrays, functions and operators of NumPy. The kernels of a GPU write the same functions
-        (`skkeops.backends.cuda.tracing`); where it calls others, they leave it to the arrays on the device.
+        (`skkeops.backends.cuda.folds.tracing`); where it calls others, they leave it to the arrays on the device.
 
         Parameters
         ----------

@@ -21,14 +21,14 @@ from skkeops.formula.expression import IJ, P, Variable, postorder
 from skkeops.formula.operations.families import Bilinear
 from skkeops.plan.plan import Plan
 
+from .generate.slabs import find_products
 from .homes import Homes
 from .templates.columns import Columns
 from .templates.columns_smallest import MOST_KEPT, ColumnsSmallest
 from .templates.dot import LONG, Dot
 from .templates.dot_smallest import DotSmallest
-from .templates.matrix import Matrix
+from .templates.matrix.template import Matrix
 from .templates.rows import Rows
-from .templates.slabs import find_products
 from .templates.wide import Wide
 
 __all__ = ["MOST_PRESSURE", "candidates", "choose_template"]

@@ -13,13 +13,13 @@ from skkeops.pairs.values import sizes
 from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
 
-from .geometry import Geometry, blocks_of
-from .launch import NULL, Call, Module, contiguous
+from .folds.tracing import writes_result
+from .launch.geometry import Geometry, blocks_of
+from .launch.module import NULL, Call, Module, contiguous
+from .launch.pairs import are_along, find_masks, taken
+from .launch.ranges import Work, divide
 from .options import Options
-from .pairs import are_along, find_masks, taken
-from .ranges import Work, divide
 from .source import Source, choose_template, pairs_source, points_source, source
-from .tracing import writes_result
 
 __all__ = ["CudaProgram", "evaluate", "evaluate_pairs", "prepare"]
 

@@ -15,25 +15,25 @@ from skkeops.formula.operations import lookup
 from skkeops.plan.plan import Plan
 
 from .choose import MOST_PRESSURE, candidates, choose_template
-from .expressions import functions
-from .folding import Folding
-from .geometry import Geometry, Launch, blocks_of, split
+from .folds.make import make_fold
+from .folds.merge import MERGE_BLOCK, merge_kernel
+from .folds.results import WORKSPACE, Output
+from .generate.expressions import functions
+from .generate.folding import Folding
+from .generate.loops import LoopBlock
+from .generate.points import POINTS_BLOCK, pairs_kernel, points_kernel
+from .generate.prelude import prelude
 from .homes import Homes
-from .loops import LoopBlock
+from .launch.geometry import Geometry, Launch, blocks_of, split
+from .launch.ranges import Work
 from .options import Options
-from .prelude import prelude
-from .ranges import Work
-from .results import WORKSPACE, Output
 from .templates.centred import Centred
 from .templates.columns import Columns
 from .templates.columns_smallest import ColumnsSmallest
 from .templates.dot import LEAF, Dot, find, is_squared_distance
 from .templates.dot_smallest import DotSmallest
-from .templates.make import make_fold
-from .templates.matrix import Matrix
-from .templates.matrix_sizes import matrix_arguments
-from .templates.merge import MERGE_BLOCK, merge_kernel
-from .templates.points import POINTS_BLOCK, pairs_kernel, points_kernel
+from .templates.matrix.sizes import matrix_arguments
+from .templates.matrix.template import Matrix
 from .templates.rows import BLOCK, SHARED_MOST, Rows
 from .templates.wide import COLUMNS, Wide
 

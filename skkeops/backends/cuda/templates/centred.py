@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..geometry import Launch, blocks_of
+from ..generate.text import indent
+from ..launch.geometry import Launch, blocks_of
 from .dot import LANES, SLAB
-from .rows import BLOCK, indent
+from .rows import BLOCK
 
 __all__ = ["Centred"]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..geometry import BLOCKS
-from .folds import GROUP
-from .rows import BLOCK, Rows, indent
+from ..folds.base import GROUP
+from ..generate.text import indent
+from ..launch.geometry import BLOCKS
+from .rows import BLOCK, Rows
 
 __all__ = ["WARPS", "Columns"]
 

@@ -10,9 +10,9 @@ the lists that the warps made.
 
 from __future__ import annotations
 
+from ..folds.kmin import KMinFold
+from ..generate.text import indent
 from .columns import WARPS, Columns
-from .kmin import KMinFold
-from .rows import indent
 
 __all__ = ["MOST_KEPT", "ColumnsSmallest"]
 

@@ -9,33 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from skkeops.formula.expression import Expression, I, J, Variable, postorder
-from skkeops.formula.operations.families import Elementwise
+from skkeops.formula.expression import Expression, Variable, postorder
 
+from ..generate.loops import LoopBlock
+from ..generate.slabs import Pairwise
+from ..generate.text import indent
 from ..homes import LANE, ROW, Homes
-from ..loops import LoopBlock
-from .rows import BLOCK, Rows, indent
+from .rows import BLOCK, Rows
 
-__all__ = ["LANES", "LEAF", "LONG", "SLAB", "Dot", "Pairwise", "find", "is_squared_distance"]
+__all__ = ["LANES", "LEAF", "LONG", "SLAB", "Dot", "find", "is_squared_distance"]
 
 SLAB = 16  # components that are in shared memory at a time
 _PAD = 4  # so that a transposed write meets few bank conflicts
 LANES = 16  # threads of a row of the block
 LONG = {"float": 32, "double": 16}  # shorter vectors are for the other templates
-
-
-class Pairwise(Elementwise):
-    """What stands for the distance or scalar product once it is computed."""
-
-    name = "Pairwise"
-
-    @classmethod
-    def _category_mask(cls, args, params):
-        return 1 << I | 1 << J
-
-    @classmethod
-    def output_dim(cls, args, params):
-        return 1
 
 
 LEAF = Pairwise._new()

@@ -7,11 +7,12 @@ columns, always the same. At the end their lists are merged, the first of equals
 
 from __future__ import annotations
 
-from ..geometry import BLOCKS
+from ..folds.base import GROUP
+from ..folds.kmin import KMinFold
+from ..generate.text import indent
+from ..launch.geometry import BLOCKS
 from .dot import Dot
-from .folds import GROUP
-from .kmin import KMinFold
-from .rows import BLOCK, indent
+from .rows import BLOCK
 
 __all__ = ["DotSmallest"]
 

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 
 from skkeops.formula.expression import IJ, Variable
 
-from ..expressions import Block, Component, at_first_point, statements_cost
-from ..folding import directions, of_sign
+from ..folds.base import GROUP, Fold
+from ..generate.expressions import Block, Component, at_first_point, statements_cost
+from ..generate.folding import directions, of_sign
+from ..generate.text import indent
 from ..homes import CONST, LANE, PAIR, ROW, Homes
-from ..ranges import ITEM
-from .folds import GROUP, Fold
+from ..launch.ranges import ITEM
 
-__all__ = ["BLOCK", "SHARED_MOST", "Rows", "indent"]
+__all__ = ["BLOCK", "SHARED_MOST", "Rows"]
 
 BLOCK = 128  # threads of a block
 
@@ -358,8 +359,3 @@ def _packs(n: int, most: int) -> list[int]:
         packs.append(size)
         n -= size
     return packs
-
-
-def indent(lines: Sequence[str], margin: str = "    ") -> list[str]:
-    """The lines, moved to the right."""
-    return [margin + line for line in lines]

@@ -7,7 +7,7 @@ computes the numbers of the pairs anew. Correct for all dims, and far from the s
 
 from __future__ import annotations
 
-from ..loops import LoopBlock
+from ..generate.loops import LoopBlock
 from .rows import Rows
 
 __all__ = ["COLUMNS", "Wide"]

@@ -10,20 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from skkeops.formula.expression import Constant, Expression, Variable, postorder
+from skkeops.formula.expression import Constant, Expression, I, J, Variable, postorder
 from skkeops.formula.operations.families import Elementwise
 
-from ..expressions import at_first_point, literal, statements_cost
 from ..homes import CONST, LANE, PAIR, Homes
-from ..loops import LoopBlock
-from .dot import Pairwise
-from .rows import indent
+from .expressions import at_first_point, literal, statements_cost
+from .loops import LoopBlock
+from .text import indent
 
-__all__ = ["Product", "Shape", "Slabs", "find_products", "stand_ins"]
+__all__ = ["Pairwise", "Product", "Shape", "Slabs", "find_products", "stand_ins"]
 
 _PAD = 4  # so that a transposed write meets few bank conflicts
 _MOST_VECTORS = 3
 _CHEAP = 12  # instructions of a component of a pair, about, up to which some are written out
+
+
+class Pairwise(Elementwise):
+    """What stands for the distance or scalar product once it is computed."""
+
+    name = "Pairwise"
+
+    @classmethod
+    def _category_mask(cls, args, params):
+        return 1 << I | 1 << J
+
+    @classmethod
+    def output_dim(cls, args, params):
+        return 1
 
 
 class Product(Pairwise):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..prelude import FINITE_MAX
-from .folds import ShiftExpFold
-from .rows import indent
-from .sums import Sums
-from .tiles import Tile, each_column, each_row
+from ...folds.base import ShiftExpFold
+from ...folds.sums import Sums
+from ...generate.prelude import FINITE_MAX
+from ...generate.text import each_column, each_row, indent
+from .tiles import Tile
 
 __all__ = ["Exponentials"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ranges import ROW_BLOCK
-from ..results import Output
+from ..launch.ranges import ROW_BLOCK
+from .results import Output
 
 __all__ = ["MERGE_BLOCK", "merge_kernel"]
 

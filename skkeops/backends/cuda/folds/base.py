@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from skkeops.formula.expression import Expression
 from skkeops.plan.plan import Plan
 
-from ..expressions import Component
-from ..geometry import BLOCKS
-from ..loops import LoopBlock
+from ..generate.expressions import Component
+from ..generate.loops import LoopBlock
+from ..generate.prelude import FINITE_MAX
+from ..launch.geometry import BLOCKS
 from ..options import Options
-from ..prelude import FINITE_MAX
-from ..results import Output, merge_extremum, merge_shift_exp, merge_sum
 from .accumulators import Accumulators
+from .results import Output, merge_extremum, merge_shift_exp, merge_sum
 
 __all__ = ["GROUP", "ExtremumFold", "Fold", "ShiftExpFold", "SumFold"]
 

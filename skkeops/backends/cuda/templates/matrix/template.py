@@ -14,16 +14,16 @@ from collections.abc import Callable, Sequence
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, Variable
 
-from ..expressions import Component, at_first_point, statements_cost
-from ..homes import CONST, LANE, PAIR, ROW, Homes
-from ..loops import LoopBlock
-from .folds import Fold, ShiftExpFold, SumFold
-from .matrix_exponentials import Exponentials
-from .matrix_sizes import Sizes
-from .rows import indent
-from .slabs import Product, Slabs, stand_ins
-from .sums import Sums
-from .tiles import Tile, each_column, each_row
+from ...folds.base import Fold, ShiftExpFold, SumFold
+from ...folds.sums import Sums
+from ...generate.expressions import Component, at_first_point, statements_cost
+from ...generate.loops import LoopBlock
+from ...generate.slabs import Product, Slabs, stand_ins
+from ...generate.text import each_column, each_row, indent
+from ...homes import CONST, LANE, PAIR, ROW, Homes
+from .exponentials import Exponentials
+from .sizes import Sizes
+from .tiles import Tile
 
 __all__ = ["Matrix"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from skkeops.formula.expression import IJ, Expression, I, J, Variable, postorder
 
-from ..expressions import Block
-from ..loops import LoopBlock
-from ..ranges import ITEM
+from ..launch.ranges import ITEM
+from .expressions import Block
+from .loops import LoopBlock
 
 __all__ = ["POINTS_BLOCK", "pairs_kernel", "points_kernel"]
 

@@ -27,7 +27,7 @@ from skkeops.formula.expression import Constant, Expression, P, postorder
 from skkeops.formula.operations import lookup
 from skkeops.formula.operations.families import Elementwise
 
-from .homes import CONST, LANE, PAIR, Homes
+from ..homes import CONST, LANE, PAIR, Homes
 
 __all__ = ["Direction", "Directed", "Exp2", "Folding", "Magnitude", "Origin", "directions", "of_sign"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from skkeops.plan.plan import Plan
 
-from ..homes import CONST, LANE, ROW, Homes
-from ..options import Options
-from .slabs import Shape, find_products
+from ...generate.slabs import Shape, find_products
+from ...homes import CONST, LANE, ROW, Homes
+from ...options import Options
 
 __all__ = ["Sizes", "matrix_arguments"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from skkeops.plan.plan import Plan
 
 from ..options import Options
-from .folds import ExtremumFold, Fold, ShiftExpFold, SumFold
+from .base import ExtremumFold, Fold, ShiftExpFold, SumFold
 from .kmin import KMinFold
 
 __all__ = ["make_fold"]

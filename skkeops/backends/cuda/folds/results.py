@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from skkeops.plan.plan import Plan
 
-from .loops import LoopBlock
+from ..generate.loops import LoopBlock
 from .tracing import result_text
 
 __all__ = ["Output", "WORKSPACE", "merge_extremum", "merge_kmin", "merge_shift_exp", "merge_sum"]

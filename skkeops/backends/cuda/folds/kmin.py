@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from skkeops.plan.plan import Plan
 
-from ..geometry import BLOCKS_OF_LISTS
-from ..results import merge_kmin
-from .folds import Fold
+from ..launch.geometry import BLOCKS_OF_LISTS
+from .base import Fold
+from .results import merge_kmin
 
 __all__ = ["KMinFold"]
 

@@ -1,0 +1,1 @@
+"""Many output columns: a number per pair, then the product of the matrix of these numbers with vectors."""
