@@ -17,7 +17,7 @@ from skkeops.plan.plan import Plan
 from .choose import MOST_PRESSURE, candidates, choose_template
 from .folds.make import make_fold
 from .folds.merge import MERGE_BLOCK, merge_kernel
-from .folds.results import WORKSPACE, Output
+from .folds.workspace import WORKSPACE, Output
 from .generate.expressions import functions
 from .generate.folding import Folding
 from .generate.loops import LoopBlock

@@ -1,4 +1,7 @@
-"""The second kernel of a source: a thread or a warp per row merges the parts of the row, splits or items.
+"""The second kernel of a source: a thread, or a warp where there are many parts, merges the parts of a row in their order.
+
+It writes the state, as the reductions define it, or the result, what the `finalize` of the fold makes of the state. So a call
+needs no operation on arrays besides the kernels. A part is what a split of the reduced axis or an item of ranges left of the row.
 
 Without ranges all rows have the same splits. With ranges, ``blocks`` tells for each block of rows how many items it has and
 where the first one left its states; the parts of a row are then as many rows apart as the block has.
@@ -9,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..launch.ranges import ROW_BLOCK
-from .results import Output
+from .workspace import Output
 
 __all__ = ["MERGE_BLOCK", "merge_kernel"]
 

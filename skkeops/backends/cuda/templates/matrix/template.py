@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, Variable
 
-from ...folds.base import Fold, ShiftExpFold, SumFold
-from ...folds.sums import Sums
+from ...folds.base import Fold
+from ...folds.shift_exp import ShiftExpFold
+from ...folds.sum import SumFold
+from ...folds.sums import CarriedSums
 from ...generate.expressions import Component, at_first_point, statements_cost
 from ...generate.loops import LoopBlock
 from ...generate.slabs import Product, Slabs, stand_ins
@@ -76,10 +78,10 @@ class Matrix:
         shape = self.shape = sizes.shape
         self.threads, self.rows, self.tile = shape.threads, shape.rows, shape.columns  # what geometry needs
         self._group = 16 if real == "float" and shape.lanes < 64 else 8  # columns of a tile between two barriers
-        self._tile, self._sums = Tile(shape), Sums("total", "[t][c]", real)
+        self._tile, self._sums = Tile(shape), CarriedSums("total", real, sizes.per_thread)
         self._exponentials = None
         if isinstance(fold, ShiftExpFold):
-            self._exponentials = Exponentials(fold, self._tile, self._sums, sizes.per_thread, real)
+            self._exponentials = Exponentials(fold, self._tile, self._sums, real)
         output, reduced = categories
         of_point = self._numbers_at("p", "p")
         self._slabs = [Slabs(e, homes, shape, real, arrays, categories, of_point) for e in products]
@@ -258,7 +260,7 @@ class Matrix:
         return each_row(each_column(body, "c", self.sizes.per_thread))
 
     def _declarations(self) -> list[str]:
-        lines = self._sums.declare(f"[ROWS][{self.sizes.per_thread}]")
+        lines = self._sums.declare()
         return lines if self._exponentials is None else [*lines, *self._exponentials.declare()]
 
     def _start(self) -> list[str]:
@@ -467,22 +469,22 @@ class Matrix:
             lines.append(f"const real{size} b{first} = *(const real{size}*)&{at};")
             lines.append(" ".join(f"b[{first + m}] = b{first}.{'xyzw'[m]};" for m in range(size)))
         value = "b[c]" if self._of_row is None else "(own[t][c] - b[c])"
-        return [*lines, *self._each_sum([f"{self._sums.part} += p[t] * {value};"])]
+        return [*lines, *self._each_sum(self._sums.add("c", "p[t]", value))]
 
     def _accept(self, careful: bool) -> list[str]:
-        body = self._sums.accept(careful)
+        body = self._sums.accept(careful=careful)
         return self._each_sum(body) if body else []
 
     # -- the end ----------------------------------------------------------------------------------------------------
     def _all_finite(self) -> list[str]:
-        lines = ["bool finite = true;", *self._each_sum([f"finite = finite && fabs({self._sums.total}) < SKK_INF;"])]
+        lines = ["bool finite = true;", *self._each_sum([f"finite = finite && fabs({self._sums.total()}) < SKK_INF;"])]
         if self._exponentials is not None:
             lines += each_row([f"finite = finite && {self._exponentials.finite()};"])
         return lines
 
     def _store(self) -> list[str]:
         fold, exponentials = self.fold, self._exponentials
-        first, stored = (0, fold.all_columns) if exponentials is None else (2, exponentials.stored)
+        first, stored = (0, fold.all_columns) if exponentials is None else (2, fold.stored)
         exists = ["i < end_row"]
         if fold.all_columns != self.sizes.columns:
             exists.append(f"within < {self.sizes.chunk}")
