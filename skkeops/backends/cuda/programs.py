@@ -140,7 +140,7 @@ class CudaProgram:
         dtype = _dtype_of(arrays)
         masks = find_masks(self.problem.variables, arrays)
         along = are_along(self.problem.variables, arrays, self.problem.axis)
-        template = "rows" if ranges is not None else choose_template(self.plan, rows, columns, along)
+        template = choose_template(self.plan, rows, columns, along, ranges is not None)
         made, module = self._module(dtype, template, masks)
         outputs = tuple(
             [cupy.empty((rows, *o.shape), dtype if o.dtype == "real" else o.dtype) for o in made.outputs[final]]

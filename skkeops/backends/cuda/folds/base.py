@@ -22,6 +22,8 @@ __all__ = ["GROUP", "Fold"]
 #: sign lose at most 16 half-ulps, on average much less: 2.7e-7 was measured on constant data, the CPU engine's figure.
 GROUP = 16
 
+_MOST_CHUNKS = 65535  # the third dimension of a grid
+
 
 class Fold:
     """What the templates need of a fold.
@@ -105,6 +107,8 @@ class Fold:
         self.chunk = None if chunk is None or chunk >= columns else chunk
         self.all_columns = columns
         self.chunks = 1 if self.chunk is None else -(-columns // self.chunk)
+        if self.chunks > _MOST_CHUNKS:
+            raise ValueError(f"on a GPU the output can have at most {_MOST_CHUNKS * self.chunk} columns, found {columns}")
         return columns if self.chunk is None else self.chunk
 
     def _component(self, e: Expression, c: int) -> tuple[Expression, int | str]:

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..launch.ranges import ROW_BLOCK
+from ..launch.geometry import Launch, blocks_of
+from ..launch.ranges import ROW_BLOCK, Work
 from .workspace import Output
 
-__all__ = ["MERGE_BLOCK", "merge_kernel"]
+__all__ = ["merge_kernel", "merge_launch"]
 
 MERGE_BLOCK = 128
+_MOST_SERIAL = 16  # parts that one thread merges
 
 
-def merge_kernel(name: str, parameters: Sequence[str], body: Sequence[str], outputs: tuple[Output, ...]) -> str:
-    """The kernel of that name, which writes the outputs."""
+def merge_kernel(final: str, parameters: Sequence[str], body: Sequence[str], outputs: tuple[Output, ...]) -> str:
+    """The kernel ``skk_merge_state`` or ``skk_merge_result``, which writes the outputs."""
     types = {"real": "real", "float64": "double", "int64": "long long"}
     written = [f"{types[output.dtype]}* __restrict__ out{k}" for k, output in enumerate(outputs)]
     sizes = ["const long long* __restrict__ blocks", "long long rows", "long long splits", "long long lanes"]
     arguments = [*parameters, "const char* __restrict__ workspace", *written, *sizes]
     lines = [
-        f'extern "C" __global__ void __launch_bounds__({MERGE_BLOCK}, 4) {name}({", ".join(arguments)})',
+        f'extern "C" __global__ void __launch_bounds__({MERGE_BLOCK}, 4) skk_merge_{final}('
+        f'{", ".join(arguments)})',
         "{",
         f"    const long long thread = (long long)(blocks ? blockIdx.y : blockIdx.x) * {MERGE_BLOCK} + threadIdx.x;",
         "    const long long lane = thread % lanes;",
@@ -42,3 +45,14 @@ def merge_kernel(name: str, parameters: Sequence[str], body: Sequence[str], outp
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def merge_launch(final: str, n_outputs: int, rows: int, kept: int, splits: int, work: Work | None) -> Launch:
+    """The launch of the kernel: of `rows` rows, of which the workspace has `kept` for each of the splits."""
+    lanes = 32 if (splits if work is None else work.most) > _MOST_SERIAL else 1
+    if work is None:
+        grid = (blocks_of(rows * lanes, MERGE_BLOCK),)
+    else:
+        grid = (len(work.blocks), blocks_of(work.tallest * lanes, MERGE_BLOCK))
+    args = ("workspace", *(f"out{k}" for k in range(n_outputs)), "blocks", kept, splits, lanes)
+    return Launch(f"skk_merge_{final}", grid, (MERGE_BLOCK,), 0, args)

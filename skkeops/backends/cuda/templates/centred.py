@@ -18,10 +18,11 @@ from collections.abc import Sequence
 
 from ..generate.text import indent
 from ..launch.geometry import Launch, blocks_of
-from .dot import LANES, SLAB
-from .rows import BLOCK
+from .base import BLOCK, Before
+from .dot import LANES, SLAB, Dot, is_squared_distance
+from .dot_smallest import DotSmallest
 
-__all__ = ["Centred"]
+__all__ = ["CentredDot", "CentredDotSmallest"]
 
 _SAMPLE = 16  # points whose mean is the centre
 _POINTS = 8  # points of a warp of the first kernel
@@ -34,16 +35,30 @@ _LONGEST_WAIT = 31  # tiles from differences between two trials
 class Centred:
     """What makes a template of blocks of squared distances use the product form; to be mixed into `Dot`."""
 
-    def norms_bytes(self, rows: int, columns: int) -> int:
-        """What the first kernel leaves in the workspace."""
-        return (rows + columns + self._length) * self._size
+    @classmethod
+    def rank(cls, task):
+        return 10
 
-    def norms_launch(self, rows: int, columns: int, norms: int) -> Launch:
-        """The launch of the first kernel, which writes from byte `norms` of the workspace on."""
+    @classmethod
+    def declines(cls, task):
+        if not task.options.fast_math:
+            return "the product form is fast mathematics"
+        reason = super().declines(task)
+        if reason is None and not is_squared_distance(cls._product(task)):
+            reason = "it is for squared distances"
+        return reason
+
+    def kernels(self, parameters):
+        return {**super().kernels(parameters), "skk_norms": self._norms_text(parameters)}
+
+    def before(self, rows, columns, workspace):
+        """The first kernel writes the norms and the centre to the workspace, from a byte on that is a multiple of 16."""
+        norms = -(-workspace // 16) * 16
         blocks = blocks_of(rows, _PER_BLOCK) + blocks_of(columns, _PER_BLOCK)
-        return Launch("skk_norms", (blocks,), (BLOCK,), 0, ("workspace", rows, columns, norms))
+        launch = Launch("skk_norms", (blocks,), (BLOCK,), 0, ("workspace", rows, columns, norms))
+        return Before(norms + (rows + columns + self._length) * self._size, (launch,), (norms,))
 
-    def norms_text(self, parameters: Sequence[str]) -> str:
+    def _norms_text(self, parameters: Sequence[str]) -> str:
         """The first kernel: a warp has some points, its threads have the components."""
         kinds = (("row", "i", self._row_slab, self._row_component), ("!row", "j", self._lane_slab, self._lane_component))
         points = []
@@ -223,3 +238,11 @@ class Centred:
             "    if (own) again &= again - 1;",
             "}",
         ]
+
+
+class CentredDot(Centred, Dot):
+    """`Dot` with squared distances in product form."""
+
+
+class CentredDotSmallest(Centred, DotSmallest):
+    """`DotSmallest` with squared distances in product form."""

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from skkeops.formula.expression import Expression, Variable, postorder
+from skkeops.formula.derivative import substitute
+from skkeops.formula.expression import Expression, postorder
 
+from ..folds.make import make_fold
 from ..generate.loops import LoopBlock
 from ..generate.slabs import Pairwise
 from ..generate.text import indent
-from ..homes import LANE, ROW, Homes
-from .rows import BLOCK, Rows
+from ..homes import CONST, LANE, ROW, Homes
+from .base import BLOCK, SHARED_MOST
+from .task import LONG, Task
+from .thread_rows import ThreadRows
 
-__all__ = ["LANES", "LEAF", "LONG", "SLAB", "Dot", "find", "is_squared_distance"]
+__all__ = ["LANES", "SLAB", "Dot", "is_squared_distance"]
 
 SLAB = 16  # components that are in shared memory at a time
 _PAD = 4  # so that a transposed write meets few bank conflicts
 LANES = 16  # threads of a row of the block
-LONG = {"float": 32, "double": 16}  # shorter vectors are for the other templates
+_MOST_COLUMNS = 16  # few columns come out of blocks of distances or products
 
 
 LEAF = Pairwise._new()
@@ -61,34 +65,68 @@ def _match(node: Expression, homes: Homes, real: str) -> tuple[str, Expression, 
     return kind, by_home[ROW], by_home[LANE]
 
 
-class Dot(Rows):
-    """The main kernel, with the arguments of `Rows` and the distance or scalar product."""
+class Dot(ThreadRows):
+    """One distance or scalar product of long vectors, and few columns."""
 
     name = "dot"
+    kernel = "skk_dot"
     _block = LoopBlock
 
-    def __init__(self, fold, homes, arrays: dict[Variable, str], real: str, categories, product: Expression):
-        match = _match(product, homes, real)
+    @classmethod
+    def rank(cls, task):
+        return 15
+
+    @classmethod
+    def declines(cls, task):
+        if not cls._keeps(task):
+            return "a row keeps something else"
+        if cls._product(task) is None:
+            return "there is not one distance or scalar product of long vectors"
+        return super().declines(task)
+
+    @classmethod
+    def _keeps(cls, task: Task) -> bool:
+        """Whether the threads of a block can share what a row keeps."""
+        return task.kind != "kmin" and task.columns <= _MOST_COLUMNS
+
+    @classmethod
+    def _product(cls, task: Task) -> Expression | None:
+        return find(cls.formula_of(task).roots, task.homes, task.real)
+
+    def exceeds(self):
+        return f"{self.shared_bytes} bytes of shared memory" if self.shared_bytes > SHARED_MOST else None
+
+    def make_fold(self, chunk=2):
+        (value, terms, base_2), product = self.formula, self._product(self.task)
+        value = None if value is None else substitute(value, {product: LEAF})
+        terms = [tuple(None if e is None else substitute(e, {product: LEAF}) for e in term) for term in terms]
+        return make_fold(self.task.plan, value, terms, base_2, self.task.options, self.task.real, chunk)
+
+    @property
+    def rows_per_block(self):
+        return self.rows
+
+    def __init__(self, task: Task):
+        super().__init__(task)
+        output, reduced = task.plan.output, task.plan.reduced
+        places = {"arrays": self.arrays, "outside": self._outside_side}
+        self._row_slab = LoopBlock(task.real, "x", index={output: "i"}, **places)
+        (self._row_component,) = self._row_slab.compute([(self._of_row, "at")])
+        self._lane_slab = LoopBlock(task.real, "y", index={reduced: "j"}, **places)
+        (self._lane_component,) = self._lane_slab.compute([(self._of_lane, "at")])
+        self._const = LoopBlock(task.real, "w", arrays=self.arrays)  # the slabs may have asked for more
+        self._const_values = self._const.compute(self._hoisted[CONST])
+
+    def _generate(self, fold):
+        match = _match(self._product(self.task), self.task.homes, self.task.real)
         assert match is not None
         self._step, self._of_row, self._of_lane = match
         self._length = self._of_row.dim
-        self._pack = 4 if real == "float" else 2
+        self._pack = 4 if self.task.real == "float" else 2
         self._side = 2 * self._pack  # pairs of a thread along each side of its square
         self.rows = BLOCK // LANES * self._side
         self._columns = LANES * self._side
-        super().__init__(fold, homes, arrays, real, categories)
-        output, reduced = categories
-        places = {"arrays": arrays, "outside": self._outside_side}
-        self._row_slab = LoopBlock(real, "x", index={output: "i"}, **places)
-        (self._row_component,) = self._row_slab.compute([(self._of_row, "at")])
-        self._lane_slab = LoopBlock(real, "y", index={reduced: "j"}, **places)
-        (self._lane_component,) = self._lane_slab.compute([(self._of_lane, "at")])
-        self._const = LoopBlock(real, "w", arrays=arrays)  # the slabs may have asked for more
-        self._const_values = self._const.compute(self._hoisted_constants())
-
-    def _pair_blocks(self, arrays, output, reduced):
-        places = {"index": {output: "i", reduced: "j"}, "arrays": arrays}
-        return tuple(LoopBlock(self._real, "v", self._outside_pair, **places) for _ in range(2))
+        super()._generate(fold)
 
     def _outside_pair(self, node, k):
         if node is LEAF:
@@ -103,7 +141,6 @@ class Dot(Rows):
         return self._columns
 
     def text(self, parameters: Sequence[str]) -> str:
-        """The kernel ``skk_dot``."""
         fold = self.fold
         lines = [
             f"#define ROWS {self._kept_rows}",
@@ -134,10 +171,6 @@ class Dot(Rows):
     def _parameters(self) -> str:
         """The parameters of the kernel after the arrays."""
         return "char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits"
-
-    def _constants(self) -> list[str]:
-        values = enumerate(self._const_values)
-        return [*self._const.lines, *(f"const real c{k} = {value};" for k, value in values)]
 
     @property
     def _kept_rows(self) -> int:

@@ -11,8 +11,8 @@ from ..folds.base import GROUP
 from ..folds.kmin import KMinFold
 from ..generate.text import indent
 from ..launch.geometry import BLOCKS
+from .base import BLOCK
 from .dot import Dot
-from .rows import BLOCK
 
 __all__ = ["DotSmallest"]
 
@@ -20,10 +20,14 @@ _MERGED = 16  # entries of a list that go through shared memory at a time
 
 
 class DotSmallest(Dot):
-    """The main kernel, with the arguments of `Dot` and a `KMinFold` of one component."""
+    """The K smallest values of one number per pair, made of one distance or scalar product of long vectors."""
 
     fold: KMinFold
     blocks = BLOCKS  # a pair of long vectors costs more than what its list takes
+
+    @classmethod
+    def _keeps(cls, task):
+        return task.kind == "kmin" and task.columns == 1
 
     @property
     def _kept_rows(self) -> int:

@@ -1,1 +1,5 @@
-"""Many output columns: a number per pair, then the product of the matrix of these numbers with vectors."""
+"""The template matrix: many output columns."""
+
+from .template import Matrix
+
+__all__ = ["Matrix"]

@@ -1,16 +1,11 @@
-"""Which plans are products of matrices, and how such a product is divided among blocks and threads."""
+"""How a product of matrices is divided among blocks and threads."""
 
 from __future__ import annotations
 
-from skkeops.plan.plan import Plan
+from ...generate.slabs import Shape
 
-from ...generate.slabs import Shape, find_products
-from ...homes import CONST, LANE, ROW, Homes
-from ...options import Options
+__all__ = ["Sizes"]
 
-__all__ = ["Sizes", "matrix_arguments"]
-
-_FEW = 16  # With so few output columns, sharing the numbers of pairs through shared memory costs more than it saves.
 _DEAR = 128  # With so many components, the number of a pair costs so much that as few blocks as possible compute it.
 
 
@@ -60,39 +55,3 @@ class Sizes:
     def columns(self) -> int:
         """Columns that a block has room for."""
         return self.shape.lanes * self.per_thread
-
-
-def matrix_arguments(plan: Plan, homes: Homes, real: str, options: Options, value, terms):
-    """What a `Matrix` takes besides the rest: sizes, number, vector, minus and products; None if the plan has another form.
-
-    Parameters
-    ----------
-    plan : Plan
-    homes : Homes
-    real : {"float", "double"}
-    options : Options
-    value, terms
-        Of the plan, rewritten.
-    """
-    fold = plan.problem.reduction.fold
-    if fold not in ("sum", "shift_exp") or options.accumulator not in ("block", "float64" if real == "double" else "block"):
-        return None
-    if fold == "sum":
-        number, vector, minus = terms[0]
-    else:
-        weights = [v for _, v, _ in terms if v is not None]
-        number, vector, minus = (value, weights[0], None) if weights else (None, None, None)
-    if number is None or number.dim != 1:
-        return None
-    found = [homes(e) for e in (vector, minus) if e is not None]
-    if minus is None and not set(found) <= {LANE, CONST}:
-        return None
-    if minus is not None and found != [ROW, LANE]:
-        return None
-    columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
-    products = find_products([number], homes)
-    if not products and columns <= _FEW:
-        return None
-    kind = "softmax" if fold == "shift_exp" else "sum" if minus is None else "difference"
-    length = sum(max(arg.dim for arg in e.args) for e in products)
-    return Sizes(columns, real, kind, length), number, vector, minus, products

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, Variable
 
-from ...folds.base import Fold
 from ...folds.shift_exp import ShiftExpFold
 from ...folds.sum import SumFold
 from ...folds.sums import CarriedSums
@@ -22,69 +21,69 @@ from ...generate.expressions import Component, at_first_point, statements_cost
 from ...generate.loops import LoopBlock
 from ...generate.slabs import Product, Slabs, stand_ins
 from ...generate.text import each_column, each_row, indent
-from ...homes import CONST, LANE, PAIR, ROW, Homes
+from ...homes import CONST, LANE, PAIR, ROW
+from ..base import FILE, SHARED_MOST, Template
+from ..task import Task
 from .exponentials import Exponentials
+from .product import find_product
 from .sizes import Sizes
 from .tiles import Tile
 
 __all__ = ["Matrix"]
 
-_SHARED = 48 << 10
 _SUMMED = 16  # float32 additions between two with compensation
-_FILE = 65536
 
 
-class Matrix:
-    """The main kernel.
-
-    Parameters
-    ----------
-    fold : SumFold or ShiftExpFold
-    homes : Homes
-    arrays : dict of Variable to str
-    real : {"float", "double"}
-    categories : tuple of int
-        The categories of the output's and of the reduced index.
-    sizes : Sizes
-    number, vector, minus : Expression or None
-        ``number * (vector - minus)`` is summed, or for a log-sum-exp ``exp(number - m) * vector``. The number is one per
-        pair; the vector depends on the reduced index, or with `minus` on the output's, and `minus` on the reduced one.
-    products : list of Expression
-        The sums over components in the number.
-    """
+class Matrix(Template):
+    """Sums of a number per pair times a vector, or times the difference of two."""
 
     name = "matrix"
+    kernel = "skk_matrix"
 
-    def __init__(
-        self,
-        fold: Fold,
-        homes: Homes,
-        arrays: dict[Variable, str],
-        real: str,
-        categories: tuple[int, int],
-        sizes: Sizes,
-        number: Expression,
-        vector: Expression | None,
-        minus: Expression | None,
-        products: list[Expression],
-    ):
+    @classmethod
+    def rank(cls, task):
+        return 20 if task.has_long_product else 40
+
+    @classmethod
+    def declines(cls, task):
+        if task.options.accumulator not in ("block", "float64" if task.real == "double" else "block"):
+            return "it has sums of groups alone"
+        if find_product(task, cls.formula_of(task)) is None:
+            return "it is no product of matrices"
+        return super().declines(task)
+
+    def exceeds(self):
+        if self.shared_bytes > SHARED_MOST:
+            return f"{self.shared_bytes} bytes of shared memory"
+        if len(self._slabs) > (1 if self._loops else 2):
+            return "there is too much to compute from products in registers"
+        return None
+
+    def make_fold(self, chunk=None):
+        product = find_product(self.task, self.formula)
+        assert product is not None
+        self.product = product
+        self.sizes = Sizes(product.columns, self.task.real, product.kind, product.length)
+        return super().make_fold(self.sizes.chunk)
+
+    def __init__(self, task: Task):
+        super().__init__(task)
+        fold, real, sizes, arrays = self.fold, task.real, self.sizes, self.arrays
         assert isinstance(fold, SumFold | ShiftExpFold)
-        self.fold = fold
-        self.blocks = fold.blocks
-        self.sizes = sizes
-        self._homes = homes
+        number, vector, minus, products, *_ = self.product
+        self._homes = task.homes
         self._real = real
         self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
         shape = self.shape = sizes.shape
-        self.threads, self.rows, self.tile = shape.threads, shape.rows, shape.columns  # what geometry needs
+        self.threads, self.rows = shape.threads, shape.rows
         self._group = 16 if real == "float" and shape.lanes < 64 else 8  # columns of a tile between two barriers
         self._tile, self._sums = Tile(shape), CarriedSums("total", real, sizes.per_thread)
         self._exponentials = None
         if isinstance(fold, ShiftExpFold):
             self._exponentials = Exponentials(fold, self._tile, self._sums, real)
-        output, reduced = categories
+        categories = output, reduced = task.plan.output, task.plan.reduced
         of_point = self._numbers_at("p", "p")
-        self._slabs = [Slabs(e, homes, shape, real, arrays, categories, of_point) for e in products]
+        self._slabs = [Slabs(e, task.homes, shape, real, arrays, categories, of_point) for e in products]
         numbers = self._numbers_at(f"ty * {shape.side_rows} + t", f"tx * {shape.side_columns} + u")
 
         def of_pair(node: Expression, k: int) -> str | None:
@@ -142,7 +141,7 @@ class Matrix:
         for size in (16, 8, 4):
             for slabs in self._slabs:
                 slabs.size = size
-            if self.shared_bytes <= _SHARED:
+            if self.shared_bytes <= SHARED_MOST:
                 return
 
     @property
@@ -158,13 +157,8 @@ class Matrix:
     def _choose_buffers(self) -> None:
         """Two buffers for vectors, which save a barrier, where there is room, and there are registers for it."""
         self._buffers = 2
-        if self.shared_bytes > _SHARED or self.shape.lanes > 32:
+        if self.shared_bytes > SHARED_MOST or self.shape.lanes > 32:
             self._buffers = 1
-
-    @property
-    def fits(self) -> bool:
-        """Whether there is a kernel: enough shared memory, and not too much to compute from products in registers."""
-        return self.shared_bytes <= _SHARED and len(self._slabs) <= (1 if self._loops else 2)
 
     @property
     def _loops(self) -> bool:
@@ -195,13 +189,19 @@ class Matrix:
         return "__CUDA_ARCH__ < 1000" if self._of_row is not None else "1"
 
     @property
-    def registers(self) -> int:
-        """The most registers that a thread can have."""
-        return min(255, _FILE // (self.threads * self.blocks_per_multiprocessor))
+    def rows_per_block(self):
+        return self.rows
+
+    @property
+    def tile(self):
+        return self.shape.columns
+
+    @property
+    def registers(self):
+        return min(255, FILE // (self.threads * self.blocks_per_multiprocessor))
 
     # -- text -------------------------------------------------------------------------------------------------
     def text(self, parameters: Sequence[str]) -> str:
-        """The kernel ``skk_matrix``."""
         shape, fold = self.shape, self.fold
         attempt = [
             *self._start(),
