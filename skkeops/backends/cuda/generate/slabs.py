@@ -1,4 +1,4 @@
-"""Sums over the components of two vectors, for all pairs of a block: slabs of components go through shared memory.
+"""Sums over the components of vectors, for all pairs of a block: slabs of components go through shared memory.
 
 A distance, a scalar product, and what is like them: each component adds the same function of the components of one or two
 vectors of either index, such as ``e | (b - L)``. Every thread has a rectangle of pairs in registers, as in a product of
@@ -7,7 +7,7 @@ matrices.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from skkeops.formula.expression import Constant, Expression, I, J, Variable, postorder
@@ -18,7 +18,7 @@ from .expressions import at_first_point, literal, statements_cost
 from .loops import LoopBlock
 from .text import indent
 
-__all__ = ["Pairwise", "Product", "Shape", "Slabs", "find_products", "stand_ins"]
+__all__ = ["Pairwise", "Product", "Shape", "Side", "Slabs", "find_products", "stand_ins"]
 
 _PAD = 4  # so that a transposed write meets few bank conflicts
 _MOST_VECTORS = 3
@@ -56,6 +56,9 @@ class Shape(NamedTuple):
         The rows and the columns of a thread.
     pack : int
         Numbers of 16 bytes.
+    apart : bool, default=False
+        Whether the packs of columns of a thread lie apart, with a pack of each other thread between two of them. So the threads
+        of a warp, which read a pack each, read what is contiguous.
     """
 
     threads: int
@@ -63,6 +66,7 @@ class Shape(NamedTuple):
     side_rows: int
     side_columns: int
     pack: int
+    apart: bool = False
 
     @property
     def rows(self) -> int:
@@ -73,6 +77,33 @@ class Shape(NamedTuple):
     def columns(self) -> int:
         """The columns of a tile."""
         return self.lanes * self.side_columns
+
+    def column(self, u: str = "u", thread: str = "tx") -> str:
+        """The number in the tile of a thread's column ``u``."""
+        if not self.apart:
+            return f"{thread} * {self.side_columns} + {u}"
+        return f"({u} / {self.pack}) * {self.lanes * self.pack} + {thread} * {self.pack} + {u} % {self.pack}"
+
+
+class Side(NamedTuple):
+    """A vector whose components go through shared memory.
+
+    Attributes
+    ----------
+    name : str
+        Of its slab.
+    of_row : bool
+        Whether it is a vector of the output's index.
+    statements : list of str
+        What its component ``at`` needs, at the point ``i`` or ``j``.
+    component : str
+        The text of the component ``at``.
+    """
+
+    name: str
+    of_row: bool
+    statements: list[str]
+    component: str
 
 
 def find_products(roots: Iterable[Expression], homes: Homes) -> list[Expression]:
@@ -131,7 +162,7 @@ class Slabs:
         assert vectors is not None
         self.length = max(arg.dim for arg in node.args)
         output, reduced = categories
-        self._sides = []
+        self.sides: list[Side] = []
         self._names: dict[Expression, str] = {}
         for n, e in enumerate(vectors):
             of_row = homes(e) != LANE
@@ -139,12 +170,17 @@ class Slabs:
             block.compute_numbers([e])
             numbers, block.lines = block.lines, []
             component = block.component(e, "at")
-            self._sides.append((f"slab{n}", of_row, numbers, block.lines, component))
+            self.sides.append(Side(f"slab{n}", of_row, numbers + block.lines, component))
             self._names[e] = f"x{n}[t]" if of_row else f"y{n}[u]"
         self._lines: list[str] = []
-        factors = [self._text(arg) for arg in node.args]
-        self._step = [*self._lines, f"acc[t][u] += {' * '.join(factors)};"]
+        self._step = self.step(node)
         self.size = 16  # components in shared memory at a time
+
+    def step(self, node: Expression) -> list[str]:
+        """The statements by which a component of a sum enters ``acc[t][u]``: of the sum itself, or another of the same vectors."""
+        self._lines = []
+        factors = [self._text(arg) for arg in node.args]
+        return [*self._lines, f"acc[t][u] += {' * '.join(factors)};"]
 
     def _text(self, e: Expression) -> str:
         """The text of a component of an expression, after the statements that it needs."""
@@ -165,39 +201,57 @@ class Slabs:
     @property
     def numbers(self) -> int:
         """How many numbers of shared memory it takes."""
-        return sum(self._stride(of_row) for _, of_row, *_ in self._sides) * min(self.size, self.length)
+        return sum(self._stride(of_row) for _, of_row, *_ in self.sides) * min(self.size, self.length)
 
-    def text(self) -> list[str]:
-        """Add up ``acc[t][u]`` for the rows from ``first_row`` on and the columns from ``start`` on; ``pool`` is the shared
-        memory that is free for the purpose."""
+    def text(self, load: Sequence[str] = ()) -> list[str]:
+        """Add up ``acc[t][u]`` for the rows from ``first_row`` on and the columns from ``start`` on.
+
+        ``pool`` is the shared memory that is free for the purpose. The statements `load` are executed between two barriers, when
+        all threads are done with what was in shared memory before.
+        """
         size, rest = min(self.size, self.length), self.length % min(self.size, self.length)
-        lines = []
-        if self.length >= size:
-            lines += ["#pragma unroll 1", f"for (int d0 = 0; d0 < {self.length - rest}; d0 += {size}) {{"]
-            lines += [*indent(self._slab(size)), "}"]
+        if load:
+            load = ["if (d0 == 0) {", *indent(load), "}"]
+        lines = ["#pragma unroll 1", f"for (int d0 = 0; d0 < {self.length - rest}; d0 += {size}) {{"]
+        lines += [*indent(self._slab(size, load)), "}"]
         if rest:
             lines += ["{", f"    const int d0 = {self.length - rest};", *indent(self._slab(rest)), "}"]
         return lines
 
-    def _slab(self, size: int) -> list[str]:
+    def _slab(self, size: int, load: Sequence[str] = ()) -> list[str]:
         shape = self._shape
-        lines, first = ["__syncthreads();"], 0
-        for name, of_row, *_ in self._sides:
+        lines, first = [*self._before(size), "__syncthreads();"], 0
+        for name, of_row, *_ in self.sides:
             lines.append(f"real* const {name} = pool + {first};")
             first += self._stride(of_row) * size
         for of_row, whole in ((True, "first_row + {} <= end_row"), (False, "start + {} <= stop")):
             n = shape.rows if of_row else shape.columns
-            sides = [side for side in self._sides if side[1] == of_row]
+            sides = [side for side in self.sides if side.of_row == of_row]
             if sides:
                 lines += [f"if ({whole.format(n)}) {{", *indent([line for s in sides for line in self._load(s, size, False)])]
                 lines += ["} else {", *indent([line for s in sides for line in self._load(s, size, True)]), "}"]
-        unroll = 4 if statements_cost(self._step, self._real) <= _CHEAP else 1
-        lines += ["__syncthreads();", f"#pragma unroll {unroll}", f"for (int m = 0; m < {size}; ++m) {{"]
-        return [*lines, *indent(self._multiply()), "}"]
+        return [*lines, *load, "__syncthreads();", *self._enter(size)]
 
-    def _load(self, side, size: int, clamped: bool) -> list[str]:
+    def _before(self, size: int) -> list[str]:
+        """Statements before a slab of so many components is loaded; a thread loads components of the number
+        ``d0 + threadIdx.x % size``."""
+        return []
+
+    def _loaded(self, component: str) -> str:
+        """A component as it goes to shared memory."""
+        return component
+
+    def _enter(self, size: int) -> list[str]:
+        """The slab enters the sums."""
+        return self._loop(size, self._step)
+
+    def _loop(self, size: int, step: Sequence[str]) -> list[str]:
+        unroll = 4 if statements_cost(step, self._real) <= _CHEAP else 1
+        return [f"#pragma unroll {unroll}", f"for (int m = 0; m < {size}; ++m) {{", *indent(self._multiply(step)), "}"]
+
+    def _load(self, side: Side, size: int, clamped: bool) -> list[str]:
         """A slab of a vector, component by component of a point, from global memory."""
-        name, of_row, numbers, statements, component = side
+        name, of_row, statements, component = side
         n = self._shape.rows if of_row else self._shape.columns
         per_turn = self._shape.threads // size  # points
         index, first, end = ("i", "first_row", "end_row") if of_row else ("j", "start", "stop")
@@ -214,21 +268,24 @@ class Slabs:
             conditions.append(f"threadIdx.x < {per_turn * size}")
         if n % per_turn:
             conditions.append(f"p < {n}")
-        body = [*numbers, *statements, f"{name}[m * {self._stride(of_row)} + p] = {component};"]
+        body = [*statements, f"{name}[m * {self._stride(of_row)} + p] = {self._loaded(component)};"]
         if conditions:
             body = [f"if ({' && '.join(conditions)}) {{", *indent(body), "}"]
         return [*lines, *indent(body), "}"]
 
-    def _multiply(self) -> list[str]:
+    def _multiply(self, step: Sequence[str]) -> list[str]:
         """A component of the slabs enters all pairs of a thread."""
         shape = self._shape
         lines = []
-        for n, (name, of_row, *_) in enumerate(self._sides):
+        for n, (name, of_row, *_) in enumerate(self.sides):
             side, variable, thread = (shape.side_rows, "x", "ty") if of_row else (shape.side_columns, "y", "tx")
             lines.append(f"real {variable}{n}[{side}];")
             for part in range(side // shape.pack):
                 pack = f"{variable}{n}_{part}"
-                at = f"m * {self._stride(of_row)} + {thread} * {side} + {part * shape.pack}"
+                if of_row or not shape.apart:
+                    at = f"m * {self._stride(of_row)} + {thread} * {side} + {part * shape.pack}"
+                else:
+                    at = f"m * {self._stride(of_row)} + {part * shape.lanes * shape.pack} + {thread} * {shape.pack}"
                 lines.append(f"const real{shape.pack} {pack} = *(const real{shape.pack}*)&{name}[{at}];")
                 lines.append(
                     " ".join(f"{variable}{n}[{part * shape.pack + k}] = {pack}.{'xyzw'[k]};" for k in range(shape.pack))
@@ -238,6 +295,6 @@ class Slabs:
             "#pragma unroll",
             f"for (int t = 0; t < {shape.side_rows}; ++t) {{",
             "    #pragma unroll",
-            f"    for (int u = 0; u < {shape.side_columns}; ++u) {{ {' '.join(self._step)} }}",
+            f"    for (int u = 0; u < {shape.side_columns}; ++u) {{ {' '.join(step)} }}",
             "}",
         ]

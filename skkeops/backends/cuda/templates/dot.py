@@ -14,55 +14,42 @@ from skkeops.formula.expression import Expression, postorder
 
 from ..folds.make import make_fold
 from ..generate.loops import LoopBlock
-from ..generate.slabs import Pairwise
+from ..generate.slabs import Pairwise, Shape, Slabs
 from ..generate.text import indent
 from ..homes import CONST, LANE, ROW, Homes
 from .base import BLOCK, SHARED_MOST
 from .task import LONG, Task
 from .thread_rows import ThreadRows
 
-__all__ = ["LANES", "SLAB", "Dot", "is_squared_distance"]
+__all__ = ["LANES", "Dot", "is_squared_distance"]
 
-SLAB = 16  # components that are in shared memory at a time
-_PAD = 4  # so that a transposed write meets few bank conflicts
 LANES = 16  # threads of a row of the block
 _MOST_COLUMNS = 16  # few columns come out of blocks of distances or products
 
 
 LEAF = Pairwise._new()
 
-#: What a component adds to the total, of the two vectors' components.
-_STEPS = {
-    "Square": "const real d = {0} - {1}; {2} += d * d;",
-    "Abs": "{2} += fabs({0} - {1});",
-    "Scalprod": "{2} += {0} * {1};",
-}
-
-
-def find(roots: Iterable[Expression], homes: Homes, real: str) -> Expression | None:
+def _find(roots: Iterable[Expression], homes: Homes, real: str) -> Expression | None:
     """The one distance or scalar product of long vectors of the two indices below the roots; None if there is none, or
     more than one."""
-    found = [node for node in postorder(*roots) if _match(node, homes, real)]
+    found = [node for node in postorder(*roots) if _is_product(node, homes, real)]
     return found[0] if len(found) == 1 else None
 
 
 def is_squared_distance(product: Expression) -> bool:
-    """Whether what `find` found is a sum of squares of differences."""
+    """Whether what `Dot` found is a sum of squares of differences."""
     return product.name == "Sum" and product.args[0].name == "Square"
 
 
-def _match(node: Expression, homes: Homes, real: str) -> tuple[str, Expression, Expression] | None:
-    """The step, the vector of the rows and that of the columns."""
+def _is_product(node: Expression, homes: Homes, real: str) -> bool:
+    """Whether an expression is a distance or scalar product of a long vector of the rows and one of the columns."""
     if node.name == "Scalprod":
-        kind, sides = node.name, node.args
+        sides = node.args
     elif node.name == "Sum" and node.args[0].name in ("Square", "Abs") and node.args[0].args[0].name == "Subtract":
-        kind, sides = node.args[0].name, node.args[0].args[0].args
+        sides = node.args[0].args[0].args
     else:
-        return None
-    by_home = {homes(side): side for side in sides}
-    if set(by_home) != {ROW, LANE} or min(side.dim for side in sides) <= LONG[real]:
-        return None
-    return kind, by_home[ROW], by_home[LANE]
+        return False
+    return {homes(side) for side in sides} == {ROW, LANE} and min(side.dim for side in sides) > LONG[real]
 
 
 class Dot(ThreadRows):
@@ -91,7 +78,7 @@ class Dot(ThreadRows):
 
     @classmethod
     def _product(cls, task: Task) -> Expression | None:
-        return find(cls.formula_of(task).roots, task.homes, task.real)
+        return _find(cls.formula_of(task).roots, task.homes, task.real)
 
     def exceeds(self):
         return f"{self.shared_bytes} bytes of shared memory" if self.shared_bytes > SHARED_MOST else None
@@ -108,24 +95,22 @@ class Dot(ThreadRows):
 
     def __init__(self, task: Task):
         super().__init__(task)
-        output, reduced = task.plan.output, task.plan.reduced
-        places = {"arrays": self.arrays, "outside": self._outside_side}
-        self._row_slab = LoopBlock(task.real, "x", index={output: "i"}, **places)
-        (self._row_component,) = self._row_slab.compute([(self._of_row, "at")])
-        self._lane_slab = LoopBlock(task.real, "y", index={reduced: "j"}, **places)
-        (self._lane_component,) = self._lane_slab.compute([(self._of_lane, "at")])
+        product = self._product(task)
+        assert product is not None
+        self._slabs = self._make_slabs(product)
         self._const = LoopBlock(task.real, "w", arrays=self.arrays)  # the slabs may have asked for more
         self._const_values = self._const.compute(self._hoisted[CONST])
 
+    def _make_slabs(self, product: Expression) -> Slabs:
+        task = self.task
+        categories = task.plan.output, task.plan.reduced
+        return Slabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
+
     def _generate(self, fold):
-        match = _match(self._product(self.task), self.task.homes, self.task.real)
-        assert match is not None
-        self._step, self._of_row, self._of_lane = match
-        self._length = self._of_row.dim
-        self._pack = 4 if self.task.real == "float" else 2
-        self._side = 2 * self._pack  # pairs of a thread along each side of its square
-        self.rows = BLOCK // LANES * self._side
-        self._columns = LANES * self._side
+        pack = 4 if self.task.real == "float" else 2
+        self._side = 2 * pack  # pairs of a thread along each side of its square
+        self._shape = Shape(BLOCK, LANES, self._side, self._side, pack, apart=True)
+        self.rows, self._columns = self._shape.rows, self._shape.columns
         super()._generate(fold)
 
     def _outside_pair(self, node, k):
@@ -185,14 +170,12 @@ class Dot(ThreadRows):
     @property
     def shared_bytes(self) -> int:
         """The bytes of `_shared`."""
-        slabs = SLAB * (self.rows + self._columns + 2 * _PAD)
-        return self._size * (slabs + len(self._lane_values) * self._columns)
+        return self._size * (self._slabs.numbers + len(self._lane_values) * self._columns)
 
     def _shared(self) -> list[str]:
         """What is in shared memory."""
         return [
-            f"__shared__ __align__(16) real of_rows[{SLAB}][{self.rows + _PAD}];",
-            f"__shared__ __align__(16) real of_columns[{SLAB}][{self._columns + _PAD}];",
+            f"__shared__ __align__(16) real pool[{self._slabs.numbers}];",
             *(f"__shared__ real lane{k}[{self._columns}];" for k in range(len(self._lane_values))),
         ]
 
@@ -209,37 +192,8 @@ class Dot(ThreadRows):
         return [
             f"real acc[{side}][{side}];",
             *self._for_rows([f"acc[t][{u}] = 0;" for u in range(side)], ""),
-            *self._slabs(),
+            *self._slabs.text(self._load_lanes()),
         ]
-
-    def _slabs(self) -> list[str]:
-        """The loop over slabs: loaded by all threads, then added to all pairs."""
-        return [
-            "#pragma unroll 1",
-            f"for (int d0 = 0; d0 < {self._length}; d0 += {SLAB}) {{",
-            f"    const int own = threadIdx.x % {SLAB}, at = min(d0 + own, {self._length - 1});  // what the thread loads",
-            *([f"    const bool inside = d0 + own < {self._length};"] if self._length % SLAB else []),
-            *indent(self._before_slab()),
-            "    __syncthreads();",
-            *indent(self._load_slab("of_rows", self.rows, "i", "first_row", "end_row", self._row_component, self._row_slab.lines)),
-            *indent(
-                self._load_slab("of_columns", self._columns, "j", "start", "stop", self._lane_component, self._lane_slab.lines)
-            ),
-            *indent(self._load_lanes()),
-            "    __syncthreads();",
-            *indent(self._multiply_slab()),
-            "}",
-        ]
-
-    def _before_slab(self) -> list[str]:
-        return []
-
-    def _component_of_slab(self, component: str) -> str:
-        """A component of a vector as it is in shared memory."""
-        return component
-
-    def _multiply_slab(self) -> list[str]:
-        return ["#pragma unroll 4", f"for (int m = 0; m < {SLAB}; ++m) {{", *indent(self._multiply(self._step)), "}"]
 
     def _enter(self) -> list[str]:
         """The pairs of the tile enter the states of the rows."""
@@ -262,61 +216,19 @@ class Dot(ThreadRows):
     def _row_number(self) -> list[str]:
         return [f"const long long i = min({self._row_of()}, end_row - 1);"]
 
-    def _load_slab(self, name: str, size: int, index: str, first: str, end: str, component: str, lines: list[str]) -> list[str]:
-        """A slab of a vector: a thread loads the same component of some points. Where all of these exist, one address
-        serves, plus constants."""
-
-        value = self._component_of_slab(component)
-        if self._length % SLAB:
-            value = f"inside ? {value} : (real)0"
-
-        def loop(unroll: str, point: str) -> list[str]:
-            return [
-                unroll,
-                f"for (int v = 0; v < {size * SLAB // BLOCK}; ++v) {{",
-                f"    const int p = (int)threadIdx.x / {SLAB} + v * {BLOCK // SLAB};",
-                f"    const long long {index} = {point};",
-                *indent(lines),
-                f"    {name}[own][p] = {value};",
-                "}",
-            ]
-
-        return [
-            f"if ({first} + {size} <= {end}) {{",
-            *indent(loop("#pragma unroll", f"{first} + (int)threadIdx.x / {SLAB} + v * {BLOCK // SLAB}")),
-            "} else {",
-            *indent(loop("#pragma unroll 1", f"min({first} + p, {end} - 1)")),
-            "}",
-        ]
-
     def _load_lanes(self) -> list[str]:
         if not self._lane_values:
             return []
         return [
-            f"if (d0 == 0) for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK}) {{",
+            f"for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK}) {{",
             "    const long long j = min(start + e, stop - 1);",
             *indent(self._lane.lines),
             *(f"    lane{k}[e] = {value};" for k, value in enumerate(self._lane_values)),
             "}",
         ]
 
-    def _multiply(self, step: str) -> list[str]:
-        """A component of the slab enters all pairs of a thread."""
-        pack, half = self._pack, self._columns // 2
-        kind = f"real{pack}"
-        lines = [f"real x[{self._side}], y[{self._side}];"]
-        for part in range(2):
-            lines.append(f"const {kind} xs{part} = *(const {kind}*)&of_rows[m][ty * {self._side} + {part * pack}];")
-            lines.append(f"const {kind} ys{part} = *(const {kind}*)&of_columns[m][{part * half} + tx * {pack}];")
-            for k in range(pack):
-                lines.append(f"x[{part * pack + k}] = xs{part}.{'xyzw'[k]}; y[{part * pack + k}] = ys{part}.{'xyzw'[k]};")
-        add = _STEPS[step].format("x[t]", "y[u]", "acc[t][u]")
-        inner = ["#pragma unroll", f"for (int u = 0; u < {self._side}; ++u) {{ {add} }}"]
-        return lines + self._for_rows(inner, "")
-
-    def _place_of_column(self) -> str:
-        pack = self._pack
-        return f"const int where = (u / {pack}) * {self._columns // 2} + tx * {pack} + u % {pack};"
+    def _place_of_column(self, name: str = "where") -> str:
+        return f"const int {name} = {self._shape.column()};"
 
     def _unpack(self) -> list[str]:
         return [
@@ -330,7 +242,7 @@ class Dot(ThreadRows):
         choices = [f"if (u == {u}) q = acc[t][{u}];" for u in range(1, self._side)]
         return [
             f"for (int u = 0; u < {self._side}; ++u) {{",
-            f"    {self._place_of_column().replace('where', 'offset')}",
+            f"    {self._place_of_column('offset')}",
             "    if (start + offset >= stop) continue;",
             "    const int at = (int)(start - base) + offset;",
             *indent(self._row_number()),

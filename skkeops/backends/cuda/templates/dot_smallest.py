@@ -53,7 +53,7 @@ class DotSmallest(Dot):
 
     @property
     def _stride(self) -> int:
-        return self._half + self._pack
+        return self._half + self._shape.pack
 
     @property
     def shared_bytes(self) -> int:
@@ -89,7 +89,7 @@ class DotSmallest(Dot):
 
     def _to_owners(self, half: int) -> list[str]:
         """The values of the pairs of one pack of columns, for all rows of a thread."""
-        pack = self._pack
+        pack = self._shape.pack
         (value,) = self.values
         packed = ", ".join(f"v[{k}]" for k in range(pack))
         of_pair = [*self._row_number(), "const real q = acc[t][u];", *self._pair.lines, f"v[u - {half * pack}] = {value};"]
@@ -107,7 +107,7 @@ class DotSmallest(Dot):
         )
 
     def _scan(self, half: int) -> list[str]:
-        fold, pack, group = self.fold, self._pack, min(GROUP, self._share)
+        fold, pack, group = self.fold, self._shape.pack, min(GROUP, self._share)
         fast = [line for k in range(pack) for line in fold.fast([f"values.{'xyzw'[k]}"])]
         return [
             "#pragma unroll 1",
