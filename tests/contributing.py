@@ -25,6 +25,12 @@ TESTS = {
         "tests/cuda/test_emulation.py::test_the_state_finalises_to_the_result",
     ],
     "kernel": ["tests/kernels", "--doctest-modules", "skkeops/kernels/stationary.py"],
+    "cuda_template": [
+        "tests/cuda/test_templates.py",
+        "tests/cuda/test_sources.py",
+        "tests/cuda/test_emulation.py::test_reductions_over_sizes",
+        "tests/cuda/test_emulation.py::test_the_state_finalises_to_the_result",
+    ],
     "estimator": ["tests/estimators/test_common.py", "tests/estimators/test_reductions.py"],
 }
 

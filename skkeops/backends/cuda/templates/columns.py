@@ -68,7 +68,7 @@ class Columns(ThreadRows):
         lines = [
             f"#define ROWS {self.rows_per_thread}",
             f"#define GROUP {GROUP}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_columns('
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
             + "".join(f"{parameter}, " for parameter in parameters),
             "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
             "{",

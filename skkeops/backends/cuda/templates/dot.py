@@ -26,8 +26,9 @@ __all__ = ["LANES", "Dot", "is_squared_distance"]
 LANES = 16  # threads of a row of the block
 _MOST_COLUMNS = 16  # few columns come out of blocks of distances or products
 
+#: What stands in the expressions for the distance or scalar product.
+_FOUND = Pairwise._new()
 
-LEAF = Pairwise._new()
 
 def _find(roots: Iterable[Expression], homes: Homes, real: str) -> Expression | None:
     """The one distance or scalar product of long vectors of the two indices below the roots; None if there is none, or
@@ -85,8 +86,8 @@ class Dot(ThreadRows):
 
     def make_fold(self, chunk=2):
         (value, terms, base_2), product = self.formula, self._product(self.task)
-        value = None if value is None else substitute(value, {product: LEAF})
-        terms = [tuple(None if e is None else substitute(e, {product: LEAF}) for e in term) for term in terms]
+        value = None if value is None else substitute(value, {product: _FOUND})
+        terms = [tuple(None if e is None else substitute(e, {product: _FOUND}) for e in term) for term in terms]
         return make_fold(self.task.plan, value, terms, base_2, self.task.options, self.task.real, chunk)
 
     @property
@@ -114,7 +115,7 @@ class Dot(ThreadRows):
         super()._generate(fold)
 
     def _outside_pair(self, node, k):
-        if node is LEAF:
+        if node is _FOUND:
             return "q"
         return super()._outside_pair(node, k)
 
@@ -129,7 +130,7 @@ class Dot(ThreadRows):
         fold = self.fold
         lines = [
             f"#define ROWS {self._kept_rows}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_dot('
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
             + "".join(f"{parameter}, " for parameter in parameters),
             f"    {self._parameters()})",
             "{",

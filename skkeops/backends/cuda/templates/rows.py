@@ -59,7 +59,7 @@ class Rows(ThreadRows):
             f"#define ROWS {self.rows_per_thread}",
             f"#define TILE {self.tile}",
             f"#define GROUP {GROUP}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_rows('
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
             + "".join(f"{parameter}, " for parameter in parameters),
             "    char* __restrict__ workspace, const long long* __restrict__ items, const long long* __restrict__ segments,",
             "    long long rows, long long columns, long long chunk, long long splits)",

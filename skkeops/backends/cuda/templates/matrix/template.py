@@ -25,13 +25,13 @@ from ...homes import CONST, LANE, PAIR, ROW
 from ..base import FILE, SHARED_MOST, Template
 from ..task import Task
 from .exponentials import Exponentials
+from .multiplication import Multiplication, Vector
 from .product import find_product
 from .sizes import Sizes
 from .tiles import Tile
 
 __all__ = ["Matrix"]
 
-_SUMMED = 16  # float32 additions between two with compensation
 
 
 class Matrix(Template):
@@ -76,11 +76,10 @@ class Matrix(Template):
         self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
         shape = self.shape = sizes.shape
         self.threads, self.rows = shape.threads, shape.rows
-        self._group = 16 if real == "float" and shape.lanes < 64 else 8  # columns of a tile between two barriers
-        self._tile, self._sums = Tile(shape), CarriedSums("total", real, sizes.per_thread)
+        self._tile_of_pairs, self._sums = Tile(shape), CarriedSums("total", real, sizes.per_thread)
         self._exponentials = None
         if isinstance(fold, ShiftExpFold):
-            self._exponentials = Exponentials(fold, self._tile, self._sums, real)
+            self._exponentials = Exponentials(fold, self._tile_of_pairs, self._sums, real)
         categories = output, reduced = task.plan.output, task.plan.reduced
         of_point = self._numbers_at("p", "p")
         self._slabs = [Slabs(e, task.homes, shape, real, arrays, categories, of_point) for e in products]
@@ -91,18 +90,20 @@ class Matrix(Template):
 
         self._pair = LoopBlock(real, "v", of_pair, {output: "i", reduced: "j"}, arrays)
         (self._number,) = self._pair.compute([(substitute(number, stand_ins(products)), 0)])
-        # of the difference, what is of the reduced index is loaded as a vector is
-        self._of_lane, self._of_row = (vector, None) if minus is None else (minus, vector)
+        # of the difference, the vector of the reduced index is loaded as a vector alone is
+        of_column, of_row = (vector, None) if minus is None else (minus, vector)
         numbers = self._numbers_at(f"ty * {shape.side_rows} + t", "(int)(j - start)")
-        self._lane_component = self._component(self._of_lane, LoopBlock(real, "b", numbers, {reduced: "j"}, arrays))
-        self._row_component = self._component(self._of_row, LoopBlock(real, "o", numbers, {output: "i"}, arrays))
+        vectors = [
+            self._vector(of_column, LoopBlock(real, "b", numbers, {reduced: "j"}, arrays)),
+            None if of_row is None else self._vector(of_row, LoopBlock(real, "o", numbers, {output: "i"}, arrays)),
+        ]
+        self._multiplication = Multiplication(fold, sizes, self._tile_of_pairs, self._sums, *vectors)
         self._row = LoopBlock(real, "x", self._constant, {output: "i"}, arrays)
         self._row_values = self._row.compute(self._hoisted[ROW])
         self._lane = LoopBlock(real, "y", self._constant, {reduced: "j"}, arrays)
         self._lane_values = self._lane.compute(self._hoisted[LANE])
         self._const = LoopBlock(real, "w", arrays=arrays)
         self._const_values = self._const.compute(self._hoisted[CONST])
-        self._buffers = 1
         self._choose_slabs()
         self._choose_buffers()
 
@@ -127,13 +128,14 @@ class Matrix(Template):
 
         return outside
 
-    def _component(self, e: Expression | None, block: LoopBlock) -> tuple[list[str], list[str], str]:
-        """Of a vector: the statements of its numbers, those of component ``at``, and its text."""
+    def _vector(self, e: Expression | None, block: LoopBlock) -> Vector:
+        """The statements of a vector, or of ones."""
         if e is None:
-            return [], [], "(real)1"
+            return Vector([], [], "(real)1", is_variable=False)
         block.compute_numbers([e])
         numbers, block.lines = block.lines, []
-        return numbers, block.lines, block.component(e, "at")
+        component = block.component(e, "at")
+        return Vector(numbers, block.lines, component, isinstance(e, Variable))
 
     # -- sizes ------------------------------------------------------------------------------------------------
     def _choose_slabs(self) -> None:
@@ -146,7 +148,7 @@ class Matrix(Template):
 
     @property
     def _pool(self) -> int:
-        return max(self._buffers * self._group * self.sizes.columns, *(slabs.numbers for slabs in self._slabs), 0)
+        return max(self._multiplication.numbers, *(slabs.numbers for slabs in self._slabs), 0)
 
     @property
     def shared_bytes(self) -> int:
@@ -156,9 +158,9 @@ class Matrix(Template):
 
     def _choose_buffers(self) -> None:
         """Two buffers for vectors, which save a barrier, where there is room, and there are registers for it."""
-        self._buffers = 2
+        self._multiplication.buffers = 2
         if self.shared_bytes > SHARED_MOST or self.shape.lanes > 32:
-            self._buffers = 1
+            self._multiplication.buffers = 1
 
     @property
     def _loops(self) -> bool:
@@ -186,7 +188,7 @@ class Matrix(Template):
             return "1"
         if self._exponentials is not None:
             return "0" if self.fold.exact_max or self._loops else "__CUDA_ARCH__ >= 900"
-        return "__CUDA_ARCH__ < 1000" if self._of_row is not None else "1"
+        return "__CUDA_ARCH__ < 1000" if self.product.minus is not None else "1"
 
     @property
     def rows_per_block(self):
@@ -209,7 +211,7 @@ class Matrix(Template):
             f"for (long long start = base; start < stop; start += {self.tile}) {{",
             f"    const int count = (int)min((long long){self.tile}, stop - start);",
             *indent(self._numbers()),
-            *indent(self._multiply()),
+            *indent(self._multiplication.text()),
             "}",
         ]
         if self._real == "float":
@@ -231,7 +233,7 @@ class Matrix(Template):
             "#else",
             f"#define BLOCKS {min(2, self.blocks_per_multiprocessor)}",
             "#endif",
-            f'extern "C" __global__ void __launch_bounds__({self.threads}, BLOCKS) skk_matrix('
+            f'extern "C" __global__ void __launch_bounds__({self.threads}, BLOCKS) {self.kernel}('
             + "".join(f"{parameter}, " for parameter in parameters),
             "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
             "{",
@@ -255,16 +257,12 @@ class Matrix(Template):
         ]
         return "\n".join(lines) + "\n"
 
-    def _each_sum(self, body: Sequence[str]) -> list[str]:
-        """The statements for all sums ``t``, ``c`` of a thread."""
-        return each_row(each_column(body, "c", self.sizes.per_thread))
-
     def _declarations(self) -> list[str]:
         lines = self._sums.declare()
         return lines if self._exponentials is None else [*lines, *self._exponentials.declare()]
 
     def _start(self) -> list[str]:
-        lines = self._each_sum(self._sums.start())
+        lines = self._multiplication.each_sum(self._sums.start())
         return lines if self._exponentials is None else [*lines, *self._exponentials.start()]
 
     def _load_numbers(self, name, size, index, first, end, block: LoopBlock, values) -> list[str]:
@@ -290,16 +288,16 @@ class Matrix(Template):
             lines.append("__syncthreads();")
         lines += [f"real acc[ROWS][{side}];"]
         for n, slabs in enumerate(self._slabs):
-            lines += self._tile.each_pair(["acc[t][u] = 0;"])
+            lines += self._tile_of_pairs.each_pair(["acc[t][u] = 0;"])
             lines += slabs.text()
             if n + 1 < len(self._slabs):  # the first of two waits where the pair's number will be
-                lines += self._tile.store("acc[t][u]")
-        lines += self._prefetch("0")
+                lines += self._tile_of_pairs.store("acc[t][u]")
+        lines += self._multiplication.prefetch("0")
         place = f"const long long i = min(first_row + ty * ROWS + t, end_row - 1), j = min(start + tx * {side} + u, stop - 1);"
         if self._loops:  # one after the other, and not in registers, which cannot be indexed by variables
-            at = self._tile.own(f"t / {self.shape.pack}") + f" + t % {self.shape.pack}"
+            at = self._tile_of_pairs.own(f"t / {self.shape.pack}") + f" + t % {self.shape.pack}"
             if self._slabs:
-                lines += self._tile.store("acc[t][u]")
+                lines += self._tile_of_pairs.store("acc[t][u]")
             lines += [
                 "#pragma unroll 1",
                 f"for (int tu = 0; tu < ROWS * {side}; ++tu) {{",
@@ -310,174 +308,18 @@ class Matrix(Template):
                 f"    pairs[{at}] = {self._number};",
                 "}",
             ]
-            return lines if self._exponentials is None else [*lines, *self._tile.load("acc"), *self._exponentials.text()]
+            return lines if self._exponentials is None else [*lines, *self._tile_of_pairs.load("acc"), *self._exponentials.text()]
         known = [f"const real q{len(self._slabs) - 1} = acc[t][u];"] if self._slabs else []
         if len(self._slabs) > 1:
-            lines += [f"real kept[ROWS][{side}];", *self._tile.load("kept")]
+            lines += [f"real kept[ROWS][{side}];", *self._tile_of_pairs.load("kept")]
             known.append("const real q0 = kept[t][u];")
-        lines += self._tile.each_pair([place, *known, *self._pair.lines, f"acc[t][u] = {self._number};"])
-        return [*lines, *(self._tile.store("acc[t][u]") if self._exponentials is None else self._exponentials.text())]
-
-    # -- second: the product --------------------------------------------------------------------------------------
-    @property
-    def _loaders(self) -> int:
-        return self.threads // self._group  # threads that load the vector of a column of the tile
-
-    @property
-    def _loads(self) -> int:
-        return -(-self.sizes.columns // self._loaders)
-
-    def _prefetch(self, first: str) -> list[str]:
-        """The next vectors are on their way while something else is computed."""
-        numbers, lines, text = self._lane_component
-        # of 64 bits, so that one address serves all; components of other expressions are computed with 32
-        kind = "long long" if isinstance(self._of_lane, Variable) else "int"
-        declared = [f"real next[{self._loads}];"] if first == "0" else []
-        return [
-            *declared,
-            "{",
-            f"    const long long j = min(start + {first} + (int)threadIdx.x / {self._loaders}, stop - 1);",
-            *indent(numbers),
-            "    #pragma unroll",
-            f"    for (int v = 0; v < {self._loads}; ++v) {{",
-            f"        const {kind} at = {self._at_load(kind)};",
-            *indent(lines, " " * 8),
-            f"        next[v] = {text};",
-            "    }",
-            "}",
-        ]
-
-    def _at(self, c: str) -> str:
-        """The component that is in column ``c`` of the block; an existing one where there is none."""
-        last = f"min((int)(column + {c}), {self.fold.all_columns - 1})"
-        return last if self.fold.all_columns < self.sizes.columns or self.fold.chunks > 1 else c
-
-    def _at_load(self, kind: str) -> str:
-        """The component that a thread loads in its turn ``v``; only the last turns can leave the vector."""
-        c = f"(int)threadIdx.x % {self._loaders} + ({kind})v * {self._loaders}"
-        surely = (self.fold.all_columns - (self.fold.chunks - 1) * self.sizes.chunk) // self._loaders
-        if surely >= self._loads:
-            return f"column + {c}"
-        return f"v < {surely} ? column + {c} : ({kind})min((int)(column + {c}), {self.fold.all_columns - 1})"
-
-    def _multiply(self) -> list[str]:
-        shape, group, n = self.shape, self._group, self.sizes.per_thread
-        lines = ["__syncthreads();"] if self._buffers > 1 else []
-        if self._of_row is not None:
-            numbers, statements, text = self._row_component
-            component = [f"const int at = {self._at(self._column_of('c'))};", *statements, f"own[t][c] = {text};"]
-            row = "const long long i = min(first_row + ty * ROWS + t, end_row - 1);"
-            lines += [f"real own[ROWS][{n}];", *each_row([row, *numbers, *each_column(component, "c", n)])]
-        step = 2 * _SUMMED if self._sums.compensated else group
-        packs = self._tile.packs
-        fast = [f"const int here = k0 * {self.rows} + ((ty * {packs}) ^ (k0 / {shape.side_columns} & 7)) * {shape.pack};"]
-        fast += [
-            "const real* swizzled[8];",
-            "#pragma unroll",
-            f"for (int q = 0; q < 8; ++q) swizzled[q] = pairs + (here ^ q * {shape.pack});",
-        ]
-        for half in range(0, step, group):
-            k0 = f"k0 + {half}" if half else "k0"
-            fast += [
-                "{",
-                *indent(self._load_vectors(k0, last=half + group == step)),
-                "    #pragma unroll",
-                f"    for (int k = 0; k < {group}; ++k) {{",
-                *indent(self._add(half), " " * 8),
-                "    }",
-                "}",
-                *(self._accept(careful=False) if (half + group) % _SUMMED == 0 else []),
-            ]
-        slow = [
-            "#pragma unroll 1",
-            f"for (int k1 = k0; k1 < min(k0 + {step}, count); k1 += {group}) {{",
-            *indent(self._load_vectors("k1", last=True)),
-            "    #pragma unroll 1",
-            f"    for (int k = 0; k < min({group}, count - k1); ++k) {{",
-            *indent(self._add(), " " * 8),
-            "    }",
-            *indent(self._accept(careful=True)),
-            "}",
-        ]
-        return [
-            *lines,
-            "#pragma unroll 1",
-            f"for (int k0 = 0; k0 < count; k0 += {step}) {{",
-            f"    if ({'!careful && ' if self._sums.compensated else ''}k0 + {step} <= count) {{",
-            *indent(fast, " " * 8),
-            "    } else {",
-            *indent(slow, " " * 8),
-            "    }",
-            "}",
-        ]
-
-    def _load_vectors(self, k: str, last: bool) -> list[str]:
-        """The vectors of the group that begins at column ``k`` go to shared memory, and the next ones are on their way."""
-        room, loaders = self.sizes.columns, self._loaders
-        at = f"threadIdx.x % {loaders} + v * {loaders}"
-        put = f"buffer[threadIdx.x / {loaders} * {room} + {at}] = next[v];"
-        if room % loaders:
-            put = f"if ({at} < {room}) {put}"
-        following = self._prefetch(f"{k} + {self._group}")
-        if last:
-            following = [f"if ({k} + {self._group} < count) {{", *indent(following), "}"]
-        which = f"(({k}) / {self._group} & 1) * {self._group * room}" if self._buffers > 1 else "0"
-        return [
-            *(["__syncthreads();"] if self._buffers == 1 else []),
-            f"real* const buffer = pool + {which};",
-            "#pragma unroll",
-            f"for (int v = 0; v < {self._loads}; ++v) {put}",
-            "__syncthreads();",
-            *following,
-        ]
-
-    def _packs(self) -> list[tuple[int, int]]:
-        """The packs of a thread's output columns: the first of each among the thread's, and its size."""
-        found, first, n = [], 0, self.sizes.per_thread
-        while first < n:
-            size = max(s for s in (4, 2, 1) if s <= min(n - first, self.shape.pack))
-            found.append((first, size))
-            first += size
-        return found
-
-    def _column_of(self, c: str) -> str:
-        """The column of the block that is the c-th of the thread."""
-        lanes = self.shape.lanes
-        text = ""
-        for first, size in self._packs():
-            place = f"{first * lanes} + tx * {size} + {c} - {first}"
-            text += f"{c} < {first + size} ? {place} : " if first + size < self.sizes.per_thread else place
-        return f"({text})"
-
-    def _add(self, half: int | None = None) -> list[str]:
-        """The k-th column of a group adds to all sums of a thread: of the group that begins `half` columns after ``k0``, or for
-        None of the one that begins at ``k1``."""
-        shape, n = self.shape, self.sizes.per_thread
-        lines = [f"real p[ROWS], b[{n}];"]
-        for part in range(shape.side_rows // shape.pack):
-            if half is None:
-                at = f"pairs[{self._tile.pack('k1 + k', str(part))}]"
-            else:
-                at = f"swizzled[({half} + k) / {shape.side_columns} & 7 ^ {part}][({half} + k) * {self.rows}]"
-            lines.append(f"const real{shape.pack} p{part} = *(const real{shape.pack}*)&{at};")
-            lines.append(" ".join(f"p[{part * shape.pack + m}] = p{part}.{'xyzw'[m]};" for m in range(shape.pack)))
-        for first, size in self._packs():
-            at = f"buffer[k * {self.sizes.columns} + {first * shape.lanes} + tx * {size}]"
-            if size == 1:
-                lines.append(f"b[{first}] = {at};")
-                continue
-            lines.append(f"const real{size} b{first} = *(const real{size}*)&{at};")
-            lines.append(" ".join(f"b[{first + m}] = b{first}.{'xyzw'[m]};" for m in range(size)))
-        value = "b[c]" if self._of_row is None else "(own[t][c] - b[c])"
-        return [*lines, *self._each_sum(self._sums.add("c", "p[t]", value))]
-
-    def _accept(self, careful: bool) -> list[str]:
-        body = self._sums.accept(careful=careful)
-        return self._each_sum(body) if body else []
+        lines += self._tile_of_pairs.each_pair([place, *known, *self._pair.lines, f"acc[t][u] = {self._number};"])
+        return [*lines, *(self._tile_of_pairs.store("acc[t][u]") if self._exponentials is None else self._exponentials.text())]
 
     # -- the end ----------------------------------------------------------------------------------------------------
     def _all_finite(self) -> list[str]:
-        lines = ["bool finite = true;", *self._each_sum([f"finite = finite && fabs({self._sums.total()}) < SKK_INF;"])]
+        of_sum = f"finite = finite && fabs({self._sums.total()}) < SKK_INF;"
+        lines = ["bool finite = true;", *self._multiplication.each_sum([of_sum])]
         if self._exponentials is not None:
             lines += each_row([f"finite = finite && {self._exponentials.finite()};"])
         return lines
@@ -491,7 +333,7 @@ class Matrix(Template):
         if fold.chunks > 1:
             exists.append(f"column + within < {fold.all_columns}")
         put = f"skk_put(workspace, split, {first} + column + within, {stored}, rows, i, {self._sums.value()});"
-        columns = [f"const int within = {self._column_of('c')};", f"if ({' && '.join(exists)}) {put}"]
+        columns = [f"const int within = {self._multiplication.column_of('c')};", f"if ({' && '.join(exists)}) {put}"]
         return each_row(
             [
                 "const long long i = first_row + ty * ROWS + t;",
