@@ -8,7 +8,7 @@ matrices.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from skkeops.formula.expression import Constant, Expression, I, J, Variable, postorder
 from skkeops.formula.operations.families import Elementwise
@@ -153,6 +153,10 @@ class Slabs:
         The texts of numbers that are computed once for all, as for `LoopBlock`.
     """
 
+    #: Whether the last slab is filled up with zeros, where they add nothing to the sum. So the statements of a slab are written
+    #: once: with a second copy for the rest, a thread that has 64 pairs needs more registers than there are.
+    fills_up: ClassVar[bool] = False
+
     def __init__(self, node: Expression, homes: Homes, shape: Shape, real: str, arrays: dict[Variable, str], categories, outside):
         self._shape = shape
         self._real = real
@@ -209,7 +213,8 @@ class Slabs:
         ``pool`` is the shared memory that is free for the purpose. The statements `load` are executed between two barriers, when
         all threads are done with what was in shared memory before.
         """
-        size, rest = min(self.size, self.length), self.length % min(self.size, self.length)
+        size = min(self.size, self.length)
+        rest = 0 if self.fills_up else self.length % size
         if load:
             load = ["if (d0 == 0) {", *indent(load), "}"]
         lines = ["#pragma unroll 1", f"for (int d0 = 0; d0 < {self.length - rest}; d0 += {size}) {{"]
@@ -233,13 +238,21 @@ class Slabs:
         return [*lines, *load, "__syncthreads();", *self._enter(size)]
 
     def _before(self, size: int) -> list[str]:
-        """Statements before a slab of so many components is loaded; a thread loads components of the number
-        ``d0 + threadIdx.x % size``."""
+        """Statements before a slab of so many components is loaded; a thread loads the component `_at` of
+        ``threadIdx.x % size``."""
         return []
+
+    def _at(self, m: str) -> str:
+        """The component that is number ``m`` of a slab."""
+        return f"min(d0 + {m}, {self.length - 1})" if self._is_filled_up else f"d0 + {m}"
+
+    @property
+    def _is_filled_up(self) -> bool:
+        return self.fills_up and self.length % min(self.size, self.length) != 0
 
     def _loaded(self, component: str) -> str:
         """A component as it goes to shared memory."""
-        return component
+        return f"d0 + m < {self.length} ? {component} : (real)0" if self._is_filled_up else component
 
     def _enter(self, size: int) -> list[str]:
         """The slab enters the sums."""
@@ -256,11 +269,12 @@ class Slabs:
         per_turn = self._shape.threads // size  # points
         index, first, end = ("i", "first_row", "end_row") if of_row else ("j", "start", "stop")
         place = f"{first} + p0 + v * {per_turn}"  # so that one address serves all turns
-        # The two loops have different pragmas, so that the compiler does not join them into one, which would clamp every index.
+        # The pragmas of the two loops differ, so that the compiler does not make one loop of them, which would clamp every index.
         lines = [
             f"#pragma unroll{' 1' if clamped else ''}",
             f"for (int v = 0; v < {-(-n // per_turn)}; ++v) {{",
-            f"    const int m = (int)threadIdx.x % {size}, p0 = (int)threadIdx.x / {size}, p = p0 + v * {per_turn}, at = d0 + m;",
+            f"    const int m = (int)threadIdx.x % {size}, p0 = (int)threadIdx.x / {size}, p = p0 + v * {per_turn}, "
+            f"at = {self._at('m')};",
             f"    const long long {index} = {f'min({place}, {end} - 1)' if clamped else place};",
         ]
         conditions = []

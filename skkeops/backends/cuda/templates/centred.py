@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from skkeops.formula.expression import Expression
 from skkeops.formula.operations import lookup
 
-from ..generate.slabs import Side, Slabs
+from ..generate.slabs import Side
 from ..generate.text import indent
 from ..launch.geometry import Launch, blocks_of
 from .base import BLOCK, Before
-from .dot import LANES, Dot, is_squared_distance
+from .dot import LANES, DistanceSlabs, Dot, is_squared_distance
 from .dot_smallest import DotSmallest
 
 __all__ = ["CentredDot", "CentredDotSmallest"]
@@ -36,7 +36,7 @@ _MOST_PAIRS = 4  # of one of these threads
 _LONGEST_WAIT = 31  # tiles from differences between two trials
 
 
-class CentredSlabs(Slabs):
+class _CentredSlabs(DistanceSlabs):
     """Sums of squares of differences where ``direct`` holds, or else scalar products of the centred vectors."""
 
     def __init__(self, node: Expression, *args):
@@ -44,10 +44,11 @@ class CentredSlabs(Slabs):
         self._product = self.step(lookup("Scalprod")._new(node.args[0].args[0].args))
 
     def _before(self, size):
-        return [f"const real shift = direct ? (real)0 : centre[d0 + (int)threadIdx.x % {size}];"]
+        at = self._at(f"(int)threadIdx.x % {size}")
+        return [f"const real shift = direct ? (real)0 : centre[{at}];"]
 
     def _loaded(self, component):
-        return f"skk_minus({component}, shift)"
+        return super()._loaded(f"skk_minus({component}, shift)")
 
     def _enter(self, size):
         direct, product = self._loop(size, self._step), self._loop(size, self._product)
@@ -174,7 +175,7 @@ class Centred:
     def _make_slabs(self, product):
         task = self.task
         categories = task.plan.output, task.plan.reduced
-        return CentredSlabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
+        return _CentredSlabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
 
     def _side_of(self, row: bool) -> Side:
         return next(side for side in self._slabs.sides if side.of_row == row)

@@ -21,7 +21,7 @@ from .base import BLOCK, SHARED_MOST
 from .task import LONG, Task
 from .thread_rows import ThreadRows
 
-__all__ = ["LANES", "Dot", "is_squared_distance"]
+__all__ = ["LANES", "DistanceSlabs", "Dot", "is_squared_distance"]
 
 LANES = 16  # threads of a row of the block
 _MOST_COLUMNS = 16  # few columns come out of blocks of distances or products
@@ -51,6 +51,12 @@ def _is_product(node: Expression, homes: Homes, real: str) -> bool:
     else:
         return False
     return {homes(side) for side in sides} == {ROW, LANE} and min(side.dim for side in sides) > LONG[real]
+
+
+class DistanceSlabs(Slabs):
+    """Sums to which a component adds nothing where it is 0 in both vectors."""
+
+    fills_up = True
 
 
 class Dot(ThreadRows):
@@ -105,7 +111,7 @@ class Dot(ThreadRows):
     def _make_slabs(self, product: Expression) -> Slabs:
         task = self.task
         categories = task.plan.output, task.plan.reduced
-        return Slabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
+        return DistanceSlabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
 
     def _generate(self, fold):
         pack = 4 if self.task.real == "float" else 2
