@@ -12,12 +12,12 @@ What other parts of the package may rely on:
 ``evaluate_pairs(expression, variables, arrays, m, n) -> array``
     An expression at all pairs.
 ``source(plan, dtype, options=None, template="auto") -> Source``
-    The text of the kernels, their names and compile options, the shape of the launches. It needs neither
-    CuPy nor a device: `Genred.cuda_source` returns this.
+    The text of the kernels, their names and compile options, the shape of the launches. `Genred.cuda_source` returns this. It needs
+    neither CuPy nor a device.
 ``Options.of_genred(dtype_acc, use_double_acc, sum_scheme, use_fast_math) -> Options``
     What KeOps' options mean here.
 
-CuPy is imported by `launch` and `programs` at the first call, not before. Kernels run on the current device and stream.
+CuPy is imported by `launch.module` and `programs` at the first call, not before. Kernels run on the current device and stream.
 
 This code is verified by compilation and by emulation on the CPU, not on a GPU. See ``docs/design/cuda.md``.
 """

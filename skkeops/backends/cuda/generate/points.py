@@ -30,8 +30,7 @@ def points_kernel(
 
 
 def pairs_kernel(expression: Expression, arrays: dict[Variable, str], parameters: Sequence[str], real: str) -> str:
-    """The kernel ``skk_pairs``: the expression at all pairs, those of a row one behind the other; or at those of items, as in
-    the template rows."""
+    """The kernel ``skk_pairs``: the expression at all pairs, row after row, or at the pairs of the items of ranges."""
     body = [
         "long long first_row = 0, begin = 0, width = columns, count = rows * columns, segment = 0, end_segment = 1;",
         f"long long start = (long long)blockIdx.x * {POINTS_BLOCK} + threadIdx.x, step = count, height = rows;",

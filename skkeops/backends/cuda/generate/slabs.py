@@ -1,7 +1,7 @@
 """Sums over the components of vectors, for all pairs of a block: slabs of components go through shared memory.
 
-A distance, a scalar product, and what is like them: each component adds the same function of the components of one or two
-vectors of either index, such as ``e | (b - L)``. Every thread has a rectangle of pairs in registers, as in a product of
+Such sums are distances, scalar products, and others like ``e | (b - L)``: each component adds the same function of the components
+of up to three vectors, which depend on one index each. Every thread has a rectangle of pairs in registers, as in a product of
 matrices.
 """
 

@@ -1,8 +1,8 @@
 """Few rows, very many columns: a thread has one column at a time, and all rows of its block.
 
-The threads of a block walk through a split of the columns side by side, so that memory is read once, in order, for up to
-`Columns.rows_per_thread` rows, which every thread holds in registers. At the end their states are combined in a fixed
-order: by shuffles within a warp, then through shared memory.
+Neighbouring threads take neighbouring columns, so that memory is read once and in order. Every thread holds up to eight rows in
+registers. At the end the states of the threads are combined in a fixed order: by shuffles within a warp, then through shared
+memory.
 """
 
 from __future__ import annotations

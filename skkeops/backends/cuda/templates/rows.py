@@ -5,8 +5,8 @@ What depends on the reduced index alone is computed when a tile is loaded, that 
 column. A tile is an array of 16-byte packs, so that a pair reads what it needs with few instructions; all threads read
 the same word. There are no padded columns: the last tile of a split ends where the split ends.
 
-If an exponent has a factor whose sign is known only on the device, there are two copies of the loop over a group's pairs, and
-all threads take the same one: see `folding`.
+If an exponent has a factor whose sign is known only on the device, there are two copies of the loop over a group's pairs, one for
+either sign. All threads take the same copy: see `generate.folding`.
 """
 
 from __future__ import annotations

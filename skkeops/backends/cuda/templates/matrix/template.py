@@ -1,4 +1,4 @@
-"""Many output columns: a number per pair, then the product of the matrix of these numbers with the columns' vectors.
+"""The kernel of the template matrix: a number for each pair, then the product of these numbers with vectors.
 
 A block of threads has a tile of pairs. First it computes the number of every pair, a kernel's value or an exponential,
 through slabs of components (`slabs`), and leaves it in shared memory. Then it multiplies: a thread has some rows and some
