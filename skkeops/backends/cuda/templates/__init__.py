@@ -29,12 +29,13 @@ def _import_all() -> None:
 def templates() -> list[type[Template]]:
     """All templates, in the order of their names."""
     _import_all()
-    found: list[type[Template]] = []
-    rest: list[type[Template]] = [Template]
-    while rest:
-        below = rest.pop().__subclasses__()
-        rest += below
-        found += [cls for cls in below if not inspect.isabstract(cls) and cls not in found]
+    return _complete(len(Template.classes))
+
+
+@lru_cache(maxsize=1)
+def _complete(n_classes: int) -> list[type[Template]]:
+    """The classes that override what must be overridden, of so many that are defined."""
+    found = [cls for cls in Template.classes[:n_classes] if not inspect.isabstract(cls)]
     return sorted(found, key=lambda cls: (cls.name, cls.__name__))
 
 

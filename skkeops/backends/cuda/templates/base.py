@@ -74,6 +74,13 @@ class Template(ABC):
         What a thread keeps of a row.
     """
 
+    #: All classes that derive from this one.
+    classes: ClassVar[list[type[Template]]] = []
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        Template.classes.append(cls)
+
     #: What `Source.template` says. Variants of a template have the same name.
     name: ClassVar[str]
     #: The name of the main kernel.
