@@ -61,7 +61,7 @@ print(f"its derivative along a step of the queries: {(by_q * step).sum():.8e}, b
 # An image
 # --------
 #
-# Stripes, rings and a chequerboard, 96 x 96 pixels: things that repeat. With noise.
+# Stripes, rings and a chequerboard, 96 x 96 pixels: patterns that repeat, with noise.
 
 side = 96
 row, column = np.mgrid[0:side, 0:side]
@@ -88,7 +88,7 @@ def quality(image):
 # Denoise it
 # ----------
 #
-# 9216 pixels are 85 million pairs of patches of 49 numbers. In float32, as images are.
+# 9216 pixels are 85 million pairs of patches of 49 numbers. We compute in float32.
 
 tokens = patches(noisy).astype("float32")
 values = noisy.reshape(-1, 1).astype("float32")
@@ -121,7 +121,7 @@ print(
 # What does a pixel look at?
 # --------------------------
 #
-# Its row of the weights, for three pixels: this small part of the matrix may well be stored.
+# We compute the row of the weights for three pixels; three rows of the matrix are small enough to be stored.
 
 watched = [(81, 23), (14, 16), (30, 44)]
 

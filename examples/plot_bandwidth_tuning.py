@@ -34,8 +34,8 @@ from skkeops.estimators.bandwidth import LeaveOneOut
 # The likelihood
 # --------------
 #
-# `LeaveOneOut` returns its value and its derivative by the bandwidths in one pass over the pairs. Samples are not compared
-# with themselves: that is decided in the formula, so that nothing has to be subtracted again.
+# `LeaveOneOut` returns its value and its derivative by the bandwidths in one pass over the pairs. The formula
+# leaves out the pairs of a sample with itself, so that nothing has to be subtracted afterwards.
 
 wine = load_wine(as_frame=True)
 names = ["color_intensity", "proline"]
@@ -60,7 +60,7 @@ def by_grid():
 # By gradient
 # -----------
 #
-# The estimator does it alone; to draw its path we climb by hand as well, with the same optimiser over the logarithms of the
+# The estimator does all of it. To draw its path we repeat the search by hand, with the same optimiser over the logarithms of the
 # bandwidths.
 
 

@@ -46,7 +46,7 @@ print(f"{N} points in {len(ranges)} cells of {counts.min():.0f} to {counts.max()
 # The kernel decreases with the distance, and the points of two cells are at least as far apart as their centres minus both
 # radii: so it is known how much a pair of cells can contribute to a sum, before anything is computed.
 # `skkeops.cluster.ranges_from_tolerance` leaves out the cells that contribute least to a row, while what they can contribute
-# together stays below the tolerance. That is a proof, and no rule of thumb.
+# together stays below the tolerance. So the bound is proved; it is not a rule of thumb.
 
 
 def profile(r):
@@ -73,7 +73,7 @@ def share(chosen):
 # The sum
 # -------
 #
-# With all pairs, and with the blocks for several tolerances. A bound is a bound: what is lost is less than what was allowed.
+# We sum over all pairs, and over the blocks for several tolerances. The error is always smaller than the tolerance.
 
 gaussian = Genred("Exp(-SqDist(x, y) * g) * b", ["x = Vi(2)", "y = Vj(2)", "g = Pm(1)", "b = Vj(1)"], axis=1)
 g = np.array([0.5 / length**2])
@@ -99,8 +99,8 @@ for tol in (1e1, 1e0, 1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12):
     print(f"tolerance {tol:.0e}: {results[-1][1]:6.1%} of the pairs, {1e3 * seconds:5.1f} ms, error {error:.0e}")
 
 ###############################################################################
-# A gradient with blocks is that of the sum with blocks. (The tolerance is one of the sum: the gradient's kernel is another one,
-# larger by :math:`r / \ell^2`.)
+# ``gradient`` with ``ranges`` is the gradient of the sum over these blocks. (The tolerance is a bound for the sum. The kernel of
+# the gradient is larger by the factor :math:`r / \ell^2`, and so may be its error.)
 
 near = blocks(1e-6)
 gradient = gaussian.gradient(x, x, g, b, wrt="x")
@@ -113,7 +113,8 @@ print(f"gradients by x, up to {np.abs(gradient).max():.0f}, differ by at most {n
 #
 # Kernel ridge regression in the plane, :math:`(K + \alpha I) a = b`: with all pairs a product takes ten billion
 # exponentials, a minute or so for all iterations. The kernel of length scale 0.008 needs three percent of them, for sums that
-# are right to 0.01 where their weights are at most 1. A change of the data's order is one of the unknowns' order, no more.
+# are right to 0.01 where their weights are at most 1. Sorting the points sorts the unknowns in the
+# same way, and changes nothing else.
 
 M, narrow = 100_000, 0.008
 points = rng.random((M, 2))

@@ -63,14 +63,14 @@ print(f"\n{potential.explain(dtype='float64')}")
 # Differentiate it
 # ----------------
 #
-# There are two ways. ``.gradient`` differentiates *the reduction* by any of its arguments, and applies the adjoint to what
-# comes from outside. The force :math:`-\nabla u(x_i)` is the gradient by ``x`` for an outer gradient of minus ones:
+# There are two ways. ``.gradient`` differentiates *the reduction* by any of its arguments: it is the gradient of
+# ``(u * grad_output).sum()``. The force :math:`-\nabla u(x_i)` is the gradient by ``x`` for a ``grad_output`` of minus ones:
 
 force = potential.gradient(x, y, b, s, wrt="x", grad_output=-np.ones_like(u))
 
 ###############################################################################
-# With ones outside, it is the derivative of the sum of all :math:`u(x_i)`: when the charges move, when the softening
-# changes. The latter against a difference quotient:
+# With a ``grad_output`` of ones, it is the derivative of the sum of all :math:`u(x_i)`, by the positions of the charges or by the
+# softening. Here is the latter, beside a difference quotient:
 
 total = potential(x, y, b, s).sum()
 by_y, by_s = potential.gradient(x, y, b, s, wrt=("y", "s"))

@@ -29,8 +29,8 @@ from skkeops import Genred
 # Metrics as formulas
 # -------------------
 #
-# ``x`` and ``y`` are two images of 64 grey values. What only changes the scale is left out: the order of the neighbours
-# is all that counts. (``Sum`` without an index is the sum over the 64 components, inside of one pair.)
+# ``x`` and ``y`` are two images of 64 grey values. Only the order of the neighbours counts, so that monotone functions of a metric
+# can be left out. (``Sum`` in a formula is the sum over the 64 components of one pair.)
 
 metrics = {
     "Euclidean": "SqDist(x, y)",

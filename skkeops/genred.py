@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from skkeops import backends
-from skkeops.arrays.conversion import is_sparse
-from skkeops.arrays.devices import computing
-from skkeops.backends.gpu import on_device
-from skkeops.calls.arguments import Arguments, Checked
+from skkeops.arrays.conversion import check_floating
+from skkeops.calls.arguments import Arguments
 from skkeops.calls.batches import Batch
 from skkeops.calls.declaration import declare
-from skkeops.calls.options import check_call_options, check_options, warn_deprecated
-from skkeops.calls.outputs import Outputs, store
-from skkeops.derivatives import Derivatives, differentiate
-from skkeops.execution.blocks import block_rows, blocks, part_of
+from skkeops.calls.options import Options, check_call_options, warn_deprecated
+from skkeops.calls.outputs import Outputs
+from skkeops.derivatives import Derivatives
+from skkeops.derivatives.methods import DerivativeMethods
+from skkeops.execution.choose import explain_methods, prepare
+from skkeops.execution.program import Program
 from skkeops.formula.derivative import substitute
-from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
+from skkeops.formula.expression import IJ, Expression, I, J, Variable
 from skkeops.pairs.ranges import Ranges
 from skkeops.plan.problem import Problem
 from skkeops.reductions import get_reduction
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from skkeops.backends.cuda import Source
 
 
-class Genred:
+T = TypeVar("T")
+
+
+class Genred(DerivativeMethods):
     r"""A reduction of a formula over all pairs (i, j), without ever storing the pairs.
 
     For ``axis=1`` it computes, for every i,
@@ -43,7 +47,7 @@ class Genred:
     ----------
     formula : str or Expression
         The formula F, in the language of KeOps: ``"Exp(-g * SqDist(x, y)) * b"``.
-    aliases : sequence of str
+    aliases : sequence of str or Variable
         The arguments, in the order of the call: ``"x = Vi(3)"`` is indexed by i and has 3 components, ``"y =
         Vj(3)"`` is indexed by j, ``"g = Pm(1)"`` is a parameter, ``"w = Vij(1)"`` has a value for
         each pair. Variables written ``Var(position, dim, category)`` in the formula need no alias.
@@ -127,7 +131,7 @@ class Genred:
     def __init__(
         self,
         formula: str | Expression,
-        aliases: Sequence[str],
+        aliases: Sequence[str | Variable],
         reduction_op: str = "Sum",
         axis: int = 0,
         dtype: Any = None,
@@ -149,31 +153,23 @@ class Genred:
 
         self.formula = formula
         self.formula2 = formula2
-        self.aliases = list(aliases)
+        self.aliases = [str(alias) for alias in aliases]
         self.reduction_op = reduction_op
         self.axis = int(axis)
         self.opt_arg = opt_arg
         self.reduction = get_reduction(reduction_op, opt_arg, weighted=g is not None)
-        self._options = (
-            dtype_acc,
-            use_double_acc,
-            sum_scheme,
-            enable_chunks,
-            rec_multVar_highdim,
-            use_fast_math,
+        self._options = Options(
+            dtype_acc, use_double_acc, sum_scheme, enable_chunks, rec_multVar_highdim, use_fast_math
         )
-        check_options(self.reduction.fold, reduction_op, *self._options)
+        self._options.check(self.reduction.fold, reduction_op)
 
         self.nargs = len(self.variables)
-        self._problem = Problem(self.reduction, self.reduction.values(f, g), self.axis, self.variables)
-        self._outputs = Outputs(self.reduction, tuple(v.dim for v in self._problem.values))
+        self._problem = Problem.of(self.reduction, self.reduction.values(f, g), self.axis, self.variables)
+        self._outputs = Outputs(self.reduction, self._problem.output.dims)
         self._arguments = Arguments(self.variables, self.names)
         self._check = self._arguments.check
-        self._finalize = self.reduction.finalize
         self._smallest_axis = self.reduction.smallest_axis
-        self._block_rows = block_rows(self._problem)
-        self._programs: dict[ModuleType, dict[Any, Any]] = {}
-        self._usable: set[tuple[str, ModuleType]] = set()
+        self._programs: dict[ModuleType, dict[Any, Program]] = {}
         self._derivatives: Derivatives | None = None
         self._joint: dict[tuple[bool, ...], Genred] = {}
         self._last_dtype: np.dtype | None = None  # for `explain`
@@ -240,7 +236,7 @@ class Genred:
             If the backend cannot be used here.
         """
         # Small calls are all overhead: nothing is done here that could be done at construction.
-        arrays, m, n, dtype, xp, batch = self._check(args)
+        arrays, m, n, dtype, xp, batch = call = self._check(args)
         self._last_dtype = dtype
         try:
             program = self._programs[xp][backend]
@@ -248,184 +244,17 @@ class Genred:
             program = self._program(backend, xp)
         if progress is not None or device_id != -1:
             check_call_options(progress, device_id)
-            if not batch and device_id != -1 and backends.is_gpu(backend, xp):
-                with on_device(int(device_id), arrays):
-                    return self(*args, backend=backend, ranges=ranges, out=out, progress=progress)
-        rows, count = (m, n) if self.axis else (n, m)
-        if count < self._smallest_axis:
-            raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
+        if (n if self.axis else m) < self._smallest_axis:
+            raise self._arguments.too_short(self.axis, call.count(self.axis), self.reduction)
         if batch:
-            checked = arrays, m, n, dtype, xp, batch
-            return Batch(self, args, checked, backend, ranges).call(device_id, out, progress)
-        if ranges is None and out is None:
-            if xp is not np:
-                return program.results(arrays, dtype, progress)
-            if rows <= self._block_rows:
-                return self._finalize(program.run(arrays, progress), dtype)
-        with computing(arrays):
-            return self._run(program, arrays, (m, n), dtype, xp, ranges, out, progress)
-
-    def gradient(
-        self,
-        *args: Any,
-        wrt: str | Variable | Sequence[str | Variable],
-        grad_output: Any = None,
-        output: Any = None,
-        backend: str = "auto",
-        ranges: Any = None,
-    ) -> Any:
-        """Return the gradient of ``(output * grad_output).sum()`` with respect to arguments.
-
-        Parameters
-        ----------
-        *args : array-like
-            As for the call.
-        wrt : str or sequence of str
-            The names of the arguments to differentiate by.
-        grad_output : array-like, optional
-            The gradient with respect to the output, of its shape. Default: ones. For a reduction that returns
-            values and indices, it is that of the values.
-        output : ndarray or tuple of ndarray, optional
-            The result of the call on the same arguments, if known: it saves a pass over the pairs for
-            LogSumExp, and for reductions that return indices. Must be right; it is not checked beyond its
-            shape. Its rounding enters the gradient of LogSumExp, as a relative error of ``abs(output) * eps``.
-        backend : str, default="auto"
-            As for the call.
-        ranges : sequence of six arrays of int, optional
-            As for the call.
-
-        Returns
-        -------
-        ndarray or tuple of ndarray
-            For each name, an array of the shape of that argument, in the common dtype. A tuple if `wrt` is a
-            sequence.
-
-        Raises
-        ------
-        ValueError
-            If the reduction has no gradient (indices, raw states), a name is unknown or a shape is wrong.
-
-        Notes
-        -----
-        Max, Min and KMin pass the gradient to the first winner. Rows without a finite maximum (LogSumExp:
-        -inf) get none.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skkeops import Genred
-        >>> lse = Genred("x * y", ["x = Vi(1)", "y = Vj(1)"], "LogSumExp", axis=1)
-        >>> x, y = np.zeros((2, 1)), np.array([[1.0], [3.0]])
-        >>> lse.gradient(x, y, wrt="x")
-        array([[2.],
-               [2.]])
-        """
-        variables = self._arguments.find(wrt)
-        derivatives = self._get_derivatives()
-        checked, rows, count = self._checked(args, backend)
-        if checked[5]:
-            return _as_asked(Batch(self, args, checked, backend, ranges).gradient(variables, grad_output, output), wrt)
-        if ranges is not None:
-            derivatives = self._restricted(ranges, checked)
-        with computing(checked[0]):
-            e = self._outputs.check_gradient(grad_output, rows, checked[4])
-            states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count, checked[4]))
-            gradients = derivatives.adjoint(variables, checked, e, states, backend)
-            return _like_arguments(gradients, variables, args, wrt)
-
-    def value_and_gradient(
-        self,
-        *args: Any,
-        wrt: str | Variable | Sequence[str | Variable],
-        grad_output: Any = None,
-        backend: str = "auto",
-        ranges: Any = None,
-    ) -> tuple[Any, Any]:
-        """Return the result of the call and the gradient, sharing the forward pass.
-
-        Parameters
-        ----------
-        *args, wrt, grad_output, backend, ranges
-            As for `gradient`.
-
-        Returns
-        -------
-        value : ndarray or tuple of ndarray
-            As the call returns it.
-        gradient : ndarray or tuple of ndarray
-            As `gradient` returns it.
-        """
-        variables = self._arguments.find(wrt)
-        derivatives = self._get_derivatives()
-        checked, rows, _ = self._checked(args, backend)
-        if checked[5]:
-            value, found = Batch(self, args, checked, backend, ranges).value_and_gradient(variables, grad_output)
-            return value, _as_asked(found, wrt)
-        if ranges is not None:
-            derivatives = self._restricted(ranges, checked)
-        with computing(checked[0]):
-            e = self._outputs.check_gradient(grad_output, rows, checked[4])
-            results = self._outputs.allocate(rows, *checked[3:5])
-            states = derivatives.states(checked, backend, results=results)
-            gradients = derivatives.adjoint(variables, checked, e, states, backend)
-            return self._outputs.unpack(results), _like_arguments(gradients, variables, args, wrt)
-
-    def jvp(
-        self,
-        *args: Any,
-        tangents: Mapping[str, Any],
-        output: Any = None,
-        backend: str = "auto",
-        ranges: Any = None,
-    ) -> np.ndarray:
-        """Return the derivative of the output along directions: the product of the Jacobian and the tangents.
-
-        Parameters
-        ----------
-        *args : array-like
-            As for the call.
-        tangents : dict of str to array-like
-            For names of arguments, a direction of the shape of that argument. The others stand still.
-        output : ndarray or tuple of ndarray, optional
-            As for `gradient`.
-        backend : str, default="auto"
-            As for the call.
-        ranges : sequence of six arrays of int, optional
-            As for the call.
-
-        Returns
-        -------
-        ndarray
-            The shape of the output's values, in the dtype of the arguments.
-
-        Raises
-        ------
-        ValueError
-            If the reduction has no derivative, a name is unknown or a shape is wrong.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skkeops import Genred
-        >>> total = Genred("Square(x - y)", ["x = Vi(1)", "y = Vj(1)"], axis=1)
-        >>> total.jvp(np.ones((1, 1)), np.zeros((5, 1)), tangents={"x": np.ones((1, 1))})
-        array([[10.]])
-        """
-        if not isinstance(tangents, Mapping):
-            raise TypeError(f"tangents must be a dict of names to arrays: found {type(tangents).__name__}")
-        wrt = self._arguments.find(tuple(tangents))
-        derivatives = self._get_derivatives()
-        checked, rows, count = self._checked(args, backend)
-        if ranges is not None and not checked[5]:
-            derivatives = self._restricted(ranges, checked)
-        with computing(checked[0]):
-            directions = {
-                v: self._arguments.direction(u, v, checked) for v, u in zip(wrt, tangents.values(), strict=True)
-            }
-            if checked[5]:
-                return Batch(self, args, checked, backend, ranges).jvp(directions, output)
-            states = derivatives.states(checked, backend, self._outputs.check_result(output, rows, count, checked[4]))
-            return derivatives.tangent(directions, checked, states, backend)
+            return Batch(self, args, call, backend, ranges).call(device_id, out, progress)
+        if out is not None:
+            out = self._outputs.check_out(out, call.rows(self.axis), dtype, xp)
+        pairs = None if ranges is None else Ranges.of(ranges, m, n).of_axis(self.axis)
+        if device_id != -1:
+            with backends.on_device(backend, xp, device_id, arrays):
+                return program.run(arrays, pairs, out, progress)
+        return program.run(arrays, pairs, out, progress)
 
     @property
     def output_dim(self) -> int:
@@ -456,6 +285,7 @@ class Genred:
         >>> text.splitlines()[2]
         'as (Exp(x)) * sum over j of (y)'
         """
+        from skkeops.backends import cpu
         from skkeops.backends.cpu.description import describe
 
         if n_reduced is not None and (
@@ -464,12 +294,12 @@ class Genred:
             raise ValueError(f"n_reduced must be a number of rows, not negative: found {n_reduced!r}")
         known, source = self._last_dtype, ", the dtype of the last call"
         if dtype is not None:
-            known, source = _floating(dtype), ""
+            known, source = check_floating(dtype), ""
         elif known is None:
             known, source = np.dtype(np.float32), ", as before the first call"
         names = dict(zip(self.variables, self.names, strict=True))
         first, *rest = describe(self._problem, names, known.name, n_reduced).split("\n")
-        return "\n".join([first + source, *rest])
+        return "\n".join([first + source, *rest, *explain_methods(self._problem, cpu)])
 
     def cuda_source(self, dtype: Any = "float32") -> Source:
         """Return the CUDA source that computes the reduction on a GPU. It takes neither CuPy nor a device.
@@ -500,12 +330,12 @@ class Genred:
         from skkeops.backends import cuda
         from skkeops.plan.plan import make_plan
 
-        return cuda.source(make_plan(self._problem), _floating(dtype), self._cuda_options())
+        return cuda.source(make_plan(self._problem), check_floating(dtype), cuda.options_of(self._options))
 
     # Helpers
 
-    def _program(self, backend: str, xp: ModuleType) -> Any:
-        """Return the program of a backend for arrays of a namespace."""
+    def _program(self, backend: str, xp: ModuleType) -> Program:
+        """Return the program of this reduction, of a backend for arrays of a namespace."""
         module = backends.get(backend, xp)
         programs = self._programs.setdefault(xp, {})
         program = programs.get(module)  # "auto" is another name of "CPU", or of "GPU"
@@ -514,44 +344,9 @@ class Genred:
         programs[backend] = program
         return program
 
-    def _prepare(self, problem: Problem, backend: str, xp: ModuleType) -> Any:
+    def _prepare(self, problem: Problem, backend: str, xp: ModuleType) -> Program:
         """Return the program of a problem, this one or one derived from it, with the options of this object."""
-        module = backends.get(backend, xp)
-        return module.prepare(problem, self._cuda_options()) if backends.is_gpu(backend, xp) else module.prepare(problem)
-
-    def _cuda_options(self) -> Any:
-        from skkeops.backends.cuda import Options
-
-        dtype_acc, use_double_acc, sum_scheme, _, _, use_fast_math = self._options
-        return Options.of_genred(dtype_acc, use_double_acc, sum_scheme, use_fast_math)
-
-    def _run(self, program, arrays, sizes, dtype, xp, ranges, out, progress) -> Any:
-        """Run a program over blocks of pairs, or one whose state is large, or whose result has its place already."""
-        outputs = self._outputs
-        rows, count = sizes if self.axis else sizes[::-1]
-        if xp is not np:
-            results = None if out is None else outputs.check_out(out, rows, dtype, xp)
-            if ranges is not None:
-                program = Ranges.of(ranges, *sizes).bind(program, self.axis)
-            found = program.results(arrays, dtype, progress)
-            if results is not None:
-                store(results, slice(0, rows), found)
-            return found if out is None else out
-        results = outputs.allocate(rows, dtype, xp) if out is None else outputs.check_out(out, rows, dtype, xp)
-        if ranges is not None:
-            state = Ranges.of(ranges, *sizes).bind(program, self.axis).run(arrays, progress)
-            store(results, slice(0, rows), self._finalize(state, dtype))
-            return outputs.unpack(results) if out is None else out
-        # An array may be both read and written, but not while some of its rows are still to be read.
-        apart = rows <= self._block_rows or not any(xp.may_share_memory(r, a) for r in results for a in arrays)
-        targets = results if apart else outputs.allocate(rows, dtype, xp)
-        for some, part in blocks(self._problem, arrays, rows):
-            report = part_of(progress, some.start * count, rows * count)
-            store(targets, some, self._finalize(program.run(part, report), dtype))
-        if not apart:
-            for result, target in zip(results, targets, strict=True):
-                result[...] = target
-        return outputs.unpack(results) if out is None else out
+        return prepare(problem, backends.get(backend, xp), self._options)
 
     def _of_batch(self, per_row: tuple[bool, ...]) -> Genred:
         """Return this reduction as that of all problems of a batch: some parameters have a value for each row, and there are
@@ -565,35 +360,9 @@ class Genred:
                 if not any(v.category in (category, IJ) for v in variables):
                     variables.append(Variable(len(variables), 1, category))
             f, g = (None if e is None else substitute(e, renamed) for e in self._parsed)
-            definition = f, list(map(str, variables)), self.reduction_op, self.axis, self.opt_arg, g, self._options
+            definition = f, variables, self.reduction_op, self.axis, self.opt_arg, g, self._options
             self._joint[per_row] = _rebuild(Genred, *definition) if tuple(variables) != self.variables else self
         return self._joint[per_row]
-
-    def _get_derivatives(self) -> Derivatives:
-        if self._derivatives is None:
-            self._derivatives = differentiate(self._problem, self._program, prepare=self._prepare)
-        return self._derivatives
-
-    def _restricted(self, ranges: Any, checked: Checked) -> Derivatives:
-        """Return the derivatives of the reduction over some blocks of the pairs."""
-        _, m, n, *_ = checked
-        return differentiate(self._problem, self._program, Ranges.of(ranges, m, n), self._prepare)
-
-    def _checked(self, args: tuple, backend: str) -> tuple[Checked, int, int]:
-        """Return the arguments, checked, the number of rows of the output and the length of the other axis."""
-        checked = self._check(args)
-        _, m, n, self._last_dtype, xp, _ = checked
-        try:
-            known = (backend, xp) in self._usable
-        except TypeError:
-            known = False
-        if not known:
-            backends.get(backend, xp)
-            self._usable.add((backend, xp))
-        rows, count = (m, n) if self.axis else (n, m)
-        if count < self._smallest_axis:
-            raise ValueError(self._arguments.too_short(self.axis, count, self.reduction))
-        return checked, rows, count
 
     def _definition(self) -> tuple:
         return (self._problem, self.names)
@@ -618,33 +387,17 @@ class Genred:
         return text + ")"
 
 
+@lru_cache(maxsize=1024)
+def compiled(cls: type[T], formula: Expression, variables: tuple[Variable, ...], *args: Any, **options: Any) -> T:
+    """Return a `Genred`, or another class made from formulas, of an expression: the same object for the same definition.
+
+    What is derived from a definition (plans, programs, derivatives) is kept by the object, and so computed once.
+    """
+    return cls(formula, variables, *args, **options)
+
+
 def _rebuild(cls, formula, aliases, reduction_op, axis, opt_arg, formula2, options) -> Genred:
     return cls(formula, aliases, reduction_op, axis, None, opt_arg, formula2, None, *options)
-
-
-def _like_arguments(gradients: list[np.ndarray], variables: Sequence[Variable], args: tuple, wrt: Any) -> Any:
-    """Return gradients as `wrt` asked for them, one or a tuple, in the shapes of the arguments: a parameter may have
-    come as a number or as a row."""
-    shaped = [
-        g.reshape(np.shape(args[v.position])) if v.category >= P and not is_sparse(g) else g
-        for v, g in zip(variables, gradients, strict=True)
-    ]
-    return _as_asked(shaped, wrt)
-
-
-def _as_asked(gradients: list[Any], wrt: Any) -> Any:
-    return gradients[0] if isinstance(wrt, (str, Variable)) else tuple(gradients)
-
-
-def _floating(dtype: Any) -> np.dtype:
-    """Return float32 or float64 as a dtype, or raise."""
-    try:
-        found = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be 'float32' or 'float64': found {dtype!r}")
-    return found
 
 
 def _text(formula: str | Expression) -> str:

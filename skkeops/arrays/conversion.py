@@ -93,6 +93,15 @@ def common_dtype(arrays: Sequence[tuple[np.ndarray, bool]]) -> np.dtype:
     return _FLOAT32 if floating and max(d.itemsize for d in floating) <= 4 else _FLOAT64
 
 
+def dtype_of(arrays: Sequence[Any]) -> np.dtype:
+    """Return the dtype of the numbers among checked arrays, which may be booleans too."""
+    for array in arrays:
+        dtype = array.dtype
+        if dtype is _FLOAT64 or dtype is _FLOAT32 or dtype.kind == "f":
+            return dtype
+    return _FLOAT64
+
+
 def to_native(array: Any, dtype: np.dtype) -> Any:
     """Return the array in a native dtype and aligned, or on a device contiguous; itself if it already is."""
     array = array.astype(dtype, copy=False)
@@ -111,3 +120,14 @@ def to_native_pairs(array: Any, dtype: np.dtype) -> Any:
 def _type_name(thing: Any) -> str:
     cls = type(thing)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def check_floating(dtype: Any) -> np.dtype:
+    """Return float32 or float64 as a dtype, or raise."""
+    try:
+        found = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be 'float32' or 'float64': found {dtype!r}")
+    return found

@@ -96,10 +96,11 @@ class OnDevice:
         self._device = device
         self._entered: Any = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Any:
         if self._device != self._cupy.cuda.runtime.getDevice():
             self._entered = self._cupy.cuda.Device(self._device)
             self._entered.__enter__()
+        return self._cupy
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self._entered is not None:

@@ -1,9 +1,11 @@
-"""Backends: what runs a problem over arrays. Each has `prepare(problem)` and `evaluate(...)`, and is found by
-`get`."""
+"""Backends: what runs a problem over arrays. Each has what `skkeops.execution.program.Backend` lists, and is found by `get`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,15 @@ _loaded: dict[tuple[str, bool], ModuleType] = {}
 def is_gpu(name: str, xp: ModuleType = np) -> bool:
     """Return whether a backend computes on a GPU with arrays of a namespace."""
     return name in _MODULES_AND_KEOPS and _MODULES_AND_KEOPS[name][xp is not np] in _GPU
+
+
+def on_device(name: str, xp: ModuleType, device_id: int, arrays: Sequence[Any]) -> AbstractContextManager:
+    """Return the context in which a device is the current one, for a backend that computes on a GPU."""
+    if not is_gpu(name, xp):
+        return nullcontext()
+    from .gpu import on_device
+
+    return on_device(int(device_id), arrays)
 
 
 def get(name: str, xp: ModuleType = np) -> ModuleType:

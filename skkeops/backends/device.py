@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from skkeops.arrays.devices import computing
 from skkeops.arrays.errors import explain
+from skkeops.execution.program import Program
 from skkeops.formula.expression import Expression, Variable
 from skkeops.plan.problem import Problem
 
 from . import cuda
 from .gpu import check_usable
 
-__all__ = ["DeviceProgram", "evaluate", "evaluate_pairs", "prepare"]
+__all__ = ["DeviceProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare"]
+
+#: Sparse arrays of pairs are refused: see `skkeops.pairs.values.NOT_ON_DEVICE`.
+gathers_sparse = False
 
 
-class DeviceProgram:
+class DeviceProgram(Program):
     """A program whose arrays decide where it runs.
 
     Parameters
     ----------
     problem : Problem
-    options : cuda.Options, optional
-        Choices of the code generator.
+    options : skkeops.calls.options.Options, optional
+        Those of a `Genred`, some of which the generated code follows.
     """
 
     def __init__(self, problem: Problem, options: Any = None):
+        super().__init__(problem)
         self._program = cuda.prepare(problem, options)
         self._runtime = check_usable().cuda.runtime
 
-    def results(
-        self, arrays: tuple, dtype: Any, progress: Callable[[int, int], Any] | None = None, ranges: Any = None
-    ) -> Any:
-        """Return the result of the reduction, as `Reduction.finalize` would of the state."""
-        if progress is None and ranges is None and arrays and arrays[0].data.device_id == self._runtime.getDevice():
+    def state(self, arrays, pairs=None, progress=None):
+        with computing(arrays):
+            return self._program.state(arrays, pairs, progress)
+
+    def run(self, arrays, pairs=None, out=None, progress=None):
+        if arrays and arrays[0].data.device_id == self._runtime.getDevice():
             # What the context below would do, in less time.
             try:
-                return self._program.results(arrays, dtype)
+                return self._program.run(arrays, pairs, out, progress)
             except Exception as error:
                 told = explain(error)
                 if told is None:
                     raise
                 raise told from error
         with computing(arrays):
-            return self._program.results(arrays, dtype, progress, ranges)
-
-    def run(self, arrays: tuple, progress: Callable[[int, int], Any] | None = None, ranges: Any = None) -> Any:
-        """Return the state of every row: see `skkeops.backends.reference.Program.run`."""
-        with computing(arrays):
-            return self._program.run(arrays, progress, ranges)
+            return self._program.run(arrays, pairs, out, progress)
 
 
 def prepare(problem: Problem, options: Any = None) -> DeviceProgram:
@@ -60,19 +59,14 @@ def prepare(problem: Problem, options: Any = None) -> DeviceProgram:
 
 
 def evaluate(expressions: Sequence[Expression], variables: tuple[Variable, ...], arrays: tuple, n: int) -> list:
-    """Return the values of expressions point by point: see `skkeops.backends.cpu.evaluate`."""
+    """Evaluate expressions point by point: see `skkeops.execution.program.Backend`."""
     with computing(arrays):
         return cuda.evaluate(expressions, variables, arrays, n)
 
 
 def evaluate_pairs(
-    expression: Expression,
-    variables: Sequence[Variable],
-    arrays: Sequence[Any],
-    m: int,
-    n: int,
-    ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    expression: Expression, variables: Sequence[Variable], arrays: Sequence[Any], m: int, n: int, pairs: Any = None
 ) -> Any:
-    """Return the values of an expression for all pairs, (m, n, dim); 0 outside of the ranges, if there are any."""
+    """Evaluate an expression for all pairs: see `skkeops.execution.program.Backend`."""
     with computing(arrays):
-        return cuda.evaluate_pairs(expression, variables, arrays, m, n, ranges)
+        return cuda.evaluate_pairs(expression, variables, arrays, m, n, pairs)

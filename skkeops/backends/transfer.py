@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import OnDevice
+from skkeops.calls.outputs import store
+from skkeops.execution.program import Program
 from skkeops.formula.expression import Expression, Variable
 from skkeops.pairs.values import NOT_ON_DEVICE, as_dense
 from skkeops.plan.problem import Problem
@@ -16,28 +18,37 @@ from skkeops.plan.problem import Problem
 from . import device
 from .gpu import check_usable
 
-__all__ = ["TransferProgram", "evaluate", "evaluate_pairs", "prepare"]
+__all__ = ["TransferProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare"]
+
+#: Sparse arrays of pairs are refused: see `skkeops.pairs.values.NOT_ON_DEVICE`.
+gathers_sparse = False
 
 
-class TransferProgram:
+class TransferProgram(Program):
     """A program on arrays of NumPy that computes on the current device.
 
     Parameters
     ----------
     problem : Problem
-    options : cuda.Options, optional
-        Choices of the code generator.
+    options : skkeops.calls.options.Options, optional
     """
 
     def __init__(self, problem: Problem, options: Any = None):
+        super().__init__(problem)
         self._program = device.prepare(problem, options)
 
-    def run(self, arrays: tuple, progress: Callable[[int, int], Any] | None = None, ranges: Any = None) -> Any:
-        """Return the state of every row: see `skkeops.backends.reference.Program.run`."""
-        cupy = check_usable()
-        with OnDevice(cupy, cupy.cuda.runtime.getDevice()):
-            state = self._program.run(_moved(cupy, arrays), progress, ranges)
-            return tuple(part.get() for part in state)
+    def state(self, arrays, pairs=None, progress=None):
+        with _current_device() as cupy:
+            return tuple(part.get() for part in self._program.state(_moved(cupy, arrays), pairs, progress))
+
+    def run(self, arrays, pairs=None, out=None, progress=None):
+        with _current_device() as cupy:
+            found = self._program.run(_moved(cupy, arrays), pairs, None, progress)
+            found = tuple(part.get() for part in found) if isinstance(found, tuple) else found.get()
+        if out is None:
+            return found
+        store(out, ..., found)
+        return self.outputs.unpack(out)
 
 
 def prepare(problem: Problem, options: Any = None) -> TransferProgram:
@@ -46,19 +57,22 @@ def prepare(problem: Problem, options: Any = None) -> TransferProgram:
 
 
 def evaluate(expressions: Sequence[Expression], variables: tuple[Variable, ...], arrays: tuple, n: int) -> list[np.ndarray]:
-    """Return the values of expressions point by point: see `skkeops.backends.cpu.evaluate`."""
-    cupy = check_usable()
-    with OnDevice(cupy, cupy.cuda.runtime.getDevice()):
+    """Evaluate expressions point by point: see `skkeops.execution.program.Backend`."""
+    with _current_device() as cupy:
         return [value.get() for value in device.evaluate(expressions, variables, _moved(cupy, arrays), n)]
 
 
 def evaluate_pairs(
-    expression: Expression, variables: Sequence[Variable], arrays: tuple, m: int, n: int, ranges: Any = None
+    expression: Expression, variables: Sequence[Variable], arrays: tuple, m: int, n: int, pairs: Any = None
 ) -> np.ndarray:
-    """Return the values of an expression for all pairs: see `skkeops.backends.device.evaluate_pairs`."""
+    """Evaluate an expression for all pairs: see `skkeops.execution.program.Backend`."""
+    with _current_device() as cupy:
+        return device.evaluate_pairs(expression, variables, _moved(cupy, arrays), m, n, pairs).get()
+
+
+def _current_device() -> OnDevice:
     cupy = check_usable()
-    with OnDevice(cupy, cupy.cuda.runtime.getDevice()):
-        return device.evaluate_pairs(expression, variables, _moved(cupy, arrays), m, n, ranges).get()
+    return OnDevice(cupy, cupy.cuda.runtime.getDevice())
 
 
 def _moved(cupy: Any, arrays: tuple) -> tuple:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +26,44 @@ _ROWS = ("M", "N")
 #: For each category, how many axes an array has after its batch dimensions.
 INNER_AXES = (2, 2, 1, 3)
 
-#: What `Arguments.check` returns: the arrays, M, N, their common dtype, their namespace and the batch dimensions.
-Checked = tuple[tuple[np.ndarray, ...], int, int, np.dtype, ModuleType, tuple[int, ...]]
+
+class CheckedCall(NamedTuple):
+    """The arguments of a call, as backends read them.
+
+    Attributes
+    ----------
+    arrays : tuple of ndarray
+        Native, aligned, of one dtype, (n, dim) or (dim,); strided or read-only as they came. Not copied
+        unless the dtype or the byte order has to change. Those of pairs are (M, N, dim), and stay booleans, or a
+        csr_array. Their batch dimensions are as they came.
+    m, n : int
+        The numbers of rows of the variables indexed by i and by j, 1 if there are none.
+    dtype : dtype
+        float32 or float64.
+    xp : module
+        The namespace of the arrays: NumPy or CuPy.
+    batch : tuple of int
+        The common batch dimensions, () if there are none.
+    """
+
+    arrays: tuple[Any, ...]
+    m: int
+    n: int
+    dtype: np.dtype
+    xp: ModuleType
+    batch: tuple[int, ...] = ()
+
+    def rows(self, axis: int) -> int:
+        """Return the number of rows of the output of a reduction over an axis."""
+        return self.m if axis else self.n
+
+    def count(self, axis: int) -> int:
+        """Return the length of a reduced axis."""
+        return self.n if axis else self.m
+
+
+# `CheckedCall(...)` without the time of a Python function.
+_checked = partial(tuple.__new__, CheckedCall)
 
 
 class Arguments:
@@ -47,7 +84,7 @@ class Arguments:
         self._specs = tuple((v.category, v.dim, (v.dim,)) for v in self.variables)
         self._count = len(self._specs)
 
-    def check(self, args: tuple) -> Checked:
+    def check(self, args: tuple) -> CheckedCall:
         """Return the arguments as arrays that a backend can read.
 
         Parameters
@@ -62,18 +99,7 @@ class Arguments:
 
         Returns
         -------
-        arrays : tuple of ndarray
-            Native, aligned, of one dtype, (n, dim) or (dim,); strided or read-only as they came. Not copied
-            unless the dtype or the byte order has to change. Those of pairs are (M, N, dim), and stay booleans, or a
-            csr_array. Their batch dimensions are as they came.
-        M, N : int
-            The numbers of rows of the variables indexed by i and by j, 1 if there are none.
-        dtype : dtype
-            float32 or float64.
-        xp : module
-            The namespace of the arrays: NumPy or CuPy.
-        batch : tuple of int
-            The common batch dimensions, () if there are none.
+        CheckedCall
 
         Raises
         ------
@@ -106,7 +132,7 @@ class Arguments:
                             break
                         n = found[0]
                 else:
-                    return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, np, ()
+                    return _checked((args, m if m >= 0 else 1, n if n >= 0 else 1, dtype, np, ()))
                 if is_on_device(args[0]):
                     checked = self._check_on_device(args, sys.modules["cupy"])
                     if checked is not None:
@@ -136,10 +162,10 @@ class Arguments:
             raise ValueError(f"every name may occur once: found {list(wanted)!r}")
         return tuple(found)
 
-    def direction(self, tangent: Any, v: Variable, checked: Checked) -> np.ndarray:
+    def direction(self, tangent: Any, v: Variable, call: CheckedCall) -> np.ndarray:
         """Return a direction along which an argument moves: of its shape, in the common dtype."""
         what = f"tangents[{self.names[v.position]!r}]"
-        array, xp = checked[0][v.position], checked[4]
+        array, xp = call.arrays[v.position], call.xp
         if v.category == IJ:
             found = check_pairs(tangent if is_sparse(tangent) else to_real_array(tangent, what, xp), v.dim, what)
             if is_sparse(found) and not is_sparse(array):
@@ -153,23 +179,23 @@ class Arguments:
         expected = array.shape
         if found.shape != expected:
             raise ValueError(f"{what}: found shape {found.shape}, expected {expected}")
-        return to_native(found, checked[3])
+        return to_native(found, call.dtype)
 
-    def too_short(self, axis: int, count: int, reduction: Reduction) -> str:
-        """Return what to say when an axis has fewer values than its reduction needs."""
+    def too_short(self, axis: int, count: int, reduction: Reduction) -> ValueError:
+        """Return the error of an axis that has fewer values than its reduction needs."""
         letter = "ij"[axis]
         if reduction.fold == "kmin":
-            return (
+            return ValueError(
                 f"opt_arg (K) must not exceed the number of values along {letter}: "
                 f"found K = {reduction.smallest_axis}, expected at most {count}"
             )
         reduced = [name for v, name in zip(self.variables, self.names, strict=True) if v.category == axis]
-        return (
+        return ValueError(
             f"reduction_op={reduction.name!r} needs at least one value to return an index: "
             f"found no row along {letter} (arguments: {', '.join(reduced)})"
         )
 
-    def _check_slowly(self, args: tuple) -> Checked:
+    def _check_slowly(self, args: tuple) -> CheckedCall:
         if len(args) != self._count:
             raise ValueError(self._wrong_count(len(args)))
         xp = namespace_of(*args)
@@ -178,7 +204,7 @@ class Arguments:
         with self._one_device(args, xp):
             return self._check_all(args, xp)
 
-    def _check_on_device(self, args: tuple, cupy: Any) -> Checked | None:
+    def _check_on_device(self, args: tuple, cupy: Any) -> CheckedCall | None:
         """Return the arguments of CuPy if they need nothing, else None: the normal case, in few microseconds."""
         kind, dtype, device = cupy.ndarray, args[0].dtype, args[0].data.device_id
         if dtype is not _FLOAT32 and dtype is not _FLOAT64:
@@ -210,9 +236,9 @@ class Arguments:
                 if n != found[0] and n >= 0:
                     return None
                 n = found[0]
-        return args, (m if m >= 0 else 1), (n if n >= 0 else 1), dtype, cupy, ()
+        return _checked((args, m if m >= 0 else 1, n if n >= 0 else 1, dtype, cupy, ()))
 
-    def _check_all(self, args: tuple, xp: ModuleType) -> Checked:
+    def _check_all(self, args: tuple, xp: ModuleType) -> CheckedCall:
         arrays = [self._as_array(argument, k, xp) for k, argument in enumerate(args)]
         for k, variable in enumerate(self.variables):
             if variable.category == IJ:
@@ -226,7 +252,7 @@ class Arguments:
             to_native_pairs(a, dtype) if v.category == IJ else to_native(a, dtype)
             for a, v in zip(arrays, self.variables, strict=True)
         )
-        return tuple(native), sizes[0], sizes[1], dtype, xp, batch
+        return CheckedCall(tuple(native), sizes[0], sizes[1], dtype, xp, batch)
 
     def _as_array(self, argument: Any, k: int, xp: ModuleType) -> Any:
         if self.variables[k].category == IJ and isinstance(argument, Selected):

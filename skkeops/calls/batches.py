@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skkeops.arrays.devices import computing
-from skkeops.calls.arguments import INNER_AXES, Checked
+from skkeops.calls.arguments import INNER_AXES, CheckedCall
 from skkeops.calls.outputs import store
 from skkeops.formula.expression import IJ, P, Variable
 from skkeops.pairs.ranges import Ranges
@@ -34,8 +34,8 @@ class Batch:
     function : Genred
     args : tuple
         As the user gave them.
-    checked : tuple
-        The same from `Arguments.check`, with batch dimensions.
+    call : CheckedCall
+        The same, checked, with batch dimensions.
     backend : str
     ranges : sequence of six arrays, optional
         The blocks of pairs that are visited in every problem.
@@ -50,13 +50,13 @@ class Batch:
         The reduction of all problems as one.
     """
 
-    def __init__(self, function: Genred, args: tuple, checked: Checked, backend: str, ranges: Any = None):
+    def __init__(self, function: Genred, args: tuple, call: CheckedCall, backend: str, ranges: Any = None):
         self.function = function
         self.args = args
-        self.arrays, m, n, self.dtype, self.xp, self.shape = checked
+        self.arrays, m, n, self.dtype, self.xp, self.shape = call
         self.size = math.prod(self.shape)
         self.sizes = m, n
-        self.rows, self.count = (m, n) if function.axis else (n, m)
+        self.rows, self.count = call.rows(function.axis), call.count(function.axis)
         self.backend = backend
         self.ranges = None if ranges is None else Ranges.of(ranges, m, n)
         per_row = tuple(

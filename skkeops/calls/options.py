@@ -1,10 +1,10 @@
-"""The options that KeOps knows, most of which only a GPU follows, and those of a call: checked here, used elsewhere."""
+"""The options of a reduction and of a call, checked. They are KeOps' options; most of them have an effect on a GPU only."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,48 +31,43 @@ def warn_caller(message: str, category: type[Warning] = RuntimeWarning) -> None:
     warnings.warn(message, category, stacklevel=depth)
 
 
-def check_options(
-    fold: str,
-    reduction_op: str,
-    dtype_acc: Any,
-    use_double_acc: Any,
-    sum_scheme: Any,
-    enable_chunks: Any,
-    high_dimension: Any,
-    use_fast_math: Any,
-) -> None:
-    """Refuse options that KeOps refuses. On the CPU the others have no effect, as sums are always accumulated in float64;
-    kernels of a GPU follow `dtype_acc`, `use_double_acc`, `sum_scheme` and `use_fast_math`."""
-    if dtype_acc not in _ACCUMULATORS:
-        raise ValueError(
-            f"dtype_acc must be one of {', '.join(map(repr, _ACCUMULATORS))}: found {dtype_acc!r}"
-        )
-    if sum_scheme not in _SUM_SCHEMES:
-        raise ValueError(
-            f"sum_scheme must be one of {', '.join(map(repr, _SUM_SCHEMES))}: found {sum_scheme!r}"
-        )
-    switches = {
-        "use_double_acc": use_double_acc,
-        "enable_chunks": enable_chunks,
-        "rec_multVar_highdim": high_dimension,
-        "use_fast_math": use_fast_math,
-    }
-    for name, value in switches.items():
-        if value is not None and not isinstance(value, (bool, np.bool_)) and value not in (0, 1):
-            raise ValueError(f"{name} must be True or False: found {value!r}")
-    if use_double_acc and dtype_acc != "auto":
-        raise ValueError(
-            f"use_double_acc=True and dtype_acc={dtype_acc!r} exclude each other: give one of them"
-        )
-    if fold not in _SUM_FOLDS:
-        if dtype_acc != "auto" or use_double_acc:
+class Options(NamedTuple):
+    """The options of a `Genred`, which are KeOps'.
+
+    On the CPU none has an effect, as sums are always accumulated in float64; kernels of a GPU follow `dtype_acc`,
+    `use_double_acc`, `sum_scheme` and `use_fast_math`.
+    """
+
+    dtype_acc: Any = "auto"
+    use_double_acc: Any = False
+    sum_scheme: Any = "auto"
+    enable_chunks: Any = True
+    rec_multVar_highdim: Any = False  # noqa: N815 (KeOps' name)
+    use_fast_math: Any = True
+
+    def check(self, fold: str, reduction_op: str) -> None:
+        """Refuse values that an option cannot have, and options of sums for a reduction that adds nothing."""
+        if self.dtype_acc not in _ACCUMULATORS:
+            raise ValueError(f"dtype_acc must be one of {', '.join(map(repr, _ACCUMULATORS))}: found {self.dtype_acc!r}")
+        if self.sum_scheme not in _SUM_SCHEMES:
+            raise ValueError(f"sum_scheme must be one of {', '.join(map(repr, _SUM_SCHEMES))}: found {self.sum_scheme!r}")
+        for name in ("use_double_acc", "enable_chunks", "rec_multVar_highdim", "use_fast_math"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, (bool, np.bool_)) and value not in (0, 1):
+                raise ValueError(f"{name} must be True or False: found {value!r}")
+        if self.use_double_acc and self.dtype_acc != "auto":
             raise ValueError(
-                f"dtype_acc and use_double_acc are for sums: reduction_op={reduction_op!r} has no accumulator"
+                f"use_double_acc=True and dtype_acc={self.dtype_acc!r} exclude each other: give one of them"
             )
-        if sum_scheme not in ("auto", "direct_sum"):
-            raise ValueError(
-                f"sum_scheme={sum_scheme!r} is for sums: reduction_op={reduction_op!r} adds nothing"
-            )
+        if fold not in _SUM_FOLDS:
+            if self.dtype_acc != "auto" or self.use_double_acc:
+                raise ValueError(
+                    f"dtype_acc and use_double_acc are for sums: reduction_op={reduction_op!r} has no accumulator"
+                )
+            if self.sum_scheme not in ("auto", "direct_sum"):
+                raise ValueError(
+                    f"sum_scheme={self.sum_scheme!r} is for sums: reduction_op={reduction_op!r} adds nothing"
+                )
 
 
 def check_call_options(progress: Any, device_id: Any) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.arrays.conversion import to_real_array
+from skkeops.arrays.conversion import is_sparse, to_real_array
 from skkeops.arrays.devices import is_on_device
+from skkeops.pairs.values import Selected
 from skkeops.reductions import Reduction
 
 _INT64 = np.dtype(np.int64)
@@ -42,6 +43,11 @@ class Outputs:
     def unpack(self, results: tuple[np.ndarray, ...]) -> Any:
         """Return what the user sees: the array, or the tuple if there are two."""
         return results[0] if len(results) == 1 else results
+
+    def share_memory(self, results: tuple[np.ndarray, ...], arrays: tuple[Any, ...]) -> bool:
+        """Return whether one of the results may lie in the memory of one of the arguments."""
+        dense = [a.array if isinstance(a, Selected) else a for a in arrays if not is_sparse(a)]
+        return any(np.may_share_memory(r, a) for r in results for a in dense)
 
     def check_out(
         self, out: Any, rows: int, dtype: np.dtype, xp: Any = np, batch: tuple[int, ...] = ()

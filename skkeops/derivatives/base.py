@@ -3,23 +3,62 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skkeops import backends
-from skkeops.calls.arguments import Checked
+from skkeops.calls.arguments import CheckedCall
 from skkeops.calls.outputs import store
-from skkeops.execution.blocks import block_rows, blocks
-from skkeops.formula.expression import IJ, I, Variable
-from skkeops.pairs.ranges import Ranges
+from skkeops.execution.program import Backend, Part, Prepare, Program
+from skkeops.formula.expression import IJ, P, Variable
+from skkeops.pairs.ranges import Blocks, Ranges
 from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 
-#: The forward pass of a block: the rows of the output, the arguments restricted to them, and the state.
-Forward = tuple[slice, tuple[np.ndarray, ...], State]
+__all__ = ["Derivatives", "Setting", "shape_of"]
+
+
+class Setting(NamedTuple):
+    """What all programs of a derivative run on.
+
+    Attributes
+    ----------
+    arrays, m, n, dtype, xp
+        The arguments of the call: see `skkeops.calls.arguments.CheckedCall`.
+    backend : str
+        The name of the backend.
+    ranges : Ranges or None
+        The blocks of pairs that the reduction visits; None for all pairs.
+    """
+
+    arrays: tuple[Any, ...]
+    m: int
+    n: int
+    dtype: np.dtype
+    xp: ModuleType
+    backend: str
+    ranges: Ranges | None
+
+    @classmethod
+    def of(cls, call: CheckedCall, backend: str, ranges: Any) -> Setting:
+        """Return the setting of a call, with ranges as the user gave them."""
+        return cls(*call[:5], backend, None if ranges is None else Ranges.of(ranges, call.m, call.n))
+
+    @property
+    def module(self) -> Backend:
+        """The module of the backend."""
+        return backends.get(self.backend, self.xp)
+
+    def rows(self, category: int) -> int:
+        """Return the number of rows of variables of a category."""
+        return (self.m, self.n)[category]
+
+    def pairs(self, axis: int) -> Blocks | None:
+        """Return the blocks of pairs of a reduction over an axis, None for all pairs."""
+        return None if self.ranges is None else self.ranges.of_axis(axis)
 
 
 class Derivatives(ABC):
@@ -29,79 +68,55 @@ class Derivatives(ABC):
     ----------
     problem : Problem
         The forward problem.
-    forward : callable
-        Returns its prepared program, given the name of a backend and the namespace of the arrays.
-    ranges : Ranges, optional
-        The blocks of pairs that the reduction visits. Default: all pairs.
-    prepare : callable, optional
-        Returns the program of another problem, given the problem, the name of a backend and the namespace of the arrays.
-        Default: that of the backend, without options.
+    prepare : callable
+        Returns the program of a problem, given the problem, the name of a backend and the namespace of the arrays.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        forward: Callable[[str, ModuleType], Any],
-        ranges: Ranges | None = None,
-        prepare: Callable[[Problem, str, ModuleType], Any] | None = None,
-    ):
+    def __init__(self, problem: Problem, prepare: Prepare):
         self.problem = problem
         self.reduction = problem.reduction
-        self.prepare = prepare or (lambda problem, backend, xp: backends.get(backend, xp).prepare(problem))
-        self.ranges = ranges
-        self.forward = lambda backend, xp: self.restrict(forward(backend, xp), problem.axis)
+        self.prepare = prepare
         # The category of the output's rows: i (0) for axis=1, j (1) for axis=0.
         self.rows_category = 1 - problem.axis
-        self.dims = tuple(v.dim for v in problem.values)
-        self.block_rows = block_rows(problem)
+        self.dims = problem.output.dims
         self._cache: dict[Any, Any] = {}
 
-    def restrict(self, program: Any, axis: int) -> Any:
-        """Return a program that visits the pairs of the ranges alone, if there are any."""
-        return program if self.ranges is None else self.ranges.bind(program, axis)
-
-    def blocks(
-        self, problem: Problem, arrays: Sequence[np.ndarray], rows: int
-    ) -> Iterator[tuple[slice, tuple[np.ndarray, ...]]]:
-        """Yield the rows of each block of a problem with its arrays; ranges are blocks already."""
-        if self.ranges is not None or (problem is self.problem and 0 < rows <= self.block_rows):
-            return iter([(slice(0, rows), tuple(arrays))])
-        return blocks(problem, arrays, rows)
+    def forward(self, setting: Setting) -> Program:
+        """Return the program of the forward pass."""
+        key = ("forward", setting.backend, setting.xp)
+        if key not in self._cache:
+            self._cache[key] = self.prepare(self.problem, setting.backend, setting.xp)
+        return self._cache[key]
 
     def states(
         self,
-        checked: Checked,
-        backend: str,
+        setting: Setting,
         output: tuple[np.ndarray, ...] | None = None,
         results: tuple[np.ndarray, ...] | None = None,
-    ) -> Iterator[Forward]:
+    ) -> Iterator[Part]:
         """Yield the forward pass in blocks of rows, doing as little of it as possible.
 
         Parameters
         ----------
-        checked : tuple
-            The arguments, from `Arguments.check`.
-        backend : str
+        setting : Setting
         output : tuple of ndarray, optional
             The result of the forward pass, if it is known.
         results : tuple of ndarray, optional
             Where the result is written.
         """
-        arrays, m, n, dtype, xp, _ = checked
+        program, pairs = self.forward(setting), setting.pairs(self.problem.axis)
         idle = results is None and self.reduction.fold == "sum"  # the derivative of a sum needs nothing of it
-        for some, part in self.blocks(self.problem, arrays, (m, n)[self.rows_category]):
+        for rows, arrays in program.parts(setting.arrays, pairs):
             state: State = ()
             if output is not None and not idle:
-                state = self.restore(tuple(a[some] for a in output), part, backend, xp)
+                state = self.restore(tuple(a[rows] for a in output), arrays, setting)
             elif not idle:
-                state = self.forward(backend, xp).run(part)
+                state = program.state(arrays, pairs)
             if results is not None:
-                store(results, some, self.reduction.finalize(state, dtype))
-            yield some, part, state
+                store(results, rows, self.reduction.finalize(state, setting.dtype))
+            yield Part(rows, arrays, state)
 
-    def restore(
-        self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], backend: str, xp: ModuleType
-    ) -> State:
+    def restore(self, output: tuple[np.ndarray, ...], arrays: tuple[np.ndarray, ...], setting: Setting) -> State:
         """Return a state whose result is `output`, for the arguments of one block."""
         values = output[0].astype(np.float64, copy=False)
         return self.reduction.restore((values, output[1]) if len(output) > 1 else values)
@@ -110,23 +125,20 @@ class Derivatives(ABC):
     def adjoint(
         self,
         wrt: Sequence[Variable],
-        checked: Checked,
+        setting: Setting,
         grad_output: np.ndarray,
-        states: Iterable[Forward],
-        backend: str,
+        states: Iterable[Part],
     ) -> list[np.ndarray]:
         """Return the gradients of ``(output * grad_output).sum()`` with respect to the variables.
 
         Parameters
         ----------
         wrt : sequence of Variable
-        checked : tuple
-            The arguments, from `Arguments.check`.
+        setting : Setting
         grad_output : ndarray
             The shape of the output's values, of any real dtype.
         states : iterable
             The forward pass, from `states`. It is consumed.
-        backend : str
 
         Returns
         -------
@@ -138,9 +150,8 @@ class Derivatives(ABC):
     def tangent(
         self,
         directions: Mapping[Variable, np.ndarray],
-        checked: Checked,
-        states: Iterable[Forward],
-        backend: str,
+        setting: Setting,
+        states: Iterable[Part],
     ) -> np.ndarray:
         """Return the derivative of the output along the directions: the shape of the output's values.
 
@@ -148,7 +159,7 @@ class Derivatives(ABC):
         ----------
         directions : dict of Variable to ndarray
             Directions of the shapes and dtype of the arguments.
-        checked, states, backend
+        setting, states
             As for `adjoint`.
         """
 
@@ -160,21 +171,13 @@ class Derivatives(ABC):
         """Return a variable with a row per row of the output."""
         return Variable(position, dim, self.rows_category)
 
-    def _rows_of(self, directions: Mapping[Variable, np.ndarray], some: slice) -> tuple[np.ndarray, ...]:
-        """Return the directions, of those that are indexed like the output only some of the rows."""
-        pairs = (some,) if self.rows_category == I else (slice(None), some)
-        return tuple(
-            a[some] if v.category == self.rows_category else a[pairs] if v.category == IJ else a
-            for v, a in directions.items()
-        )
-
-    def _empty_output(self, checked: Checked) -> np.ndarray:
-        _, m, n, dtype, xp, _ = checked
-        return xp.zeros(((m, n)[self.rows_category], *self.reduction.output_dim(self.dims)), dtype=dtype)
+    def _empty_output(self, setting: Setting) -> np.ndarray:
+        shape = (setting.rows(self.rows_category), *self.reduction.output_dim(self.dims))
+        return setting.xp.zeros(shape, dtype=setting.dtype)
 
 
-def shape_of(v: Variable, m: int, n: int) -> tuple[int, ...]:
+def shape_of(v: Variable, setting: Setting) -> tuple[int, ...]:
     """Return the shape of the array of a variable."""
     if v.category == IJ:
-        return (m, n, v.dim)
-    return (v.dim,) if v.category == 2 else ((m, n)[v.category], v.dim)
+        return (setting.m, setting.n, v.dim)
+    return (v.dim,) if v.category == P else (setting.rows(v.category), v.dim)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skkeops import backends
 from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import namespace_of
 from skkeops.formula.derivative import gradient, tangent
@@ -39,14 +38,14 @@ class Pairs(NamedTuple):
 class WinnerDerivatives(Derivatives):
     """The derivatives of a reduction that keeps single values, with their indices in its state."""
 
-    def states(self, checked, backend, output=None, results=None):
+    def states(self, setting, output=None, results=None):
         if not self.reduction.returns_index:
             output = None  # values alone do not tell who won
-        return super().states(checked, backend, output, results)
+        return super().states(setting, output, results)
 
     @np.errstate(all="ignore")
-    def adjoint(self, wrt, checked, grad_output, states, backend):
-        arrays, m, n, dtype, xp, _ = checked
+    def adjoint(self, wrt, setting, grad_output, states):
+        arrays, n, dtype, xp = setting.arrays, setting.n, setting.dtype, setting.xp
         formula = self.problem.values[0]
         e = self._row_variable(len(self.problem.variables), formula.dim)
         wrt = tuple(wrt)
@@ -57,7 +56,7 @@ class WinnerDerivatives(Derivatives):
         totals = [
             SparseGradient(arrays[v.position], dtype)
             if v.category == IJ and is_sparse(arrays[v.position])
-            else xp.zeros(shape_of(v, m, n))
+            else xp.zeros(shape_of(v, setting))
             for v in wrt
         ]
         for some, _, state in states:
@@ -66,7 +65,7 @@ class WinnerDerivatives(Derivatives):
                 direction = xp.zeros((len(pairs.entries), formula.dim), dtype=dtype)
                 direction[xp.arange(len(direction)), pairs.components] = upstream[pairs.entries]
                 operands = (*gather(self.problem.variables, arrays, pairs.where, dtype), direction)
-                found = backends.get(backend, xp).evaluate(expressions, variables, operands, len(direction))
+                found = setting.module.evaluate(expressions, variables, operands, len(direction))
                 for v, total, part in zip(wrt, totals, found, strict=True):
                     if v.category == 2:
                         total += part.sum(axis=0, dtype=np.float64)
@@ -79,8 +78,8 @@ class WinnerDerivatives(Derivatives):
         return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in totals]
 
     @np.errstate(all="ignore")
-    def tangent(self, directions, checked, states, backend):
-        arrays, xp = (*checked[0], *directions.values()), checked[4]
+    def tangent(self, directions, setting, states):
+        arrays, xp = (*setting.arrays, *directions.values()), setting.xp
         formula = self.problem.values[0]
         wrt = tuple(directions)
         u = self._direction_variables(wrt)
@@ -88,12 +87,12 @@ class WinnerDerivatives(Derivatives):
             self._cache["tangent", wrt] = tangent(formula, dict(zip(wrt, u, strict=True)))
         expression = self._cache["tangent", wrt]
         variables = (*self.problem.variables, *u)
-        result = self._empty_output(checked)
+        result = self._empty_output(setting)
         for some, _, state in states:
             flat = result[some].reshape(-1)
             for pairs in self._winning_pairs(state, some.start):
-                operands = gather(variables, arrays, pairs.where, checked[3])
-                (part,) = backends.get(backend, xp).evaluate((expression,), variables, operands, len(pairs.entries))
+                operands = gather(variables, arrays, pairs.where, setting.dtype)
+                (part,) = setting.module.evaluate((expression,), variables, operands, len(pairs.entries))
                 flat[pairs.entries] = part[xp.arange(len(part)), pairs.components]
         return result
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from skkeops import genred
 from skkeops.formula.expression import Expression, Variable
 from skkeops.genred import Genred
 
 __all__ = ["PairReduction", "compiled", "reduce_rows"]
 
 
-@lru_cache(maxsize=256)
 def compiled(
     expression: Expression, variables: tuple[Variable, ...], op: str, axis: int = 1, weight: Expression | None = None
 ) -> Genred:
     """Return the reduction of an expression; the same one for all values of its parameters."""
-    return Genred(expression, [str(v) for v in variables], op, axis=axis, formula2=weight)
+    return genred.compiled(Genred, expression, variables, op, axis=axis, formula2=weight)
 
 
 class PairReduction:

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from skkeops.formula.expression import IJ, I
+from skkeops.formula.expression import IJ, I, Variable
 from skkeops.plan.problem import Problem
+
+__all__ = ["Progress", "block_rows", "part_of", "split_rows", "take_rows"]
 
 #: How many numbers the state of one block may hold, unless its rows would become fewer than SMALLEST_BLOCK.
 STATE_NUMBERS = 1 << 20
@@ -25,41 +25,42 @@ Progress = Callable[[int, int], Any]
 
 def block_rows(problem: Problem) -> int:
     """Return how many rows of a problem's output are computed at once."""
+    reduction, values, _ = problem.output
     # The identity of no rows shows the shapes without allocating the state of a row, which may be large.
-    empty = problem.reduction.identity(0, tuple(v.dim for v in problem.values))
+    empty = reduction.identity(0, tuple(v.dim for v in values))
     width = sum(math.prod(part.shape[1:]) for part in empty)
     return max(SMALLEST_BLOCK, STATE_NUMBERS // max(1, width))
 
 
-def blocks(
-    problem: Problem, arrays: Sequence[np.ndarray], rows: int
-) -> Iterator[tuple[slice, tuple[np.ndarray, ...]]]:
+def split_rows(
+    problem: Problem, arrays: Sequence[Any], rows: int, step: int
+) -> Iterator[tuple[slice, tuple[Any, ...]]]:
     """Yield the rows of each block, and the arrays that it is computed from.
 
     Parameters
     ----------
     problem : Problem
     arrays : sequence of ndarray
-        One per variable of the problem.
+        One for each variable of the problem.
     rows : int
         The number of rows of the output.
+    step : int
+        The most rows of a block.
     """
-    step = block_rows(problem)
     if 0 < rows <= step:
         yield slice(0, rows), tuple(arrays)
         return
-    for start in range(0, rows, step):
+    for start in range(0, rows, max(step, 1)):
         some = slice(start, min(rows, start + step))
-        yield some, take_rows(problem, arrays, some)
+        yield some, take_rows(problem.variables, arrays, 1 - problem.axis, some)
 
 
-def take_rows(problem: Problem, arrays: Sequence[np.ndarray], some: slice) -> tuple[np.ndarray, ...]:
-    """Return the arrays with only some rows of those that are indexed like the output."""
-    category = 1 - problem.axis
+def take_rows(variables: Sequence[Variable], arrays: Sequence[Any], category: int, some: slice) -> tuple[Any, ...]:
+    """Return the arrays with only some rows of those that vary with the index of a category, I or J."""
     pairs = (some,) if category == I else (slice(None), some)
     return tuple(
         a[some] if v.category == category else a[pairs] if v.category == IJ else a
-        for v, a in zip(problem.variables, arrays, strict=True)
+        for v, a in zip(variables, arrays, strict=True)
     )
 
 

@@ -71,7 +71,7 @@ class Signature:
         return Signature(variables, names)
 
 
-def parse_aliases(aliases: Sequence[str]) -> Signature:
+def parse_aliases(aliases: Sequence[str | Variable]) -> Signature:
     """Read declarations of variables.
 
     Parameters
@@ -80,7 +80,7 @@ def parse_aliases(aliases: Sequence[str]) -> Signature:
         ``"x = Vi(3)"`` (i-variable of dim 3), ``"y = Vj(3)"`` (j-variable), ``"p = Pm(1)"`` (parameter), ``"w =
         Vij(1)"`` (a value per pair). The
         position in a call is that in the list, or the first of two numbers, as in ``"x = Vi(0,3)"``. Also
-        ``"Vi(3)"``, without a name, and ``"x = Var(0,3,0)"``.
+        ``"Vi(3)"``, without a name, ``"x = Var(0,3,0)"``, and a Variable itself.
 
     Returns
     -------
@@ -96,13 +96,13 @@ def parse_aliases(aliases: Sequence[str]) -> Signature:
     found: dict[int, tuple[Variable, str | None]] = {}
     names: set[str] = set()
     for index, alias in enumerate(aliases):
-        variable, name = _parse_alias(alias, index)
+        variable, name = (alias, None) if isinstance(alias, Variable) else _parse_alias(alias, index)
         if name is not None and name in names:
             raise FormulaError(
                 f"aliases: the name {name[:60]!r} is declared twice", alias, alias.index(name), len(name)
             )
         if variable.position in found:
-            raise FormulaError(f"aliases: position {variable.position} is declared twice", alias, 0, len(alias))
+            raise FormulaError(f"aliases: position {variable.position} is declared twice", str(alias), 0, len(str(alias)))
         if name is not None:
             names.add(name)
         found[variable.position] = variable, name

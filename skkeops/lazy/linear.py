@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from skkeops.arrays.devices import as_array, namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, J, Variable
+from skkeops.genred import compiled
 from skkeops.solvers.kernel_solve import KernelSolve
 
 from .complex_numbers import holds_complex, interleave, to_complex
@@ -94,13 +94,8 @@ def _solver(
     f = substitute(expression, renamed if times else {**renamed, v: unknown})
     xp = namespace_of(*(s.array for s in others))
     arrays = [s.array_in(xp) for s in others]
-    return _compiled(f * unknown if times else f, (unknown, *renamed.values()), construction), arrays
-
-
-@lru_cache(maxsize=128)
-def _compiled(expression: Expression, variables: tuple[Variable, ...], construction: tuple) -> KernelSolve:
-    aliases = [str(v) for v in variables]
-    return KernelSolve(expression, aliases, aliases[0], axis=variables[0].category, **dict(construction))
+    f, variables = f * unknown if times else f, (unknown, *renamed.values())
+    return compiled(KernelSolve, f, variables, str(unknown), axis=unknown.category, **dict(construction)), arrays
 
 
 def _right_hand_side(b: Any, cls: Any) -> np.ndarray:

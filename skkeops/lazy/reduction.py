@@ -12,31 +12,14 @@ from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import computing, namespace_of
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
-from skkeops.genred import Genred
+from skkeops.genred import Genred, compiled
 from skkeops.pairs.values import as_dense
 
 from .complex_numbers import holds_complex, interleave
 from .leaves import Given
 from .symbols import Number, Symbol
 
-__all__ = ["Reducer", "gradient", "reduce", "symbolic"]
-
-
-class Reducer:
-    """A reduction of an expression, with its variables in the order of a call.
-
-    Attributes
-    ----------
-    function : Genred
-    order : tuple of Variable
-        The variables of the symbols, in the order of the arguments.
-    """
-
-    __slots__ = ("function", "order")
-
-    def __init__(self, function: Genred, order: tuple[Variable, ...]):
-        self.function = function
-        self.order = order
+__all__ = ["gradient", "reduce", "symbolic"]
 
 
 @lru_cache(maxsize=1024)
@@ -48,8 +31,8 @@ def reducer(
     axis: int,
     opt_arg: int | None,
     options: tuple[tuple[str, Any], ...] = (),
-) -> Reducer:
-    """Return a reduction of an expression of symbols' variables.
+) -> Genred:
+    """Return a reduction of an expression of symbols' variables, as a function of arrays in their order.
 
     Parameters
     ----------
@@ -62,11 +45,10 @@ def reducer(
     options : tuple of (str, object)
         Further options of `Genred`.
     """
-    renamed = {v: Variable(k, v.dim, v.category) for k, v in enumerate(variables)}
-    f = substitute(expression, renamed)
-    g = None if weight is None else substitute(weight, renamed)
-    function = Genred(f, [str(v) for v in renamed.values()], op, axis=axis, opt_arg=opt_arg, formula2=g, **dict(options))
-    return Reducer(function, variables)
+    placed = {v: Variable(k, v.dim, v.category) for k, v in enumerate(variables)}
+    f = substitute(expression, placed)
+    g = None if weight is None else substitute(weight, placed)
+    return compiled(Genred, f, tuple(placed.values()), op, axis=axis, opt_arg=opt_arg, formula2=g, **dict(options))
 
 
 def batch_shape(symbols: Sequence[Symbol]) -> tuple[int, ...]:
@@ -152,7 +134,7 @@ def reduce(
         construction, options = split_options(options)
     variables = tuple([s.variable for s in symbols])
     r = reducer(expression, weight, variables, op, axis, opt_arg, construction)
-    return r.function(*_arguments(symbols), **options)
+    return r(*_arguments(symbols), **options)
 
 
 def gradient(
@@ -169,8 +151,8 @@ def gradient(
     """Return the gradient of a reduction by the array of a symbol, in its shape."""
     symbols = _of_both_sides(symbols)
     r = reducer(expression, weight, tuple(s.variable for s in symbols), op, axis, opt_arg)
-    which = r.function.variables[[s is wrt for s in symbols].index(True)]
-    found = r.function.gradient(*_arguments(symbols), wrt=which, grad_output=grad_output, **options)
+    which = r.variables[[s is wrt for s in symbols].index(True)]
+    found = r.gradient(*_arguments(symbols), wrt=which, grad_output=grad_output, **options)
     return found if is_sparse(found) else found.reshape(wrt.array.shape)
 
 
@@ -195,7 +177,7 @@ def symbolic(
     def function(*args: Any, **more: Any) -> Any:
         args = tuple(interleave(a) if holds_complex(a) else a for a in args)
         xp = namespace_of(*args, *(s.array for s in held))
-        return r.function(*args, *(s.array_in(xp) for s in held), **{**options, **more})
+        return r(*args, *(s.array_in(xp) for s in held), **{**options, **more})
 
-    function.genred = r.function  # type: ignore[attr-defined]
+    function.genred = r  # type: ignore[attr-defined]
     return function

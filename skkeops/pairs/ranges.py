@@ -7,7 +7,7 @@ and copied again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -104,26 +104,6 @@ class Ranges:
         if axis not in self._checked:
             self._checked[axis] = _checked(self._arrays[axis], _NAMES[axis], self._sizes[axis])
         return self._checked[axis]
-
-    def bind(self, program: Any, axis: int) -> RangedProgram:
-        """Return a backend's program that visits only these blocks."""
-        return RangedProgram(program, self.of_axis(axis))
-
-
-class RangedProgram:
-    """A program with the blocks that it visits."""
-
-    def __init__(self, program: Any, blocks: Blocks):
-        self._program = program
-        self._blocks = blocks
-
-    def run(self, arrays: tuple[np.ndarray, ...], progress: Callable[[int, int], Any] | None = None) -> Any:
-        """Return the state of every row; that of no value at all for rows that meet no column."""
-        return self._program.run(arrays, progress, self._blocks)
-
-    def results(self, arrays: tuple[Any, ...], dtype: Any, progress: Callable[[int, int], Any] | None = None) -> Any:
-        """Return the result of the reduction, as `Reduction.finalize` would of the state; of programs on a GPU."""
-        return self._program.results(arrays, dtype, progress, self._blocks)
 
 
 def _checked(arrays: Sequence[Any], names: tuple[str, str, str], sizes: tuple[int, int]) -> Blocks:

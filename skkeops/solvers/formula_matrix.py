@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from skkeops import backends
 from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import contiguous, namespace_of, to_device, to_host
+from skkeops.calls.arguments import CheckedCall
 from skkeops.formula import operations as ops
 from skkeops.formula.derivative import gradient, substitute
 from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable, variables_of
@@ -32,14 +32,8 @@ class Matrix:
         The sum.
     place : int
         Which of its variables a is.
-    arrays : tuple of ndarray
-        Its arguments, checked.
-    size : int
-        The number of rows and of columns.
-    dtype : dtype
-        That of the arguments.
-    namespace : module
-        NumPy or CuPy.
+    call : CheckedCall
+        Its arguments, of as many rows as columns.
     backend : str
     ranges : sequence of six arrays, or None
         As for `Genred`.
@@ -49,21 +43,18 @@ class Matrix:
         self,
         function: Genred,
         place: int,
-        arrays: tuple,
-        size: int,
-        dtype: np.dtype,
-        namespace: ModuleType,
+        call: CheckedCall,
         backend: str,
         ranges: Any = None,
     ):
-        self.arrays = arrays
-        self.size = size
-        self.dtype = dtype
-        self.namespace = namespace
+        self.arrays = call.arrays
+        self.size = call.n
+        self.dtype = call.dtype
+        self.namespace = call.xp
         self._function = function
         self._place = place
         self._backend = backend
-        self._ranges = None if ranges is None else Ranges.of(ranges, size, size)
+        self._ranges = None if ranges is None else Ranges.of(ranges, call.m, call.n)
         self._copies: dict[Any, tuple] = {}
 
     def product(self, v: np.ndarray) -> np.ndarray:
@@ -79,12 +70,10 @@ class Matrix:
         """Return K @ vectors, computed in float64, for any number of vectors."""
         v = self._function.variables[self._place]
         w = Variable(len(self._function.variables), vectors.shape[1], v.category)
-        problem = Problem(Sum(), (self._entry * w,), self._function.axis, (*self._function.variables, w))
+        problem = Problem.of(Sum(), (self._entry * w,), self._function.axis, (*self._function.variables, w))
         program = self._function._prepare(problem, self._backend, self.namespace)
         arguments = (*self._in(np.float64), contiguous(vectors.astype(np.float64, copy=False)))
-        if self._ranges is not None:
-            return self._ranges.bind(program, self._function.axis).run(arguments)[0]
-        return program.run(arguments)[0]
+        return program.state(arguments, None if self._ranges is None else self._ranges.of_axis(program.axis))[0]
 
     def wide_arguments(self, v: np.ndarray) -> list:
         """Return the arguments in float64, with v in the place of the variable."""

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from skkeops.arrays.devices import as_array, computing, to_host
+from skkeops.arrays.devices import as_array, computing
 from skkeops.calls.batches import Batch
-from skkeops.calls.options import warn_caller, warn_deprecated
+from skkeops.calls.options import warn_deprecated
 from skkeops.calls.outputs import check_like
 from skkeops.formula.derivative import gradient
-from skkeops.formula.expression import Constant, Expression, variables_of
+from skkeops.formula.expression import Constant, Expression, Variable, variables_of
 from skkeops.genred import Genred
-from skkeops.solvers import Solution, low_rank_preconditioner, relative_residuals, solve
-from skkeops.solvers.formula_matrix import Matrix
-from skkeops.solvers.preconditioner import check_rank
+
+from .formula_matrix import Matrix
+from .linear_system import Solution, solve
+from .preconditioner import check_rank, low_rank_preconditioner
+from .report import round_solution, warn_of
+from .shift import check_alpha, check_number, shift_of
 
 __all__ = ["KernelSolve"]
 
@@ -86,7 +89,7 @@ class KernelSolve:
     def __init__(
         self,
         formula: str | Expression,
-        aliases: Sequence[str],
+        aliases: Sequence[str | Variable],
         varinvalias: str,
         axis: int = 0,
         dtype: Any = None,
@@ -205,16 +208,16 @@ class KernelSolve:
             options = {"eps": eps, "maxiter": maxiter, "preconditioner": preconditioner, "n_components": n_components}
             options |= {"random_state": random_state, "backend": backend, "ranges": ranges, "callback": callback}
             solutions = batch.xp.empty((*batch.shape, batch.count, self._variable.dim), dtype=batch.dtype)
-            shift = _alpha(alpha, solutions.shape)
+            shift = check_alpha(alpha, solutions.shape)
             for problem, arrays in batch.problems():
                 solutions[problem] = self(*arrays, alpha=shift[problem], **options)
             return solutions
         matrix, b = self._matrix(args, backend, ranges)
-        shift = _shift(alpha, b.shape)
+        shift = shift_of(alpha, b.shape)
         inverse = self._inverse(matrix, preconditioner, n_components, shift, random_state)
         solution = self._solve(matrix, b, inverse, shift, eps, maxiter, callback)
-        _check(solution, eps)
-        return _rounded(solution, matrix, b, shift)
+        warn_of(solution, eps)
+        return round_solution(solution, matrix, b, shift)
 
     def preconditioner(
         self,
@@ -268,7 +271,7 @@ class KernelSolve:
         """
         check_rank(n_components, 1)
         matrix, b = self._matrix(args, backend, ranges)
-        return self._inverse(matrix, kind, n_components, _shift(alpha, b.shape), random_state)
+        return self._inverse(matrix, kind, n_components, shift_of(alpha, b.shape), random_state)
 
     def gradient(
         self,
@@ -314,7 +317,7 @@ class KernelSolve:
             options = {"eps": eps, "maxiter": maxiter, "preconditioner": preconditioner, "n_components": n_components}
             options |= {"random_state": random_state, "backend": backend, "ranges": ranges}
             shape = (*batch.shape, batch.count, self._variable.dim)
-            shift = _alpha(alpha, shape)
+            shift = check_alpha(alpha, shape)
             e = None if grad_output is None else check_like(grad_output, shape, "argument 'grad_output'", batch.xp)
             a = None if output is None else check_like(output, shape, "argument 'output'", batch.xp)
             wanted = self.function._arguments.find(wrt)
@@ -338,17 +341,17 @@ class KernelSolve:
             e = np.ones_like(b, dtype=np.float64) if grad_output is None else as_array(grad_output)
             if e.shape != b.shape:
                 raise ValueError(f"grad_output must have the shape of b, {b.shape}: found {e.shape}")
-            shift = _shift(alpha, b.shape)
+            shift = shift_of(alpha, b.shape)
             inverse = self._inverse(matrix, preconditioner, n_components, shift, random_state)
             a = self._solve(matrix, b, inverse, shift, eps, maxiter).x if output is None else as_array(output)
             adjoint = self._solve(matrix, e, inverse, shift, eps, maxiter)
-            _check(adjoint, eps)
+            warn_of(adjoint, eps)
             # In float64 as long as solutions are multiplied: they may be large, and their products cancel.
             with_a = matrix.wide_arguments(a)
             found = []
             for name in names:
                 if name.replace(" ", "") == self.varinvalias.replace(" ", ""):
-                    found.append(_rounded(adjoint, matrix, e, shift))
+                    found.append(round_solution(adjoint, matrix, e, shift))
                 else:
                     by = self.function.gradient(*with_a, wrt=name, grad_output=adjoint.x, backend=backend, ranges=ranges)
                     found.append(-by.astype(matrix.dtype))
@@ -356,17 +359,17 @@ class KernelSolve:
 
     def _batch(self, args: tuple, backend: str, ranges: Any) -> Batch | None:
         """Return the systems of arguments with batch dimensions, None if they have none."""
-        checked = self.function._check(args)
-        return Batch(self.function, args, checked, backend, ranges) if checked[5] else None
+        call = self.function._check(args)
+        return Batch(self.function, args, call, backend, ranges) if call.batch else None
 
     def _matrix(self, args: tuple, backend: str, ranges: Any) -> tuple[Matrix, Any]:
         """Return the matrix of the system and b."""
-        arrays, m, n, dtype, xp, batch = self.function._check(args)
-        if batch:
-            raise ValueError(f"a preconditioner is that of one system: found arguments with batch dimensions {batch}")
-        if m != n:
-            raise ValueError(f"the matrix must be square: found {m} rows and {n} columns")
-        return Matrix(self.function, self._place, arrays, n, dtype, xp, backend, ranges), arrays[self._place]
+        call = self.function._check(args)
+        if call.batch:
+            raise ValueError(f"a preconditioner is that of one system: found arguments with batch dimensions {call.batch}")
+        if call.m != call.n:
+            raise ValueError(f"the matrix must be square: found {call.m} rows and {call.n} columns")
+        return Matrix(self.function, self._place, call, backend, ranges), call.arrays[self._place]
 
     def _inverse(self, matrix: Matrix, preconditioner: Any, n_components: Any, shift: np.ndarray, random_state: Any) -> Any:
         """Return the preconditioner that is asked for, None if there is none."""
@@ -397,7 +400,7 @@ class KernelSolve:
     def _solve(
         self, matrix: Matrix, b: Any, inverse: Any, shift: np.ndarray, eps: float, maxiter: int | None, callback: Any = None
     ) -> Solution:
-        eps = _number(eps, "eps")
+        eps = check_number(eps, "eps")
         if not eps > 0:
             raise ValueError(f"eps must be positive: found {eps!r}")
         if maxiter is not None and (
@@ -435,82 +438,3 @@ def _flat(function: Any, shape: tuple[int, int]) -> Any:
 def _one_thread() -> Any:
     """Return a context in which the BLAS has one thread: its others wait by spinning, on the cores that products need."""
     return threadpool_limits(1, user_api="blas")
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)) or not value >= 0:
-        raise ValueError(f"{name} must be a number, not negative: found {value!r}")
-    return float(value)
-
-
-def _alpha(alpha: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return alpha as one number for each entry of b."""
-    if np.ndim(alpha) == 0:
-        alpha = _number(alpha.item() if hasattr(alpha, "item") else alpha, "alpha")
-        if alpha == np.inf:
-            raise ValueError("alpha must be finite: found inf")
-    values = to_host(as_array(alpha))
-    if values.dtype.kind not in "iuf" or not bool((np.isfinite(values) & (values >= 0)).all()):
-        raise ValueError(f"alpha must be numbers, finite and not negative: found {alpha!r}")
-    try:
-        return np.broadcast_to(values.astype(np.float64), shape)
-    except ValueError:
-        raise ValueError(
-            f"alpha must be a number, or broadcast to the shape of b, {shape}: found the shape {values.shape}; one number for each "
-            "row has the shape (n, 1)"
-        ) from None
-
-
-def _shift(alpha: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Return alpha as one number for each column of b, or for each of its entries."""
-    if np.ndim(alpha) == 0:
-        return np.array(_alpha(alpha, shape[1:]))
-    values = _alpha(alpha, shape)
-    return values[0].copy() if len(values) and (values == values[0]).all() else values.copy()
-
-
-# The relative residual of a solution that is rounded to float32, from which on a warning is due.
-_FLOAT32_RESIDUAL = 1e-3
-
-
-def _rounded(solution: Solution, matrix: Matrix, b: Any, shift: np.ndarray) -> np.ndarray:
-    """Return a solution in the dtype of the arguments, and warn if that does not hold it."""
-    with computing((b,)), np.errstate(over="ignore"):
-        found = solution.x.astype(matrix.dtype)
-        if found.dtype == np.float64 or np.isnan(solution.residual):
-            return found
-        residuals = relative_residuals(matrix.product, shift, b.astype(np.float64), found.astype(np.float64))
-    if (residuals > solution.residuals + _FLOAT32_RESIDUAL).any():
-        warn_caller(
-            f"rounded to float32, the solution has a relative residual of {residuals.max():.1e}: the system asks for more digits. "
-            "Give the arguments in float64, or increase alpha"
-        )
-    return found
-
-
-def _check(solution: Solution, eps: float) -> None:
-    """Warn of a solution that is not what was asked for."""
-    residual = solution.residual
-    if np.isnan(residual):
-        warn_caller(
-            "products with the matrix are not finite: it has entries that are infinite or NaN, or too large for float64, or b has. "
-            "There is no solution"
-        )
-        return
-    if np.isinf(residual):
-        warn_caller("the solution is too large for float64: scale b, or the matrix")
-        return
-    if not solution.is_definite:
-        warn_caller("the matrix is not positive definite: the system was solved by MINRES")
-    if not residual > eps or solution.stopped:
-        return
-    if solution.is_singular:
-        warn_caller(
-            "the matrix plus alpha is singular in float64, and b is not in its range: the solution is that of least squares, with "
-            f"a relative residual of {residual:.1e}. A positive alpha, or a larger one, makes it regular"
-        )
-    else:
-        warn_caller(
-            f"the relative residual is {residual:.1e} after {solution.n_iter} iterations, eps={eps:g}: increase "
-            "maxiter, alpha or eps, or give a better preconditioner"
-        )

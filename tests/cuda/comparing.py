@@ -18,7 +18,7 @@ def lengths(problem, rows, columns):
 def expected(problem, arrays, dtype, wide=np.float64):
     """The finalised result of the reference, on the same data in float64."""
     arrays = tuple(a.astype(wide) for a in arrays)
-    return as_tuple(problem.reduction.finalize(reference.prepare(problem).run(arrays), np.dtype(dtype)))
+    return as_tuple(problem.reduction.finalize(reference.prepare(problem).state(arrays), np.dtype(dtype)))
 
 
 def check(problem, found, arrays, dtype, where, slack=4):

@@ -51,8 +51,10 @@ def stand_in(stand_in_modules, monkeypatch):
     cupy = stand_in_modules["cupy"]
     cupy.stand_in_counts.clear()
     cupy.cuda.runtime.setDevice(0)
+    from skkeops import genred
     from skkeops.lazy import reduction
 
+    genred.compiled.cache_clear()
     reduction.reducer.cache_clear()  # its programs may be those of the double, or of kernels
     return cupy
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from skkeops.backends import reference
-from skkeops.pairs.ranges import RangedProgram
+from skkeops.calls.outputs import store
+from skkeops.execution.program import Program as Contract
 
 
 def _inside(arrays, dtype=None):
@@ -29,24 +30,26 @@ def _outside(parts):
     return tuple(cupy._array.device(np.ascontiguousarray(part)) for part in parts)
 
 
-class Program:
+class Program(Contract):
     def __init__(self, problem):
-        self.problem = problem
+        super().__init__(problem)
         self._program = reference.prepare(problem)
 
-    def _state(self, arrays, progress, ranges):
+    def state(self, arrays, pairs=None, progress=None):
+        return _outside(self._launched(self._program.state, arrays, pairs, progress))
+
+    def run(self, arrays, pairs=None, out=None, progress=None):
+        found = self._launched(self._program.run, arrays, pairs, None, progress)
+        found = _outside(found) if isinstance(found, tuple) else _outside((found,))[0]
+        if out is not None:
+            store(out, ..., found)
+        return found if out is None else self.outputs.unpack(out)
+
+    def _launched(self, method, arrays, *options):
         import cupy
 
         cupy.stand_in_counts.launches.append((type(self.problem.reduction).__name__,))
-        program = self._program if ranges is None else RangedProgram(self._program, ranges)
-        return program.run(_inside(arrays), progress)
-
-    def run(self, arrays, progress=None, ranges=None):
-        return _outside(self._state(arrays, progress, ranges))
-
-    def results(self, arrays, dtype, progress=None, ranges=None):
-        found = self.problem.reduction.finalize(self._state(arrays, progress, ranges), np.dtype(dtype))
-        return _outside(found) if isinstance(found, tuple) else _outside((found,))[0]
+        return method(_inside(arrays), *options)
 
 
 def prepare(problem, options=None):
@@ -57,5 +60,5 @@ def evaluate(expressions, variables, arrays, n):
     return list(_outside(reference.evaluate(expressions, variables, _inside(arrays), n)))
 
 
-def evaluate_pairs(expression, variables, arrays, m, n, ranges=None):
-    return _outside((reference.evaluate_pairs(expression, variables, _inside(arrays), m, n, ranges),))[0]
+def evaluate_pairs(expression, variables, arrays, m, n, pairs=None):
+    return _outside((reference.evaluate_pairs(expression, variables, _inside(arrays), m, n, pairs),))[0]

@@ -91,7 +91,7 @@ def test_special_values(built, dtype, n):
             arrays = (np.zeros((3, 1)), values[:, None], weights)[: len(problem.variables)]
             arrays = tuple(a.astype(dtype) for a in arrays)
             found = running.run(made, module, problem, arrays, "result")
-            state = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays))
+            state = reference.prepare(problem).state(tuple(a.astype(float) for a in arrays))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 truth = as_tuple(problem.reduction.finalize(state, np.dtype(dtype)))
@@ -114,7 +114,7 @@ def test_special_values_of_many_columns(matrices, dtype, n):
             # a row of zeros beside, which nothing may spoil
             arrays = tuple(a.astype(dtype) for a in (np.zeros((3, 1)), values[:, None], weights))
             found = running.run(made, module, genred._problem, arrays, "result")
-            state = reference.prepare(genred._problem).run(tuple(a.astype(float) for a in arrays))
+            state = reference.prepare(genred._problem).state(tuple(a.astype(float) for a in arrays))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 truth = as_tuple(genred.reduction.finalize(state, np.dtype(dtype)))
@@ -198,7 +198,7 @@ def test_a_gaussian_far_from_the_origin():
     rng = np.random.default_rng(0)
     x, y = (1e3 + rng.standard_normal((n, 2)) for n in (50, 300))
     arrays = tuple(a.astype("float32") for a in (x, y, rng.uniform(size=(300, 1))))
-    (truth,) = reference.prepare(genred._problem).run(tuple(a.astype(float) for a in arrays))
+    (truth,) = reference.prepare(genred._problem).state(tuple(a.astype(float) for a in arrays))
     for fast_math in (True, False):
         made = source(make_plan(genred._problem), "float32", Options(fast_math=fast_math))
         (module,) = emulator.compile_sources([made.text])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from skkeops.backends import reference
-from skkeops.pairs.ranges import RangedProgram
 
 from . import emulator, running, zoo
 from .comparing import as_tuple, check, lengths
@@ -47,7 +46,7 @@ def test_the_state_finalises_to_the_result(reductions, dtype):
         made, module = reductions[k, dtype]
         arrays = zoo.random_arrays(problem, *lengths(problem, 3, 1700), dtype, seed=1)
         state = running.run(made, module, problem, arrays, "state")
-        truth = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays))
+        truth = reference.prepare(problem).state(tuple(a.astype(float) for a in arrays))
         assert [(a.shape, a.dtype) for a in state] == [(a.shape, a.dtype) for a in truth], name
         check(problem, as_tuple(problem.reduction.finalize(state, np.dtype(dtype))), arrays, dtype, name)
 
@@ -75,7 +74,7 @@ def test_ranges(reductions, dtype):
         made, module = reductions[k, dtype]
         arrays = zoo.random_arrays(problem, *lengths(problem, 650, 700), dtype, seed=3)
         state = running.run(made, module, problem, arrays, "state", ranges)
-        truth = RangedProgram(reference.prepare(problem), ranges).run(tuple(a.astype(float) for a in arrays))
+        truth = reference.prepare(problem).state(tuple(a.astype(float) for a in arrays), ranges)
         finalize = problem.reduction.finalize
         for a, b in zip(as_tuple(finalize(state, np.dtype(dtype))), as_tuple(finalize(truth, np.dtype(dtype))), strict=True):
             if a.dtype.kind == "i":
@@ -93,7 +92,7 @@ def test_operations(dtype):
         made, module = built[k, dtype]
         arrays = zoo.operation_arrays(needs, 5, 37, dtype)
         (found,) = running.run(made, module, problem, arrays, "result")
-        (truth,) = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays))
+        (truth,) = reference.prepare(problem).state(tuple(a.astype(float) for a in arrays))
         error = np.abs(found - truth).max(axis=0) / (np.abs(truth).max(axis=0) + 1)
         if not error.max() <= 100 * np.finfo(dtype).eps:
             failures.append((str(problem.values[0])[:400], error))

@@ -85,8 +85,8 @@ class TestLaunches:
             def fail(*args, **kwargs):
                 raise error
 
-            monkeypatch.setattr(reference_backend.Program, "results", fail)
             monkeypatch.setattr(reference_backend.Program, "run", fail)
+            monkeypatch.setattr(reference_backend.Program, "state", fail)
             monkeypatch.setattr(reference_backend, "evaluate", fail)
             calls = [
                 lambda: F(x, y),
@@ -141,7 +141,7 @@ class TestLaunches:
         def fail(*_):
             raise ZeroDivisionError("ours")
 
-        monkeypatch.setattr(reference_backend.Program, "results", fail)
+        monkeypatch.setattr(reference_backend.Program, "run", fail)
         with pytest.raises(ZeroDivisionError, match="ours"):
             F(*map(double.asarray, POINTS))
 

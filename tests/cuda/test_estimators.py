@@ -12,6 +12,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from skkeops import KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum, kernels
 
@@ -46,11 +47,12 @@ def data(rng):
     return X, np.stack([np.sin(X[:, 0]), X[:, 1]], axis=1), rng.uniform(0.5, 2.0, size=40), rng.normal(size=(17, 3))
 
 
-def fit(name, X, y, w=None):
-    estimator = clone(ESTIMATORS[name])
+def fit(name, X, y, w=None, **parameters):
+    estimator = clone(ESTIMATORS[name]).set_params(**parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return estimator.fit(X, y if hasattr(estimator, "predict") else None, sample_weight=w)
+        weights = {"sample_weight": w} if has_fit_parameter(estimator, "sample_weight") else {}
+        return estimator.fit(X, y if hasattr(estimator, "predict") else None, **weights)
 
 
 def methods(estimator):
@@ -115,6 +117,15 @@ def test_gradient(name, double, data):
                 assert_close(a, b, 1e-5)
 
 
+def test_kernels_give_the_same(name, cupy, data):
+    """With the kernels themselves, where the tests above compute with the reference backend."""
+    X, y, w, queries = data
+    expected, estimator = fit(name, X, y, w), fit(name, *map(cupy.asarray, (X, y, w)))
+    for found, wanted in zip(methods(estimator), methods(expected), strict=True):
+        assert_close(found(cupy.asarray(queries)), wanted(queries), 1e-6)
+    assert_close(estimator.gradient(cupy.asarray(queries)), expected.gradient(queries), 1e-5)
+
+
 def test_score(name, double, data):
     X, y, w, queries = data
     expected, estimator = fit(name, X, y), fit(name, *map(double.asarray, (X, y)))
@@ -168,10 +179,7 @@ def test_another_device(name, double, data):
 def test_numpy_samples_on_the_gpu(name, double, data):
     X, y, w, queries = data
     expected = fit(name, X, y, w)
-    estimator = clone(ESTIMATORS[name]).set_params(backend="GPU")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        estimator.fit(X, y if hasattr(estimator, "predict") else None, sample_weight=w)
+    estimator = fit(name, X, y, w, backend="GPU")
     for method, expected_method in zip(methods(estimator), methods(expected), strict=True):
         double.stand_in_counts.clear()
         found = method(queries)

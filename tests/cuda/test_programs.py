@@ -42,14 +42,15 @@ def test_results_and_states(cupy, template, genred, m, n, dtype):
     program = prepare(problem)
     arrays = zoo.random_arrays(problem, m, n, dtype)
     on_device = tuple(cupy.asarray(a) for a in arrays)
-    state = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays))
+    state = reference.prepare(problem).state(tuple(a.astype(float) for a in arrays))
     truth = as_tuple(problem.reduction.finalize(state, np.dtype(dtype)))
     reported = []
     for found in (
-        as_tuple(program.results(on_device)),
+        as_tuple(program.run(on_device)),
         as_tuple(
             problem.reduction.finalize(
-                tuple(cupy.asnumpy(a) for a in program.run(on_device, lambda *pairs: reported.append(pairs))), np.dtype(dtype)
+                tuple(cupy.asnumpy(a) for a in program.state(on_device, None, lambda *pairs: reported.append(pairs))),
+                np.dtype(dtype),
             )
         ),
     ):
@@ -67,8 +68,8 @@ def test_ranges(cupy):
     genred = Genred("Exp(-SqDist(x, y)) * b", XYB, axis=1)
     arrays = zoo.random_arrays(genred._problem, 100, 200, "float64")
     ranges = np.array([[0, 50], [60, 100]]), np.array([1, 2]), np.array([[0, 100], [50, 200]])
-    (found,) = prepare(genred._problem).run(tuple(cupy.asarray(a) for a in arrays), ranges=ranges)
-    (truth,) = reference.prepare(genred._problem).run(arrays, ranges=ranges)
+    (found,) = prepare(genred._problem).state(tuple(cupy.asarray(a) for a in arrays), ranges)
+    (truth,) = reference.prepare(genred._problem).state(arrays, ranges)
     np.testing.assert_allclose(cupy.asnumpy(found), truth, rtol=1e-12)
 
 
@@ -78,9 +79,9 @@ def test_strided_arrays_are_copied(cupy):
     genred = Genred("Exp(-SqDist(x, y)) * b", XYB, axis=1)
     x, y, b = zoo.random_arrays(genred._problem, 20, 30, "float64")
     program = prepare(genred._problem)
-    expected = cupy.asnumpy(program.results(tuple(cupy.asarray(a) for a in (x, y, b))))
+    expected = cupy.asnumpy(program.run(tuple(cupy.asarray(a) for a in (x, y, b))))
     wide = cupy.asarray(np.concatenate([x, x], axis=1))
-    found = program.results((wide[:, :3], cupy.asarray(y), cupy.asarray(b)))
+    found = program.run((wide[:, :3], cupy.asarray(y), cupy.asarray(b)))
     np.testing.assert_array_equal(cupy.asnumpy(found), expected)
 
 

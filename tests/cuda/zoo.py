@@ -192,7 +192,7 @@ def gradient_arrays(genred: Genred, m: int, n: int, dtype, seed: int = 0) -> tup
     """Arrays of the forward problem, what its state leaves for the derivative, and a direction."""
     problem, reduction = genred._problem, genred.reduction
     arrays = random_arrays(problem, m, n, dtype, seed)
-    state = reference.prepare(problem).run(tuple(a.astype(float) for a in arrays))
+    state = reference.prepare(problem).state(tuple(a.astype(float) for a in arrays))
     saved, scale = reduction.save(state, np.dtype(dtype))
     e = np.random.default_rng(seed + 1).standard_normal((len(state[0]), genred.output_dim))
     e = e if scale is None else e * scale

@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 
 from skkeops import Genred
 from skkeops.backends import cpu, reference
-from skkeops.backends.cpu import codes, lowering
+from skkeops.backends.cpu import instructions, lowering
 from skkeops.backends.cpu._engine import OPCODES
-from skkeops.backends.cpu.codes import CONST, LANE, ROW, TILE, Lowering
+from skkeops.backends.cpu.instructions import CONST, LANE, ROW, TILE
+from skkeops.backends.cpu.matching import Matcher
 from skkeops.formula import Constant, Variable
 from skkeops.formula.expression import IJ, I, J, P
 from skkeops.formula.operations import Selection, lookup
-from skkeops.plan.plan import SumTerm, make_plan
+from skkeops.plan.homes import Home, home_of
+from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
+from skkeops.plan.terms import SumTerm
 from skkeops.reductions import get_reduction
 
 from ..formula.strategies import expressions
@@ -112,21 +115,21 @@ class Machine:
             self.planes[place, d.offset + c * d.step] = symbol
 
 
-def meaning(low, expression, known):
+def meaning(matcher, expression, known):
     """The symbols of an expression, without any plane."""
     if expression in known:
         return known[expression]
     if isinstance(expression, Variable):
-        result = [("variable", low.index[expression], c) for c in range(expression.dim)]
+        result = [("variable", VARIABLES.index(expression), c) for c in range(expression.dim)]
     elif isinstance(expression, Constant):
         result = [("literal", float(expression))] * expression.dim
     elif isinstance(expression, Selection):
-        parts = [meaning(low, a, known) for a in expression.args]
+        parts = [meaning(matcher, a, known) for a in expression.args]
         zero = ("literal", 0.0)
         result = [zero if chosen is None else parts[chosen[0]][chosen[1]] for chosen in expression.selection()]
     else:
-        found = low.match(expression)
-        operands = [meaning(low, a, known) for a in found.operands]
+        found = matcher.match(expression)
+        operands = [meaning(matcher, a, known) for a in found.operands]
         triples = ()
         if found.op == "bilinear":
             triples = [(k, i, j) for k, products in enumerate(expression.terms()) for i, j in products]
@@ -139,7 +142,7 @@ def meaning(low, expression, known):
 
 def poison(monkeypatch):
     """Have every plane filled with NaN once it is released, and what programs are made of noted."""
-    release, made, build = codes.Code.release, [], lowering.Program
+    release, made, build = instructions.Code.release, [], lowering.Program
 
     def released(self, operand):
         self.emit("fill", operand.dim, operand, (), (np.nan,))
@@ -149,14 +152,14 @@ def poison(monkeypatch):
         made.append(arguments)
         return build(**arguments)
 
-    monkeypatch.setattr(codes.Code, "release", released)
+    monkeypatch.setattr(instructions.Code, "release", released)
     monkeypatch.setattr(lowering, "Program", noted)
     return made
 
 
-def check_program(program, homes, value, terms):
+def check_program(program, place, value, terms):
     """What the fold reads, and may overwrite, is what it should be."""
-    low = Lowering(VARIABLES, homes)
+    matcher = Matcher(place)
     machine, known = Machine(program), {}
     wanted = [] if value is None else [(program["value"], value)]
     for (scale, vector, minus, _, _), term in zip(program["terms"], terms, strict=True):
@@ -164,13 +167,13 @@ def check_program(program, homes, value, terms):
             (o, e) for o, e in ((scale, term.scale), (vector, term.vector), (minus, term.minus)) if e is not None
         ]
     for operand, expression in wanted:
-        expected = meaning(low, expression, known)
+        expected = meaning(matcher, expression, known)
         assert machine.read(operand, TILE, len(expected)) == expected, expression
 
 
 def problem_of(name, formula, formula2=None, axis=1):
     reduction = get_reduction(name, 2 if "KMin" in name else None, weighted=formula2 is not None)
-    return Problem(reduction, reduction.values(formula, formula2), axis, VARIABLES)
+    return Problem.of(reduction, reduction.values(formula, formula2), axis, VARIABLES)
 
 
 @st.composite
@@ -192,13 +195,16 @@ def test_registers_hold_what_is_read(problem, order):
         made = poison(patch)
         plan = make_plan(problem)
         lowering.lower(plan, order, True)
-        lane, row = (plan.reduced, plan.output) if order == 0 else (plan.output, plan.reduced)
-        check_program(made[-1], {lane: LANE, row: ROW}, plan.value, plan.terms)
+        lane, row = (Home.REDUCED, Home.OUTPUT) if order == 0 else (Home.OUTPUT, Home.REDUCED)
+        places = {Home.CONSTANT: CONST, lane: LANE, row: ROW, Home.PAIR: TILE}
+        check_program(made[-1], lambda node: places[plan.home(node)], plan.value, plan.terms)
         values = problem.values
         lowering.lower_map(values, VARIABLES, True)
-        check_program(made[-1], {I: LANE, J: LANE, IJ: LANE}, None, [SumTerm(None, None, e) for e in values])
+        terms = [SumTerm(None, None, e) for e in values]
+        check_program(made[-1], lambda node: LANE if node.categories - {P} else CONST, None, terms)
         lowering.lower_pairs(values[0], VARIABLES, False)
-        check_program(made[-1], {J: LANE, I: ROW}, values[0], ())
+        over_j = {Home.CONSTANT: CONST, Home.OUTPUT: ROW, Home.REDUCED: LANE, Home.PAIR: TILE}
+        check_program(made[-1], lambda node: over_j[home_of(node, output=I)], values[0], ())
 
 
 def arrays(m, n, dtype):
@@ -213,8 +219,8 @@ def test_values_with_released_planes_poisoned(problem, size, dtype):
     given = arrays(*size, dtype)
     with pytest.MonkeyPatch.context() as patch:
         poison(patch)
-        state = cpu.prepare(problem).run(given)
-    exact = reference.run(problem, tuple(a.astype(float) for a in given))
+        state = cpu.prepare(problem).state(given)
+    exact = reference.prepare(problem).state(tuple(a.astype(float) for a in given))
     tolerance = 2e-4 if dtype == np.float32 else 1e-9
     for found, expected in zip(state, exact, strict=True):
         if found.dtype.kind == "f":

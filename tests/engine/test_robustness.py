@@ -30,7 +30,7 @@ def in_a_process(code, timeout=60, **environment):
 def cpu_program(formula="SqDist(x,y)", dims=3, reduction="Sum"):
     operator = Genred(formula, [f"x = Vi({dims})", f"y = Vj({dims})"], reduction, axis=1)
     return prepare(
-        Problem(operator.reduction, operator.reduction.values(operator._problem.values[0]), 1, operator.variables)
+        Problem.of(operator.reduction, operator.reduction.values(operator._problem.values[0]), 1, operator.variables)
     )
 
 
@@ -38,7 +38,7 @@ def cpu_program(formula="SqDist(x,y)", dims=3, reduction="Sum"):
 def test_progress_is_told(m, n):
     x, y = np.ones((m, 3), np.float32), np.ones((n, 3), np.float32)
     seen = []
-    cpu_program().run((x, y), lambda done, total: seen.append((done, total)))
+    cpu_program().state((x, y), None, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (m * n, m * n)
     done = [d for d, _ in seen]
     assert done == sorted(done) and {t for _, t in seen} == {m * n}
@@ -53,8 +53,8 @@ def test_an_exception_in_the_callback_comes_out(m, n):
         raise LookupError("enough")
 
     with pytest.raises(LookupError, match="enough"):
-        program.run((x, y), stop)
-    assert (program.run((x[:5], y))[0] == 3.0 * n).all()
+        program.state((x, y), None, stop)
+    assert (program.state((x[:5], y))[0] == 3.0 * n).all()
 
 
 LONG_CALLS = {  # each takes hours, or fills memory of a size that is known, and must end within a few steps

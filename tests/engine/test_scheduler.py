@@ -165,8 +165,8 @@ def test_an_error_between_steps_ends_the_call(m, n, tune, threads):
     run = cpu_program()
     tune(task_work=1, serial_work=0, wave_seconds=0.0)
     for after in (0, 2) if threads == 1 else (0,):  # helpers may do it all while this thread takes one step
-        assert raise_in(lambda stop: run.run((x, y), stop), after) == after + 1
-    assert (run.run((x, y))[0] == 3.0 * n).all()
+        assert raise_in(lambda stop: run.state((x, y), None, stop), after) == after + 1
+    assert (run.state((x, y))[0] == 3.0 * n).all()
 
 
 def test_a_call_does_not_wait_for_helpers_of_others(monkeypatch):

@@ -304,7 +304,7 @@ def test_the_engine_checks_indices():
     from skkeops.reductions import Sum
 
     w = Variable(0, 1, 3)
-    program = prepare(Problem(Sum(), (w,), 1, (w,))).program(0, True)
+    program = prepare(Problem.of(Sum(), (w,), 1, (w,))).program(0, True)
     a, rows = np.ones((2, 3, 1)), np.array([0, 1, 1])
     program.run(((a, rows, rows),), 3, 3, 1)
     for at in (np.array([0, 2, 1]), np.array([0, -1, 1])):

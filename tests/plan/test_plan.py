@@ -1,86 +1,45 @@
-"""What leaves a sum by linearity, and what is computed how often."""
+"""Plans: what a fold consumes, and what is computed how often."""
 
-import numpy as np
 import pytest
 
 from skkeops import Genred
-from skkeops.formula import parse
-from skkeops.formula.aliases import parse_aliases
-from skkeops.formula.expression import I, J
-from skkeops.plan.plan import make_plan, sum_term
+from skkeops.formula.expression import I, J, Variable
+from skkeops.plan.homes import Home
+from skkeops.plan.plan import make_plan
+from skkeops.plan.problem import Problem
+from skkeops.plan.terms import SumTerm
+from skkeops.reductions import get_reduction
 
-ALIASES = ["x = Vi(3)", "y = Vj(3)", "b = Vj(1)", "e = Vi(1)", "p = Pm(1)"]
-SIGNATURE = parse_aliases(ALIASES)
-NAMES = dict(zip(SIGNATURE.names, SIGNATURE.variables, strict=True))
-
-
-def term_of(text):
-    return sum_term(parse(text, NAMES), I, J)
+X, Y, B = Variable(0, 3, I), Variable(1, 3, J), Variable(2, 2, J)
+VALUE = X | Y
 
 
-def expression(text):
-    return parse(text, NAMES)
+def plan_of(name, *formulas, axis=1):
+    reduction = get_reduction(name, weighted=len(formulas) > 1)
+    return make_plan(Problem.of(reduction, reduction.values(*formulas), axis, (X, Y, B)))
 
 
-def test_a_kernel_times_a_vector_of_j():
-    term = term_of("Exp(-SqDist(x,y))*b")
-    assert term.factor is None and term.minus is None
-    assert term.scale is expression("Exp(-SqDist(x,y))") and term.vector is NAMES["b"]
+def test_the_output_has_rows_of_the_index_that_is_not_reduced():
+    over_j, over_i = plan_of("Sum", VALUE, axis=1), plan_of("Sum", VALUE, axis=0)
+    assert (over_j.output, over_j.reduced, over_i.output, over_i.reduced) == (I, J, J, I)
+    assert (over_j.home(X), over_j.home(Y)) == (Home.OUTPUT, Home.REDUCED)
+    assert (over_i.home(X), over_i.home(Y)) == (Home.REDUCED, Home.OUTPUT)
 
 
-def test_what_depends_on_the_output_alone_leaves_the_sum():
-    term = term_of("-2*p*e*Exp(-SqDist(x,y))*x*b")
-    assert term.scale is expression("Exp(-SqDist(x,y))") and term.vector is NAMES["b"]
-    assert term.factor.categories == {0, 2} and term.factor.dim == 3
+def test_a_sum_has_one_term_and_no_value():
+    plan = plan_of("Sum", VALUE * B)
+    assert plan.value is None and plan.terms == (SumTerm(None, VALUE, B),)
 
 
-def test_the_gradient_of_a_kernel_keeps_its_difference_in_the_sum():
-    term = term_of("Grad(Exp(-SqDist(x,y))*b,x,e)")
-    assert (term.vector, term.minus) == (NAMES["x"], NAMES["y"])
-    assert term.scale is expression("b*Exp(-SqDist(x,y))")
-    term = sum_term(expression("Grad(Exp(-SqDist(x,y))*b,y,e)"), J, I)  # reduced over i: y is the output's
-    assert (term.vector, term.minus) == (NAMES["y"], NAMES["x"])
+def test_an_extremum_has_a_value_and_no_terms():
+    plan = plan_of("Max", VALUE)
+    assert plan.value is VALUE and plan.terms == ()
 
 
-def test_a_difference_that_cancels_is_not_split():
-    term = term_of("Exp(-SqDist(x,y))*x - Exp(-SqDist(x,y))*y + x*y")
-    assert term.scale is None and term.factor is None  # one vector per pair, then one sum
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x",
-        "y",
-        "p",
-        "3",
-        "x-y",
-        "x*y",
-        "b*x",
-        "-(x-y)",
-        "Exp(-SqDist(x,y))*(y-x)*b*e*p",
-        "(x-y)*(x-y)*b",
-        "b*((x-y)*((x-y)*p))",  # a difference that is a factor twice
-        "b*((x-y)*((x-y)*((x-y)*x)))",
-        "(x-y)*((x-y)*y)",
-        "Exp(x+y)*x*b",
-        "x/y*b",
-    ],
-)
-@pytest.mark.parametrize("output", [I, J])
-def test_the_parts_give_the_whole(text, output):
-    value = expression(text)
-    term = sum_term(value, output, 1 - output)
-    whole = 1 if term.factor is None else term.factor
-    if term.scale is not None:
-        whole = term.scale * whole
-    if term.vector is not None:
-        whole = (term.vector if term.minus is None else term.vector - term.minus) * whole
-    rng = np.random.default_rng(0)
-    data = [rng.uniform(0.5, 1, s) for s in ((4, 3), (5, 3), (5, 1), (4, 1), (1,))]
-    a = Genred(str(value), ALIASES, axis=1)(*data, backend="reference")
-    b = Genred(str(whole), ALIASES, axis=1)(*data, backend="reference")
-    np.testing.assert_allclose(np.broadcast_to(b, a.shape), a, rtol=1e-13)
+def test_a_log_sum_exp_sums_ones_and_a_softmax_its_weights_too():
+    one = SumTerm(None, None, None)
+    assert (plan_of("LogSumExp", VALUE).value, plan_of("LogSumExp", VALUE).terms) == (VALUE, (one,))
+    assert plan_of("SumSoftMaxWeight", VALUE, B).terms == (one, SumTerm(None, None, B))
 
 
 def test_explain_tells_what_is_computed_how_often():
@@ -97,6 +56,6 @@ def test_explain_tells_what_is_computed_how_often():
 
 
 def test_plans_are_shared():
-    one = Genred("Exp(-SqDist(x,y))*b", ALIASES, axis=1)
-    two = Genred("Exp(-SqDist(x,y))*b", ALIASES, axis=1)
+    one = Genred("Exp(-SqDist(x,y))*b", ["x = Vi(3)", "y = Vj(3)", "b = Vj(1)"], axis=1)
+    two = Genred("Exp(-SqDist(x,y))*b", ["x = Vi(3)", "y = Vj(3)", "b = Vj(1)"], axis=1)
     assert make_plan(one._problem) is make_plan(two._problem)

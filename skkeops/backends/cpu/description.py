@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import Constant, Expression, Variable
 from skkeops.formula.operations import Selection
-from skkeops.plan.plan import Plan, SumTerm, make_plan
+from skkeops.plan.plan import Plan, make_plan
 from skkeops.plan.problem import Problem
+from skkeops.plan.terms import SumTerm
 
 from ._engine import OPCODES
-from .codes import CONST, LANE, ROW, TILE, Operand
+from .instructions import CONST, LANE, ROW, TILE, Operand
 from .lowering import SHORT_AXIS, lower
 
 __all__ = ["describe"]
 
 _MNEMONICS = {code: name for name, (code, _) in OPCODES.items()}
 _PREFIX = {TILE: "t", LANE: "lane", ROW: "row", CONST: "c"}
-# arithmetic operations per component; functions are counted by their names
+# Arithmetic operations per component, where an instruction has not just one; functions are counted by their names.
 _FLOPS = {
     "sqdist": 3, "l1dist": 3, "dot": 2, "scaled_sqdist": 4, "scaled_l1dist": 4, "sumsq": 2, "copy": 0, "fill": 0, "expmul": 1,
 }  # fmt: skip
@@ -53,8 +54,7 @@ def describe(
         raise ValueError(f"dtype: found {dtype!r}, expected 'float32' or 'float64'")
     plan = make_plan(problem)
     order = 0 if n_reduced is None or n_reduced > SHORT_AXIS else 1
-    program = lower(plan, order, str(dtype) == "float64")
-    d = program.description
+    fields = lower(plan, order, str(dtype) == "float64").description
     out, red = ("i", "j") if problem.axis == 1 else ("j", "i")
     text = _Text(names)
     lines = [f"{problem.reduction.name} over {red}, one row per {out}, {dtype}"]
@@ -67,12 +67,12 @@ def describe(
         (f"once per {rows} (row)", ROW, "row_code"),
         (f"once per {lanes} (lane)", LANE, "lane_code"),
     ):
-        lines += _side(title, d["sides"][side], d[code], text)
-    lines.append(f"per pair ({lanes} along the lanes, tiles of {d['tile_rows']} x {d['tile_lanes']} pairs)")
-    lines += _instructions(d["pair_code"]) or ["  nothing"]
-    lines += _fold(plan, d)
+        lines += _side(title, fields["sides"][side], fields[code], text)
+    lines.append(f"per pair ({lanes} along the lanes, tiles of {fields['tile_rows']} x {fields['tile_lanes']} pairs)")
+    lines += _instructions(fields["pair_code"]) or ["  nothing"]
+    lines += _fold(plan, fields)
     itemsize = 8 if str(dtype) == "float64" else 4
-    lines += _costs(d, itemsize, order)
+    lines += _costs(fields, itemsize, order)
     return "\n".join(lines)
 
 
@@ -85,7 +85,7 @@ class _Text:
     def __call__(self, expression: Expression) -> str:
         try:
             text = expression.to_text(self.names)
-        except FormulaError:  # what it shares, a text repeats: it may be too long
+        except FormulaError:  # A text repeats what an expression shares, and may become too long.
             text = expression.name
         return text if len(text) <= 100 else text[:97] + "..."
 
@@ -137,24 +137,24 @@ def _instructions(code: list) -> list[str]:
     return lines
 
 
-def _fold(plan: Plan, d: dict) -> list[str]:
+def _fold(plan: Plan, fields: dict) -> list[str]:
     reduction = plan.problem.reduction
     if reduction.fold in ("extremum", "kmin"):
-        return [f"fold: {reduction.name} of {_operand(d['value'])}, state of {d['width']} columns"]
+        return [f"fold: {reduction.name} of {_operand(fields['value'])}, state of {fields['width']} columns"]
     terms = []
-    for scale, vector, minus, _, dim in d["terms"]:
+    for scale, vector, minus, _, dim in fields["terms"]:
         difference = f" - {_operand(minus)}" if minus is not None else ""
         parts = [_operand(scale)] if scale is not None else []
         parts += [f"({_operand(vector)}{difference})"] if vector is not None else []
         terms.append(f"{' * '.join(parts)} to {dim} column{'s' * (dim > 1)}")
-    name = "sum" if reduction.fold == "sum" else f"running maximum of {_operand(d['value'])}, exp, sum"
+    name = "sum" if reduction.fold == "sum" else f"running maximum of {_operand(fields['value'])}, exp, sum"
     return [f"fold: {name} of {'; '.join(terms)}"]
 
 
-def _costs(d: dict, itemsize: int, order: int) -> list[str]:
+def _costs(fields: dict, itemsize: int, order: int) -> list[str]:
     flops, moved = 0, 0
     functions: dict[str, int] = {}
-    for op, dim, _, n_table, target, a, b, c, _ in d["pair_code"]:
+    for op, dim, _, n_table, target, a, b, c, _ in fields["pair_code"]:
         name = _MNEMONICS[op]
         if name in _FUNCTIONS or name == "expmul":
             function = "exp" if name == "expmul" else name
@@ -164,17 +164,17 @@ def _costs(d: dict, itemsize: int, order: int) -> list[str]:
         for operand in (target, a, b, c):
             if operand is not None and operand.place in (TILE, LANE):
                 moved += operand.dim * itemsize
-    for scale, vector, minus, _, dim in d["terms"]:
+    for scale, vector, minus, _, dim in fields["terms"]:
         flops += dim * (1 + (scale is not None and vector is not None) + (minus is not None))
-        moved += sum(o[2] * itemsize for o in (scale, vector, minus) if o is not None and o[0] in (TILE, LANE))
-    if d["fold"] == "shift_exp":
+        moved += sum(o.dim * itemsize for o in (scale, vector, minus) if o is not None and o.place in (TILE, LANE))
+    if fields["fold"] == "shift_exp":
         functions["exp"] = functions.get("exp", 0) + 1
         flops += 2
-    elif d["fold"] in ("extremum", "kmin"):
-        flops += d["value"][2]
+    elif fields["fold"] in ("extremum", "kmin"):
+        flops += fields["value"].dim
     calls = "".join(f", {n} {name}" for name, n in sorted(functions.items()))
-    read = d["lane_planes"] * itemsize
-    group = d["row_group"] if order == 0 else SHORT_AXIS
+    read = fields["lane_planes"] * itemsize
+    group = fields["row_group"] if order == 0 else SHORT_AXIS
     return [
         f"cost of a pair: {flops} arithmetic operations{calls}; {moved} bytes through the first-level cache",
         f"cost of memory: {read} bytes a lane, once for every {group} rows ({read / group:.2g} bytes a pair)",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from skkeops.execution.blocks import take_rows
-from skkeops.formula.expression import IJ, Expression, Variable
-from skkeops.pairs.values import sizes
+from skkeops.arrays.conversion import dtype_of
+from skkeops.calls.outputs import store
+from skkeops.execution.blocks import Progress, take_rows
+from skkeops.execution.program import Program
+from skkeops.formula.expression import Expression, Variable
 from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
 
@@ -21,17 +23,20 @@ from .launch.ranges import Work, divide
 from .options import Options
 from .source import Source, choose_template, pairs_source, points_source, source
 
-__all__ = ["CudaProgram", "evaluate", "evaluate_pairs", "prepare"]
+__all__ = ["CudaProgram", "evaluate", "evaluate_pairs", "options_of", "prepare"]
 
 #: With a progress callback a call is launched in so many pieces at most, of so many pairs at least: some milliseconds.
 PIECES = 32
 PIECE_PAIRS = 1 << 32
 
-Progress = Callable[[int, int], Any]
 
+class CudaProgram(Program):
+    """A problem, ready to run on CuPy arrays of either dtype, on the current device.
 
-class CudaProgram:
-    """A problem, ready to run on CuPy arrays of either dtype.
+    Arrays that are not C-contiguous are copied; those of pairs have any strides, and may be booleans. With a progress callback
+    kernels are launched piece by piece, at most `PIECES`, and the host waits for each; an exception of the callback leaves the
+    rest out. Without blocks of pairs a piece is some rows, whose sums are split as suits so many rows: their last bits may
+    differ from those without progress. What is made of a `skkeops.pairs.ranges.Blocks` is kept there, on the device.
 
     Parameters
     ----------
@@ -40,81 +45,42 @@ class CudaProgram:
     """
 
     def __init__(self, problem: Problem, options: Options | None = None):
-        self.problem = problem
+        super().__init__(problem)
         self.plan = make_plan(problem)
         self.options = options or Options()
         self._modules: dict[Any, tuple[Source, Module]] = {}
         self._calls: dict[Any, Call] = {}
-        categories = [v.category for v in problem.variables]
-        self._output = categories.index(self.plan.output) if self.plan.output in categories else -1
-        self._reduced = categories.index(self.plan.reduced) if self.plan.reduced in categories else -1
-        self._has_pairs = IJ in categories
-        self._writes_result = writes_result(problem.reduction)
+        self._writes_result = writes_result(self.reduction)
 
     def source(self, dtype: Any, template: str = "auto", masks: tuple[int, ...] = ()) -> Source:
         """The source for a dtype and a template; needs no CuPy."""
         return source(self.plan, np.dtype(dtype), self.options, template, masks)
 
-    def run(self, arrays: tuple[Any, ...], progress: Progress | None = None, ranges: Any = None) -> tuple[Any, ...]:
-        """The state of the reduction, one row per output index, on the device of the arrays.
+    def state(self, arrays, pairs=None, progress=None):
+        """Return the state, in arrays of CuPy: see `Program.state`.
 
-        Parameters
-        ----------
-        arrays : tuple of cupy.ndarray
-            Checked arrays of one dtype, float32 or float64, in the order of the problem's variables. Those that are not
-            C-contiguous are copied. Those of pairs have any strides, and may be booleans.
-        progress : callable, optional
-            Called as ``progress(done, total)`` with numbers of pairs. The kernels are then launched piece by piece, at most
-            `PIECES`, and the host waits for each; an exception of the callback leaves the rest out. Without ranges, a piece is
-            some rows, whose sums are split as suits so many rows: their last bits may differ from those without progress.
-        ranges : Blocks or tuple of ndarray, optional
-            The blocks of pairs to visit, from `skkeops.pairs.ranges.Ranges.of_axis`, on the host. Default: all pairs. What is made
-            of a `Blocks` is kept there, on the device.
-
-        Returns
-        -------
-        tuple of cupy.ndarray
-            float64, and int64 for indices, -1 where ranges leave a row without a column. The reference m of a log-sum-exp is
-            not the largest exponent but the logarithm of the sum itself, unless the raw state is what the reduction returns.
+        The reference m of a log-sum-exp is not the largest exponent but the logarithm of the sum itself, unless the raw state is
+        what the reduction returns.
         """
-        return self._call(arrays, "state", progress, ranges)
+        return self._call(arrays, "state", progress, pairs)
 
-    def results(self, arrays: tuple[Any, ...], dtype: Any = None, progress: Progress | None = None, ranges: Any = None) -> Any:
-        """What `Reduction.finalize` makes of the state, computed by the same kernels; a `finalize` of the reduction's own, on
-        the arrays of the device.
-
-        Parameters
-        ----------
-        arrays, progress, ranges
-            As for `run`.
-        dtype : dtype, optional
-            Of the values. Default: that of the arrays, the only one that is computed without a conversion.
-
-        Returns
-        -------
-        cupy.ndarray or tuple of two
-        """
-        if not self._writes_result:
-            state = self._call(arrays, "state", progress, ranges)
-            return self.problem.reduction.finalize(state, _dtype_of(arrays) if dtype is None else np.dtype(dtype))
-        found = self._call(arrays, "result", progress, ranges)
-        if dtype is not None and arrays and dtype is not arrays[0].dtype and np.dtype(dtype) != _dtype_of(arrays):
-            found = tuple(a if a.dtype.kind == "i" else a.astype(dtype) for a in found)
-        return found[0] if len(found) == 1 else found
-
-    def _sizes(self, arrays: tuple[Any, ...]) -> tuple[int, int]:
-        if self._has_pairs:
-            m, n = sizes(self.problem.variables, arrays)
-            return (m, n) if self.problem.axis == 1 else (n, m)
-        rows = arrays[self._output].shape[0] if self._output >= 0 else 1
-        columns = arrays[self._reduced].shape[0] if self._reduced >= 0 else 1
-        return rows, columns
+    def run(self, arrays, pairs=None, out=None, progress=None):
+        """Return the results: those that the kernels write, or what a `finalize` of the reduction's own makes of the state."""
+        if self._writes_result:
+            found = self._call(arrays, "result", progress, pairs)
+            found = found[0] if len(found) == 1 else found
+        else:
+            found = self.reduction.finalize(self._call(arrays, "state", progress, pairs), dtype_of(arrays))
+        if out is None:
+            return found
+        store(out, ..., found)
+        return self.outputs.unpack(out)
 
     def _call(self, arrays: tuple[Any, ...], final: str, progress: Progress | None, ranges: Any) -> tuple[Any, ...]:
         if progress is not None or ranges is not None or self._has_pairs:
             return self._call_in_parts(arrays, final, progress, ranges)
         # Small calls are all overhead: what sizes decide is decided once.
-        rows, columns = self._sizes(arrays)
+        rows, columns = self.sizes(arrays)
         dtype, device = (arrays[0].dtype, arrays[0].data.device_id) if arrays else (_FLOAT64, None)
         key = (rows, columns, dtype, device, final)
         call = self._calls.get(key)
@@ -136,8 +102,8 @@ class CudaProgram:
         """A call with values of pairs, ranges or progress, of which more depends on the arrays than their sizes."""
         import cupy
 
-        rows, columns = self._sizes(arrays)
-        dtype = _dtype_of(arrays)
+        rows, columns = self.sizes(arrays)
+        dtype = dtype_of(arrays)
         masks = find_masks(self.problem.variables, arrays)
         along = are_along(self.problem.variables, arrays, self.problem.axis)
         template = choose_template(self.plan, rows, columns, along, ranges is not None)
@@ -160,7 +126,7 @@ class CudaProgram:
             for start in range(0, max(rows, 1), step):
                 some = slice(start, min(start + step, rows))
                 geometry = made.geometry(some.stop - start, columns, final)
-                part = take_rows(self.problem, arrays, some)
+                part = take_rows(self.problem.variables, arrays, 1 - self.axis, some)
                 self._launch(module, geometry, part, tuple([out[some] for out in outputs]))
                 _report(progress, some.stop * columns, rows * columns)
         return outputs
@@ -238,17 +204,17 @@ def _report(progress: Progress, done: int, total: int) -> None:
     progress(done, total)
 
 
-def _dtype_of(arrays: Sequence[Any]) -> Any:
-    """The dtype of the numbers among arrays, which may be booleans too."""
-    return next((a.dtype for a in arrays if a.dtype.kind == "f"), _FLOAT64)
-
-
 _FLOAT64 = np.dtype(np.float64)
 
 
-def prepare(problem: Problem, options: Options | None = None) -> CudaProgram:
-    """The program of a problem."""
-    return CudaProgram(problem, options)
+def prepare(problem: Problem, options: Any = None) -> CudaProgram:
+    """Return the program of a problem, with the options of a `Genred`."""
+    return CudaProgram(problem, None if options is None else options_of(options))
+
+
+def options_of(options: Any) -> Options:
+    """Return what the options of a `Genred`, `skkeops.calls.options.Options`, mean for the generated code."""
+    return Options.of_genred(options.dtype_acc, options.use_double_acc, options.sum_scheme, options.use_fast_math)
 
 
 _points: dict[Any, tuple[Any, Module]] = {}
@@ -257,23 +223,7 @@ _points: dict[Any, tuple[Any, Module]] = {}
 def evaluate(
     expressions: Sequence[Expression], variables: Sequence[Variable], arrays: Sequence[Any], n: int
 ) -> list[Any]:
-    """The values of expressions point by point.
-
-    Parameters
-    ----------
-    expressions : sequence of Expression
-    variables : sequence of Variable
-        In the order of the arrays.
-    arrays : sequence of cupy.ndarray
-        ``(n, dim)`` for the variables of category 0 and 1, ``(dim,)`` for parameters.
-    n : int
-        The number of points.
-
-    Returns
-    -------
-    list of cupy.ndarray of shape (n, dim)
-        In the dtype of the arrays.
-    """
+    """Evaluate expressions point by point: see `skkeops.execution.program.Backend`."""
     import cupy
 
     expressions, variables = tuple(expressions), tuple(variables)
@@ -294,31 +244,13 @@ def evaluate(
 
 
 def evaluate_pairs(
-    expression: Expression, variables: Sequence[Variable], arrays: Sequence[Any], m: int, n: int, ranges: Any = None
+    expression: Expression, variables: Sequence[Variable], arrays: Sequence[Any], m: int, n: int, pairs: Any = None
 ) -> Any:
-    """The values of an expression for all pairs.
-
-    Parameters
-    ----------
-    expression : Expression
-    variables : sequence of Variable
-        In the order of the arrays.
-    arrays : sequence of cupy.ndarray
-        As for `CudaProgram.run`.
-    m, n : int
-        The numbers of rows and columns.
-    ranges : Blocks or tuple of ndarray, optional
-        The blocks of pairs to visit, of the axis 1; 0 elsewhere.
-
-    Returns
-    -------
-    cupy.ndarray of shape (m, n, dim)
-        In the dtype of the arrays.
-    """
+    """Evaluate an expression for all pairs: see `skkeops.execution.program.Backend`."""
     import cupy
 
     variables = tuple(variables)
-    dtype, masks = _dtype_of(arrays), find_masks(variables, arrays)
+    dtype, masks = dtype_of(arrays), find_masks(variables, arrays)
     key = (expression, variables, dtype, masks)
     found = _points.get(key)
     if found is None:
@@ -327,7 +259,7 @@ def evaluate_pairs(
             _points.clear()
         found = _points[key] = (made, Module(made))
     made, module = found
-    work = None if ranges is None else _work_on_device(ranges, m, n, *_PAIRS_BLOCK)
+    work = None if pairs is None else _work_on_device(pairs, m, n, *_PAIRS_BLOCK)
     out = (cupy.empty if work is None else cupy.zeros)((m, n, expression.dim), dtype)
     places = {"out0": out} | {name: NULL if work is None else getattr(work, name) for name in ("items", "segments")}
     module.launch(made.geometry(m, 1, n, work), taken(variables, arrays, made.variables, contiguous), places)

@@ -26,8 +26,7 @@ from typing import NamedTuple
 from skkeops.formula.expression import Constant, Expression, P, postorder
 from skkeops.formula.operations import lookup
 from skkeops.formula.operations.families import Elementwise
-
-from ..homes import CONST, LANE, PAIR, Homes
+from skkeops.plan.homes import Home, HomeOf
 
 __all__ = ["Direction", "Directed", "Exp2", "Folding", "Magnitude", "Origin", "directions", "of_sign"]
 
@@ -137,7 +136,7 @@ class Folding:
 
     Parameters
     ----------
-    homes : Homes
+    homes : HomeOf
     users : mapping of Expression to int
         How many expressions take the value of an expression.
     distances : bool, default=True
@@ -146,7 +145,7 @@ class Folding:
         Whether the template can compute what is `Directed`. Without, constants alone are folded into distances.
     """
 
-    def __init__(self, homes: Homes, users: Mapping[Expression, int], distances: bool = True, directed: bool = False):
+    def __init__(self, homes: HomeOf, users: Mapping[Expression, int], distances: bool = True, directed: bool = False):
         self._home = homes
         self._users = users
         self._distances = distances
@@ -157,13 +156,13 @@ class Folding:
         """The same values, with the exponentials and divisions per pair rewritten."""
         new: dict[Expression, Expression] = {}
         for node in postorder(*roots):
-            if not node.args or self._home(node) != PAIR:
+            if not node.args or self._home(node) is not Home.PAIR:
                 new[node] = node
                 continue
             args = tuple(new[arg] for arg in node.args)
             if node.name == "Exp":
                 new[node] = Exp2._new((self.in_base_2(args[0]),))
-            elif node.name == "Divide" and self._home(args[1]) != PAIR:
+            elif node.name == "Divide" and self._home(args[1]) is not Home.PAIR:
                 new[node] = _mult(_inverse(args[1]), args[0])
             else:
                 new[node] = node if args == node.args else type(node)._new(args, node.params)
@@ -177,9 +176,9 @@ class Folding:
 
     def absorb(self, node: Expression, c: Coefficient) -> Expression | None:
         """The coefficient times the expression, without an operation more per pair; None if that cannot be."""
-        if self._home(node) != PAIR:
+        if self._home(node) is not Home.PAIR:
             product = c.of(node)
-            return product if self._home(product) != PAIR else None
+            return product if self._home(product) is not Home.PAIR else None
         name = node.name
         if name == "Minus":
             return self.absorb(node.args[0], c._replace(number=-c.number))
@@ -187,7 +186,7 @@ class Folding:
             return self._absorb_product(node, c)
         if name == "Divide":
             f, g = node.args
-            if self._home(g) != PAIR:
+            if self._home(g) is not Home.PAIR:
                 return self._absorb_product(_mult(_inverse(g), f), c)
             found = self.absorb(f, c)
             return None if found is None else type(node)._new((found, g))
@@ -197,9 +196,9 @@ class Folding:
         if name == "Scalprod":
             f, g = node.args
             for k, side in enumerate(node.args):
-                if self._home(side) != PAIR:
+                if self._home(side) is not Home.PAIR:
                     product = c.of(side)
-                    if self._home(product) != PAIR:
+                    if self._home(product) is not Home.PAIR:
                         return type(node)._new((product, g) if k == 0 else (f, product))
             return None
         if name in ("Sum", "Square", "Abs"):
@@ -209,10 +208,10 @@ class Folding:
     def _absorb_product(self, node: Expression, c: Coefficient) -> Expression | None:
         f, g = node.args
         for hoisted, other in ((f, g), (g, f)):
-            if hoisted.dim == 1 and self._home(hoisted) != PAIR:
+            if hoisted.dim == 1 and self._home(hoisted) is not Home.PAIR:
                 together = c.times(hoisted)
                 found = self.absorb(other, together)
-                if found is None and self._home(together.expression()) != PAIR:
+                if found is None and self._home(together.expression()) is not Home.PAIR:
                     found = _mult(together.expression(), other)
                 if found is not None:
                     return found
@@ -232,7 +231,7 @@ class Folding:
         if any(self._users[e] > 1 for e in (node, inner, difference)):
             return None  # it has to be computed without the coefficient as well
         homes = [self._home(side) for side in sides]
-        if PAIR in homes or LANE not in homes or self._home(c.expression()) != CONST:
+        if Home.PAIR in homes or Home.REDUCED not in homes or self._home(c.expression()) is not Home.CONSTANT:
             return None
         if c.number == 0:
             return None
@@ -245,7 +244,7 @@ class Folding:
         if factor is not None:
             magnitude = Magnitude._new((factor,))
             scale = _mult(scale, _root(magnitude) if inner.name == "Square" else magnitude)
-        origin = Origin._new((sides[homes.index(LANE)],))
+        origin = Origin._new((sides[homes.index(Home.REDUCED)],))
         scaled = tuple(_mult(scale, _subtract(side, origin)) for side in sides)
         total = type(inner)._new((type(difference)._new(scaled),))
         if node is not inner:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from skkeops.formula.expression import Constant, Expression, Variable
 from skkeops.formula.operations.families import Bilinear, Contraction, Selection
+from skkeops.plan.selections import Chosen, Run, runs_in_order
 
 from .expressions import address, literal
 
@@ -198,12 +199,12 @@ class LoopBlock:
         values = [self._component(arg, k) for arg in node.args]
         return self._name(node.cuda.format(*values, real="real", k=f"({k})", **node.cuda_places()))
 
-    def _choose(self, node: Selection, table: Sequence[tuple[int, int] | None], k: Index) -> str:
+    def _choose(self, node: Selection, table: Sequence[Chosen], k: Index) -> str:
         """Entry k of a table of components."""
         if not k.base:
             chosen = table[k.plus]
             return "(real)0" if chosen is None else self._component(node.args[chosen[0]], Index.number(chosen[1]))
-        runs = _runs(table)
+        runs = runs_in_order(table)
         if len(runs) > _MOST_RUNS and len(table) % 2 == 0:  # interleaved, as complex numbers are
             half = self._part_of_index(f"({k}) / 2", len(table) // 2)
             even, odd = (self._choose(node, table[part::2], half) for part in (0, 1))
@@ -212,10 +213,10 @@ class LoopBlock:
         for run in reversed(runs):
             if run.end <= k.low or run.first > k.high:
                 continue
-            last, other = run.end, "(real)0"
-            if run.chosen is not None:
-                other = self._component(node.args[run.chosen[0]], run.place(k))
-            text = f"(({k}) < {last} ? {other} : {text})" if text else other
+            other = "(real)0"
+            if run.source is not None:
+                other = self._component(node.args[run.source], _place(run, k))
+            text = f"(({k}) < {run.end} ? {other} : {text})" if text else other
         return self._name(text) if "?" in text else text
 
     def _contraction(self, node: Contraction) -> str:
@@ -295,40 +296,10 @@ _MOST_READ = 16  # components in which a vector is read that is not stored
 _LONGEST = 4096  # that is stored
 
 
-class _Run(NamedTuple):
-    """Components ``first`` to ``end - 1`` of a selection: of an argument, from component ``chosen`` on in steps; or zeros."""
-
-    first: int
-    end: int
-    chosen: tuple[int, int] | None
-    step: int
-
-    def place(self, k: Index) -> Index:
-        """Of which component of the argument component k is: of one within the run even where k is not, so that nothing outside
-        of the arrays is read."""
-        assert self.chosen is not None
-        return k.within(self.first, self.end - 1).affine(self.step, self.chosen[1] - self.step * self.first)
-
-
-def _runs(table: Sequence[tuple[int, int] | None]) -> list[_Run]:
-    """A selection as runs."""
-    runs = []
-    start = 0
-    while start < len(table):
-        chosen = table[start]
-        end, step = start + 1, 0
-        if chosen is None:
-            while end < len(table) and table[end] is None:
-                end += 1
-        else:
-            following = table[end] if end < len(table) else None
-            if following is not None and following[0] == chosen[0]:
-                step = following[1] - chosen[1]
-                while end < len(table) and table[end] == (chosen[0], chosen[1] + step * (end - start)):
-                    end += 1
-        runs.append(_Run(start, end, chosen, step))
-        start = end
-    return runs
+def _place(run: Run, k: Index) -> Index:
+    """Of which component of the argument component k is: of one within the run even where k is not, so that nothing outside of
+    the arrays is read."""
+    return k.within(run.first, run.end - 1).affine(run.every, run.component - run.every * run.first)
 
 
 def _read_often(order: Sequence[Expression], roots: Iterable[Expression]) -> set[Expression]:
@@ -354,10 +325,10 @@ def _reads(node: Expression, k: Index) -> Iterable[tuple[Expression, Index]]:
             chosen = table[k.plus]
             return [] if chosen is None else [(node.args[chosen[0]], Index.number(chosen[1]))]
         tables = [table]
-        if len(_runs(table)) > _MOST_RUNS and len(table) % 2 == 0:
+        if len(runs_in_order(table)) > _MOST_RUNS and len(table) % 2 == 0:
             k, tables = Index.of(f"{k} / 2", len(table) // 2), [table[0::2], table[1::2]]
-        runs = [run for table in tables for run in _runs(table) if run.chosen is not None]
-        return [(node.args[run.chosen[0]], run.place(k)) for run in runs if run.first <= k.high and run.end > k.low]
+        runs = [run for table in tables for run in runs_in_order(table) if run.first <= k.high and run.end > k.low]
+        return [(node.args[run.source], _place(run, k)) for run in runs if run.source is not None]
     if isinstance(node, (Bilinear, Contraction)):
         return [(arg, Index.of(f"{id(node)} {k} {n}", arg.dim)) for n, arg in enumerate(node.args)]
     return [(arg, k) for arg in node.args]

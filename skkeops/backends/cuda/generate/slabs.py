@@ -12,8 +12,8 @@ from typing import ClassVar, NamedTuple
 
 from skkeops.formula.expression import Constant, Expression, I, J, Variable, postorder
 from skkeops.formula.operations.families import Elementwise
+from skkeops.plan.homes import Home, HomeOf
 
-from ..homes import CONST, LANE, PAIR, Homes
 from .expressions import at_first_point, literal, statements_cost
 from .loops import LoopBlock
 from .text import indent
@@ -106,7 +106,7 @@ class Side(NamedTuple):
     component: str
 
 
-def find_products(roots: Iterable[Expression], homes: Homes) -> list[Expression]:
+def find_products(roots: Iterable[Expression], homes: HomeOf) -> list[Expression]:
     """The sums over components below the roots that `Slabs` can compute."""
     return [node for node in postorder(*roots) if _vectors(node, homes) is not None]
 
@@ -116,17 +116,17 @@ def stand_ins(products: Iterable[Expression]) -> dict[Expression, Expression]:
     return {node: Product._new((), (k,)) for k, node in enumerate(products)}
 
 
-def _vectors(node: Expression, homes: Homes) -> list[Expression] | None:
+def _vectors(node: Expression, homes: HomeOf) -> list[Expression] | None:
     """The vectors from whose components a sum over components is computed, or None if it is none."""
-    if node.name not in ("Scalprod", "Sum") or homes(node) != PAIR:
+    if node.name not in ("Scalprod", "Sum") or homes(node) is not Home.PAIR:
         return None
     found: list[Expression] = []
     stack = list(node.args)
     while stack:
         e = stack.pop()
-        if isinstance(e, Constant) or (homes(e) == CONST and e.dim == 1):
+        if isinstance(e, Constant) or (homes(e) is Home.CONSTANT and e.dim == 1):
             continue
-        if homes(e) != PAIR:
+        if homes(e) is not Home.PAIR:
             if e not in found:
                 found.append(e)
         elif isinstance(e, Elementwise) and e.dim > 1 and not at_first_point(e):
@@ -143,7 +143,7 @@ class Slabs:
     ----------
     node : Expression
         One that `find_products` has found.
-    homes : Homes
+    homes : HomeOf
     shape : Shape
     real : {"float", "double"}
     arrays : dict of Variable to str
@@ -157,7 +157,7 @@ class Slabs:
     #: once: with a second copy for the rest, a thread that has 64 pairs needs more registers than there are.
     fills_up: ClassVar[bool] = False
 
-    def __init__(self, node: Expression, homes: Homes, shape: Shape, real: str, arrays: dict[Variable, str], categories, outside):
+    def __init__(self, node: Expression, homes: HomeOf, shape: Shape, real: str, arrays: dict[Variable, str], categories, outside):
         self._shape = shape
         self._real = real
         self._homes = homes
@@ -169,7 +169,7 @@ class Slabs:
         self.sides: list[Side] = []
         self._names: dict[Expression, str] = {}
         for n, e in enumerate(vectors):
-            of_row = homes(e) != LANE
+            of_row = homes(e) is not Home.REDUCED
             block = LoopBlock(real, f"z{n}", index={output: "i"} if of_row else {reduced: "j"}, arrays=arrays, outside=outside)
             block.compute_numbers([e])
             numbers, block.lines = block.lines, []
@@ -192,7 +192,7 @@ class Slabs:
             return self._names[e]
         if isinstance(e, Constant):
             return literal(float(e), self._real)
-        if self._homes(e) == CONST and e.dim == 1:
+        if self._homes(e) is Home.CONSTANT and e.dim == 1:
             return self._outside(e, 0)
         values = [self._text(arg) for arg in e.args]
         name = f"s{len(self._lines)}"

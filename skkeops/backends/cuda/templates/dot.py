@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, postorder
+from skkeops.plan.homes import Home, HomeOf
 
 from ..folds.make import make_fold
 from ..generate.loops import LoopBlock
 from ..generate.slabs import Pairwise, Shape, Slabs
 from ..generate.text import indent
-from ..homes import CONST, LANE, ROW, Homes
 from .base import BLOCK, SHARED_MOST
 from .task import LONG, Task
 from .thread_rows import ThreadRows
@@ -30,7 +30,7 @@ _MOST_COLUMNS = 16  # few columns come out of blocks of distances or products
 _FOUND = Pairwise._new()
 
 
-def _find(roots: Iterable[Expression], homes: Homes, real: str) -> Expression | None:
+def _find(roots: Iterable[Expression], homes: HomeOf, real: str) -> Expression | None:
     """The one distance or scalar product of long vectors of the two indices below the roots; None if there is none, or
     more than one."""
     found = [node for node in postorder(*roots) if _is_product(node, homes, real)]
@@ -42,7 +42,7 @@ def is_squared_distance(product: Expression) -> bool:
     return product.name == "Sum" and product.args[0].name == "Square"
 
 
-def _is_product(node: Expression, homes: Homes, real: str) -> bool:
+def _is_product(node: Expression, homes: HomeOf, real: str) -> bool:
     """Whether an expression is a distance or scalar product of a long vector of the rows and one of the columns."""
     if node.name == "Scalprod":
         sides = node.args
@@ -50,7 +50,7 @@ def _is_product(node: Expression, homes: Homes, real: str) -> bool:
         sides = node.args[0].args[0].args
     else:
         return False
-    return {homes(side) for side in sides} == {ROW, LANE} and min(side.dim for side in sides) > LONG[real]
+    return {homes(side) for side in sides} == {Home.OUTPUT, Home.REDUCED} and min(side.dim for side in sides) > LONG[real]
 
 
 class DistanceSlabs(Slabs):
@@ -106,7 +106,7 @@ class Dot(ThreadRows):
         assert product is not None
         self._slabs = self._make_slabs(product)
         self._const = LoopBlock(task.real, "w", arrays=self.arrays)  # the slabs may have asked for more
-        self._const_values = self._const.compute(self._hoisted[CONST])
+        self._const_values = self._const.compute(self._hoisted[Home.CONSTANT])
 
     def _make_slabs(self, product: Expression) -> Slabs:
         task = self.task

@@ -14,7 +14,6 @@ from skkeops.plan.plan import Plan
 
 from ..generate.folding import Folding
 from ..generate.slabs import find_products
-from ..homes import Homes
 from ..options import Options
 
 __all__ = ["LONG", "Formula", "Task"]
@@ -64,7 +63,7 @@ class Task:
 
     Attributes
     ----------
-    homes : Homes
+    homes : HomeOf
     kind : str
         What the reduction keeps: "sum", "shift_exp", "extremum" or "kmin".
     """
@@ -74,7 +73,7 @@ class Task:
         self.real = real
         self.options = options
         self.ranges = ranges
-        self.homes = Homes(plan.output, plan.reduced)
+        self.homes = plan.home
         self.kind = plan.problem.reduction.fold
         self._formulas: dict[tuple[bool, bool], Formula] = {}
 

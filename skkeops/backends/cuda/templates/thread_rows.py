@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from skkeops.formula.expression import IJ
+from skkeops.plan.homes import Home
 
 from ..folds.base import GROUP, Fold
 from ..generate.expressions import Block, Component, at_first_point, statements_cost
 from ..generate.folding import directions, of_sign
 from ..generate.text import indent
-from ..homes import CONST, LANE, PAIR, ROW
 from .base import BLOCK, FILE, Template
 from .task import Task
 
@@ -46,7 +46,7 @@ class ThreadRows(Template):
         arrays, output, reduced = self.arrays, self.task.plan.output, self.task.plan.reduced
         self._homes = self.task.homes
         self._pair_arrays = [v for v in arrays if v.category == IJ]
-        self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
+        self._hoisted: dict[Home, dict[Component, int]] = {Home.OUTPUT: {}, Home.REDUCED: {}, Home.CONSTANT: {}}
         self._pair, self._fast = self._pair_blocks()
         self.values = self._pair.compute(fold.roots)
         self._directions = directions(node for node, _ in fold.roots)
@@ -57,11 +57,11 @@ class ThreadRows(Template):
             self._negative_values = self._negative.compute(self._roots_of_sign(negative=True))
         places = {"arrays": arrays, "outside": self._outside_side}
         self._row = self._block(real, "x", index={output: "i"}, **places)
-        self._row_values = self._row.compute(self._hoisted[ROW])
+        self._row_values = self._row.compute(self._hoisted[Home.OUTPUT])
         self._lane = self._block(real, "y", index={reduced: "j"}, **places)
-        self._lane_values = self._lane.compute(self._hoisted[LANE])
+        self._lane_values = self._lane.compute(self._hoisted[Home.REDUCED])
         self._const = self._block(real, "w", arrays=arrays)
-        self._const_values = self._const.compute(self._hoisted[CONST])
+        self._const_values = self._const.compute(self._hoisted[Home.CONSTANT])
         self._tile = self._choose_tile()
         self.rows_per_thread, needed = self._choose_rows()
         # The number of blocks that a multiprocessor must hold bounds the registers of a thread. Without the number, ptxas
@@ -91,15 +91,15 @@ class ThreadRows(Template):
 
     def _outside_pair(self, node, k) -> str | None:
         home = self._homes(node)
-        if home == PAIR:
+        if home is Home.PAIR:
             return None
         place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
-        return {ROW: f"r{place}[t]", LANE: f"l{place}", CONST: f"c{place}"}[home]
+        return {Home.OUTPUT: f"r{place}[t]", Home.REDUCED: f"l{place}", Home.CONSTANT: f"c{place}"}[home]
 
     def _outside_side(self, node, k) -> str | None:
-        if self._homes(node) != CONST or at_first_point(node):
+        if self._homes(node) is not Home.CONSTANT or at_first_point(node):
             return None  # the first point is read again where it is needed: it would fill registers
-        return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
+        return f"c{self._hoisted[Home.CONSTANT].setdefault((node, k), len(self._hoisted[Home.CONSTANT]))}"
 
     # -- sizes ------------------------------------------------------------------------------------------------
     def _choose_rows(self) -> tuple[int, float]:

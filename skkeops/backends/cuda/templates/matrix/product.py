@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from skkeops.formula.expression import Expression
+from skkeops.plan.homes import Home
 
 from ...generate.slabs import find_products
-from ...homes import CONST, LANE, ROW
 from ..task import Formula, Task
 
 __all__ = ["Product", "find_product"]
@@ -56,9 +56,9 @@ def find_product(task: Task, formula: Formula) -> Product | None:
     if number is None or number.dim != 1:
         return None
     found = [task.homes(e) for e in (vector, minus) if e is not None]
-    if minus is None and not set(found) <= {LANE, CONST}:
+    if minus is None and not set(found) <= {Home.REDUCED, Home.CONSTANT}:
         return None
-    if minus is not None and found != [ROW, LANE]:
+    if minus is not None and found != [Home.OUTPUT, Home.REDUCED]:
         return None
     columns = max([e.dim for e in (vector, minus) if e is not None], default=1)
     sums = find_products([number], task.homes)

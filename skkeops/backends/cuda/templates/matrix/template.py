@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, Variable
+from skkeops.plan.homes import Home
 
 from ...folds.shift_exp import ShiftExpFold
 from ...folds.sum import SumFold
@@ -21,7 +22,6 @@ from ...generate.expressions import Component, at_first_point, statements_cost
 from ...generate.loops import LoopBlock
 from ...generate.slabs import Product, Slabs, stand_ins
 from ...generate.text import each_column, each_row, indent
-from ...homes import CONST, LANE, PAIR, ROW
 from ..base import FILE, SHARED_MOST, Template
 from ..task import Task
 from .exponentials import Exponentials
@@ -73,7 +73,7 @@ class Matrix(Template):
         number, vector, minus, products, *_ = self.product
         self._homes = task.homes
         self._real = real
-        self._hoisted: dict[str, dict[Component, int]] = {ROW: {}, LANE: {}, CONST: {}}
+        self._hoisted: dict[Home, dict[Component, int]] = {Home.OUTPUT: {}, Home.REDUCED: {}, Home.CONSTANT: {}}
         shape = self.shape = sizes.shape
         self.threads, self.rows = shape.threads, shape.rows
         self._tile_of_pairs, self._sums = Tile(shape), CarriedSums("total", real, sizes.per_thread)
@@ -99,19 +99,19 @@ class Matrix(Template):
         ]
         self._multiplication = Multiplication(fold, sizes, self._tile_of_pairs, self._sums, *vectors)
         self._row = LoopBlock(real, "x", self._constant, {output: "i"}, arrays)
-        self._row_values = self._row.compute(self._hoisted[ROW])
+        self._row_values = self._row.compute(self._hoisted[Home.OUTPUT])
         self._lane = LoopBlock(real, "y", self._constant, {reduced: "j"}, arrays)
-        self._lane_values = self._lane.compute(self._hoisted[LANE])
+        self._lane_values = self._lane.compute(self._hoisted[Home.REDUCED])
         self._const = LoopBlock(real, "w", arrays=arrays)
-        self._const_values = self._const.compute(self._hoisted[CONST])
+        self._const_values = self._const.compute(self._hoisted[Home.CONSTANT])
         self._choose_slabs()
         self._choose_buffers()
 
     # -- where values come from -------------------------------------------------------------------------------
     def _constant(self, node: Expression, k: int) -> str | None:
-        if self._homes(node) != CONST or at_first_point(node):
+        if self._homes(node) is not Home.CONSTANT or at_first_point(node):
             return None
-        return f"c{self._hoisted[CONST].setdefault((node, k), len(self._hoisted[CONST]))}"
+        return f"c{self._hoisted[Home.CONSTANT].setdefault((node, k), len(self._hoisted[Home.CONSTANT]))}"
 
     def _numbers_at(self, row: str, lane: str) -> Callable[[Expression, int], str | None]:
         """What the numbers of one index are called where the row and the column have these numbers in the tile: they are computed
@@ -119,12 +119,12 @@ class Matrix(Template):
 
         def outside(node: Expression, k: int) -> str | None:
             home = self._homes(node)
-            if home == PAIR:
+            if home is Home.PAIR:
                 return None
-            if home == CONST:
+            if home is Home.CONSTANT:
                 return self._constant(node, k)
             place = self._hoisted[home].setdefault((node, k), len(self._hoisted[home]))
-            return f"row{place}[{row}]" if home == ROW else f"lane{place}[{lane}]"
+            return f"row{place}[{row}]" if home is Home.OUTPUT else f"lane{place}[{lane}]"
 
         return outside
 

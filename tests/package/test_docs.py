@@ -11,7 +11,7 @@ import pytest
 
 import skkeops
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = Path(skkeops.__file__).resolve().parent
 WRITTEN = [
@@ -44,6 +44,16 @@ def test_python_is_never_shown_without_being_run(path):
     """What is Python is a doctest; other blocks say that they are something else."""
     languages = re.findall(r"^ *\.\. (?:code-block|code|sourcecode):: *(\S*)", path.read_text(), re.MULTILINE)
     assert set(languages) <= {"bash", "text", "diff", "ini", "toml", "c", "cython"}
+
+
+@pytest.mark.parametrize("path", [*WRITTEN, *ROOT.glob("README.md")], ids=lambda path: path.name)
+def test_code_fits_the_page(path):
+    """A line of code that is longer than the page is wide is cut off, and most of all its comment."""
+    text = path.read_text()
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)  # of Markdown
+    blocks += re.findall(r"^ *\.\. code-block::.*\n((?:\n|   .*\n)*)", text, re.MULTILINE)
+    blocks += re.findall(r"^ *(?:>>>|\.\.\.) .*$", text, re.MULTILINE)
+    assert not [line for block in blocks for line in block.splitlines() if len(line) > 100]
 
 
 def messages():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from .fuzz import KINDS, case, fault, report, run, smallest
-from .fuzzing import formulas
+from ..fuzz import KINDS, case, fault, report, run, smallest
+from . import formulas
 
 CASES = {"formulas": 250, "lazy": 400, "estimators": 250}
 

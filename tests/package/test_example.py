@@ -11,7 +11,7 @@ import pytest
 
 import skkeops
 
-PAGE = Path(__file__).resolve().parents[1] / "examples" / "plot_log_sum_exp.py"
+PAGE = Path(__file__).resolve().parents[2] / "examples" / "plot_log_sum_exp.py"
 
 
 def run_page(folder, *arguments, start=(str(PAGE),)):

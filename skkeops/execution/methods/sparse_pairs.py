@@ -7,20 +7,24 @@ is evaluated at the stored entries alone, and the rest of the row counts as that
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skkeops.arrays.conversion import is_sparse
+from skkeops.arrays.conversion import dtype_of, is_sparse
+from skkeops.execution.blocks import Progress
+from skkeops.execution.program import Backend
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Constant, Expression, P, Variable
-from skkeops.pairs.values import entry_keys, gather, sizes
+from skkeops.pairs.values import entry_keys, gather
+from skkeops.plan.homes import Home, home_of
 from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 from skkeops.reductions.shift_exp import relative
 
-__all__ = ["SparseProgram", "evaluate_sparse", "has_sparse"]
+from .base import Method
+
+__all__ = ["SparsePairs", "evaluate_entries"]
 
 #: About how many numbers the operands of the entries that are evaluated together hold.
 _NUMBERS = 1 << 20
@@ -33,36 +37,31 @@ class Pattern(NamedTuple):
     columns: np.ndarray
 
 
-def has_sparse(arrays: tuple[Any, ...]) -> bool:
-    """Return whether one of the arrays is sparse."""
-    return any(map(is_sparse, arrays))
+class SparsePairs(Method):
+    """A problem with sparse arrays of pairs, at the cost of their stored entries."""
 
+    name = "sparse pairs"
+    takes = "an array of pairs is sparse"
 
-class SparseProgram:
-    """A problem with sparse arrays of pairs.
-
-    Parameters
-    ----------
-    problem : Problem
-    evaluate : callable
-        `skkeops.backends.cpu.program.evaluate`.
-    """
-
-    def __init__(self, problem: Problem, evaluate: Callable[..., list[np.ndarray]]):
-        self.problem = problem
-        self.evaluate = evaluate
+    def __init__(self, problem: Problem, backend: Backend):
+        super().__init__(problem, backend)
         self._elsewhere: dict[tuple[Variable, ...], tuple[Expression, ...]] = {}
 
-    def run(
-        self, arrays: tuple[Any, ...], progress: Callable[[int, int], Any] | None = None, ranges: Any = None
-    ) -> State:
-        """Return the state of the reduction; see `CpuProgram.run`."""
-        if ranges is not None:
+    @classmethod
+    def declines(cls, problem: Problem, backend: Backend) -> str | None:
+        if all(v.category != IJ for v in problem.variables):
+            return "no argument has a value for each pair"
+        return None if backend.gathers_sparse else "the backend has a way of its own with sparse arrays"
+
+    def declines_call(self, arrays: tuple[Any, ...], pairs: Any) -> str | None:
+        return None if any(map(is_sparse, arrays)) else "no array is sparse"
+
+    def state(self, arrays: tuple[Any, ...], pairs: Any = None, progress: Progress | None = None) -> State:
+        if pairs is not None:
             raise ValueError("ranges and sparse arrays of pairs exclude each other: found both")
         problem, variables = self.problem, self.problem.variables
-        m, n = sizes(variables, arrays)
-        n_out, n_reduced = (m, n) if problem.axis == 1 else (n, m)
-        dtype = next((a.dtype for a in arrays if a.dtype.kind == "f"), np.dtype(np.float64))
+        n_out, n_reduced = self.sizes(arrays)
+        dtype = dtype_of(arrays)
         stored = tuple(v for v, a in zip(variables, arrays, strict=True) if is_sparse(a))
         elsewhere = self._find_elsewhere(stored)
         pattern, aligned = _align([a for a in arrays if is_sparse(a)], problem.axis)
@@ -82,7 +81,7 @@ class SparseProgram:
             rows = np.repeat(np.arange(first, last), np.diff(starts))
             where = (rows, columns) if problem.axis == 1 else (columns, rows)
             given = _gather_aligned(variables, arrays, stored, where, slice(begin, end), dtype)
-            values = self.evaluate(problem.values, variables, given, len(columns))
+            values = self.backend.evaluate(problem.values, variables, given, len(columns))
             some = slice(first, last)
             with np.errstate(all="ignore"):
                 found = fold(
@@ -108,14 +107,14 @@ class SparseProgram:
     def _evaluate_elsewhere(self, elsewhere: tuple[Expression, ...], outer: tuple[tuple, tuple], n_out: int) -> list:
         """Return the values where nothing is stored, of every row of the output."""
         first, *weights = elsewhere
-        inner = {self.problem.axis, IJ}
-        if not first.categories & inner:
-            rest = self.evaluate((first,), *outer, n_out)
+        output, per_row = 1 - self.axis, (Home.CONSTANT, Home.OUTPUT)
+        if home_of(first, output) in per_row:
+            rest = self.backend.evaluate((first,), *outer, n_out)
             # exp(-inf) is 0, whatever its weight
             masked = self.problem.reduction.fold == "shift_exp" and bool((rest[0] == -np.inf).all())
-            if masked or not any(w.categories & inner for w in weights):
+            if masked or all(home_of(w, output) in per_row for w in weights):
                 known = [Constant(0, w.dim) if masked else w for w in weights]
-                return rest + (self.evaluate(known, *outer, n_out) if known else [])
+                return rest + (self.backend.evaluate(known, *outer, n_out) if known else [])
         raise ValueError(
             "a sparse array of pairs needs a formula that is one number where it stores nothing, as K * S is 0 and "
             "where(S, K, 0) is 0: found one that has to be computed for every pair; reduce the parts one by one, or give the "
@@ -123,22 +122,22 @@ class SparseProgram:
         )
 
 
-def evaluate_sparse(
+def evaluate_entries(
     expression: Expression,
     variables: tuple[Variable, ...],
     arrays: tuple[Any, ...],
     like: Any,
-    evaluate: Callable[..., list[np.ndarray]],
+    backend: Backend,
 ) -> Any:
     """Return an expression of one component at the entries of a csr_array, as a csr_array."""
-    dtype = next((a.dtype for a in arrays if a.dtype.kind == "f"), np.dtype(np.float64))
+    dtype = dtype_of(arrays)
     result = np.empty(len(like.indices), dtype=dtype)
     rows = np.repeat(np.arange(like.shape[0]), np.diff(like.indptr))
     step = max(1, _NUMBERS // sum(v.dim for v in variables))
     for first in range(0, len(result), step):
         some = slice(first, first + step)
         given = gather(variables, arrays, (rows[some], like.indices[some]), dtype)
-        result[some] = evaluate((expression,), variables, given, len(rows[some]))[0][:, 0]
+        result[some] = backend.evaluate((expression,), variables, given, len(rows[some]))[0][:, 0]
     return type(like)((result, like.indices.copy(), like.indptr.copy()), shape=like.shape)
 
 

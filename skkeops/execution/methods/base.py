@@ -1,0 +1,47 @@
+"""What a method is: a program that says which problems and which calls it takes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from skkeops.execution.program import Backend, Program
+from skkeops.plan.problem import Problem
+
+__all__ = ["Method"]
+
+
+class Method(Program):
+    """A way to compute a problem on top of a backend.
+
+    A subclass says when it `declines` a problem, when it `declines_call`, and computes `state`. To add one, write its file in
+    this folder and name its class in `skkeops.execution.choose.METHODS`.
+
+    Parameters
+    ----------
+    problem : Problem
+    backend : Backend
+        The module of the backend that evaluates formulas for it.
+
+    Attributes
+    ----------
+    name : str
+        How `Genred.explain` calls it.
+    takes : str
+        Which calls of a problem it takes, after "if".
+    """
+
+    takes: ClassVar[str]
+
+    def __init__(self, problem: Problem, backend: Backend):
+        super().__init__(problem)
+        self.backend = backend
+
+    @classmethod
+    @abstractmethod
+    def declines(cls, problem: Problem, backend: Backend) -> str | None:
+        """Return why the method takes no call of a problem, None if it may take some."""
+
+    @abstractmethod
+    def declines_call(self, arrays: tuple[Any, ...], pairs: Any) -> str | None:
+        """Return why the method does not take a call, None if it takes it: decided in less time than the call needs."""

@@ -1,0 +1,179 @@
+"""What a program is: the contract between the faces, which ask for results, and the backends, which compute them.
+
+A backend is a module with what `Backend` lists. Its programs compute states; that results are computed block of rows by block
+of rows and then finalized is written once, here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from skkeops.arrays.conversion import dtype_of
+from skkeops.arrays.devices import namespace_of
+from skkeops.calls.outputs import Outputs, store
+from skkeops.formula.expression import IJ, Expression, Variable
+from skkeops.pairs.values import sizes
+from skkeops.plan.problem import Problem
+from skkeops.reductions.base import State
+
+from .blocks import Progress, block_rows, part_of, split_rows
+
+__all__ = ["Backend", "Part", "Program"]
+
+
+class Part(NamedTuple):
+    """Some rows of the output, the arrays that they are computed from, and the state of their reduction."""
+
+    rows: slice
+    arrays: tuple[Any, ...]
+    state: State
+
+
+class Program(ABC):
+    """A problem, ready to run on arrays.
+
+    A subclass must say how to compute `state`. It may compute `run` in another way, if its results need no state. It rarely has a
+    reason to change the others.
+
+    Parameters
+    ----------
+    problem : Problem
+        With a single output.
+
+    Attributes
+    ----------
+    name : str
+        How `Genred.explain` calls the way in which the pairs are visited.
+    """
+
+    name = "all pairs"
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        reduction, values, axis = problem.output
+        self.reduction = reduction
+        self._finalize = reduction.finalize
+        self.axis = axis
+        self.outputs = Outputs(reduction, tuple(v.dim for v in values))
+        self.block_rows = block_rows(problem)
+        categories = [v.category for v in problem.variables]
+        # Arguments that tell sizes and the dtype, -1 if there are none: the first with a row for each row of the output, with
+        # a row for each reduced index, and the first that cannot be of booleans.
+        self._output, self._reduced = (categories.index(c) if c in categories else -1 for c in (1 - axis, axis))
+        self._typed = next((k for k, c in enumerate(categories) if c != IJ), -1)
+        self._has_pairs = IJ in categories
+
+    @abstractmethod
+    def state(self, arrays: tuple[Any, ...], pairs: Any = None, progress: Progress | None = None) -> State:
+        """Return the state of the reduction, a row for each row of the output.
+
+        Parameters
+        ----------
+        arrays : tuple
+            One for each variable of the problem, in order, checked by `skkeops.calls.arguments`: of one native dtype, float32 or
+            float64; (M, dim) for a variable indexed by i, (N, dim) for one indexed by j, (dim,) for a parameter; for one of pairs
+            (M, N, dim), also of booleans, or any other form that `skkeops.pairs.values` knows.
+        pairs : Blocks, optional
+            The blocks of pairs to visit, from `skkeops.pairs.ranges.Ranges.of_axis`. Default: all pairs. A row that
+            meets no column has the state of no value at all.
+        progress : callable, optional
+            Called as ``progress(done, total)`` with numbers of pairs. An exception that it raises stops the computation.
+
+        Returns
+        -------
+        tuple of ndarray
+            float64, and int64 for indices, in the layout of `skkeops.reductions`.
+        """
+
+    def run(
+        self, arrays: tuple[Any, ...], pairs: Any = None, out: tuple[Any, ...] | None = None, progress: Progress | None = None
+    ) -> Any:
+        """Return the results of the reduction.
+
+        Parameters
+        ----------
+        arrays, pairs, progress
+            As for `state`.
+        out : tuple of ndarray, optional
+            Where to write the results: arrays that `Outputs.check_out` has checked. They may share memory with `arrays`.
+
+        Returns
+        -------
+        ndarray or tuple of two
+            Values in the dtype of the arrays, indices in int64.
+        """
+        rows = len(arrays[self._output]) if self._output >= 0 else self.sizes(arrays)[0]
+        dtype = arrays[self._typed].dtype if self._typed >= 0 else dtype_of(arrays)
+        if pairs is not None or rows <= self.block_rows:
+            found = self._finalize(self.state(arrays, pairs, progress), dtype)
+            if out is None:
+                return found
+            store(out, ..., found)
+            return self.outputs.unpack(out)
+        # Rows that are written may be arrays that are still to be read, in other blocks.
+        apart = out is None or not self.outputs.share_memory(out, arrays)
+        results = out if out is not None and apart else self.outputs.allocate(rows, dtype, namespace_of(*arrays))
+        for part in self.states(arrays, None, progress):
+            store(results, part.rows, self._finalize(part.state, dtype))
+        if out is not None and not apart:
+            store(out, ..., self.outputs.unpack(results))
+            results = out
+        return self.outputs.unpack(results)
+
+    def states(self, arrays: tuple[Any, ...], pairs: Any = None, progress: Progress | None = None) -> Iterator[Part]:
+        """Yield the state in blocks of rows, so that none is held whole; of blocks of pairs it is one."""
+        rows, count = self.sizes(arrays)
+        for some, part in self.parts(arrays, pairs):
+            yield Part(some, part, self.state(part, pairs, part_of(progress, some.start * count, rows * count)))
+
+    def parts(self, arrays: tuple[Any, ...], pairs: Any = None) -> Iterator[tuple[slice, tuple[Any, ...]]]:
+        """Yield the rows of each block, and the arrays that it is computed from."""
+        rows = self.sizes(arrays)[0]
+        step = rows if pairs is not None else self.block_rows
+        return split_rows(self.problem, arrays, rows, step)
+
+    def sizes(self, arrays: tuple[Any, ...]) -> tuple[int, int]:
+        """Return the number of rows of the output and the length of the reduced axis."""
+        if self._has_pairs:
+            m, n = sizes(self.problem.variables, arrays)
+            return (m, n) if self.axis else (n, m)
+        rows = len(arrays[self._output]) if self._output >= 0 else 1
+        return rows, len(arrays[self._reduced]) if self._reduced >= 0 else 1
+
+
+class Backend(Protocol):
+    """What the module of a backend has.
+
+    Attributes
+    ----------
+    gathers_sparse : bool
+        Whether its programs cannot read sparse arrays of pairs, so that `methods.sparse_pairs` gathers their entries for them.
+    """
+
+    gathers_sparse: bool
+
+    def prepare(self, problem: Problem, options: Any = None) -> Program:
+        """Return the program of a problem, with the options of a `Genred`."""
+        ...
+
+    def evaluate(
+        self, expressions: Sequence[Expression], variables: Sequence[Variable], arrays: Sequence[Any], n: int
+    ) -> list[Any]:
+        """Return the values of expressions at n points, (n, dim) each.
+
+        Every variable that is no parameter has an array (n, dim) here, a parameter has (dim,). Values are in the dtype of the
+        arrays.
+        """
+        ...
+
+    def evaluate_pairs(
+        self, expression: Expression, variables: Sequence[Variable], arrays: Sequence[Any], m: int, n: int, pairs: Any = None
+    ) -> Any:
+        """Return the values of an expression for all pairs, (m, n, dim): 0 outside of the blocks of pairs, if there are any."""
+        ...
+
+
+#: Returns the program of a problem, given the problem, the name of a backend and the namespace of the arrays.
+Prepare = Callable[[Problem, str, Any], Program]

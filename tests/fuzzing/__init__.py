@@ -1,1 +1,0 @@
-"""Generators of random programs, each with what is true of it, for `tests/fuzz.py`."""
