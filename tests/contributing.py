@@ -29,6 +29,12 @@ TESTS = {
         "tests/cuda/test_emulation.py::test_the_state_finalises_to_the_result",
     ],
     "kernel": ["tests/kernels", "tests/cuda/test_kernels.py", "--doctest-modules", "skkeops/kernels/stationary.py"],
+    "cuda_template": [
+        "tests/cuda/test_templates.py",
+        "tests/cuda/test_sources.py",
+        "tests/cuda/test_emulation.py::test_reductions_over_sizes",
+        "tests/cuda/test_emulation.py::test_the_state_finalises_to_the_result",
+    ],
     "estimator": ["tests/estimators/test_common.py", "tests/estimators/test_reductions.py", "tests/cuda/test_estimators.py"],
     "method": ["tests/execution", "tests/cuda/test_programs.py"],
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from skkeops.backends.cuda import source
-from skkeops.backends.cuda.pairs import taken
-from skkeops.backends.cuda.ranges import divide
+from skkeops.backends.cuda.launch.pairs import taken
+from skkeops.backends.cuda.launch.ranges import divide
 from skkeops.formula.expression import IJ
 from skkeops.plan.plan import make_plan
 

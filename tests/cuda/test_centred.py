@@ -153,8 +153,8 @@ def test_infinities_and_nan_are_those_of_differences(built, dtype):
 
 def test_many_tiles(monkeypatch):
     """Tiles that need differences come and go: trials in longer and longer intervals, and their end."""
-    sources = importlib.import_module("skkeops.backends.cuda.source")
-    monkeypatch.setattr(sources, "split", lambda row_blocks, n, tile, blocks: (1, -(-n // tile) * tile))
+    base = importlib.import_module("skkeops.backends.cuda.templates.base")
+    monkeypatch.setattr(base, "split", lambda row_blocks, n, tile, blocks: (1, -(-n // tile) * tile))
     genred = Genred("SqDist(x, y)", ["x = Vi(36)", "y = Vj(36)"], "Min_ArgMin", axis=1)
     built = [running.build([genred._problem], ["float32"], Options(fast_math=fast))[0, "float32"] for fast in (True, False)]
     rng = np.random.default_rng(4)

@@ -11,8 +11,8 @@ import pytest
 
 from skkeops import Genred
 from skkeops.backends.cuda import Options, source
+from skkeops.backends.cuda.folds.base import GROUP
 from skkeops.backends.cuda.source import points_source
-from skkeops.backends.cuda.templates.folds import GROUP
 from skkeops.plan.plan import make_plan
 
 from . import nvrtc, zoo

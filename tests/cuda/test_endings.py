@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logsumexp
 
 from skkeops import Genred, reductions
-from skkeops.backends.cuda.tracing import Text, result_text, writes_result
+from skkeops.backends.cuda.folds.tracing import Text, result_text, writes_result
 from skkeops.reductions import LogSumExp, Max, Sum
 
 

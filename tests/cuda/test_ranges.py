@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 
 from skkeops import Genred, cluster
 from skkeops.backends.cuda import programs
-from skkeops.backends.cuda import ranges as division
+from skkeops.backends.cuda.launch import ranges as division
 from skkeops.pairs.ranges import Ranges
 
 from . import emulator, running

@@ -9,10 +9,10 @@ import pytest
 
 from skkeops import Genred
 from skkeops.backends.cuda import Options, source
-from skkeops.backends.cuda.geometry import split
-from skkeops.backends.cuda.ranges import divide
+from skkeops.backends.cuda.launch.geometry import split
+from skkeops.backends.cuda.launch.ranges import divide
 from skkeops.backends.cuda.source import choose_template
-from skkeops.backends.cuda.templates.matrix_sizes import Sizes
+from skkeops.backends.cuda.templates.matrix.sizes import Sizes
 from skkeops.formula import operations as ops
 from skkeops.formula import postorder
 from skkeops.formula.operations import registry
@@ -164,7 +164,7 @@ def test_options_of_keops():
 
 
 def test_work_has_every_pair_once(monkeypatch):
-    from skkeops.backends.cuda import ranges as module
+    from skkeops.backends.cuda.launch import ranges as module
 
     rng = np.random.default_rng(0)
     for shares in (8 * 2 * 132 * 4, 3, 1):

@@ -11,7 +11,7 @@ What other parts of the package may rely on:
 ``options_of(options) -> Options``
     What the options of a `Genred` mean for the code.
 
-CuPy is imported by `launch` and `programs` at the first call, not before. Kernels run on the current device and stream.
+CuPy is imported by `launch.module` and `programs` at the first call, not before. Kernels run on the current device and stream.
 
 This code is verified by compilation and by emulation on the CPU, not on a GPU. See ``docs/design/cuda.md``.
 """

@@ -1,4 +1,4 @@
-"""What can be chosen in the generation of a source, beside the problem and the dtype."""
+"""The options of a source: how terms are summed, and how exact the mathematics is."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ class Options:
     Parameters
     ----------
     accumulator : {"block", "float64", "kahan"}, default="block"
-        How float32 terms are summed: 16 in float32, then in float64; each in float64; 16 with compensation, then in
-        float64. float64 terms are summed in float64, with compensation if asked for.
+        How float32 terms are summed. "block": groups of 16 in float32, whose sums are added in float64. "float64": each term in
+        float64. "kahan": groups of 16 in float32 with compensation, whose sums are added in float64. float64 terms are summed in
+        float64, for "kahan" with compensation.
     fast_math : bool, default=True
-        Whether constants of exponentials may be folded into their arguments, divisions and roots be correct to two units
-        in the last place instead of one half, and squared distances of long vectors have the product form where that loses
-        no digits. See `folding` and `templates.centred`.
+        Whether constants may be folded into the arguments of exponentials (`generate.folding`), whether divisions and roots may be
+        wrong by two units in the last place instead of one half, and whether squared distances of long vectors are computed in
+        product form where that loses no digits (`templates.centred`).
     """
 
     accumulator: str = "block"

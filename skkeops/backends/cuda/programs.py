@@ -15,13 +15,13 @@ from skkeops.formula.expression import Expression, Variable
 from skkeops.plan.plan import make_plan
 from skkeops.plan.problem import Problem
 
-from .geometry import Geometry, blocks_of
-from .launch import NULL, Call, Module, contiguous
+from .folds.tracing import writes_result
+from .launch.geometry import Geometry, blocks_of
+from .launch.module import NULL, Call, Module, contiguous
+from .launch.pairs import are_along, find_masks, taken
+from .launch.ranges import Work, divide
 from .options import Options
-from .pairs import are_along, find_masks, taken
-from .ranges import Work, divide
 from .source import Source, choose_template, pairs_source, points_source, source
-from .tracing import writes_result
 
 __all__ = ["CudaProgram", "evaluate", "evaluate_pairs", "options_of", "prepare"]
 
@@ -106,7 +106,7 @@ class CudaProgram(Program):
         dtype = dtype_of(arrays)
         masks = find_masks(self.problem.variables, arrays)
         along = are_along(self.problem.variables, arrays, self.problem.axis)
-        template = "rows" if ranges is not None else choose_template(self.plan, rows, columns, along)
+        template = choose_template(self.plan, rows, columns, along, ranges is not None)
         made, module = self._module(dtype, template, masks)
         outputs = tuple(
             [cupy.empty((rows, *o.shape), dtype if o.dtype == "real" else o.dtype) for o in made.outputs[final]]

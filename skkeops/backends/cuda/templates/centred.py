@@ -16,11 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..geometry import Launch, blocks_of
-from .dot import LANES, SLAB
-from .rows import BLOCK, indent
+from skkeops.formula.expression import Expression
+from skkeops.formula.operations import lookup
 
-__all__ = ["Centred"]
+from ..generate.slabs import Side
+from ..generate.text import indent
+from ..launch.geometry import Launch, blocks_of
+from .base import BLOCK, Before
+from .dot import LANES, DistanceSlabs, Dot, is_squared_distance
+from .dot_smallest import DotSmallest
+
+__all__ = ["CentredDot", "CentredDotSmallest"]
 
 _SAMPLE = 16  # points whose mean is the centre
 _POINTS = 8  # points of a warp of the first kernel
@@ -30,30 +36,63 @@ _MOST_PAIRS = 4  # of one of these threads
 _LONGEST_WAIT = 31  # tiles from differences between two trials
 
 
+class _CentredSlabs(DistanceSlabs):
+    """Sums of squares of differences where ``direct`` holds, or else scalar products of the centred vectors."""
+
+    def __init__(self, node: Expression, *args):
+        super().__init__(node, *args)
+        self._product = self.step(lookup("Scalprod")._new(node.args[0].args[0].args))
+
+    def _before(self, size):
+        at = self._at(f"(int)threadIdx.x % {size}")
+        return [f"const real shift = direct ? (real)0 : centre[{at}];"]
+
+    def _loaded(self, component):
+        return super()._loaded(f"skk_minus({component}, shift)")
+
+    def _enter(self, size):
+        direct, product = self._loop(size, self._step), self._loop(size, self._product)
+        return ["if (direct) {", *indent(direct), "} else {", *indent(product), "}"]
+
+
 class Centred:
     """What makes a template of blocks of squared distances use the product form; to be mixed into `Dot`."""
 
-    def norms_bytes(self, rows: int, columns: int) -> int:
-        """What the first kernel leaves in the workspace."""
-        return (rows + columns + self._length) * self._size
+    @classmethod
+    def rank(cls, task):
+        return 10
 
-    def norms_launch(self, rows: int, columns: int, norms: int) -> Launch:
-        """The launch of the first kernel, which writes from byte `norms` of the workspace on."""
+    @classmethod
+    def declines(cls, task):
+        if not task.options.fast_math:
+            return "the product form is fast mathematics"
+        reason = super().declines(task)
+        if reason is None and not is_squared_distance(cls._product(task)):
+            reason = "it is for squared distances"
+        return reason
+
+    def kernels(self, parameters):
+        return {**super().kernels(parameters), "skk_norms": self._norms_text(parameters)}
+
+    def before(self, rows, columns, workspace):
+        """The first kernel writes the norms and the centre to the workspace, from a byte on that is a multiple of 16."""
+        norms = -(-workspace // 16) * 16
         blocks = blocks_of(rows, _PER_BLOCK) + blocks_of(columns, _PER_BLOCK)
-        return Launch("skk_norms", (blocks,), (BLOCK,), 0, ("workspace", rows, columns, norms))
+        launch = Launch("skk_norms", (blocks,), (BLOCK,), 0, ("workspace", rows, columns, norms))
+        return Before(norms + (rows + columns + self._length) * self._size, (launch,), (norms,))
 
-    def norms_text(self, parameters: Sequence[str]) -> str:
+    def _norms_text(self, parameters: Sequence[str]) -> str:
         """The first kernel: a warp has some points, its threads have the components."""
-        kinds = (("row", "i", self._row_slab, self._row_component), ("!row", "j", self._lane_slab, self._lane_component))
+        of_row, of_lane = self._side_of(row=True), self._side_of(row=False)
         points = []
-        for condition, index, block, component in kinds:
+        for condition, index, side in (("row", "i", of_row), ("!row", "j", of_lane)):
             points += [
                 f"if ({condition}) {{",
                 "    #pragma unroll",
                 f"    for (int p = 0; p < {_POINTS}; ++p) {{",
                 f"        const long long {index} = min(first + p, end - 1);",
-                *indent(block.lines, " " * 8),
-                f"        const real v = skk_minus({component}, c);",
+                *indent(side.statements, " " * 8),
+                f"        const real v = skk_minus({side.component}, c);",
                 "        if (inside) sum[p] += v * v;",
                 "    }",
                 "}",
@@ -83,8 +122,8 @@ class Centred:
             "        #pragma unroll 4",
             f"        for (int s = 0; s < {_SAMPLE}; ++s) {{",
             f"            const long long j = columns * s / {_SAMPLE};",
-            *indent(self._lane_slab.lines, " " * 12),
-            f"            const real v = {self._lane_component};",
+            *indent(of_lane.statements, " " * 12),
+            f"            const real v = {of_lane.component};",
             "            if (v - v == (real)0) { c += v; count += 1; }",
             "        }",
             "        c = count > (real)0 ? c / count : (real)0;",
@@ -129,22 +168,21 @@ class Centred:
     def _load_lanes(self) -> list[str]:
         return [
             *super()._load_lanes(),
-            f"if (d0 == 0) for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK})",
+            f"for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK})",
             "    norm_of_column[e] = norms_of_columns[min(start + e, stop - 1)];",
         ]
 
-    def _component_of_slab(self, component: str) -> str:
-        return f"skk_minus({component}, shift)"
+    def _make_slabs(self, product):
+        task = self.task
+        categories = task.plan.output, task.plan.reduced
+        return _CentredSlabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
 
-    def _before_slab(self) -> list[str]:
-        return ["const real shift = direct ? (real)0 : centre[at];"]
+    def _side_of(self, row: bool) -> Side:
+        return next(side for side in self._slabs.sides if side.of_row == row)
 
-    def _multiply_slab(self) -> list[str]:
-        def loop(step: str) -> list[str]:
-            head = ["#pragma unroll 4", f"for (int m = 0; m < {SLAB}; ++m) {{"]
-            return indent([*head, *indent(self._multiply(step)), "}"])
-
-        return ["if (direct) {", *loop("Square"), "} else {", *loop("Scalprod"), "}"]
+    @property
+    def _length(self) -> int:
+        return self._slabs.length
 
     def _distances(self) -> list[str]:
         side = self._side
@@ -174,7 +212,7 @@ class Centred:
             "#pragma unroll 1",
             "for (;;) {",
             *self._for_rows([f"acc[t][{u}] = 0;" for u in range(side)], "    "),
-            *indent(self._slabs()),
+            *indent(self._slabs.text(self._load_lanes())),
             "    if (direct) break;",
             "    bool doubtful = false;",
             *self._for_rows(expand, "    "),
@@ -195,7 +233,9 @@ class Centred:
 
     def _again(self) -> list[str]:
         """The marked pairs of the warp, one after the other, from their differences."""
-        side, pack = self._side, self._pack
+        side = self._side
+        of_row, of_lane = self._side_of(row=True), self._side_of(row=False)
+        where = self._shape.column(thread=f"thread % {LANES}")
         replace = [f"if (own && t == pair / {side}) {{", "    #pragma unroll", f"    for (int u = 0; u < {side}; ++u)"]
         replace += [f"        if (u == pair % {side}) acc[t][u] = total;", "}"]
         return [
@@ -206,14 +246,13 @@ class Centred:
             "    const int leader = __ffs(marked) - 1, lane = threadIdx.x % 32;",
             "    const int pair = __shfl_sync(0xffffffffu, __ffsll(again) - 1, leader);",
             f"    const int thread = threadIdx.x - lane + leader, u = pair % {side};",
-            f"    const int where = (u / {pack}) * {self._columns // 2} + thread % {LANES} * {pack} + u % {pack};",
+            f"    const int where = {where};",
             f"    const long long i = first_row + thread / {LANES} * {side} + pair / {side}, j = start + where;",
             "    real total = 0;",
             "    #pragma unroll 2",
             f"    for (int at = lane; at < {self._length}; at += 32) {{",
-            *indent(self._row_slab.lines, " " * 8),
-            *indent(self._lane_slab.lines, " " * 8),
-            f"        const real d = skk_minus({self._row_component}, {self._lane_component});",
+            *indent([*of_row.statements, *of_lane.statements], " " * 8),
+            f"        const real d = skk_minus({of_row.component}, {of_lane.component});",
             "        total += d * d;",
             "    }",
             "    for (int d = 16; d > 0; d /= 2) total += __shfl_xor_sync(0xffffffffu, total, d);",
@@ -222,3 +261,11 @@ class Centred:
             "    if (own) again &= again - 1;",
             "}",
         ]
+
+
+class CentredDot(Centred, Dot):
+    """`Dot` with squared distances in product form."""
+
+
+class CentredDotSmallest(Centred, DotSmallest):
+    """`DotSmallest` with squared distances in product form."""

@@ -1,30 +1,61 @@
 """Few rows, very many columns: a thread has one column at a time, and all rows of its block.
 
-The threads of a block walk through a split of the columns side by side, so that memory is read once, in order, for up to
-`Columns.rows_per_thread` rows, which every thread holds in registers. At the end their states are combined in a fixed
-order: by shuffles within a warp, then through shared memory.
+Neighbouring threads take neighbouring columns, so that memory is read once and in order. Every thread holds up to eight rows in
+registers. At the end the states of the threads are combined in a fixed order: by shuffles within a warp, then through shared
+memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..geometry import BLOCKS
-from .folds import GROUP
-from .rows import BLOCK, Rows, indent
+from skkeops.plan.plan import Plan
+
+from ..folds.base import GROUP
+from ..generate.text import indent
+from ..launch.geometry import BLOCKS
+from .base import BLOCK
+from .thread_rows import ThreadRows
 
 __all__ = ["WARPS", "Columns"]
 
 WARPS = BLOCK // 32
+_FEW_ROWS = 64
+_MANY_COLUMNS = 8192
+_MANY_PAIRS = 1024  # columns, where values of pairs are neighbours along them
 _WITH_PAIRS = 96  # registers that rows may need together where values of pairs are read
 
 
-class Columns(Rows):
-    """The main kernel, with the arguments of `Rows`."""
+class Columns(ThreadRows):
+    """Few rows and very many columns, or values of pairs in the order of the columns."""
 
     name = "columns"
+    kernel = "skk_columns"
+    reads_pairs = True
+    of_sizes = True
+    folds_distances = True
     stride = BLOCK * GROUP  # columns that the threads of a block take between two tests
     blocks = BLOCKS  # for lists too: the threads of a warp bound each other's, and few rows have to fill a GPU
+
+    @classmethod
+    def suits(cls, plan, rows, columns, along):
+        few = rows <= _FEW_ROWS and columns >= _MANY_COLUMNS
+        return (few or (along and columns >= _MANY_PAIRS)) and cls._merges(plan)
+
+    @classmethod
+    def _merges(cls, plan: Plan) -> bool:
+        """Whether the threads of a block can merge what each of them keeps."""
+        return plan.problem.reduction.fold != "kmin"
+
+    @classmethod
+    def declines(cls, task):
+        if not cls._merges(task.plan):
+            return "its threads cannot merge what they keep"
+        return super().declines(task) or ("the vectors are too long for registers" if task.is_long else None)
+
+    @property
+    def rows_per_block(self):
+        return self.rows_per_thread
 
     def _row_limits(self) -> dict[int, int]:
         return {4: _WITH_PAIRS} if self._pair_arrays else {8: 96, **super()._row_limits()}
@@ -33,18 +64,16 @@ class Columns(Rows):
         return self.stride
 
     def text(self, parameters: Sequence[str]) -> str:
-        """The kernel ``skk_columns``."""
         fold = self.fold
         lines = [
             f"#define ROWS {self.rows_per_thread}",
             f"#define GROUP {GROUP}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_columns('
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
             + "".join(f"{parameter}, " for parameter in parameters),
             "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
             "{",
             *indent(self._shared()),
-            *indent(self._const.lines),
-            *(f"    const real c{k} = {value};" for k, value in enumerate(self._const_values)),
+            *indent(self._constants()),
             *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
             *indent(fold.declarations),
             "    const long long first_row = (long long)blockIdx.x * ROWS, end_row = rows;",

@@ -10,20 +10,25 @@ the lists that the warps made.
 
 from __future__ import annotations
 
+from ..folds.kmin import KMinFold
+from ..generate.text import indent
 from .columns import WARPS, Columns
-from .kmin import KMinFold
-from .rows import indent
 
-__all__ = ["MOST_KEPT", "ColumnsSmallest"]
+__all__ = ["ColumnsSmallest"]
 
 #: The most values of a row, K times components, in shared memory and in the lists of a block's threads.
-MOST_KEPT = 64
+_MOST_KEPT = 64
 
 
 class ColumnsSmallest(Columns):
-    """The main kernel, with the arguments of `Rows` and a `KMinFold`."""
+    """Lists of a few values, for few rows and very many columns."""
 
     fold: KMinFold
+
+    @classmethod
+    def _merges(cls, plan):
+        reduction = plan.problem.reduction
+        return reduction.fold == "kmin" and reduction.k * plan.problem.values[0].dim <= _MOST_KEPT
 
     def _shared(self) -> list[str]:
         shape = f"[{WARPS}][ROWS][{self.fold.dim}][{self.fold.k}]"

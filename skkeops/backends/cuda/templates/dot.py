@@ -9,102 +9,119 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from skkeops.formula.expression import Expression, I, J, Variable, postorder
-from skkeops.formula.operations.families import Elementwise
+from skkeops.formula.derivative import substitute
+from skkeops.formula.expression import Expression, postorder
 from skkeops.plan.homes import Home, HomeOf
 
-from ..loops import LoopBlock
-from .rows import BLOCK, Rows, indent
+from ..folds.make import make_fold
+from ..generate.loops import LoopBlock
+from ..generate.slabs import Pairwise, Shape, Slabs
+from ..generate.text import indent
+from .base import BLOCK, SHARED_MOST
+from .task import LONG, Task
+from .thread_rows import ThreadRows
 
-__all__ = ["LANES", "LEAF", "LONG", "SLAB", "Dot", "Pairwise", "find", "is_squared_distance"]
+__all__ = ["LANES", "DistanceSlabs", "Dot", "is_squared_distance"]
 
-SLAB = 16  # components that are in shared memory at a time
-_PAD = 4  # so that a transposed write meets few bank conflicts
 LANES = 16  # threads of a row of the block
-LONG = {"float": 32, "double": 16}  # shorter vectors are for the other templates
+_MOST_COLUMNS = 16  # few columns come out of blocks of distances or products
+
+#: What stands in the expressions for the distance or scalar product.
+_FOUND = Pairwise._new()
 
 
-class Pairwise(Elementwise):
-    """What stands for the distance or scalar product once it is computed."""
-
-    name = "Pairwise"
-
-    @classmethod
-    def _category_mask(cls, args, params):
-        return 1 << I | 1 << J
-
-    @classmethod
-    def output_dim(cls, args, params):
-        return 1
-
-
-LEAF = Pairwise._new()
-
-#: What a component adds to the total, of the two vectors' components.
-_STEPS = {
-    "Square": "const real d = {0} - {1}; {2} += d * d;",
-    "Abs": "{2} += fabs({0} - {1});",
-    "Scalprod": "{2} += {0} * {1};",
-}
-
-
-def find(roots: Iterable[Expression], homes: HomeOf, real: str) -> Expression | None:
+def _find(roots: Iterable[Expression], homes: HomeOf, real: str) -> Expression | None:
     """The one distance or scalar product of long vectors of the two indices below the roots; None if there is none, or
     more than one."""
-    found = [node for node in postorder(*roots) if _match(node, homes, real)]
+    found = [node for node in postorder(*roots) if _is_product(node, homes, real)]
     return found[0] if len(found) == 1 else None
 
 
 def is_squared_distance(product: Expression) -> bool:
-    """Whether what `find` found is a sum of squares of differences."""
+    """Whether what `Dot` found is a sum of squares of differences."""
     return product.name == "Sum" and product.args[0].name == "Square"
 
 
-def _match(node: Expression, homes: HomeOf, real: str) -> tuple[str, Expression, Expression] | None:
-    """The step, the vector of the rows and that of the columns."""
+def _is_product(node: Expression, homes: HomeOf, real: str) -> bool:
+    """Whether an expression is a distance or scalar product of a long vector of the rows and one of the columns."""
     if node.name == "Scalprod":
-        kind, sides = node.name, node.args
+        sides = node.args
     elif node.name == "Sum" and node.args[0].name in ("Square", "Abs") and node.args[0].args[0].name == "Subtract":
-        kind, sides = node.args[0].name, node.args[0].args[0].args
+        sides = node.args[0].args[0].args
     else:
-        return None
-    by_home = {homes(side): side for side in sides}
-    if set(by_home) != {Home.OUTPUT, Home.REDUCED} or min(side.dim for side in sides) <= LONG[real]:
-        return None
-    return kind, by_home[Home.OUTPUT], by_home[Home.REDUCED]
+        return False
+    return {homes(side) for side in sides} == {Home.OUTPUT, Home.REDUCED} and min(side.dim for side in sides) > LONG[real]
 
 
-class Dot(Rows):
-    """The main kernel, with the arguments of `Rows` and the distance or scalar product."""
+class DistanceSlabs(Slabs):
+    """Sums to which a component adds nothing where it is 0 in both vectors."""
+
+    fills_up = True
+
+
+class Dot(ThreadRows):
+    """One distance or scalar product of long vectors, and few columns."""
 
     name = "dot"
+    kernel = "skk_dot"
     _block = LoopBlock
 
-    def __init__(self, fold, homes, arrays: dict[Variable, str], real: str, categories, product: Expression):
-        match = _match(product, homes, real)
-        assert match is not None
-        self._step, self._of_row, self._of_lane = match
-        self._length = self._of_row.dim
-        self._pack = 4 if real == "float" else 2
-        self._side = 2 * self._pack  # pairs of a thread along each side of its square
-        self.rows = BLOCK // LANES * self._side
-        self._columns = LANES * self._side
-        super().__init__(fold, homes, arrays, real, categories)
-        output, reduced = categories
-        places = {"arrays": arrays, "outside": self._outside_side}
-        self._row_slab = LoopBlock(real, "x", index={output: "i"}, **places)
-        (self._row_component,) = self._row_slab.compute([(self._of_row, "at")])
-        self._lane_slab = LoopBlock(real, "y", index={reduced: "j"}, **places)
-        (self._lane_component,) = self._lane_slab.compute([(self._of_lane, "at")])
-        self._const = LoopBlock(real, "w", arrays=arrays)  # the slabs may have asked for more
-        self._const_values = self._const.compute(self._hoisted_constants())
+    @classmethod
+    def rank(cls, task):
+        return 15
 
-    def _pair_blocks(self, arrays, output, reduced):
-        places = {"index": {output: "i", reduced: "j"}, "arrays": arrays}
-        return tuple(LoopBlock(self._real, "v", self._outside_pair, **places) for _ in range(2))
+    @classmethod
+    def declines(cls, task):
+        if not cls._keeps(task):
+            return "a row keeps something else"
+        if cls._product(task) is None:
+            return "there is not one distance or scalar product of long vectors"
+        return super().declines(task)
+
+    @classmethod
+    def _keeps(cls, task: Task) -> bool:
+        """Whether the threads of a block can share what a row keeps."""
+        return task.kind != "kmin" and task.columns <= _MOST_COLUMNS
+
+    @classmethod
+    def _product(cls, task: Task) -> Expression | None:
+        return _find(cls.formula_of(task).roots, task.homes, task.real)
+
+    def exceeds(self):
+        return f"{self.shared_bytes} bytes of shared memory" if self.shared_bytes > SHARED_MOST else None
+
+    def make_fold(self, chunk=2):
+        (value, terms, base_2), product = self.formula, self._product(self.task)
+        value = None if value is None else substitute(value, {product: _FOUND})
+        terms = [tuple(None if e is None else substitute(e, {product: _FOUND}) for e in term) for term in terms]
+        return make_fold(self.task.plan, value, terms, base_2, self.task.options, self.task.real, chunk)
+
+    @property
+    def rows_per_block(self):
+        return self.rows
+
+    def __init__(self, task: Task):
+        super().__init__(task)
+        product = self._product(task)
+        assert product is not None
+        self._slabs = self._make_slabs(product)
+        self._const = LoopBlock(task.real, "w", arrays=self.arrays)  # the slabs may have asked for more
+        self._const_values = self._const.compute(self._hoisted[Home.CONSTANT])
+
+    def _make_slabs(self, product: Expression) -> Slabs:
+        task = self.task
+        categories = task.plan.output, task.plan.reduced
+        return DistanceSlabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
+
+    def _generate(self, fold):
+        pack = 4 if self.task.real == "float" else 2
+        self._side = 2 * pack  # pairs of a thread along each side of its square
+        self._shape = Shape(BLOCK, LANES, self._side, self._side, pack, apart=True)
+        self.rows, self._columns = self._shape.rows, self._shape.columns
+        super()._generate(fold)
 
     def _outside_pair(self, node, k):
-        if node is LEAF:
+        if node is _FOUND:
             return "q"
         return super()._outside_pair(node, k)
 
@@ -116,11 +133,10 @@ class Dot(Rows):
         return self._columns
 
     def text(self, parameters: Sequence[str]) -> str:
-        """The kernel ``skk_dot``."""
         fold = self.fold
         lines = [
             f"#define ROWS {self._kept_rows}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) skk_dot('
+            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
             + "".join(f"{parameter}, " for parameter in parameters),
             f"    {self._parameters()})",
             "{",
@@ -148,10 +164,6 @@ class Dot(Rows):
         """The parameters of the kernel after the arrays."""
         return "char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits"
 
-    def _constants(self) -> list[str]:
-        values = enumerate(self._const_values)
-        return [*self._const.lines, *(f"const real c{k} = {value};" for k, value in values)]
-
     @property
     def _kept_rows(self) -> int:
         """Of how many rows a thread keeps the state."""
@@ -165,14 +177,12 @@ class Dot(Rows):
     @property
     def shared_bytes(self) -> int:
         """The bytes of `_shared`."""
-        slabs = SLAB * (self.rows + self._columns + 2 * _PAD)
-        return self._size * (slabs + len(self._lane_values) * self._columns)
+        return self._size * (self._slabs.numbers + len(self._lane_values) * self._columns)
 
     def _shared(self) -> list[str]:
         """What is in shared memory."""
         return [
-            f"__shared__ __align__(16) real of_rows[{SLAB}][{self.rows + _PAD}];",
-            f"__shared__ __align__(16) real of_columns[{SLAB}][{self._columns + _PAD}];",
+            f"__shared__ __align__(16) real pool[{self._slabs.numbers}];",
             *(f"__shared__ real lane{k}[{self._columns}];" for k in range(len(self._lane_values))),
         ]
 
@@ -189,37 +199,8 @@ class Dot(Rows):
         return [
             f"real acc[{side}][{side}];",
             *self._for_rows([f"acc[t][{u}] = 0;" for u in range(side)], ""),
-            *self._slabs(),
+            *self._slabs.text(self._load_lanes()),
         ]
-
-    def _slabs(self) -> list[str]:
-        """The loop over slabs: loaded by all threads, then added to all pairs."""
-        return [
-            "#pragma unroll 1",
-            f"for (int d0 = 0; d0 < {self._length}; d0 += {SLAB}) {{",
-            f"    const int own = threadIdx.x % {SLAB}, at = min(d0 + own, {self._length - 1});  // what the thread loads",
-            *([f"    const bool inside = d0 + own < {self._length};"] if self._length % SLAB else []),
-            *indent(self._before_slab()),
-            "    __syncthreads();",
-            *indent(self._load_slab("of_rows", self.rows, "i", "first_row", "end_row", self._row_component, self._row_slab.lines)),
-            *indent(
-                self._load_slab("of_columns", self._columns, "j", "start", "stop", self._lane_component, self._lane_slab.lines)
-            ),
-            *indent(self._load_lanes()),
-            "    __syncthreads();",
-            *indent(self._multiply_slab()),
-            "}",
-        ]
-
-    def _before_slab(self) -> list[str]:
-        return []
-
-    def _component_of_slab(self, component: str) -> str:
-        """A component of a vector as it is in shared memory."""
-        return component
-
-    def _multiply_slab(self) -> list[str]:
-        return ["#pragma unroll 4", f"for (int m = 0; m < {SLAB}; ++m) {{", *indent(self._multiply(self._step)), "}"]
 
     def _enter(self) -> list[str]:
         """The pairs of the tile enter the states of the rows."""
@@ -242,61 +223,19 @@ class Dot(Rows):
     def _row_number(self) -> list[str]:
         return [f"const long long i = min({self._row_of()}, end_row - 1);"]
 
-    def _load_slab(self, name: str, size: int, index: str, first: str, end: str, component: str, lines: list[str]) -> list[str]:
-        """A slab of a vector: a thread loads the same component of some points. Where all of these exist, one address
-        serves, plus constants."""
-
-        value = self._component_of_slab(component)
-        if self._length % SLAB:
-            value = f"inside ? {value} : (real)0"
-
-        def loop(unroll: str, point: str) -> list[str]:
-            return [
-                unroll,
-                f"for (int v = 0; v < {size * SLAB // BLOCK}; ++v) {{",
-                f"    const int p = (int)threadIdx.x / {SLAB} + v * {BLOCK // SLAB};",
-                f"    const long long {index} = {point};",
-                *indent(lines),
-                f"    {name}[own][p] = {value};",
-                "}",
-            ]
-
-        return [
-            f"if ({first} + {size} <= {end}) {{",
-            *indent(loop("#pragma unroll", f"{first} + (int)threadIdx.x / {SLAB} + v * {BLOCK // SLAB}")),
-            "} else {",
-            *indent(loop("#pragma unroll 1", f"min({first} + p, {end} - 1)")),
-            "}",
-        ]
-
     def _load_lanes(self) -> list[str]:
         if not self._lane_values:
             return []
         return [
-            f"if (d0 == 0) for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK}) {{",
+            f"for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK}) {{",
             "    const long long j = min(start + e, stop - 1);",
             *indent(self._lane.lines),
             *(f"    lane{k}[e] = {value};" for k, value in enumerate(self._lane_values)),
             "}",
         ]
 
-    def _multiply(self, step: str) -> list[str]:
-        """A component of the slab enters all pairs of a thread."""
-        pack, half = self._pack, self._columns // 2
-        kind = f"real{pack}"
-        lines = [f"real x[{self._side}], y[{self._side}];"]
-        for part in range(2):
-            lines.append(f"const {kind} xs{part} = *(const {kind}*)&of_rows[m][ty * {self._side} + {part * pack}];")
-            lines.append(f"const {kind} ys{part} = *(const {kind}*)&of_columns[m][{part * half} + tx * {pack}];")
-            for k in range(pack):
-                lines.append(f"x[{part * pack + k}] = xs{part}.{'xyzw'[k]}; y[{part * pack + k}] = ys{part}.{'xyzw'[k]};")
-        add = _STEPS[step].format("x[t]", "y[u]", "acc[t][u]")
-        inner = ["#pragma unroll", f"for (int u = 0; u < {self._side}; ++u) {{ {add} }}"]
-        return lines + self._for_rows(inner, "")
-
-    def _place_of_column(self) -> str:
-        pack = self._pack
-        return f"const int where = (u / {pack}) * {self._columns // 2} + tx * {pack} + u % {pack};"
+    def _place_of_column(self, name: str = "where") -> str:
+        return f"const int {name} = {self._shape.column()};"
 
     def _unpack(self) -> list[str]:
         return [
@@ -310,7 +249,7 @@ class Dot(Rows):
         choices = [f"if (u == {u}) q = acc[t][{u}];" for u in range(1, self._side)]
         return [
             f"for (int u = 0; u < {self._side}; ++u) {{",
-            f"    {self._place_of_column().replace('where', 'offset')}",
+            f"    {self._place_of_column('offset')}",
             "    if (start + offset >= stop) continue;",
             "    const int at = (int)(start - base) + offset;",
             *indent(self._row_number()),

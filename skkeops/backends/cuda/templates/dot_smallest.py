@@ -7,11 +7,12 @@ columns, always the same. At the end their lists are merged, the first of equals
 
 from __future__ import annotations
 
-from ..geometry import BLOCKS
+from ..folds.base import GROUP
+from ..folds.kmin import KMinFold
+from ..generate.text import indent
+from ..launch.geometry import BLOCKS
+from .base import BLOCK
 from .dot import Dot
-from .folds import GROUP
-from .kmin import KMinFold
-from .rows import BLOCK, indent
 
 __all__ = ["DotSmallest"]
 
@@ -19,10 +20,14 @@ _MERGED = 16  # entries of a list that go through shared memory at a time
 
 
 class DotSmallest(Dot):
-    """The main kernel, with the arguments of `Dot` and a `KMinFold` of one component."""
+    """The K smallest values of one number per pair, made of one distance or scalar product of long vectors."""
 
     fold: KMinFold
     blocks = BLOCKS  # a pair of long vectors costs more than what its list takes
+
+    @classmethod
+    def _keeps(cls, task):
+        return task.kind == "kmin" and task.columns == 1
 
     @property
     def _kept_rows(self) -> int:
@@ -48,7 +53,7 @@ class DotSmallest(Dot):
 
     @property
     def _stride(self) -> int:
-        return self._half + self._pack
+        return self._half + self._shape.pack
 
     @property
     def shared_bytes(self) -> int:
@@ -84,7 +89,7 @@ class DotSmallest(Dot):
 
     def _to_owners(self, half: int) -> list[str]:
         """The values of the pairs of one pack of columns, for all rows of a thread."""
-        pack = self._pack
+        pack = self._shape.pack
         (value,) = self.values
         packed = ", ".join(f"v[{k}]" for k in range(pack))
         of_pair = [*self._row_number(), "const real q = acc[t][u];", *self._pair.lines, f"v[u - {half * pack}] = {value};"]
@@ -102,7 +107,7 @@ class DotSmallest(Dot):
         )
 
     def _scan(self, half: int) -> list[str]:
-        fold, pack, group = self.fold, self._pack, min(GROUP, self._share)
+        fold, pack, group = self.fold, self._shape.pack, min(GROUP, self._share)
         fast = [line for k in range(pack) for line in fold.fast([f"values.{'xyzw'[k]}"])]
         return [
             "#pragma unroll 1",

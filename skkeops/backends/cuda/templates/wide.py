@@ -7,26 +7,43 @@ computes the numbers of the pairs anew. Correct for all dims, and far from the s
 
 from __future__ import annotations
 
-from ..loops import LoopBlock
+from ..generate.loops import LoopBlock
 from .rows import Rows
 
-__all__ = ["COLUMNS", "Wide"]
+__all__ = ["Wide"]
 
 #: The most columns of a thread, by type.
-COLUMNS = {"float": 20, "double": 14}
+_COLUMNS = {"float": 20, "double": 14}
 
 _TILE = 32
+_MOST_LINES = 160  # statements of a pair that are written out for the columns of a thread: more of them spill registers
 
 
 class Wide(Rows):
-    """The main kernel, with the arguments of `Rows`."""
+    """The last template that is tried, which does everything."""
 
     name = "wide"
+    folds_distances = False
+    folds_signs = False
     _block = LoopBlock
 
-    def _pair_blocks(self, arrays, output, reduced):
-        places = {"index": {output: "i", reduced: "j"}, "arrays": arrays}
-        return tuple(LoopBlock(self._real, "v", self._outside_pair, **places) for _ in range(2))
+    @classmethod
+    def rank(cls, task):
+        return 90
+
+    @classmethod
+    def declines(cls, task):
+        return None
+
+    def make_fold(self, chunk=None):
+        most = _COLUMNS[self.task.real]
+        return super().make_fold(chunk or {"kmin": 1, "extremum": most // 4}.get(self.task.kind, most))
+
+    def _generate(self, fold):
+        super()._generate(fold)
+        while fold.chunk is not None and fold.chunk > 1 and len(self._pair.lines) > _MOST_LINES:
+            fold = self.make_fold(fold.chunk // 2)
+            super()._generate(fold)
 
     def _choose_rows(self):
         return 1, 200
@@ -38,7 +55,7 @@ class Wide(Rows):
         return float("inf")  # nothing is unrolled
 
     def _before_rows(self):
-        return ["    const long long i = min(first_row + threadIdx.x, end_row - 1);"]
+        return ["const long long i = min(first_row + threadIdx.x, end_row - 1);"]
 
     def _pair_row(self):
         return []

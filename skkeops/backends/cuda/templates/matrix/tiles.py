@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .rows import indent
-from .slabs import Shape
+from ...generate.slabs import Shape
+from ...generate.text import each_column, each_row
 
-__all__ = ["Tile", "each_column", "each_row"]
-
-
-def each_row(body: Sequence[str]) -> list[str]:
-    """The statements for all rows ``t`` of a thread."""
-    return ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *indent(body), "}"]
-
-
-def each_column(body: Sequence[str], variable: str, count: int) -> list[str]:
-    """The statements for all columns of a thread."""
-    return ["#pragma unroll", f"for (int {variable} = 0; {variable} < {count}; ++{variable}) {{", *indent(body), "}"]
+__all__ = ["Tile"]
 
 
 class Tile:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from skkeops.formula.expression import IJ, Expression, I, J, Variable, postorder
 
-from ..expressions import Block
-from ..loops import LoopBlock
-from ..ranges import ITEM
+from ..launch.ranges import ITEM
+from .expressions import Block
+from .loops import LoopBlock
 
 __all__ = ["POINTS_BLOCK", "pairs_kernel", "points_kernel"]
 
@@ -30,8 +30,7 @@ def points_kernel(
 
 
 def pairs_kernel(expression: Expression, arrays: dict[Variable, str], parameters: Sequence[str], real: str) -> str:
-    """The kernel ``skk_pairs``: the expression at all pairs, those of a row one behind the other; or at those of items, as in
-    the template rows."""
+    """The kernel ``skk_pairs``: the expression at all pairs, row after row, or at the pairs of the items of ranges."""
     body = [
         "long long first_row = 0, begin = 0, width = columns, count = rows * columns, segment = 0, end_segment = 1;",
         f"long long start = (long long)blockIdx.x * {POINTS_BLOCK} + threadIdx.x, step = count, height = rows;",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from skkeops.plan.plan import Plan
 
-from ..geometry import BLOCKS_OF_LISTS
-from ..results import merge_kmin
-from .folds import Fold
+from ..generate.loops import LoopBlock
+from ..launch.geometry import BLOCKS_OF_LISTS
+from .base import Fold
+from .workspace import Merge, choose_written
 
 __all__ = ["KMinFold"]
 
@@ -125,5 +126,49 @@ class KMinFold(Fold):
             f"i, {value}, {place} < 0 ? -1LL : base + {place});"
         )
 
-    def merge(self, factor):
-        return merge_kmin(self.plan, self.all_columns, self.k)
+    def merge(self, factor: LoopBlock | None) -> Merge:
+        """The K smallest values of the splits' ascending lists; places without a value have the index -1.
+
+        Every lane has a list of its share of the splits; then, K times, the smallest of what the lists begin with is taken.
+        """
+        dim, k = self.all_columns, self.k
+        shape = (k,) if dim == 1 else (k, dim)
+        merges: Merge = {}
+        for kind, dtype in (("state", "float64"), ("result", "real")):
+            put, outputs = choose_written(self.plan, kind, dtype, (k, dim) if kind == "state" else shape)
+            at = f"(i * {k} + q) * {dim} + d"
+            body = [
+                f"for (int d = 0; d < {dim}; ++d) {{",
+                f"    real kept[{k}]; long long place[{k}];",
+                "    #pragma unroll 1",
+                f"    for (int q = 0; q < {k}; ++q) {{ kept[q] = SKK_INF; place[q] = -1; }}",
+                "    #pragma unroll 1",
+                "    for (long long s = lane; s < splits; s += lanes) {",
+                "        #pragma unroll 1",
+                f"        for (int r = 0; r < {k}; ++r) {{",
+                "            long long index;",
+                f"            const real value = skk_get_found(workspace, parts, s, d * {k} + r, {k * dim}, &index);",
+                f"            if (!(value < kept[{k - 1}])) break;  // the rest is larger",
+                f"            int q = {k - 1};",
+                "            #pragma unroll 1",
+                "            for (; q > 0 && kept[q - 1] > value; --q) { kept[q] = kept[q - 1]; place[q] = place[q - 1]; }",
+                "            kept[q] = value; place[q] = index;",
+                "        }",
+                "    }",
+                "    int head = 0;",
+                "    #pragma unroll 1",
+                f"    for (int q = 0; q < {k}; ++q) {{",
+                "        const long long own = place[head];",
+                "        real best = kept[head]; long long first = own;",
+                "        if (lanes > 1) for (int d2 = 16; d2 > 0; d2 /= 2) {",
+                "            const real value = __shfl_xor_sync(0xffffffffu, best, d2);",
+                "            const long long index = __shfl_xor_sync(0xffffffffu, first, d2);",
+                "            const bool sooner = (unsigned long long)index < (unsigned long long)first;  // -1 comes last",
+                "            if (value < best || (value == best && sooner)) { best = value; first = index; }",
+                "        }",
+                f"        if (first == own && head < {k - 1}) ++head;  // the indices of the lists are all different",
+                *(f"        if (lane == 0) {line}" for line in put(at, "best", "first")),
+                "    }",
+            ]
+            merges[kind] = ([*body, "}"], outputs)
+        return merges

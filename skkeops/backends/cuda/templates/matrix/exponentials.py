@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ..prelude import FINITE_MAX
-from .folds import ShiftExpFold
-from .rows import indent
-from .sums import Sums
-from .tiles import Tile, each_column, each_row
+from ...folds.shift_exp import ShiftExpFold
+from ...folds.sums import CarriedSums
+from ...generate.text import each_column, each_row, indent
+from .tiles import Tile
 
 __all__ = ["Exponentials"]
 
@@ -21,51 +20,45 @@ class Exponentials:
     ----------
     fold : ShiftExpFold
     tile : Tile
-    sums : Sums
+    sums : CarriedSums
         Of the columns, which are rescaled when a reference rises.
-    columns : int
-        Of a thread.
     real : {"float", "double"}
     """
 
-    def __init__(self, fold: ShiftExpFold, tile: Tile, sums: Sums, columns: int, real: str):
+    def __init__(self, fold: ShiftExpFold, tile: Tile, sums: CarriedSums, real: str):
         self._fold = fold
+        self._reference = fold.reference
         self._tile = tile
         self._sums = sums
-        self._columns = columns
-        self._real = real
-        self._ones = Sums("ones", "[t]", real)
-        self._top = fold.exact_max
+        self._ones = CarriedSums("ones", real)
 
     def declare(self) -> list[str]:
-        return ["real m[ROWS];", *self._ones.declare("[ROWS]"), *(["real top[ROWS];"] if self._top else [])]
+        return [*self._reference.declare(), *self._ones.declare()]
 
     def start(self) -> list[str]:
-        body = [f"m[t] = -{FINITE_MAX[self._real]};", *self._ones.start(), *(["top[t] = -SKK_INF;"] if self._top else [])]
-        return each_row(body)
+        return each_row([*self._reference.start(), *self._ones.start()])
 
     def text(self) -> list[str]:
         """Exponentials of ``acc`` against references that may be out of date. If they are too large, or there is an infinity
         or NaN, or the tile is not whole: against those of the tile, by the rules of the reductions."""
         side, columns = self._tile.shape.side_columns, self._tile.shape.columns
-        exp = "exp2" if self._fold.base_2 else "skk_exp"
-        top = ["top[t] = fmax(top[t], acc[t][u]);"] if self._top else []
+        top = self._reference.see("acc[t][u]")
         exact = [
-            f"e[t] = {exp}(acc[t][u] == m[t] ? (real)0 : acc[t][u] - m[t]);  // infinite ones count as 1",
+            f"e[t] = {self._reference.exponential('acc[t][u]')};  // infinite ones count as 1",
             f"if (tx * {side} + u < count) {{ sum[t] += e[t]; {' '.join(top)} }}",
         ]
         return [
             "real e[ROWS], sum[ROWS];",
             f"int accepted = count == {columns};",
             *each_row(["sum[t] = 0;"]),
-            *self._all_columns([f"e[t] = {exp}(acc[t][u] - m[t]);", "sum[t] += e[t];"]),
+            *self._all_columns([f"e[t] = {self._reference.exp}(acc[t][u] - m[t]);", "sum[t] += e[t];"]),
             *each_row([f"accepted &= sum[t] < {_ACCEPTED};"]),
             "if (!__all_sync(0xffffffffu, accepted)) {  // the threads of a row are in one warp",
             *indent(each_row([*self._raise(), "sum[t] = 0;"])),
             *indent(self._all_columns(exact)),
             *(["} else {", *indent(self._tile.each_pair(top))] if top else []),
             "}",
-            *each_row([f"{self._ones.part} += sum[t];", *self._ones.accept(careful=True)]),
+            *each_row([*self._ones.add(0, "sum[t]"), *self._ones.accept(careful=True)]),
         ]
 
     def _all_columns(self, body: list[str]) -> list[str]:
@@ -74,49 +67,34 @@ class Exponentials:
     def _raise(self) -> list[str]:
         """The reference of row t rises to the largest exponent of the tile."""
         side, lanes = self._tile.shape.side_columns, self._tile.shape.lanes
-        if self._fold.base_2:
-            up = "ceil(most)"
-            power = [
+        if self._reference.base_2:
+            rescale = [
                 "const real down = fmax(m[t] - up, (real)-1000), half = floor((real)0.5 * down);",
                 "const real by = exp2(half), too = exp2(down - half);  // two, as the power may be below the smallest number",
             ]
         else:
-            up = "most"
-            power = ["const real by = skk_exp((real)0.5 * (m[t] - up)), too = by;"]
+            rescale = ["const real by = skk_exp((real)0.5 * (m[t] - up)), too = by;"]
+        rescale += [*each_column(self._sums.scale("by * too"), "c", self._sums.columns), *self._ones.scale("by * too")]
         return [
             "real most = -SKK_INF;",
             *each_column([f"if (tx * {side} + u < count && acc[t][u] > most) most = acc[t][u];"], "u", side),
             f"for (int d = {lanes // 2}; d > 0; d /= 2) most = fmax(most, __shfl_xor_sync(0xffffffffu, most, d));",
-            "if (most > m[t]) {",
-            f"    const real up = {up};",
-            *indent(power),
-            *indent(each_column(self._sums.scale("by * too"), "c", self._columns)),
-            *indent(self._ones.scale("by * too")),
-            "    m[t] = up;",
-            "}",
+            *self._reference.rise("most", rescale),
         ]
 
     def finite(self) -> str:
         """Whether the state of row t is finite."""
-        return f"fabs({self._ones.total}) < SKK_INF"
-
-    @property
-    def stored(self) -> int:
-        """Columns of the workspace."""
-        return self._fold.all_columns + 2 + self._top
+        return f"fabs({self._ones.total()}) < SKK_INF"
 
     def store(self) -> list[str]:
         """The state of row t, which is row ``i``, but for the sums of the columns."""
         lanes = self._tile.shape.lanes
-        put = f"skk_put(workspace, split, {{}}, {self.stored}, rows, i, {{}});"
-        none = f"m[t] == -{FINITE_MAX[self._real]} && unit == 0.0"
         lines = [
             f"double unit = {self._ones.value()};",
             f"for (int d = {lanes // 2}; d > 0; d /= 2) unit += __shfl_xor_sync(0xffffffffu, unit, d);",
         ]
-        written = [put.format(0, f"{none} ? -SKK_DOUBLE_INF : (double)m[t]"), put.format(1, "unit")]
-        if self._top:
+        if self._reference.top:
             shuffled = "fmax(top[t], __shfl_xor_sync(0xffffffffu, top[t], d))"
             lines.append(f"for (int d = {lanes // 2}; d > 0; d /= 2) top[t] = {shuffled};")
-            written.append(put.format(self.stored - 1, "(double)top[t]"))
+        written = self._reference.store("unit", self._fold.stored)
         return [*lines, "if (i < end_row && tx == 0 && column == 0) {", *indent(written), "}"]

@@ -1,8 +1,9 @@
-"""Block-sparse reductions: which blocks of threads visit which columns, and where the parts of a row are merged from.
+"""Calls with ranges: tables that tell each block of threads which rows and columns it visits.
 
-A block of rows whose ranges hold many columns is divided into several items, so that no block of threads has more than a small
-share of the whole work. The cut follows from the ranges and from constants alone, as the splits without ranges do. Every item
-has rows of its own in the workspace; the parts of a row are merged in their order.
+A block of threads does one item: some rows, and some segments of columns. Where the ranges of a block of rows hold many columns,
+several items share them, so that no block of threads has more than a small part of the whole work. Where the columns are cut
+follows from the ranges and from constants alone: a call has the same bits every time. Every item has rows of its own in the
+workspace. The merge adds up the items of a row in their order.
 """
 
 from __future__ import annotations

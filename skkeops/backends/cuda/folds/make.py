@@ -5,8 +5,11 @@ from __future__ import annotations
 from skkeops.plan.plan import Plan
 
 from ..options import Options
-from .folds import ExtremumFold, Fold, ShiftExpFold, SumFold
+from .base import Fold
+from .extremum import ExtremumFold
 from .kmin import KMinFold
+from .shift_exp import ShiftExpFold
+from .sum import SumFold
 
 __all__ = ["make_fold"]
 

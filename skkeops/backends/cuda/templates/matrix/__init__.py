@@ -1,0 +1,5 @@
+"""The template matrix: many output columns."""
+
+from .template import Matrix
+
+__all__ = ["Matrix"]
