@@ -10,16 +10,15 @@
      CONST  one value for the whole call (parameters and literals)
 
    The lane axis is the reduced axis (order 0), or the output axis when the reduced one is short
-   (order 1). Folds turn tiles into reduction states (see tile_folds.inc). */
+   (order 1). Folds turn tiles into reduction states (see tile_fold_*.inc). */
 #ifndef SKK_TILE_ENGINE_H
 #define SKK_TILE_ENGINE_H
 
 #include <stdint.h>
 
 enum skk_opcode {
-#define OP(ident, text, arity) SKK_##ident,
+#define OP(ID, name, arity, elementwise) SKK_##ID,
 #include "opcodes.def"
-#undef OP
     SKK_N_OPCODES
 };
 
