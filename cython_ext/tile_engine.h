@@ -108,10 +108,10 @@ typedef struct {
 /* A piece of work that owns its outputs: output rows [row0, row1), reduced indices [red0, red1), taken in segments
    from red0 on.
 
-   A list of tiles is many such pieces with the same rows, which schedule.c runs one after the other as long as their bounds say that
-   they matter; a task packs its rows anew, so a list that pays will give a task all of its ranges, and tile_task.inc will loop over
-   these where it loops over segments. Outputs of the reduced axis will be a second state here, that of red0, and a second fold
-   of the same tile. */
+   A list of tiles is many such pieces with the same rows, which schedule.c can run one after the other as long as their bounds
+   say that they matter. As each task packs its rows anew, a list that pays will give a task all of its ranges, and tile_task.inc
+   will loop over these where it loops over segments. Outputs of the reduced axis will be a second state here, that of red0, and a
+   second fold of the same tile. */
 typedef struct {
     int64_t row0, row1, red0, red1;
     skk_state state; /* where row0's state is */
