@@ -2,7 +2,7 @@
 
 ``skkeops.backends.cpu._engine`` is linked from
 
-* ``cython_ext/engine.pyx``, the Python face of the engine;
+* ``cython_ext/engine.pyx``, the Python face of the engine, which includes the ``.pxi`` files;
 * ``cython_ext/tile_*.c``, compiled once per instruction set (``-DSKK_LEVEL=baseline``, ``avx2``, ``avx512``; the
   sources suffix their symbols with it), so that one binary serves every processor and picks the widest set at import;
 * any other ``cython_ext/*.c``, compiled once.

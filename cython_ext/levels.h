@@ -1,5 +1,5 @@
-/* What does not depend on the instruction set: which levels this processor has, the table of opcodes, the
-   number of threads, and the merge of partial states. Compiled into the Cython module. */
+/* What engine.pyx asks about this build and this processor: the levels, the names of the instructions, and OpenMP's number of
+   threads. */
 #ifndef SKK_LEVELS_H
 #define SKK_LEVELS_H
 
@@ -60,15 +60,15 @@ static const skk_level *skk_find_level(const char *name)
 
 static const struct {
     const char *name;
-    int arity;
+    int arity, elementwise;
 } skk_opcodes[] = {
-#define OP(ident, text, arity) {text, arity},
+#define OP(ID, name, arity, elementwise) {name, arity, elementwise},
 #include "opcodes.def"
-#undef OP
 };
 
 static const char *skk_opcode_name(int k) { return skk_opcodes[k].name; }
 static int skk_opcode_arity(int k) { return skk_opcodes[k].arity; }
+static int skk_opcode_is_elementwise(int k) { return skk_opcodes[k].elementwise; }
 
 static int skk_openmp(void)
 {

@@ -26,4 +26,11 @@
 #include "simd_math_erf.h"
 #include "simd_math_gamma.h"
 
+#undef SKK_DEFINE_LOOP1
+#undef SKK_DEFINE_LOOP2
+#undef SKK_DEFINE_WIDE1
+#undef SKK_DEFINE_WIDE2
+#undef SKK_DEFINE_BOTH
+#undef SKK_WIDE_BLOCK
+
 #endif

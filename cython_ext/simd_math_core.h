@@ -52,7 +52,14 @@ SKK_INLINE double skk_copysign_d(double x, double y) {
     return skk_from_bits_d(skk_bits_d(x) | (skk_bits_d(y) & 0x8000000000000000u));
 }
 
-/* Loop forms from a branch-free scalar form; out may be exactly an argument. */
+/* Loop forms from a branch-free scalar form; out may be exactly an argument. SKK_DEFINE_LOOP1(exp, f, float) defines, with gcc,
+
+     static __attribute__((noinline, unused)) void skk_exp_v_f(float *out, const float *in, long n) {
+         long i;
+         _Pragma("omp simd") for (i = 0; i < n; ++i) out[i] = skk_exp_f(in[i]);
+     }
+
+   SKK_DEFINE_LOOP2(atan2, d, double) the same of skk_atan2_d(a[i], b[i]). simd_math.h undoes these macros at its end. */
 #define SKK_DEFINE_LOOP1(name, suffix, real)                                                                         \
     SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *in, long n) {                                       \
         long i;                                                                                                      \
@@ -66,7 +73,8 @@ SKK_INLINE double skk_copysign_d(double x, double y) {
     }
 
 /* float32 forms from skk_NAME_wide, which works on float64 (exact arguments, result rounded once).  Blocks are converted apart: in one
- * loop compilers mix masks of both widths, which costs more than the function. */
+ * loop compilers mix masks of both widths, which costs more than the function.  SKK_DEFINE_WIDE1(tanh) defines skk_tanh_f(x), which is
+ * (float)skk_tanh_wide((double)x), and skk_tanh_v_f(out, in, n): blocks of 128 numbers are widened, computed and rounded. */
 #define SKK_WIDE_BLOCK 128
 #define SKK_DEFINE_WIDE1(name)                                                                                       \
     SKK_INLINE float skk_##name##_f(float x) { return (float)skk_##name##_wide((double)x); }                         \

@@ -191,6 +191,8 @@ double skk_polygamma_d(double x, int n) {
     }
 }
 
+/* SKK_DEFINE_GAMMA(lgamma, -0.5) defines skk_lgamma_d(x), which is skk_lgamma_reflected_d(x) below -0.5 and skk_lgamma_fast_d(x)
+ * elsewhere, and the loops skk_lgamma_v_d and skk_lgamma_v_f, which take the fast one and then mend the negative numbers. */
 #define SKK_DEFINE_GAMMA(name, limit)                                                                                \
     SKK_INLINE double skk_##name##_d(double x) {                                                                     \
         return skk_bits_d(x) >> 63 && !(x >= limit) ? (x != x ? x : skk_##name##_reflected_d(x)) : skk_##name##_fast_d(x); \
@@ -235,5 +237,9 @@ SKK_LOOP void skk_polygamma_v_f(float *out, const float *in, int order, long n) 
     else
         for (i = 0; i < n; ++i) out[i] = (float)skk_polygamma_d((double)in[i], order);
 }
+
+#undef SKK_PI
+#undef SKK_MAX_POLYGAMMA
+#undef SKK_DEFINE_GAMMA
 
 #endif

@@ -95,4 +95,6 @@ SKK_DEFINE_BOTH(sech)
 SKK_DEFINE_BOTH(logistic)
 SKK_DEFINE_BOTH(softplus)
 
+#undef SKK_TINY_D
+
 #endif

@@ -78,7 +78,9 @@ SKK_INLINE float skk_log_f(float x) {
     return x < 0.0f ? (float)NAN : y;
 }
 
-/* Blocks of normal positive numbers need neither scaling nor special cases: a fifth of the time.  The arithmetic is the same. */
+/* Blocks of normal positive numbers need neither scaling nor special cases: a fifth of the time.  The arithmetic is the same.
+ * SKK_DEFINE_LOG(f, float, FLT_MIN, FLT_MAX) defines the loop skk_log_v_f(out, in, n), which takes skk_log_normal_f for blocks within
+ * these two numbers and skk_log_f for others. */
 #define SKK_DEFINE_LOG(suffix, real, low, high)                                                                      \
     SKK_LOOP void skk_log_v_##suffix(real *out, const real *in, long n) {                                            \
         long first, i, count;                                                                                        \
@@ -98,5 +100,7 @@ SKK_INLINE float skk_log_f(float x) {
 
 SKK_DEFINE_LOG(f, float, FLT_MIN, FLT_MAX)
 SKK_DEFINE_LOG(d, double, DBL_MIN, DBL_MAX)
+
+#undef SKK_DEFINE_LOG
 
 #endif

@@ -102,6 +102,8 @@ SKK_INLINE double skk_sin_large_d(double x) { return sin(x); }
 SKK_INLINE double skk_cos_large_d(double x) { return cos(x); }
 #endif
 
+/* SKK_DEFINE_TRIG(sin, f, float, sinf, fabsf) defines skk_sin_f(x), which is sinf(x) where fabsf(x) is large and skk_sin_fast_f(x)
+ * elsewhere, and its loop skk_sin_v_f(out, in, n), which takes skk_sin_fast_f for 256 numbers and then puts sinf where one is large. */
 #define SKK_DEFINE_TRIG(name, suffix, real, libm, fabs_)                                                             \
     SKK_INLINE real skk_##name##_##suffix(real x) {                                                                  \
         return fabs_(x) > (real)SKK_TRIG_MAX ? libm(x) : skk_##name##_fast_##suffix(x);                              \
@@ -334,5 +336,8 @@ SKK_DEFINE_LOOP1(asin, d, double)
 SKK_DEFINE_LOOP1(acos, d, double)
 SKK_DEFINE_LOOP1(atan, d, double)
 SKK_DEFINE_LOOP2(atan2, d, double)
+
+#undef SKK_TRIG_MAX
+#undef SKK_DEFINE_TRIG
 
 #endif

@@ -46,6 +46,18 @@ SKK_INLINE int SKK_LOWEST(uint64_t mask)
 #endif
 #endif
 
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#elif defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+#endif
+
+/* Whether an instruction computes every number of its result from the numbers at the same place in its arguments. */
+static const char skk_is_elementwise[] = {
+#define OP(ID, name, arity, elementwise) elementwise,
+#include "opcodes.def"
+};
+
 /* total += part, for one row of sum and shift_exp states. One function for tasks and for the merge of split
    tasks, never inlined: the same arithmetic, to the bit, wherever segments are combined. */
 SKK_NOINLINE void merge_row(const skk_program *p, double *m, double *s, double part_m, const double *part)
@@ -61,18 +73,11 @@ SKK_NOINLINE void merge_row(const skk_program *p, double *m, double *s, double p
         s[c] = s[c] * old_factor + part[c] * new_factor;
 }
 
-#if defined(__SSE2__) || defined(_M_X64)
-#include <xmmintrin.h>
-#define SKK_FLUSH
-#endif
-
 #define REAL float
 #define INT int32_t
 #define NAME(x) x##_f
 #define SKK_IS_DOUBLE 0
-#include "tile_kernels.inc"
-#include "tile_folds.inc"
-#include "tile_task.inc"
+#include "tile_parts.inc"
 #undef REAL
 #undef INT
 #undef NAME
@@ -82,9 +87,7 @@ SKK_NOINLINE void merge_row(const skk_program *p, double *m, double *s, double p
 #define INT int64_t
 #define NAME(x) x##_d
 #define SKK_IS_DOUBLE 1
-#include "tile_kernels.inc"
-#include "tile_folds.inc"
-#include "tile_task.inc"
+#include "tile_parts.inc"
 
 static int64_t scratch_bytes(const skk_program *p, int is_double)
 {
@@ -105,7 +108,7 @@ static void task(const skk_program *p, const skk_call *c, const skk_task *t, voi
         task_d(p, c, t, (double *)scratch);
         return;
     }
-#ifdef SKK_FLUSH
+#if defined(__SSE2__) || defined(_M_X64)
     /* float32 results below 1.2e-38 count as zero, for this task only: an exponential of -90 would otherwise
        slow every instruction that meets it by a hundred cycles. float64 keeps its denormals. */
     const unsigned control = _mm_getcsr();

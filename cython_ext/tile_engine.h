@@ -10,16 +10,15 @@
      CONST  one value for the whole call (parameters and literals)
 
    The lane axis is the reduced axis (order 0), or the output axis when the reduced one is short
-   (order 1). Folds turn tiles into reduction states (see tile_folds.inc). */
+   (order 1). Folds turn tiles into reduction states (see tile_fold_*.inc). */
 #ifndef SKK_TILE_ENGINE_H
 #define SKK_TILE_ENGINE_H
 
 #include <stdint.h>
 
 enum skk_opcode {
-#define OP(ident, text, arity) SKK_##ident,
+#define OP(ID, name, arity, elementwise) SKK_##ID,
 #include "opcodes.def"
-#undef OP
     SKK_N_OPCODES
 };
 
@@ -107,7 +106,12 @@ typedef struct {
 } skk_call;
 
 /* A piece of work that owns its outputs: output rows [row0, row1), reduced indices [red0, red1), taken in segments
-   from red0 on. */
+   from red0 on.
+
+   A list of tiles is many such pieces with the same rows, which schedule.c can run one after the other as long as their bounds
+   say that they matter. As each task packs its rows anew, a list that pays will give a task all of its ranges, and tile_task.inc
+   will loop over these where it loops over segments. Outputs of the reduced axis will be a second state here, that of red0, and a
+   second fold of the same tile. */
 typedef struct {
     int64_t row0, row1, red0, red1;
     skk_state state; /* where row0's state is */

@@ -59,16 +59,10 @@ cdef extern from "tile_engine.h" nogil:
         const void *consts
         void *out
 
-    ctypedef struct skk_task:
-        int64_t row0, row1, red0, red1
-        skk_state state
-
     ctypedef struct skk_level:
         const char *name
         int64_t (*scratch_bytes)(const skk_program *, int) noexcept nogil
         void (*consts)(const skk_program *, const skk_array *, void *, void *, int) noexcept nogil
-        void (*task)(const skk_program *, const skk_call *, const skk_task *, void *, int) noexcept nogil
-        void (*merge)(const skk_program *, skk_state *, const skk_state *, int64_t) noexcept nogil
         void (*unary)(int, const double *, const void *, void *, int64_t, int) noexcept nogil
         void (*binary)(int, const void *, const void *, void *, int64_t, int) noexcept nogil
 
@@ -77,6 +71,7 @@ cdef extern from "levels.h" nogil:
     const skk_level *skk_find_level(const char *name)
     const char *skk_opcode_name(int k)
     int skk_opcode_arity(int k)
+    int skk_opcode_is_elementwise(int k)
     int skk_openmp()
     int skk_max_threads()
 
@@ -98,33 +93,23 @@ cdef extern from "pool.h" nogil:
 
 
 cdef extern from "schedule.h" nogil:
-    ctypedef struct skk_how:
+    ctypedef struct skk_unit:
+        int64_t row0, row1, first, last, state
+
+    ctypedef struct skk_chain:
+        pass
+
+    ctypedef struct skk_list:
         const skk_level *level
         const skk_program *program
         const skk_call *call
-        int is_double
-
-    ctypedef struct skk_unit:
-        int64_t row0, row1, first, last
-
-    ctypedef struct skk_chain:
-        int64_t unit, last_unit, range, at
-
-    ctypedef struct skk_walk:
-        skk_how how
+        int is_double, partial
         skk_state state
         const int64_t *ranges
         const skk_unit *units
         skk_chain *chains
         int64_t budget
 
-    ctypedef struct skk_split:
-        skk_how how
-        skk_state parts
-        int64_t row0, row1, segment
-
-    int64_t skk_join_units(skk_walk *walk, int64_t n_units, int64_t pairs)
-    int skk_walk_step(void *walk, int64_t chain, void *scratch, int64_t *done) noexcept
-    int skk_split_step(void *split, int64_t segment, void *scratch, int64_t *done) noexcept
-    void skk_merge_part(const skk_split *split, skk_state *total, int64_t k)
-    skk_state skk_at_row(const skk_program *p, const skk_state *state, int64_t row)
+    int64_t skk_join_units(skk_list *list, int64_t n_units, int64_t pairs)
+    int skk_list_step(void *list, int64_t chain, void *scratch, int64_t *done) noexcept
+    void skk_merge_part(const skk_list *list, skk_state *total, int64_t unit)

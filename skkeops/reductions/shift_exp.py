@@ -68,8 +68,8 @@ class ShiftExp(Reduction):
     def result(self, m: Any, s: Any, unit: Any) -> Any:
         """Return what the user sees of a state, in terms of NumPy's functions and operators.
 
-        This is the only definition of it. Kernels of a GPU write those functions (`skkeops.backends.cuda.folds.tracing`); if it calls
-        others, it is applied to the arrays on the device that hold the state.
+        This is the only definition of it. Kernels of a GPU write those functions (`skkeops.backends.cuda.folds.tracing`); if it
+        calls others, it is applied to the arrays on the device that hold the state.
 
         Parameters
         ----------

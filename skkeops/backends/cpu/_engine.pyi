@@ -1,4 +1,4 @@
-"""The compiled tile engine (cython_ext/engine.pyx)."""
+"""The compiled tile engine (cython_ext/engine.pyx and what it includes)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

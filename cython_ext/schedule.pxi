@@ -1,0 +1,171 @@
+# A call's work, cut into units, and their steps done by the pool: see ``schedule.h``.
+
+
+cdef int schedule(Program program, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
+                  progress, ranges, int64_t pairs) except -1:
+    """Do the work of a call."""
+    cdef int64_t n_out = call.n_out, segment = program.p.segment, group, n_groups, n_segments, n_spans = 1, n_units = 0, b, n
+    cdef skk_list work
+    cdef skk_unit *units = NULL
+    cdef int64_t *spans = NULL
+    cdef int64_t[:, ::1] rows, reds
+    cdef int64_t[::1] slices
+    group = max(1, n_out // (4 * <int64_t>n_threads))
+    if program.p.order == 1:
+        group = up(max(program.p.tile_lanes, min(8 * program.p.tile_lanes, group)), program.p.tile_lanes)
+        n_segments = 1
+    else:
+        group = min(most_rows(program), up(max(program.p.tile_rows, min(program.p.row_group, group)), program.p.tile_rows))
+        n_segments = (call.n_red + segment - 1) // segment
+    n_groups = (n_out + group - 1) // group
+    if ranges is not None:
+        group = most_rows(program)
+    elif n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads:
+        if program.p.fold != SKK_FOLD_STORE:
+            return schedule_parts(program, call, state, scratch, per_thread, n_threads, progress)
+        n_spans = min(n_segments, 8 * <int64_t>n_threads // n_groups)  # what is stored needs no order
+    begin_list(program, &work, call)
+    work.state = state[0]
+    try:
+        if ranges is None:
+            n_units = n_groups * n_spans
+            spans = <int64_t *>malloc(2 * n_spans * sizeof(int64_t))
+        else:
+            rows, slices, reds = ranges[0], ranges[1], ranges[2]
+            for b in range(rows.shape[0]):
+                n_units += (rows[b, 1] - rows[b, 0] + group - 1) // group
+        units = <skk_unit *>malloc((n_units + 1) * sizeof(skk_unit))
+        work.chains = <skk_chain *>malloc((n_units + 1) * sizeof(skk_chain))
+        if units == NULL or work.chains == NULL or (ranges is None and spans == NULL):
+            raise MemoryError(f"{n_units} pieces of work")
+        n = 0
+        if ranges is None:
+            for b in range(n_spans):
+                spans[2 * b] = n_segments * b // n_spans * segment
+                spans[2 * b + 1] = min(call.n_red, n_segments * (b + 1) // n_spans * segment)
+                n = add_units(units, n, 0, n_out, group, b, b + 1)
+            work.ranges = spans
+        else:
+            for b in range(rows.shape[0]):
+                n = add_units(units, n, rows[b, 0], rows[b, 1], group, slices[b - 1] if b else 0, slices[b])
+            work.ranges = &reds[0, 0] if reds.shape[0] else NULL
+        work.units = units
+        # Little units are joined to chains of that many pairs that a step is worth its taking.
+        n = skk_join_units(&work, n, min(work.budget // 16, pairs // (32 * <int64_t>n_threads)))
+        work_off(&work, n, scratch, per_thread, n_threads, progress, 0, pairs)
+    finally:
+        free(units)
+        free(spans)
+        free(work.chains)
+    return 0
+
+
+cdef int schedule_parts(Program program, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
+                        progress) except -1:
+    """Few rows: a unit is one segment of all of them, with a partial state of its own, combined in order."""
+    cdef int64_t n_out = call.n_out, n_red = call.n_red, segment = program.p.segment, w = program.p.width
+    cdef int64_t n_segments = (n_red + segment - 1) // segment, row, first, group, at_once, k, n, numbers = 1 << 20
+    cdef object done = 0, pairs = <object>n_out * n_red
+    cdef skk_list work
+    cdef skk_unit *units
+    cdef int64_t *spans
+    cdef double look
+    # the partial states that are there at once stay below 24 MB, unless those of a single row are more
+    group = min(min(n_out, most_rows(program)), max(1, numbers // (4 * <int64_t>n_threads * (w + 1))))
+    at_once = min(n_segments, max(4 * <int64_t>n_threads, numbers // (group * (w + 1))))
+    begin_list(program, &work, call)
+    work.partial = 1
+    work.state.first = <double *>malloc(at_once * group * w * sizeof(double))
+    work.state.second = <double *>malloc(at_once * group * w * sizeof(double))
+    work.state.index = <int64_t *>malloc(at_once * group * w * sizeof(int64_t))
+    work.chains = <skk_chain *>malloc(at_once * sizeof(skk_chain))
+    units = <skk_unit *>malloc(at_once * sizeof(skk_unit))
+    spans = <int64_t *>malloc(2 * at_once * sizeof(int64_t))
+    work.units, work.ranges = units, spans
+    try:
+        if (work.state.first == NULL or work.state.second == NULL or work.state.index == NULL or work.chains == NULL
+                or units == NULL or spans == NULL):
+            raise MemoryError("partial states")
+        for row in range(0, n_out, group):
+            for first in range(0, n_segments, at_once):
+                n = min(at_once, n_segments - first)
+                for k in range(n):
+                    spans[2 * k] = (first + k) * segment
+                    spans[2 * k + 1] = min(n_red, (first + k + 1) * segment)
+                    add_units(units, k, row, min(n_out, row + group), group, k, k + 1)
+                    units[k].state = k * group
+                skk_join_units(&work, n, 0)
+                done = work_off(&work, n, scratch, per_thread, n_threads, progress, done, pairs)
+                look = time.perf_counter() + WAVE_SECONDS
+                for k in range(n):
+                    with nogil:
+                        skk_merge_part(&work, state, k)
+                    if time.perf_counter() > look:
+                        PyErr_CheckSignals()
+                        look = time.perf_counter() + WAVE_SECONDS
+    finally:
+        free(work.state.first)
+        free(work.state.second)
+        free(work.state.index)
+        free(work.chains)
+        free(units)
+        free(spans)
+    return 0
+
+
+cdef void begin_list(Program program, skk_list *work, skk_call *call) noexcept:
+    """An empty list, whose steps are some ten milliseconds long."""
+    memset(work, 0, sizeof(skk_list))
+    work.level, work.program, work.call, work.is_double = &program.kept_level, &program.p, call, program.is_double
+    work.budget = max(1, TASK_WORK // program.cost)
+
+
+cdef int64_t add_units(skk_unit *units, int64_t n, int64_t row0, int64_t row1, int64_t group, int64_t first,
+                       int64_t last) noexcept nogil:
+    """Rows cut into groups, units with the same ranges, behind n others; returns how many there are then."""
+    while row0 < row1:
+        units[n].row0, units[n].row1, units[n].first, units[n].last = row0, min(row1, row0 + group), first, last
+        units[n].state = row0
+        row0 += group
+        n += 1
+    return n
+
+
+cdef int64_t most_rows(Program program) noexcept:
+    """Rows that a step may have: few where pairs cost much, so that a single segment of them does not take long."""
+    cdef int64_t rows = 4 * TASK_WORK // (program.p.segment * program.cost)
+    return min(program.p.row_group, up(max(program.p.tile_rows, min(program.p.row_group, rows)), program.p.tile_rows))
+
+
+cdef object work_off(skk_list *work, int64_t n_chains, void *scratch, int64_t per_thread, int n_threads, progress, done, pairs):
+    """Do all steps of a list's chains; signals and progress, from ``done`` of ``pairs`` on, are looked after meanwhile.
+
+    Returns the number of pairs done.
+    """
+    cdef int finished = n_chains == 0
+    cdef skk_job *job = NULL
+    try:
+        if not finished:
+            job = skk_open(skk_list_step, work, n_chains, n_threads, per_thread, scratch)
+            if job == NULL:
+                raise MemoryError(f"{n_chains} pieces of work")
+        while True:
+            if not finished:
+                with nogil:
+                    finished = skk_work(job, WAVE_SECONDS)
+            if finished < 0:
+                raise RuntimeError("this process was forked in the middle of this call, and the child cannot end it")
+            PyErr_CheckSignals()
+            if progress is not None:
+                progress(done + (skk_done(job) if job != NULL else 0), pairs)
+            if finished:
+                return done + (skk_done(job) if job != NULL else 0)
+    finally:
+        if job != NULL:
+            with nogil:
+                skk_close(job)
+
+
+cdef inline int64_t up(int64_t n, int64_t unit) noexcept nogil:
+    """The next multiple of a unit."""
+    return (n + unit - 1) // unit * unit
