@@ -112,7 +112,6 @@ def test_formulas_know_no_arrays_and_backends_no_estimators():
     assert not {part for part, used in graph.items() if "estimators" in used}
 
 
-@pytest.mark.xfail(strict=False, reason="some files are being divided")
 @in_the_source_tree
 def test_no_file_is_long():
     code = [f for folder in ("skkeops", "cython_ext") for f in (ROOT / folder).rglob("*") if f.suffix in CODE]
