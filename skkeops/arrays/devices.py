@@ -9,7 +9,6 @@ CuPy is never imported for somebody who has none of its arrays.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterable
 from types import ModuleType
@@ -19,6 +18,7 @@ import numpy as np
 
 from skkeops.arrays.errors import explain
 from skkeops.arrays.tables import without_missing
+from skkeops.locks import import_module
 
 __all__ = [
     "OnDevice", "address_of", "as_array", "computing", "contiguous", "device_of", "is_on_device", "linalg_of", "namespace_of",
@@ -62,7 +62,7 @@ def to_device(array: Any, xp: ModuleType) -> Any:
 
 def linalg_of(xp: ModuleType) -> Any:
     """Return SciPy's linear algebra for arrays of a namespace."""
-    return importlib.import_module("scipy.linalg" if xp is np else "cupyx.scipy.linalg")
+    return import_module("scipy.linalg" if xp is np else "cupyx.scipy.linalg")
 
 
 def as_array(thing: Any) -> Any:

@@ -5,11 +5,11 @@ Nothing lists them. A file that is added here is imported with the others when t
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import pkgutil
 from functools import lru_cache
 
+from skkeops.locks import import_module
 from skkeops.plan.plan import Plan
 
 from .base import Template
@@ -23,7 +23,7 @@ _WORDS = ("auto", "ranges")
 @lru_cache(maxsize=1)
 def _import_all() -> None:
     for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f".{module.name}", __name__)
+        import_module(f"{__name__}.{module.name}")
 
 
 def templates() -> list[type[Template]]:
