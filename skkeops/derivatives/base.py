@@ -146,6 +146,12 @@ class Derivatives(ABC):
             One per variable, of its shape, in the dtype of the arguments.
         """
 
+    def value_and_adjoint(
+        self, wrt: Sequence[Variable], setting: Setting, grad_output: np.ndarray, results: tuple[np.ndarray, ...]
+    ) -> list[np.ndarray]:
+        """Return the gradients, as `adjoint`, and write the result of the forward pass, which they share."""
+        return self.adjoint(wrt, setting, grad_output, self.states(setting, results=results))
+
     @abstractmethod
     def tangent(
         self,

@@ -138,7 +138,7 @@ class DerivativeMethods:
             setting = Setting.of(call, backend, ranges)
             e = self._outputs.check_gradient(grad_output, call.rows(self.axis), call.xp)
             results = self._outputs.allocate(call.rows(self.axis), call.dtype, call.xp)
-            gradients = derivatives.adjoint(variables, setting, e, derivatives.states(setting, results=results))
+            gradients = derivatives.value_and_adjoint(variables, setting, e, results)
             return self._outputs.unpack(results), _like_arguments(gradients, variables, args, wrt)
 
     def jvp(

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from skkeops.arrays.conversion import is_sparse, to_native
+from skkeops.calls.outputs import store
 from skkeops.execution.blocks import take_rows
 from skkeops.execution.methods.sparse_pairs import evaluate_entries
 from skkeops.execution.program import Program
 from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable
-from skkeops.plan.problem import Problem
+from skkeops.plan.problem import Output, Problem
 from skkeops.reductions import LogSumExp, Sum
 from skkeops.reductions.base import State
 
@@ -54,27 +55,72 @@ class SumDerivatives(Derivatives):
         return program.state(extended)[0].sum(axis=0).astype(setting.dtype, copy=False)
 
     @np.errstate(all="ignore")
-    def _in_blocks(self, wrt, setting, grad_output, states):
+    def _in_blocks(self, wrt, setting, grad_output, states, results=None):
         arrays, dtype = setting.arrays, setting.dtype
-        programs = [None if v.category == IJ else self._program(("adjoint", v), self._adjoint_problem, setting) for v in wrt]
+        sweeps = self._sweeps(tuple(v for v in wrt if v.category != IJ), setting, results is not None)
         # A row of the output is of one block: what is indexed like it is final, other sums go on.
-        totals = [
-            SparseGradient(arrays[v.position], dtype)
+        totals = {
+            v: SparseGradient(arrays[v.position], dtype)
             if v.category == IJ and is_sparse(arrays[v.position])
             else setting.xp.zeros(
                 shape_of(v, setting), dtype=dtype if v.category in (self.rows_category, IJ) else np.float64
             )
             for v in wrt
-        ]
+        }
         for some, part, state in states:
             extended = self._extended(part, state, grad_output[some], dtype)
-            for v, total, program in zip(wrt, totals, programs, strict=True):
+            for v in wrt:
                 if v.category == IJ:
-                    self._write_pairs(total, v, some, extended, setting)
-                elif program is not None:
-                    rows = total[some] if v.category == self.rows_category else total
-                    self._add_to(rows, v, program, extended, setting)
-        return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in totals]
+                    self._write_pairs(totals[v], v, some, extended, setting)
+            for which, program in sweeps:
+                for rows, _, sums in program.states(extended, setting.pairs(program.axis)):
+                    for v, s in zip(which, sums, strict=True):
+                        if v is None:  # the value itself
+                            place = slice(some.start + rows.start, some.start + rows.stop)
+                            store(results, place, self.reduction.finalize((s,), dtype))
+                        elif v.category == P:  # a row for each row of the output
+                            totals[v] += s.sum(axis=0)
+                        else:
+                            total = totals[v][some] if v.category == self.rows_category else totals[v]
+                            total[rows] += s
+        found = [totals[v] for v in wrt]
+        return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in found]
+
+    def value_and_adjoint(self, wrt, setting, grad_output, results):
+        if self.reduction.fold != "sum" or not self._is_together(setting):
+            return super().value_and_adjoint(wrt, setting, grad_output, results)
+        # The derivative of a sum needs nothing of the forward pass, so both go over the pairs together.
+        return self._in_blocks(wrt, setting, grad_output, self.states(setting), results)
+
+    def _is_together(self, setting: Setting) -> bool:
+        """Return whether several sums are computed in one sweep."""
+        return setting.module.sums_together and all(v.category != IJ for v in self.problem.variables)
+
+    def _sweeps(
+        self, wrt: tuple[Variable, ...], setting: Setting, with_value: bool
+    ) -> list[tuple[tuple[Variable | None, ...], Program]]:
+        """Return programs that compute gradients, and the value where asked for, with what each of them computes.
+
+        Sums over the same axis are outputs of one problem: its sweep computes what their formulas share once. None stands for
+        the value. Variables on which nothing depends have none.
+        """
+        key = ("sweeps", wrt, with_value, setting.backend, setting.xp)
+        if key in self._cache:
+            return self._cache[key]
+        outputs: dict[Variable | None, Output] = {None: self.problem.output} if with_value else {}
+        variables = self.problem.variables
+        for v in wrt:
+            problem = self._adjoint_problem(v)
+            if problem is not None:
+                outputs[v], variables = problem.output, problem.variables
+        found = []
+        for axis in (0, 1):
+            of_axis = [v for v, output in outputs.items() if output.axis == axis]
+            for which in [of_axis] if self._is_together(setting) and of_axis else [[v] for v in of_axis]:
+                problem = Problem(tuple(outputs[v] for v in which), variables)
+                found.append((tuple(which), self.prepare(problem, setting.backend, setting.xp)))
+        self._cache[key] = found
+        return found
 
     def _extended(self, arrays: tuple, state: State, grad_output: np.ndarray, dtype: np.dtype) -> tuple:
         """Return the arrays of the derived problems, from those of the problem."""
@@ -94,14 +140,6 @@ class SumDerivatives(Derivatives):
             return
         part = total[some] if by_rows else total[:, some]
         part[...] = setting.module.evaluate_pairs(formula, variables, arrays, *part.shape[:2], setting.pairs(1))
-
-    def _add_to(self, total: np.ndarray, v: Variable, program: Program, arrays: tuple, setting: Setting) -> None:
-        """Run a derived problem, and add its result to the gradient with respect to v."""
-        for rows, _, state in program.states(arrays, setting.pairs(program.axis)):
-            if v.category == P:  # a row for each row of the output
-                total += state[0].sum(axis=0)
-            else:
-                total[rows] += state[0]
 
     @np.errstate(all="ignore")
     def tangent(self, directions, setting, states):

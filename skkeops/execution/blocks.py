@@ -25,9 +25,8 @@ Progress = Callable[[int, int], Any]
 
 def block_rows(problem: Problem) -> int:
     """Return how many rows of a problem's output are computed at once."""
-    reduction, values, _ = problem.output
     # The identity of no rows shows the shapes without allocating the state of a row, which may be large.
-    empty = reduction.identity(0, tuple(v.dim for v in values))
+    empty = [part for output in problem.outputs for part in output.reduction.identity(0, output.dims)]
     width = sum(math.prod(part.shape[1:]) for part in empty)
     return max(SMALLEST_BLOCK, STATE_NUMBERS // max(1, width))
 

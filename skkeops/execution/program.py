@@ -40,7 +40,7 @@ class Program(ABC):
     Parameters
     ----------
     problem : Problem
-        With a single output.
+        Several outputs have states alone: `run` is for the single output of a face.
 
     Attributes
     ----------
@@ -52,16 +52,15 @@ class Program(ABC):
 
     def __init__(self, problem: Problem):
         self.problem = problem
-        reduction, values, axis = problem.output
-        self.reduction = reduction
-        self._finalize = reduction.finalize
-        self.axis = axis
-        self.outputs = Outputs(reduction, tuple(v.dim for v in values))
+        first, self.axis = problem.outputs[0], problem.axis
+        self.reduction = first.reduction
+        self._finalize = first.reduction.finalize
+        self.outputs = Outputs(first.reduction, first.dims)
         self.block_rows = block_rows(problem)
         categories = [v.category for v in problem.variables]
         # Arguments that tell sizes and the dtype, -1 if there are none: the first with a row for each row of the output, with
         # a row for each reduced index, and the first that cannot be of booleans.
-        self._output, self._reduced = (categories.index(c) if c in categories else -1 for c in (1 - axis, axis))
+        self._output, self._reduced = (categories.index(c) if c in categories else -1 for c in (1 - self.axis, self.axis))
         self._typed = next((k for k, c in enumerate(categories) if c != IJ), -1)
         self._has_pairs = IJ in categories
 
@@ -84,7 +83,7 @@ class Program(ABC):
         Returns
         -------
         tuple of ndarray
-            float64, and int64 for indices, in the layout of `skkeops.reductions`.
+            float64, and int64 for indices, in the layout of `skkeops.reductions`. For several outputs one state behind the other.
         """
 
     def run(
@@ -150,9 +149,12 @@ class Backend(Protocol):
     ----------
     gathers_sparse : bool
         Whether its programs cannot read sparse arrays of pairs, so that `methods.sparse_pairs` gathers their entries for them.
+    sums_together : bool
+        Whether its programs take problems with several outputs, and compute them in one sweep.
     """
 
     gathers_sparse: bool
+    sums_together: bool
 
     def prepare(self, problem: Problem, options: Any = None) -> Program:
         """Return the program of a problem, with the options of a `Genred`."""

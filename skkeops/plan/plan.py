@@ -26,8 +26,8 @@ class Plan:
     value : Expression or None
         What log-sum-exp, extremum and K-smallest folds consume per pair.
     terms : tuple of SumTerm
-        What is summed: the formula of a Sum, or the columns that a log-sum-exp sums with the weights exp(value - m)
-        as their scale.
+        What is summed: the formulas of Sums, one for each output; or the columns that a log-sum-exp sums with the weights
+        exp(value - m) as their scale.
     """
 
     problem: Problem
@@ -45,11 +45,11 @@ class Plan:
 def make_plan(problem: Problem) -> Plan:
     """The plan of a problem."""
     output, reduced = (I, J) if problem.axis == 1 else (J, I)
-    reduction, values = problem.reduction, problem.values
+    reduction, values, _ = problem.outputs[0]
     value: Expression | None = values[0]
     terms: tuple[SumTerm, ...] = ()
     if reduction.fold == "sum":
-        value, terms = None, (sum_term(values[0], output),)
+        value, terms = None, tuple(sum_term(o.values[0], output) for o in problem.outputs)
     elif reduction.fold == "shift_exp":
         unit = (SumTerm(None, None, None),) if reduction.unit_column else ()
         terms = unit + tuple(SumTerm(None, None, weight) for weight in values[1:])

@@ -40,7 +40,8 @@ class Problem:
     Parameters
     ----------
     outputs : tuple of Output
-        What is asked for. Plans and backends of today take problems with a single output.
+        What is asked for. Several outputs are sums over the same axis: one sweep over the pairs computes them all, and what
+        their formulas have in common once.
     variables : tuple of Variable
         The variables in the order of the arrays; they need not all occur in the expressions.
     """
@@ -58,8 +59,9 @@ class Problem:
     @property
     def output(self) -> Output:
         """The output of a problem that has a single one."""
-        (output,) = self.outputs
-        return output
+        if len(self.outputs) > 1:
+            raise ValueError(f"a problem with a single output is expected: found {len(self.outputs)} outputs")
+        return self.outputs[0]
 
     @property
     def reduction(self) -> Reduction:
@@ -73,5 +75,10 @@ class Problem:
 
     @property
     def axis(self) -> int:
-        """The axis over which the single output reduces."""
-        return self.output.axis
+        """The axis over which all outputs reduce."""
+        return self.outputs[0].axis
+
+    def __post_init__(self):
+        if len(self.outputs) != 1 and {(o.reduction.fold, o.axis) for o in self.outputs} not in ({("sum", 0)}, {("sum", 1)}):
+            found = ", ".join(f"{o.reduction.name} over {'ij'[o.axis]}" for o in self.outputs) or "none"
+            raise ValueError(f"several outputs of one sweep must be sums over one axis: found {found}")

@@ -40,6 +40,11 @@ class SumTerm:
     vector: Expression | None
     minus: Expression | None = None
 
+    @property
+    def dim(self) -> int:
+        """The number of columns that are summed; the factor may widen them."""
+        return max((e.dim for e in (self.vector, self.minus) if e is not None), default=1)
+
 
 def sum_term(value: Expression, output: int) -> SumTerm:
     """Take a product apart.

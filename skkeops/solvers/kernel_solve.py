@@ -348,13 +348,14 @@ class KernelSolve:
             warn_of(adjoint, eps)
             # In float64 as long as solutions are multiplied: they may be large, and their products cancel.
             with_a = matrix.wide_arguments(a)
-            found = []
-            for name in names:
-                if name.replace(" ", "") == self.varinvalias.replace(" ", ""):
-                    found.append(round_solution(adjoint, matrix, e, shift))
-                else:
-                    by = self.function.gradient(*with_a, wrt=name, grad_output=adjoint.x, backend=backend, ranges=ranges)
-                    found.append(-by.astype(matrix.dtype))
+            unknown = self.varinvalias.replace(" ", "")
+            others = tuple(name for name in names if name.replace(" ", "") != unknown)
+            by = self.function.gradient(*with_a, wrt=others, grad_output=adjoint.x, backend=backend, ranges=ranges)
+            of_others = dict(zip(others, by, strict=True))
+            found = [
+                -of_others[name].astype(matrix.dtype) if name in of_others else round_solution(adjoint, matrix, e, shift)
+                for name in names
+            ]
         return found[0] if isinstance(wrt, str) else tuple(found)
 
     def _batch(self, args: tuple, backend: str, ranges: Any) -> Batch | None:

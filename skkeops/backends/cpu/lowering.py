@@ -46,7 +46,7 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
     is_double : bool
         float64 instead of float32.
     """
-    reduction, variables = plan.problem.reduction, plan.problem.variables
+    reduction, variables = plan.problem.outputs[0].reduction, plan.problem.variables
     k = getattr(reduction, "k", 1) if reduction.fold in ("extremum", "kmin") else 0
     return _program(
         Codes(variables, lambda node: _PLACES[order][plan.home(node)]),

@@ -19,10 +19,11 @@ from . import _engine
 from .lowering import SHORT_AXIS, lower, lower_map, lower_pairs
 from .threads import n_threads
 
-__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare"]
+__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "sums_together"]
 
 #: The engine reads dense arrays of pairs, and their selected rows and columns.
 gathers_sparse = True
+sums_together = True
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -39,7 +40,8 @@ class CpuProgram(Program):
         super().__init__(problem)
         self.plan: Plan = make_plan(problem)
         self._programs: list[_engine.Program | None] = [None] * 4
-        self._factor = self.plan.terms[0].factor if self.reduction.fold == "sum" else None
+        self._factors = [term.factor for term in self.plan.terms] if self.reduction.fold == "sum" else []
+        self._is_one_sum = all(factor is None for factor in self._factors) and len(self._factors) < 2
 
     def program(self, order: int, is_double: bool) -> _engine.Program:
         """The engine's program for one lane order and dtype."""
@@ -56,12 +58,20 @@ class CpuProgram(Program):
         program = self._programs[2 * order + is_double] or self.program(int(order), is_double)
         given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
         state = program.run(given, n_out, n_reduced, n_threads(), progress, pairs)
-        if self._factor is not None:
-            state = (self._times(self._factor, state[0], arrays, n_out),)
-        return state
+        if self._is_one_sum:
+            return state
+        sums = [state[0]]
+        if len(self._factors) > 1:
+            ends = np.cumsum([term.dim for term in self.plan.terms])[:-1]
+            sums = [np.ascontiguousarray(s) for s in np.split(state[0], ends, axis=1)]
+        return tuple(self._times(factor, s, arrays, n_out) for factor, s in zip(self._factors, sums, strict=True))
 
-    def _times(self, factor: Expression, s: np.ndarray, arrays: tuple[np.ndarray, ...], n_out: int) -> np.ndarray:
+    def _times(
+        self, factor: Expression | None, s: np.ndarray, arrays: tuple[np.ndarray, ...], n_out: int
+    ) -> np.ndarray:
         """What left the sum by linearity comes back, row by row."""
+        if factor is None:
+            return s
         with np.errstate(invalid="ignore", over="ignore"):
             if isinstance(factor, Constant):
                 s *= float(factor)

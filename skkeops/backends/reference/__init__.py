@@ -16,6 +16,7 @@ from skkeops.formula.expression import Expression, Variable
 from skkeops.pairs.values import as_dense, sizes
 from skkeops.plan.problem import Problem
 from skkeops.reductions import Reduction
+from skkeops.reductions.base import State
 
 from . import dense
 
@@ -26,6 +27,8 @@ _LAYOUT = {0: (slice(None), None), 1: (None, slice(None)), 2: (None, None), 3: (
 
 #: Sparse arrays become dense ones.
 gathers_sparse = False
+#: The values of all outputs are computed from the same arrays, which is what the specification has to say about it.
+sums_together = True
 
 
 class ReferenceProgram(Program):
@@ -33,14 +36,13 @@ class ReferenceProgram(Program):
 
     def state(self, arrays, pairs=None, progress=None):
         m, n = sizes(self.problem.variables, arrays)
-        values = _all_pairs(self.problem.values, self.problem.variables, arrays, m, n)
-        if self.axis == 0:
-            values = [v.swapaxes(0, 1) for v in values]
-        with np.errstate(all="ignore"):
-            if pairs is None:
-                state = self.reduction.reduce(tuple(values))
-            else:
-                state = _reduce_blocks(self.reduction, values, *pairs)
+        state: State = ()
+        for reduction, expressions, axis in self.problem.outputs:
+            values = _all_pairs(expressions, self.problem.variables, arrays, m, n)
+            if axis == 0:
+                values = [v.swapaxes(0, 1) for v in values]
+            with np.errstate(all="ignore"):
+                state += reduction.reduce(tuple(values)) if pairs is None else _reduce_blocks(reduction, values, *pairs)
         if progress is not None:
             progress(m * n, m * n)
         return state

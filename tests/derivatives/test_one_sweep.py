@@ -1,0 +1,154 @@
+"""The value and all gradients of a call: sums over the same axis share a sweep over the pairs."""
+
+import numpy as np
+import pytest
+
+from skkeops import Genred
+from skkeops.backends import cpu
+from skkeops.execution import blocks
+from skkeops.formula.expression import Variable
+from skkeops.plan.problem import Output, Problem
+from skkeops.reductions import Max, Sum
+
+ALIASES = ["p = Pm(1)", "x = Vi(2)", "y = Vj(2)", "b = Vj(1)"]
+NAMES = ("x", "y", "b", "p")
+
+
+def data(m=7, n=9, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.array([0.7]), rng.random((m, 2)), rng.random((n, 2)), rng.random((n, 1)) + 0.5
+
+
+def truth_of_sum(p, x, y, b, e):
+    """The sum of exp(-p |x - y|^2) b and its gradients, by NumPy."""
+    difference = x[:, None] - y
+    squared = (difference**2).sum(axis=2)
+    k = np.exp(-p * squared)
+    weighted = e * k * b[:, 0]
+    by_x = -2 * p * (weighted[:, :, None] * difference).sum(axis=1)
+    by_y = 2 * p * (weighted[:, :, None] * difference).sum(axis=0)
+    return k @ b, (by_x, by_y, (k * e).sum(axis=0)[:, None], -np.array([(weighted * squared).sum()]))
+
+
+def truth_of_log_sum_exp(p, x, y, b, e):
+    """The log-sum-exp of b - p |x - y|^2 and its gradients, by NumPy."""
+    difference = x[:, None] - y
+    squared = (difference**2).sum(axis=2)
+    k = np.exp(b[:, 0] - p * squared)
+    weights = e * k / k.sum(axis=1, keepdims=True)
+    by_x = -2 * p * (weights[:, :, None] * difference).sum(axis=1)
+    by_y = 2 * p * (weights[:, :, None] * difference).sum(axis=0)
+    value = np.log(k.sum(axis=1, keepdims=True))
+    return value, (by_x, by_y, weights.sum(axis=0)[:, None], -np.array([(weights * squared).sum()]))
+
+
+CASES = {
+    "Sum": ("Exp(-p * SqDist(x, y)) * b", truth_of_sum),
+    "LogSumExp": ("b - p * SqDist(x, y)", truth_of_log_sum_exp),
+}
+
+
+@pytest.fixture
+def sweeps(monkeypatch):
+    """The numbers of outputs of the sweeps that the compiled engine makes."""
+    seen = []
+    state = cpu.CpuProgram.state
+
+    def spy(self, arrays, pairs=None, progress=None):
+        seen.append(len(self.problem.outputs))
+        return state(self, arrays, pairs, progress)
+
+    monkeypatch.setattr(cpu.CpuProgram, "state", spy)
+    return seen
+
+
+@pytest.mark.parametrize("op", CASES)
+@pytest.mark.parametrize("backend", ["CPU", "reference"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (7, 9), (70, 9), (9, 70), (300, 400), (0, 5), (5, 0)])
+def test_value_and_gradients_are_those_of_numpy(op, backend, dtype, m, n):
+    formula, truth = CASES[op]
+    arrays = [a.astype(dtype) for a in data(m, n)]
+    e = np.random.default_rng(1).random((m, 1)).astype(dtype)
+    value, gradients = Genred(formula, ALIASES, op, axis=1).value_and_gradient(
+        *arrays, wrt=NAMES, grad_output=e, backend=backend
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected, by = truth(*(a.astype(float) for a in (*arrays, e)))
+    if n == 0:
+        by = [np.zeros_like(g) for g in by]
+    tolerance = {"rtol": 2e-5, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-11, "atol": 1e-12}
+    np.testing.assert_allclose(value, expected, **tolerance)
+    for found, g in zip(gradients, by, strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, g, **tolerance)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_sum_and_its_gradients_are_two_sweeps(axis, sweeps):
+    function = Genred(CASES["Sum"][0], ALIASES, axis=axis)
+    arrays = data()
+    function.value_and_gradient(*arrays, wrt=NAMES)
+    # over the axis of the sum: the value, a parameter, the points of the output; over the other: the other points, b
+    assert sorted(sweeps) == ([2, 3] if axis else [1, 4])
+    sweeps.clear()
+    function.gradient(*arrays, wrt=NAMES)
+    assert sorted(sweeps) == ([2, 2] if axis else [1, 3])
+    sweeps.clear()
+    function.gradient(*arrays, wrt="x")
+    assert sweeps == [1]
+
+
+def test_a_log_sum_exp_and_its_gradients_are_three_sweeps(sweeps):
+    function = Genred(CASES["LogSumExp"][0], ALIASES, "LogSumExp", axis=1)
+    value, _ = function.value_and_gradient(*data(), wrt=NAMES)
+    assert sorted(sweeps) == [1, 2, 2]
+    sweeps.clear()
+    function.gradient(*data(), wrt=NAMES, output=value)
+    assert sorted(sweeps) == [2, 2]
+
+
+def test_blocks_of_rows(sweeps, monkeypatch):
+    monkeypatch.setattr(blocks, "STATE_NUMBERS", 8)
+    monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 4)
+    arrays = data(11, 13)
+    e = np.random.default_rng(1).random((11, 1))
+    for op, (formula, truth) in CASES.items():
+        found = Genred(formula, ALIASES, op, axis=1).value_and_gradient(*arrays, wrt=NAMES, grad_output=e)
+        expected, by = truth(*arrays, e)
+        np.testing.assert_allclose(found[0], expected, rtol=1e-12)
+        for a, g in zip(found[1], by, strict=True):
+            np.testing.assert_allclose(a, g, rtol=1e-11, atol=1e-13)
+    assert len(sweeps) > 12
+
+
+def test_vectors_that_the_factor_widens():
+    """The value leaves the sum as a factor of more components than what is summed."""
+    function = Genred("x * Exp(p * y)", ["p = Pm(1)", "x = Vi(3)", "y = Vj(1)"], axis=1)
+    p, x, y = np.array([0.3]), np.random.default_rng(0).random((4, 3)), np.random.default_rng(1).random((5, 1))
+    value, (by_x, by_p) = function.value_and_gradient(p, x, y, wrt=("x", "p"))
+    k = np.exp(p * y)
+    np.testing.assert_allclose(value, x * k.sum(), rtol=1e-13)
+    np.testing.assert_allclose(by_x, np.full((4, 3), k.sum()), rtol=1e-13)
+    np.testing.assert_allclose(by_p, [x.sum() * (k * y).sum()], rtol=1e-13)
+
+
+def test_threads_do_not_change_a_bit():
+    from threadpoolctl import threadpool_limits
+
+    function = Genred(CASES["Sum"][0], ALIASES, axis=1)
+    arrays = [a.astype("float32") for a in data(2000, 3000)]
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="openmp"):
+            found.append(function.value_and_gradient(*arrays, wrt=NAMES))
+    for value, gradients in found[1:]:
+        for a, b in zip((value, *gradients), (found[0][0], *found[0][1]), strict=True):
+            assert (a == b).all()
+
+
+def test_what_one_sweep_cannot_do():
+    x = Variable(0, 2, 0)
+    for second in (Output(Max(), (x,), 1), Output(Sum(), (x,), 0)):
+        with pytest.raises(ValueError, match="sums over one axis: found Sum over j"):
+            Problem((Output(Sum(), (x,), 1), second), (x,))
