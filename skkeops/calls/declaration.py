@@ -11,13 +11,13 @@ from skkeops.formula.parser import parse_declaring
 
 
 def declare(
-    aliases: Sequence[str], formula: str | Expression, formula2: str | Expression | None
+    aliases: Sequence[str | Variable], formula: str | Expression, formula2: str | Expression | None
 ) -> tuple[Expression, Expression | None, tuple[Variable, ...], tuple[str, ...]]:
     """Parse a formula, and its weight if it has one, with the arguments that the aliases declare.
 
     Parameters
     ----------
-    aliases : sequence of str
+    aliases : sequence of str or Variable
         Such as ``"x = Vi(3)"``.
     formula : str or Expression
     formula2 : str or Expression or None

@@ -225,6 +225,10 @@ UNWATCHED static bool release_warps(vector<Fiber> &fibers, vector<Warp> &warps, 
     return progress;
 }
 
+// The stacks of the emulated threads. As an inline variable they are one object for all libraries that are loaded: each stack takes two
+// mappings of memory, of which a process has 65 530, and tests load some hundred libraries.
+inline thread_local std::vector<char *> stacks;
+
 // Run all blocks. order: the threads of a block take turns forwards (0), backwards (1), at random (2).
 UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order, void (*body)(void **), void **arguments,
                          char *shared, size_t shared_size)
@@ -235,7 +239,6 @@ UNWATCHED static int run(const unsigned *grid, const unsigned *block, int order,
     kernel_arguments = arguments;
     const int n = (int)(block[0] * block[1] * block[2]);
     if (n > 1024) { snprintf(message, sizeof message, "a block of %d threads is too large", n); return 1; }
-    static vector<char *> stacks;
     while ((int)stacks.size() < n) {
         char *memory = (char *)mmap(nullptr, STACK + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         mprotect(memory, 4096, PROT_NONE);
