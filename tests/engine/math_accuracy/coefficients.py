@@ -63,6 +63,7 @@ def single(c):
 
 
 LN2_2 = mp.log(2) / 2
+LN2_32 = mp.log(2) / 32 * mp.mpf("1.0001")  # r goes a little beyond
 SQRT2M1 = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 
 
@@ -115,6 +116,7 @@ ATAN = (of_square(atan_tail), of_square(lambda x: x**3 / mp.atan(x)), 0)
 TABLE = {
     # name: (target, weight, low, high, degree, rounding)
     "exp_f": (lambda r: (mp.exp(r) - 1 - r) / r**2, lambda r: r**2 / mp.exp(r), -LN2_2, LN2_2, 4, single),
+    "exp_8": (lambda r: (mp.exp(r) - 1) / r, lambda r: r / mp.exp(r), -LN2_32, LN2_32, 5, float),
     "log in pow_wide": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1**2, 4, float),
     "atan_wide, atan2_wide": ATAN + (mp.tan(mp.pi / 8) ** 2, 5, float),
     "atan_d, atan2_d": ATAN + (mp.mpf("0.4376") ** 2, 11, float),
