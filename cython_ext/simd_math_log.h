@@ -4,8 +4,8 @@
  * arrangement of fdlibm's e_log.c (Sun 1993), with its two-part log 2.
  * float64 with AVX-512: m in [3/4, 3/2), a c of a few bits that is close to 1/m from a table of 16 in registers, and
  * log m = -log c + log(1 + f), f = m c - 1 (Tang 1990). c is 1 for m in [31/32, 1.018], and where the result is below 1/32 f is
- * exact. k log 2 - log c is exact too, apart from the small parts of both, and what is lost by adding f to it is kept. No division,
- * and denormals, zeros, infinities, NaN and negative numbers cost nothing: 26 instructions instead of 31 and a division.
+ * exact. k log 2 - log c is exact too, apart from the small parts of both, and what is lost by adding f to it is kept: 26
+ * instructions, none of them a division or a branch, for normal numbers and for all others.
  * Error: about 1 ulp (float32), below 1 ulp (float64). */
 #ifndef SKK_SIMD_MATH_LOG_H
 #define SKK_SIMD_MATH_LOG_H
