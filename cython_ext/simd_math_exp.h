@@ -8,7 +8,13 @@
  * put back at the end, with infinity for overflow.
  * With AVX-512, float32 has vectors of its own: the same operations, but that `scalef` scales, overflows, underflows and keeps NaN
  * in one instruction (14 instructions instead of 21; the same bits).
- * Error: 1.01 ulp at most in float32, 1.0 in float64 (where a denormal result is rounded twice). */
+ * float64 with AVX-512 takes a smaller r from a table (Tang 1989): n is a multiple of 1/16, |r| <= log(2)/32, and
+ * exp(r) = 1 + r q(r) with a q of degree 5. The low four bits of x log2(e) + magic choose 2^(n - floor n), which two registers
+ * hold; two others hold what was lost by rounding it (half an ulp of the result), and `scalef` multiplies by 2^floor(n). That
+ * instruction takes the slow path for denormal results, and for zeros not far below: it leaves such lanes out, and denormal
+ * results come from the sum above, behind a branch (18 instructions instead of 25).
+ * Error: 1.01 ulp at most in float32, 0.99 in float64; with AVX-512 0.61 in float64, and 0.80 where the result is denormal (it
+ * is rounded twice). */
 #ifndef SKK_SIMD_MATH_EXP_H
 #define SKK_SIMD_MATH_EXP_H
 
@@ -93,9 +99,59 @@ SKK_LOOP void skk_exp_v_f(float *out, const float *in, long n) {
         _mm512_mask_storeu_ps(out + i, rest, skk_exp_16(_mm512_maskz_loadu_ps(rest, in + i)));
     }
 }
+
+#define SKK_EXP_8
+SKK_INLINE __m512d skk_exp_8(__m512d x) {
+    /* 2^(j/16) for j = 0 to 7 and for j = 8 to 15, and what was lost by rounding them */
+    const __m512d root_0 =
+        _mm512_setr_pd(0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
+                       0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0);
+    const __m512d root_8 =
+        _mm512_setr_pd(0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
+                       0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0);
+    const __m512d lost_0 =
+        _mm512_setr_pd(0.0, 0x1.8a62e4adc610bp-54, -0x1.19041b9d78a76p-55, 0x1.9b07eb6c70573p-54,
+                       0x1.6f46ad23182e4p-55, 0x1.ada0911f09ebcp-55, 0x1.d4397afec42e2p-56, 0x1.6324c054647adp-54);
+    const __m512d lost_8 =
+        _mm512_setr_pd(-0x1.bdd3413b26456p-54, -0x1.41577ee04992fp-55, 0x1.6e9f156864b27p-54, 0x1.c7c46b071f2bep-56,
+                       0x1.7a1cd345dcc81p-54, 0x1.11065895048ddp-55, 0x1.2ed02d75b3707p-55, -0x1.e9c23179c2893p-54);
+    const __m512d magic = _mm512_set1_pd(0x1.8p48); /* whose last bit is 1/16 */
+    const __m512d c = _mm512_min_pd(_mm512_set1_pd(710.0), x); /* the second operand stands where one is NaN */
+    const __m512d t = _mm512_fmadd_pd(c, _mm512_set1_pd(0x1.71547652b82fep+0), magic), n = _mm512_sub_pd(t, magic);
+    const __m512d root = _mm512_permutex2var_pd(root_0, _mm512_castpd_si512(t), root_8);
+    const __m512d lost = _mm512_permutex2var_pd(lost_0, _mm512_castpd_si512(t), lost_8);
+    /* NaN counts as normal, and as not zero */
+    const __mmask8 normal = _mm512_cmp_pd_mask(x, _mm512_set1_pd(-0x1.6232bdd7abcd2p+9), _CMP_NLT_UQ);
+    const __mmask8 nonzero = _mm512_cmp_pd_mask(x, _mm512_set1_pd(-0x1.74910d52d3051p+9), _CMP_NLT_UQ);
+    __m512d r = _mm512_fmadd_pd(n, _mm512_set1_pd(-6.93147180369123816490e-01), c), q = _mm512_set1_pd(0x1.6c1ae747fae86p-10), y;
+    r = _mm512_fmadd_pd(n, _mm512_set1_pd(-1.90821492927058770002e-10), r);
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.111270ea4f640p-7));
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.55555551ff25dp-5));
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.555555540151dp-3));
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.0000000000012p-1));
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.000000000000ap+0));
+    r = _mm512_fmadd_pd(_mm512_fmadd_pd(root, r, lost), q, root);
+    y = _mm512_maskz_scalef_pd(normal, r, n);
+    if (!_ktestc_mask8_u8(normal, nonzero)) { /* a lane is nonzero and not normal */
+        const __mmask8 denormal = (__mmask8)(nonzero & ~normal);
+        const __m512d units = _mm512_maskz_scalef_pd(denormal, r, _mm512_add_pd(n, _mm512_set1_pd(1074.0)));
+        const __m512i sum = _mm512_castpd_si512(_mm512_add_pd(units, _mm512_set1_pd(0x1p52)));
+        const __m512i sum_of_none = _mm512_set1_epi64(0x4330000000000000); /* 2^52 */
+        y = _mm512_castsi512_pd(_mm512_mask_sub_epi64(_mm512_castpd_si512(y), denormal, sum, sum_of_none));
+    }
+    return y;
+}
+SKK_LOOP void skk_exp_v_d(double *out, const double *in, long n) {
+    long i;
+    for (i = 0; i + 8 <= n; i += 8) _mm512_storeu_pd(out + i, skk_exp_8(_mm512_loadu_pd(in + i)));
+    if (i < n) {
+        const __mmask8 rest = (__mmask8)((1u << (n - i)) - 1);
+        _mm512_mask_storeu_pd(out + i, rest, skk_exp_8(_mm512_maskz_loadu_pd(rest, in + i)));
+    }
+}
 #else
 SKK_DEFINE_LOOP1(exp, f, float)
-#endif
 SKK_DEFINE_LOOP1(exp, d, double)
+#endif
 
 #endif

@@ -108,11 +108,12 @@ class SumDerivatives(Derivatives):
         if key in self._cache:
             return self._cache[key]
         outputs: dict[Variable | None, Output] = {None: self.problem.output} if with_value else {}
-        variables = self.problem.variables
         for v in wrt:
             problem = self._adjoint_problem(v)
             if problem is not None:
-                outputs[v], variables = problem.output, problem.variables
+                outputs[v] = problem.output
+        saved, e = self._adjoint_variables()
+        variables = (*self.problem.variables, *saved, e)
         found = []
         for axis in (0, 1):
             of_axis = [v for v, output in outputs.items() if output.axis == axis]
@@ -176,10 +177,14 @@ class SumDerivatives(Derivatives):
         return Problem.of(Sum(), (formula,), axis, variables)
 
     def _adjoint_formula(self, v: Variable) -> tuple[Expression, tuple[Variable, ...]]:
-        variables = self.problem.variables
-        saved = self._saved_variables(len(variables))
-        e = self._row_variable(len(variables) + len(saved), self.reduction.output_dim(self.dims)[-1])
-        return self.reduction.adjoint(self.problem.values, v, e, saved), (*variables, *saved, e)
+        saved, e = self._adjoint_variables()
+        return self.reduction.adjoint(self.problem.values, v, e, saved), (*self.problem.variables, *saved, e)
+
+    def _adjoint_variables(self) -> tuple[tuple[Variable, ...], Variable]:
+        """Return the variables of what the forward pass saved, and that of the gradient by the output."""
+        position = len(self.problem.variables)
+        saved = self._saved_variables(position)
+        return saved, self._row_variable(position + len(saved), self.reduction.output_dim(self.dims)[-1])
 
     def _tangent_problem(self, wrt: tuple[Variable, ...]) -> Problem | None:
         variables = (*self.problem.variables, *self._direction_variables(wrt))

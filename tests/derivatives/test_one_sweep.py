@@ -133,6 +133,19 @@ def test_vectors_that_the_factor_widens():
     np.testing.assert_allclose(by_p, [x.sum() * (k * y).sum()], rtol=1e-13)
 
 
+@pytest.mark.parametrize("formula", ["IntCst(1)", "x", "y", "p"])
+def test_formulas_without_some_of_the_variables(formula):
+    function = Genred(formula, ["p = Pm(1)", "x = Vi(1)", "y = Vj(1)"], axis=1)
+    rng = np.random.default_rng(0)
+    arrays = {"p": rng.random(1), "x": rng.random((4, 1)), "y": rng.random((5, 1))}
+    value, gradients = function.value_and_gradient(*arrays.values(), wrt=tuple(arrays))
+    pairs = np.broadcast_to(arrays[formula].T if formula == "y" else arrays.get(formula, np.ones(1)), (4, 5))
+    np.testing.assert_allclose(value, pairs.sum(axis=1, keepdims=True), rtol=1e-14)
+    for name, found in zip(arrays, gradients, strict=True):
+        expected = 20 / arrays[name].size if name == formula else 0
+        np.testing.assert_allclose(found, np.full(arrays[name].shape, expected), rtol=1e-14)
+
+
 def test_threads_do_not_change_a_bit():
     from threadpoolctl import threadpool_limits
 

@@ -63,6 +63,7 @@ def single(c):
 
 
 LN2_2 = mp.log(2) / 2
+LN2_32 = mp.log(2) / 32 * mp.mpf("1.0001")  # r goes a little beyond
 SQRT2M1 = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 
 
@@ -111,10 +112,23 @@ def digamma_rest(z):
     return (mp.log(x) - 1 / (2 * x) - mp.digamma(x)) / z
 
 
+def log1p_tail(f):
+    return (mp.log1p(f) - f) / f**2
+
+
+def log1p_weight(f):
+    """Beyond 0.0184 the logarithm of another number is added to log(1 + f); the sum is at least 0.0317."""
+    if f < 0.0185:
+        return f**2 / abs(mp.log1p(f))
+    return f**2 / (mp.mpf("0.0317") if f < 0.0293 else mp.mpf("0.1"))
+
+
 ATAN = (of_square(atan_tail), of_square(lambda x: x**3 / mp.atan(x)), 0)
 TABLE = {
     # name: (target, weight, low, high, degree, rounding)
     "exp_f": (lambda r: (mp.exp(r) - 1 - r) / r**2, lambda r: r**2 / mp.exp(r), -LN2_2, LN2_2, 4, single),
+    "exp_8": (lambda r: (mp.exp(r) - 1) / r, lambda r: r / mp.exp(r), -LN2_32, LN2_32, 5, float),
+    "log_8": (log1p_tail, log1p_weight, "-0.03125", "0.03745", 7, float),
     "log in pow_wide": (of_square(atanh_tail), lambda z: z / 2, 0, SQRT2M1**2, 4, float),
     "atan_wide, atan2_wide": ATAN + (mp.tan(mp.pi / 8) ** 2, 5, float),
     "atan_d, atan2_d": ATAN + (mp.mpf("0.4376") ** 2, 11, float),

@@ -124,8 +124,8 @@ static void check_d(report *r, double got, wide want, double x, double y) {
     }
     frexp(rounded, &exponent);
     scale = rounded == 0 || exponent < -1021 ? 0x1p-1074 : ldexp(1.0, exponent - 53);
-    error = (double)((wide)got - want);
-    note(r, fabs(error) / scale, 0, x, y);
+    error = (double)(((wide)got - want) / (wide)scale); /* the difference itself may be too small for a double */
+    note(r, fabs(error), 0, x, y);
 }
 
 /* Different results, all NaN being the same. */
