@@ -97,12 +97,11 @@ def parse_aliases(aliases: Sequence[str | Variable]) -> Signature:
     names: set[str] = set()
     for index, alias in enumerate(aliases):
         variable, name = (alias, None) if isinstance(alias, Variable) else _parse_alias(alias, index)
+        text = str(alias)
         if name is not None and name in names:
-            raise FormulaError(
-                f"aliases: the name {name[:60]!r} is declared twice", alias, alias.index(name), len(name)
-            )
+            raise FormulaError(f"aliases: the name {name[:60]!r} is declared twice", text, text.index(name), len(name))
         if variable.position in found:
-            raise FormulaError(f"aliases: position {variable.position} is declared twice", str(alias), 0, len(str(alias)))
+            raise FormulaError(f"aliases: position {variable.position} is declared twice", text, 0, len(text))
         if name is not None:
             names.add(name)
         found[variable.position] = variable, name

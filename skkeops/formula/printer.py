@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .expression import Constant, Expression, Variable
+    from .expression import Expression
 
 __all__ = ["to_text"]
 
@@ -21,7 +21,7 @@ _INFIX = {
 _UNARY = 5
 
 
-def to_text(root: Expression, names: Mapping[Variable, str] | None, limit: int) -> str | None:
+def to_text(root: Expression, names: Mapping[Any, str] | None, limit: int) -> str | None:
     """The formula of ``root``, or None if it has more than ``limit`` characters."""
     names = names or {}
     out: list[str] = []
@@ -69,7 +69,7 @@ def _param(param) -> str:
     return str(param)
 
 
-def _constant(node: Constant) -> tuple[str, int]:
+def _constant(node: Any) -> tuple[str, int]:
     numerator, denominator, dim = node.params
     if dim > 1:
         if numerator == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..expression import Constant, Expression
-from ..registry import ops
+from ..registry import lookup, ops
 
 __all__ = ["is_scaled_vector", "is_zero", "multiply", "scale", "split"]
 
@@ -40,7 +40,7 @@ def scale(c, f: Expression) -> Expression:
         return Constant(0, f.dim)
     if c == -1:
         if type(f) is ops.Subtract:
-            return ops.Subtract.build(f.args[1], f.args[0])
+            return lookup("Subtract").build(f.args[1], f.args[0])
         return ops.Minus._new((f,))
     constant = Constant._of(c)
     if is_scaled_vector(f):
