@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -62,8 +61,8 @@ class CheckedCall(NamedTuple):
         return self.n if axis else self.m
 
 
-# `CheckedCall(...)` without the time of a Python function.
-_checked = partial(tuple.__new__, CheckedCall)
+# Makes a `CheckedCall` of a tuple without the time of a Python function.
+_new, _Call = tuple.__new__, CheckedCall
 
 
 class Arguments:
@@ -132,7 +131,7 @@ class Arguments:
                             break
                         n = found[0]
                 else:
-                    return _checked((args, m if m >= 0 else 1, n if n >= 0 else 1, dtype, np, ()))
+                    return _new(_Call, (args, m if m >= 0 else 1, n if n >= 0 else 1, dtype, np, ()))
                 if is_on_device(args[0]):
                     checked = self._check_on_device(args, sys.modules["cupy"])
                     if checked is not None:
@@ -236,7 +235,7 @@ class Arguments:
                 if n != found[0] and n >= 0:
                     return None
                 n = found[0]
-        return _checked((args, m if m >= 0 else 1, n if n >= 0 else 1, dtype, cupy, ()))
+        return _new(_Call, (args, m if m >= 0 else 1, n if n >= 0 else 1, dtype, cupy, ()))
 
     def _check_all(self, args: tuple, xp: ModuleType) -> CheckedCall:
         arrays = [self._as_array(argument, k, xp) for k, argument in enumerate(args)]

@@ -123,9 +123,12 @@ class Program(ABC):
 
     def states(self, arrays: tuple[Any, ...], pairs: Any = None, progress: Progress | None = None) -> Iterator[Part]:
         """Yield the state in blocks of rows, so that none is held whole; of blocks of pairs it is one."""
-        rows, count = self.sizes(arrays)
+        report = None
         for some, part in self.parts(arrays, pairs):
-            yield Part(some, part, self.state(part, pairs, part_of(progress, some.start * count, rows * count)))
+            if progress is not None:
+                rows, count = self.sizes(arrays)
+                report = part_of(progress, some.start * count, rows * count)
+            yield Part(some, part, self.state(part, pairs, report))
 
     def parts(self, arrays: tuple[Any, ...], pairs: Any = None) -> Iterator[tuple[slice, tuple[Any, ...]]]:
         """Yield the rows of each block, and the arrays that it is computed from."""

@@ -15,6 +15,8 @@ __all__ = ["at_most", "n_threads"]
 
 # What this process may use at all (affinity, cgroups), as scikit-learn counts it.
 _cpus = joblib.cpu_count(only_physical_cores=True) if _engine.openmp_enabled() else 1
+# OpenMP reads the variable when its library is loaded, which is before this line.
+_is_told = "OMP_NUM_THREADS" in os.environ
 _limit = threading.local()
 
 
@@ -33,6 +35,6 @@ def n_threads() -> int:
     """The number of threads of the next call: OMP_NUM_THREADS or threadpoolctl's limit if there is one, else the
     number of physical cores."""
     limit = _engine.max_threads()
-    count = limit if "OMP_NUM_THREADS" in os.environ else min(limit, _cpus)
+    count = limit if _is_told else min(limit, _cpus)
     own = getattr(_limit, "threads", None)
     return count if own is None else min(count, own)
