@@ -336,16 +336,20 @@ class Genred(DerivativeMethods):
 
     def _program(self, backend: str, xp: ModuleType) -> Program:
         """Return the program of this reduction, of a backend for arrays of a namespace."""
-        module = backends.get(backend, xp)
+        try:
+            return self._programs[xp][backend]
+        except (KeyError, TypeError):
+            module = backends.get(backend, xp)
         programs = self._programs.setdefault(xp, {})
-        program = programs.get(module)  # "auto" is another name of "CPU", or of "GPU"
-        if program is None:
-            program = programs[module] = self._prepare(self._problem, backend, xp)
-        programs[backend] = program
-        return program
+        if module not in programs:  # "auto" is another name of "CPU", or of "GPU"
+            programs[module] = prepare(self._problem, module, self._options)
+        programs[backend] = programs[module]
+        return programs[backend]
 
     def _prepare(self, problem: Problem, backend: str, xp: ModuleType) -> Program:
         """Return the program of a problem, this one or one derived from it, with the options of this object."""
+        if problem is self._problem:
+            return self._program(backend, xp)
         return prepare(problem, backends.get(backend, xp), self._options)
 
     def _of_batch(self, per_row: tuple[bool, ...]) -> Genred:

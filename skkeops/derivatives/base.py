@@ -69,7 +69,8 @@ class Derivatives(ABC):
     problem : Problem
         The forward problem.
     prepare : callable
-        Returns the program of a problem, given the problem, the name of a backend and the namespace of the arrays.
+        Returns the program of a problem, given the problem, the name of a backend and the namespace of the arrays; that of
+        the forward problem is the one of its calls.
     """
 
     def __init__(self, problem: Problem, prepare: Prepare):
@@ -83,10 +84,7 @@ class Derivatives(ABC):
 
     def forward(self, setting: Setting) -> Program:
         """Return the program of the forward pass."""
-        key = ("forward", setting.backend, setting.xp)
-        if key not in self._cache:
-            self._cache[key] = self.prepare(self.problem, setting.backend, setting.xp)
-        return self._cache[key]
+        return self.prepare(self.problem, setting.backend, setting.xp)
 
     def states(
         self,

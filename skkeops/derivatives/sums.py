@@ -17,7 +17,8 @@ from skkeops.calls.outputs import store
 from skkeops.execution.blocks import take_rows
 from skkeops.execution.methods.sparse_pairs import evaluate_entries
 from skkeops.execution.program import Program
-from skkeops.formula.expression import IJ, Constant, Expression, I, P, Variable
+from skkeops.formula.expression import IJ, Expression, I, P, Variable
+from skkeops.formula.operations.algebra import is_zero
 from skkeops.plan.problem import Output, Problem
 from skkeops.reductions import LogSumExp, Sum
 from skkeops.reductions.base import State
@@ -47,9 +48,10 @@ class SumDerivatives(Derivatives):
 
     def _of_one_block(self, v: Variable, setting: Setting, extended: tuple) -> Any:
         """Return a gradient of one block: the result of the derived problem, as the program finishes it."""
-        program = self._program(("adjoint", v), self._adjoint_problem, setting)
-        if program is None:
+        sweeps = self._sweeps((v,), setting)
+        if not sweeps:
             return setting.xp.zeros(shape_of(v, setting), dtype=setting.dtype)
+        ((_, program),) = sweeps
         if v.category != P:
             return program.run(extended)
         return program.state(extended)[0].sum(axis=0).astype(setting.dtype, copy=False)
@@ -87,9 +89,10 @@ class SumDerivatives(Derivatives):
         return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in found]
 
     def value_and_adjoint(self, wrt, setting, grad_output, results):
-        if self.reduction.fold != "sum" or not self._is_together(setting):
+        # The derivative of a sum needs nothing of the forward pass, so both go over the pairs together, if over the same axis.
+        of_axis = any(v.category in (P, self.rows_category) for v in wrt)
+        if self.reduction.fold != "sum" or not of_axis or not self._is_together(setting):
             return super().value_and_adjoint(wrt, setting, grad_output, results)
-        # The derivative of a sum needs nothing of the forward pass, so both go over the pairs together.
         return self._in_blocks(wrt, setting, grad_output, self.states(setting), results)
 
     def _is_together(self, setting: Setting) -> bool:
@@ -97,7 +100,7 @@ class SumDerivatives(Derivatives):
         return setting.module.sums_together and all(v.category != IJ for v in self.problem.variables)
 
     def _sweeps(
-        self, wrt: tuple[Variable, ...], setting: Setting, with_value: bool
+        self, wrt: tuple[Variable, ...], setting: Setting, with_value: bool = False
     ) -> list[tuple[tuple[Variable | None, ...], Program]]:
         """Return programs that compute gradients, and the value where asked for, with what each of them computes.
 
@@ -108,20 +111,19 @@ class SumDerivatives(Derivatives):
         if key in self._cache:
             return self._cache[key]
         outputs: dict[Variable | None, Output] = {None: self.problem.output} if with_value else {}
-        for v in wrt:
-            problem = self._adjoint_problem(v)
-            if problem is not None:
-                outputs[v] = problem.output
+        gradients = {v: self._adjoint_output(v) for v in wrt}
+        outputs |= {v: output for v, output in gradients.items() if output is not None}
         saved, e = self._adjoint_variables()
         variables = (*self.problem.variables, *saved, e)
-        found = []
-        for axis in (0, 1):
-            of_axis = [v for v, output in outputs.items() if output.axis == axis]
-            for which in [of_axis] if self._is_together(setting) and of_axis else [[v] for v in of_axis]:
-                problem = Problem(tuple(outputs[v] for v in which), variables)
-                found.append((tuple(which), self.prepare(problem, setting.backend, setting.xp)))
-        self._cache[key] = found
-        return found
+        groups = [(v,) for v in outputs]
+        if self._is_together(setting):
+            groups = [tuple(v for v, output in outputs.items() if output.axis == axis) for axis in (0, 1)]
+        self._cache[key] = [
+            (which, self._program(("sums", which), lambda w: Problem(tuple(outputs[v] for v in w), variables), setting))
+            for which in groups
+            if which
+        ]
+        return self._cache[key]
 
     def _extended(self, arrays: tuple, state: State, grad_output: np.ndarray, dtype: np.dtype) -> tuple:
         """Return the arrays of the derived problems, from those of the problem."""
@@ -169,12 +171,11 @@ class SumDerivatives(Derivatives):
             self._cache[key] = None if problem is None else self.prepare(problem, setting.backend, setting.xp)
         return self._cache[key]
 
-    def _adjoint_problem(self, v: Variable) -> Problem | None:
-        formula, variables = self._adjoint_formula(v)
-        if _is_zero(formula):
-            return None
+    def _adjoint_output(self, v: Variable) -> Output | None:
+        """Return the gradient by a variable as an output of a problem, None if it is zero."""
+        formula, _ = self._adjoint_formula(v)
         axis = self.problem.axis if v.category == P else 1 - v.category
-        return Problem.of(Sum(), (formula,), axis, variables)
+        return None if is_zero(formula) else Output(Sum(), (formula,), axis)
 
     def _adjoint_formula(self, v: Variable) -> tuple[Expression, tuple[Variable, ...]]:
         saved, e = self._adjoint_variables()
@@ -191,7 +192,7 @@ class SumDerivatives(Derivatives):
         saved = self._saved_variables(len(variables))
         directions = dict(zip(wrt, variables[len(self.problem.variables) :], strict=True))
         formula = self.reduction.tangent(self.problem.values, directions, saved)
-        if _is_zero(formula):
+        if is_zero(formula):
             return None
         return Problem.of(Sum(), (formula,), self.problem.axis, (*variables, *saved))
 
@@ -202,7 +203,3 @@ class SumDerivatives(Derivatives):
         """Return the variables of what the forward pass saved."""
         dims = enumerate(self.reduction.saved_dims(self.dims))
         return tuple(self._row_variable(position + k, dim) for k, dim in dims)
-
-
-def _is_zero(formula: Expression) -> bool:
-    return isinstance(formula, Constant) and formula.value == 0

@@ -44,12 +44,12 @@ def split_rows(
     rows : int
         The number of rows of the output.
     step : int
-        The most rows of a block.
+        The most rows of a block, not 0.
     """
     if 0 < rows <= step:
         yield slice(0, rows), tuple(arrays)
         return
-    for start in range(0, rows, max(step, 1)):
+    for start in range(0, rows, step):
         some = slice(start, min(rows, start + step))
         yield some, take_rows(problem.variables, arrays, 1 - problem.axis, some)
 
@@ -63,8 +63,6 @@ def take_rows(variables: Sequence[Variable], arrays: Sequence[Any], category: in
     )
 
 
-def part_of(progress: Progress | None, before: int, total: int) -> Progress | None:
+def part_of(progress: Progress, before: int, total: int) -> Progress:
     """Return the progress callback of one block, when `before` of `total` pairs were done before it."""
-    if progress is None:
-        return None
     return lambda done, _: progress(before + done, total)

@@ -54,7 +54,7 @@ class Program(ABC):
         self.problem = problem
         first, self.axis = problem.outputs[0], problem.axis
         self.reduction = first.reduction
-        self._finalize = first.reduction.finalize
+        self._finalize = first.reduction.finalize if len(problem.outputs) == 1 else _refuse
         self.outputs = Outputs(first.reduction, first.dims)
         self.block_rows = block_rows(problem)
         categories = [v.category for v in problem.variables]
@@ -133,7 +133,7 @@ class Program(ABC):
     def parts(self, arrays: tuple[Any, ...], pairs: Any = None) -> Iterator[tuple[slice, tuple[Any, ...]]]:
         """Yield the rows of each block, and the arrays that it is computed from."""
         rows = self.sizes(arrays)[0]
-        step = rows if pairs is not None else self.block_rows
+        step = self.block_rows if pairs is None else max(rows, self.block_rows)
         return split_rows(self.problem, arrays, rows, step)
 
     def sizes(self, arrays: tuple[Any, ...]) -> tuple[int, int]:
@@ -143,6 +143,10 @@ class Program(ABC):
             return (m, n) if self.axis else (n, m)
         rows = len(arrays[self._output]) if self._output >= 0 else 1
         return rows, len(arrays[self._reduced]) if self._reduced >= 0 else 1
+
+
+def _refuse(state: State, dtype: Any) -> Any:
+    raise ValueError(f"results are those of a problem with a single output: found {len(state)} outputs, which have states")
 
 
 class Backend(Protocol):

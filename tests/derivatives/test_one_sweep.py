@@ -165,3 +165,42 @@ def test_what_one_sweep_cannot_do():
     for second in (Output(Max(), (x,), 1), Output(Sum(), (x,), 0)):
         with pytest.raises(ValueError, match="sums over one axis: found Sum over j"):
             Problem((Output(Sum(), (x,), 1), second), (x,))
+
+
+@pytest.fixture
+def lowered(monkeypatch):
+    """The problems that are lowered to programs of the compiled engine."""
+    from skkeops.backends.cpu import program
+
+    seen = []
+    lower = program.lower
+    monkeypatch.setattr(program, "lower", lambda plan, *rest: seen.append(plan.problem) or lower(plan, *rest))
+    return seen
+
+
+def test_programs_are_shared_by_calls_and_derivatives(lowered):
+    function = Genred(CASES["LogSumExp"][0], ALIASES, "LogSumExp", axis=1)
+    arrays = data(90, 80)
+    function(*arrays)
+    function.gradient(*arrays, wrt="x")
+    assert [len(problem.outputs) for problem in lowered] == [1, 1]  # the forward pass, and the gradient
+    function.gradient(*arrays, wrt=("x", "y"))
+    assert len(lowered) == 3  # that by x is known
+    function.value_and_gradient(*arrays, wrt=("y",))
+    function.gradient(*arrays, wrt=("y", "x"))
+    assert len(lowered) == 3
+
+
+def test_a_value_alone_on_its_axis_is_the_forward_pass(lowered):
+    function = Genred(CASES["Sum"][0], ALIASES, axis=1)
+    arrays = data(90, 80)
+    function(*arrays)
+    value, _ = function.value_and_gradient(*arrays, wrt="y")
+    assert len(lowered) == 2 and (value == function(*arrays)).all()
+
+
+def test_several_outputs_have_states_and_no_results():
+    x = Variable(0, 2, 0)
+    problem = Problem((Output(Sum(), (x,), 1), Output(Sum(), (x,), 1)), (x,))
+    with pytest.raises(ValueError, match="single output: found 2 outputs"):
+        cpu.prepare(problem).run((np.ones((3, 2)),))

@@ -103,7 +103,7 @@ def evaluate(
 ) -> list[np.ndarray]:
     """Evaluate expressions point by point: see `skkeops.execution.program.Backend`."""
     expressions = tuple(expressions)
-    dtype = arrays[0].dtype if arrays else _FLOAT64
+    dtype = dtype_of(arrays)
     program = _map_program(expressions, tuple(variables), dtype == _FLOAT64)
     (values,) = program.run(tuple(arrays), n, 1, n_threads())
     ends = np.cumsum([e.dim for e in expressions])

@@ -227,7 +227,7 @@ def evaluate(
     import cupy
 
     expressions, variables = tuple(expressions), tuple(variables)
-    dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
+    dtype = dtype_of(arrays)
     key = (expressions, variables, dtype)
     found = _points.get(key)
     if found is None:

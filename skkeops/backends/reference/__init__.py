@@ -107,6 +107,6 @@ def evaluate(
 ) -> list[np.ndarray]:
     """Evaluate expressions point by point: see `skkeops.execution.program.Backend`."""
     placed = {v.position: a for v, a in zip(variables, arrays, strict=True)}
-    dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
+    dtype = dtype_of(arrays)
     values = dense.evaluate(expressions, placed, dtype)
     return [np.broadcast_to(value, (n, e.dim)) for value, e in zip(values, expressions, strict=True)]
