@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -40,18 +41,19 @@ def _scaled_square(x: Expression, y: Expression, scale: Expression) -> Expressio
     return ops.Square.build(scale) * ops.SqDist(x, y) if scale.dim < x.dim else ops.SqNorm2((x - y) * scale)
 
 
-class Window:
+class Window(ABC):
     """A function k(r) of the distance in units of the bandwidth, with k(0) = 1."""
 
     name: ClassVar[str]
 
+    @abstractmethod
     def log_mass(self, dim: int) -> float:
         """Return the logarithm of the integral of the window over all space, for the bandwidth 1."""
-        raise NotImplementedError
 
     def radii(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
-        """Return random distances with a density proportional to r^(dim - 1) k(r)."""
-        raise NotImplementedError
+        """Return random distances with a density proportional to r^(dim - 1) k(r), for `noise`; a window whose `noise` is another
+        one has none."""
+        raise NotImplementedError(f"{type(self).__name__} draws its noise in another way")
 
     def noise(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
         """Return random points of the window of bandwidth 1, of shape (size, dim)."""
@@ -65,18 +67,18 @@ class TailedWindow(Window):
 
     factor: ClassVar[float] = 1.0  # factor / bandwidth is the `scale` of `exponent`
 
+    @abstractmethod
     def exponent(self, x: Expression, y: Expression, scale: Expression) -> Expression:
         """Return the logarithm of the window between two samples; `scale` is a number or one for each feature."""
-        raise NotImplementedError
 
+    @abstractmethod
     def slope(self, x: Expression, y: Expression, scale: Expression, per_feature: bool) -> Expression:
         """Return the derivative of the exponent by the logarithm of the bandwidth, or of each feature's bandwidth; it is
         not negative."""
-        raise NotImplementedError
 
+    @abstractmethod
     def deviation(self, dim: int) -> float:
         """Return the standard deviation of each coordinate, for the bandwidth 1."""
-        raise NotImplementedError
 
 
 class CompactWindow(Window):
@@ -85,10 +87,10 @@ class CompactWindow(Window):
     degree: ClassVar[int] = 0
     squared: ClassVar[bool] = False  # whether `value` takes the squares of the distance and of the bandwidth
 
+    @abstractmethod
     def value(self, distance: Expression, h: Expression) -> Expression:
         """Return the window at a distance, times ``h**degree``. It compares the distance with h, as a quotient of both rounds
         and could put a sample on the wrong side of the bandwidth."""
-        raise NotImplementedError
 
     def limit(self, h: float, dtype: np.dtype) -> np.floating:
         """Return the bandwidth as `value` takes it."""
