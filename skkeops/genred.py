@@ -393,7 +393,8 @@ class Genred(DerivativeMethods):
 
 @lru_cache(maxsize=1024)
 def shared(cls: type[T], formula: Expression, variables: tuple[Variable, ...], *args: Any, **options: Any) -> T:
-    """Return a `Genred`, or another class made from formulas, of an expression: the same object for the same definition.
+    """Return a `Genred`, or another class made from formulas, of an expression: the same object for the same arguments,
+    options by name and in the same order.
 
     What is derived from a definition (plans, programs, derivatives) is kept by the object, and so computed once.
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 from skkeops.arrays.devices import to_host
 
-from .checks import check_number, check_ranges
+from .checks import check_integer, check_ranges
 
 
 def from_matrix(ranges_i: Any, ranges_j: Any, keep: Any) -> tuple[np.ndarray, ...]:
@@ -104,9 +104,9 @@ def band_ranges(m: int, n: int, lower: int | None, upper: int | None, block: int
     >>> bool(np.allclose(sums, K.sum(axis=1)))
     True
     """
-    sizes = (check_number(m, "m"), check_number(n, "n"))
-    bounds = [None if b is None else check_number(b, name, signed=True) for b, name in ((lower, "lower"), (upper, "upper"))]
-    block = max(1, check_number(block, "block"))
+    sizes = (check_integer(m, "m"), check_integer(n, "n"))
+    bounds = [None if b is None else check_integer(b, name, signed=True) for b, name in ((lower, "lower"), (upper, "upper"))]
+    block = max(1, check_integer(block, "block"))
     found: list[np.ndarray] = []
     for (rows, columns), (left, right) in ((sizes, bounds), (sizes[::-1], bounds[::-1])):
         first = np.arange(0, rows, block, dtype=np.int64)

@@ -43,7 +43,7 @@ def check_counts(counts: Any) -> np.ndarray:
     return found
 
 
-def check_number(value: Any, name: str, signed: bool = False) -> int:
+def check_integer(value: Any, name: str, signed: bool = False) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or (value < 0 and not signed):
         raise ValueError(f"{name} must be an integer{'' if signed else ', not negative'}: found {value!r}")
     return int(value)

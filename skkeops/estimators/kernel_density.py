@@ -19,6 +19,7 @@ from .base import KernelEstimator
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
 from .rows import over_rows
 from .scaling import Space, center_of, measure_scaling, power_of_two
+from .score import DensityScore
 from .validation import validate_samples
 from .window_sums import WindowSums, space_of
 from .windows import WINDOWS, get_window
@@ -29,7 +30,7 @@ _EUCLIDEAN = ("euclidean", "l2")
 _MINKOWSKI = ("minkowski", "p")  # Euclidean with p=2
 
 
-class KernelDensity(DensityMixin, KernelEstimator):
+class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     r"""Kernel density estimation, exact, with gradients, and with a bandwidth that can be learned.
 
     .. math:: \hat f(x) = \frac{1}{\sum_j w_j} \sum_j w_j \, \frac{k(\|x - x'_j\| / h)}{Z_k \, h^d}
@@ -283,22 +284,6 @@ class KernelDensity(DensityMixin, KernelEstimator):
         sums = self._sums(x.dtype)
         found = over_rows(sums.reduction, sums.enter(x), self.backend, self.n_jobs, self.verbose, "KernelDensity")
         return like(sums.log_density(found[:, 0]).astype(x.dtype), X)
-
-    def score(self, X, y=None):  # noqa: N803
-        """Return the log-likelihood of queries, the sum of their log densities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features)
-            The queries.
-        y : Ignored
-            For model selection.
-
-        Returns
-        -------
-        float
-        """
-        return float(np.sum(to_engine(self.score_samples(X)), dtype=np.float64))
 
     def sample(self, n_samples=1, random_state=None):
         """Draw random samples from the estimated density.

@@ -15,11 +15,12 @@ from .base import ReductionEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
 from .reduction import PairReduction, reduction_of
 from .rows import over_rows
+from .score import DensityScore
 
 __all__ = ["KernelLogSumExp"]
 
 
-class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEstimator):
+class KernelLogSumExp(DensityScore, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEstimator):
     r"""Logarithms of sums of exponentials over reference samples, without the matrix of the exponents.
 
     .. math:: c_i = \log \sum_j w_j \exp F(x_i, x'_j)
@@ -153,22 +154,6 @@ class KernelLogSumExp(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reducti
         """
         lazy = self._lazy(X, "score_samples", None)
         return self._values(X, "score_samples")[:, 0] if lazy is None else lazy
-
-    def score(self, X, y=None):  # noqa: N803
-        """Return the sum of the logarithms.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features)
-            The queries x_i.
-        y : Ignored
-            For model selection.
-
-        Returns
-        -------
-        float
-        """
-        return float(np.sum(to_engine(self.score_samples(X)), dtype=np.float64))
 
     @on_the_device_of_samples
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803

@@ -21,10 +21,10 @@ from skkeops.solvers import Solution, low_rank_preconditioner, relative_residual
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
-from .reduction import PairReduction
+from .reduction import PairReduction, weighted_sum
 from .rows import over_rows
 from .score import RegressorScore
-from .training_matrix import TrainingMatrix, weighted_sum
+from .training_matrix import TrainingMatrix
 from .validation import validate_samples, validate_samples_and_targets
 
 __all__ = ["KernelRidge"]

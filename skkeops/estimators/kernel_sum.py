@@ -7,11 +7,11 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit
 from sklearn.utils.validation import check_consistent_length
 
 from skkeops.arrays.devices import namespace_of
-from skkeops.formula.expression import J, Variable
+from skkeops.formula.expression import Variable
 
 from .base import ReductionEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
-from .reduction import PairReduction
+from .reduction import PairReduction, weighted_sum
 from .rows import over_rows
 from .validation import check_values
 
@@ -178,14 +178,13 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
     def _reduction(self, dtype: np.dtype, with_values: bool) -> tuple[PairReduction, Variable | None]:
         samples = to_engine(self.X_fit_)
         bound = self._bind(samples.shape[1])
-        arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples))]
         if not with_values:
+            arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples))]
             return PairReduction(bound.expression, bound.variables, arrays, "Sum"), None
         values = self._values()
         if self.sample_weight_fit_ is not None:
             values = values * to_engine(self.sample_weight_fit_)[:, None]
-        b = Variable(len(bound.variables), values.shape[1], J)
-        return PairReduction(bound.expression * b, (*bound.variables, b), [*arrays, values], "Sum"), b
+        return weighted_sum(bound, samples, values, dtype)
 
     def _gradients(self, x, e, names):
         bound = self._bind(self.n_features_in_)

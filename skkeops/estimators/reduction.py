@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.formula.expression import Expression, Variable
+from skkeops.arrays.devices import namespace_of
+from skkeops.formula.expression import Expression, J, Variable
 from skkeops.genred import Genred, shared
+from skkeops.kernels.binding import BoundKernel
 
-__all__ = ["PairReduction", "reduce_rows", "reduction_of"]
+__all__ = ["PairReduction", "reduce_rows", "reduction_of", "weighted_sum"]
 
 
 def reduction_of(
     expression: Expression, variables: tuple[Variable, ...], op: str, axis: int = 1, weight: Expression | None = None
 ) -> Genred:
     """Return the reduction of an expression; the same one for all values of its parameters."""
-    return shared(Genred, expression, variables, op, axis=axis, formula2=weight)
+    return shared(Genred, expression, variables, op, axis=axis, opt_arg=None, formula2=weight)
 
 
 class PairReduction:
@@ -70,6 +72,13 @@ class PairReduction:
     ) -> tuple[np.ndarray, ...]:
         """Return the gradients of ``(values * grad_output).sum()`` by several variables."""
         return self.function.gradient(X, *self.arrays, wrt=tuple(wrt), grad_output=grad_output, backend=backend)
+
+
+def weighted_sum(bound: BoundKernel, samples: np.ndarray, a: np.ndarray, dtype: np.dtype) -> tuple[PairReduction, Variable]:
+    """Return the sum over samples of the kernel times columns of a, and the variable of these."""
+    v = Variable(len(bound.variables), a.shape[1], J)
+    arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples)), a]
+    return PairReduction(bound.expression * v, (*bound.variables, v), arrays, "Sum"), v
 
 
 def reduce_rows(

@@ -11,10 +11,30 @@ from sklearn.utils.validation import check_consistent_length
 
 from skkeops.arrays.devices import is_on_device
 
-from .namespaces import on_the_device_of_samples
+from .namespaces import on_the_device_of_samples, to_engine
 from .validation import check_values, check_weights
 
-__all__ = ["RegressorScore"]
+__all__ = ["DensityScore", "RegressorScore"]
+
+
+class DensityScore:
+    """The score of an estimator of logarithms, `score_samples`."""
+
+    def score(self, X, y=None):  # noqa: N803
+        """Return the log-likelihood of queries: the sum of what `score_samples` returns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            The queries.
+        y : Ignored
+            For model selection.
+
+        Returns
+        -------
+        float
+        """
+        return float(np.sum(to_engine(self.score_samples(X)), dtype=np.float64))
 
 
 class RegressorScore:

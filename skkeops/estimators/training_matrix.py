@@ -9,13 +9,12 @@ import numpy as np
 from skkeops import backends
 from skkeops.arrays.devices import namespace_of, to_host
 from skkeops.formula.derivative import substitute
-from skkeops.formula.expression import J, Variable
 from skkeops.kernels.binding import BoundKernel
 from skkeops.kernels.matrix import dense
 
-from .reduction import PairReduction
+from .reduction import weighted_sum
 
-__all__ = ["TrainingMatrix", "weighted_sum"]
+__all__ = ["TrainingMatrix"]
 
 
 class TrainingMatrix:
@@ -107,10 +106,3 @@ class TrainingMatrix:
         """Return some columns of K."""
         found = self._x[:, which] if self._bound is None else dense(self._bound, None, self._x, self._x[which])[:, :, 0]
         return found if self._root is None else found * self._root * self._root[which, 0]
-
-
-def weighted_sum(bound: BoundKernel, samples: np.ndarray, a: np.ndarray, dtype: np.dtype) -> tuple[PairReduction, Variable]:
-    """Return the sum over samples of the kernel times columns of a, and the variable of these."""
-    v = Variable(len(bound.variables), a.shape[1], J)
-    arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples)), a]
-    return PairReduction(bound.expression * v, (*bound.variables, v), arrays, "Sum"), v

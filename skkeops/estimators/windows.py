@@ -50,13 +50,19 @@ class Window(ABC):
     def log_mass(self, dim: int) -> float:
         """Return the logarithm of the integral of the window over all space, for the bandwidth 1."""
 
-    def radii(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
-        """Return random distances with a density proportional to r^(dim - 1) k(r), for `noise`; a window whose `noise` is another
-        one has none."""
-        raise NotImplementedError(f"{type(self).__name__} draws its noise in another way")
-
+    @abstractmethod
     def noise(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
         """Return random points of the window of bandwidth 1, of shape (size, dim)."""
+
+
+class RadialWindow(Window):
+    """A window whose random points are random directions times random distances."""
+
+    @abstractmethod
+    def radii(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
+        """Return random distances with a density proportional to r^(dim - 1) k(r)."""
+
+    def noise(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
         directions = rng.normal(size=(size, dim))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         return directions * self.radii(size, dim, rng)[:, None]
@@ -120,7 +126,7 @@ class Gaussian(TailedWindow):
         return rng.normal(size=(size, dim))
 
 
-class Exponential(TailedWindow):
+class Exponential(RadialWindow, TailedWindow):
     """``exp(-r)``."""
 
     name = "exponential"
@@ -164,7 +170,7 @@ class Tophat(CompactWindow):
         return x * (gammainc(0.5 * dim, 0.5 * square) ** (1 / dim) / np.sqrt(square))[:, None]
 
 
-class Epanechnikov(CompactWindow):
+class Epanechnikov(RadialWindow, CompactWindow):
     """``1 - r^2`` for r < 1."""
 
     name = "epanechnikov"
@@ -181,7 +187,7 @@ class Epanechnikov(CompactWindow):
         return np.sqrt(rng.beta(0.5 * dim, 2, size=size))
 
 
-class Linear(CompactWindow):
+class Linear(RadialWindow, CompactWindow):
     """``1 - r`` for r < 1."""
 
     name = "linear"
@@ -197,7 +203,7 @@ class Linear(CompactWindow):
         return rng.beta(dim, 2, size=size)
 
 
-class Cosine(CompactWindow):
+class Cosine(RadialWindow, CompactWindow):
     """``cos(pi r / 2)`` for r < 1."""
 
     name = "cosine"

@@ -300,7 +300,7 @@ class Constant(Expression):
 
     @classmethod
     def _of(cls, value: Fraction, dim: int = 1) -> Constant:
-        """The constant of a fraction, without the checks of other numbers."""
+        """The constant of a fraction; what float64 cannot hold is refused."""
         return cls._new((), (*in_range(value), dim))
 
     @classmethod

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["lookup", "ops", "register", "registry"]
 
-registry: dict[str, type[Operation] | Composite] = {}
-"""Every operation of the language by its name."""
-
 ops = SimpleNamespace()
-"""The same operations as attributes. They are there once `skkeops.formula` is imported."""
+"""Every operation of the language as an attribute. They are there once `skkeops.formula` is imported."""
+
+registry: dict[str, type[Operation] | Composite] = vars(ops)
+"""The same operations by their names."""
 
 _by_any_name: dict[str, type[Operation] | Composite] = {}
 
@@ -33,7 +33,6 @@ def register(operation):
             raise ValueError(f"two operations are called {name!r}")
         _by_any_name[name] = operation
     registry[operation.name] = operation
-    setattr(ops, operation.name, operation)
     return operation
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ __all__: list[str] = []
 
 
 def _is_number(x: Any) -> bool:
-    return np.isscalar(x) and not isinstance(x, (str, bytes, complex))
+    return isinstance(x, (Real, np.bool_))
 
 
 def _combine(name: str, a: Any, b: Any) -> Any:

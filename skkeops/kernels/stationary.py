@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 # The margin keeps the inverse of the length finite, also times the factors of a formula.
-LENGTH_SCALE = Parameter("length_scale", per_feature=True, margin=64)
+_LENGTH_SCALE = Parameter("length_scale", per_feature=True, margin=64)
 _SQUARED_IN_RANGE = (1e-9, 1e9)  # lengths whose second and fourth powers are normal numbers, in float32 too
 
 
@@ -31,7 +31,7 @@ class Scaled(Kernel):
     underflow, divide the differences.
     """
 
-    _parameters = (LENGTH_SCALE,)
+    _parameters = (_LENGTH_SCALE,)
     _nonnegative = True
 
     def __init__(self, length_scale=1.0, length_scale_bounds=(1e-5, 1e5), active_dims=None):
@@ -261,7 +261,7 @@ class RationalQuadratic(Scaled):
     array([[1.    , 0.6667]])
     """
 
-    _parameters = (LENGTH_SCALE, Parameter("alpha", margin=64))
+    _parameters = (_LENGTH_SCALE, Parameter("alpha", margin=64))
 
     def __init__(
         self,

@@ -173,7 +173,8 @@ def _angle(z: Any, deg: bool = False) -> Any:
     return z.angle() * (180 / np.pi) if deg else z.angle()
 
 
-#: The function that takes the place of each of NumPy's. `choices` enters `np.where`, which makes tensors of what is none.
+#: The function that takes the place of each of NumPy's. `np.where` is entered by `choices`: it needs
+#: `as_tensor`, which cannot be imported here.
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: _reduce("sum", np.sum),
     np.max: _reduce("max", np.max),

@@ -363,7 +363,7 @@ class TestOperators:
             assert isinstance(kernel, kernels.Kernel)
             np.testing.assert_allclose(kernel(X), expected, rtol=1e-14)
 
-    @pytest.mark.parametrize("other", [None, "rbf", [1.0], 1j, np.ones(2)], ids=str)
+    @pytest.mark.parametrize("other", [None, "rbf", [1.0], 1j, np.complex64(1), np.ones(2)], ids=str)
     def test_no_numbers(self, other):
         k = kernels.Gaussian()
         for operation in (lambda: k + other, lambda: k * other, lambda: k**other):

@@ -58,7 +58,7 @@ def test_constants_that_are_not_finite():
 
 def test_ranges_and_backend_go_along():
     K, dense = wave()
-    K.ranges, K.backend = band_ranges(M, N, 0, None), "reference"
+    K.ranges, K.backend = band_ranges(M, N, 0, None, block=1), "reference"
     for tensor in (K.conj(), K.H.H, K.real, 2j * K, K.exp()):
         assert tensor.backend == "reference" and tensor.ranges is not None
-    np.testing.assert_allclose(K.conj().sum(axis=1), K.sum(axis=1).conj(), rtol=1e-13)
+    np.testing.assert_allclose(K.conj().sum(axis=1)[:, 0], np.triu(dense).conj().sum(axis=1), rtol=1e-12)

@@ -307,10 +307,6 @@ def test_gradients_at_coinciding_points_are_finite():
         assert np.isfinite(function(z_i - Vj(Z)).sum(-1).gradient(z_i)).all()
 
 
-# SciPy's operators
-
-# Pairs
-
 def test_gradients_of_batches():
     z, w = random(2, 1, 4, 1, 2), random(3, 1, 5, 2)
     K = LazyTensor(z) * LazyTensor(w)

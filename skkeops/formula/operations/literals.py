@@ -1,6 +1,6 @@
 """Constants and variables by name, and factorization.
 
-Equal expressions are one object, and computed once: KeOps' names for that have nothing to do.
+Equal expressions are one object, and computed once: so KeOps' `Factorize` and `AutoFactorize` return their formula.
 """
 
 from __future__ import annotations
