@@ -26,6 +26,7 @@ __all__ = ["LowRankPreconditioner", "low_rank_preconditioner", "nystrom", "pivot
 
 _BLOCK = 40  # pivots drawn together
 _ROUNDING = 1e-13  # of the largest entry of the diagonal: what is less is rounding errors
+_MISSED = 1e-5  # of a product: what the factor of a semi-definite matrix may miss of it, where nothing is left of the diagonal
 
 # The rank "auto" takes at most this much memory, and so many columns; those of eigenvalues below so many shifts cost more time
 # than they spare (measured with 10 000 samples).
@@ -242,6 +243,12 @@ def low_rank_preconditioner(
     if kind == "cholesky" and shift.ndim == 1:
         rest = values / (largest or 1) - np.einsum("ij,ij->i", factor, factor) / (largest or 1)
         if float(rest.sum()) <= _ROUNDING * n:
+            # Nothing is left of the diagonal. If the matrix is semi-definite, nothing is left of it elsewhere.
+            test = to_device(random.uniform(-1, 1, (n, 1)) / n, xp)  # the product is no larger than the largest entry
+            image = product(test)
+            missed = largest_of(np.abs(image - factor @ (factor.T @ test)))
+            if not missed <= _MISSED * largest_of(np.abs(image)):
+                return None
             return LowRankPreconditioner(factor, np.where(shift > rounding, shift, 0.0))
     return LowRankPreconditioner(factor, shift) if (shift > 0).all() else None
 

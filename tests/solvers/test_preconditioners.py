@@ -93,13 +93,17 @@ STRANGE = {
 @pytest.mark.parametrize("diagonal", STRANGE)
 def test_pivoted_cholesky_ends_whatever_the_numbers(diagonal, columns):
     values, calls = STRANGE[diagonal], []
+    sign = {"own": 1, "zero": 0, "NaN": np.nan, "negative": -1}[columns]
 
     def some(which):
         calls.append(len(which))
         assert len(calls) <= N
         own = np.zeros((N, len(which)))
         own[which, np.arange(len(which))] = values[which]
-        return own * {"own": 1, "zero": 0, "NaN": np.nan, "negative": -1}[columns]
+        return own * sign
+
+    def product(v):
+        return values[:, None] * v * sign
 
     with np.errstate(all="ignore"):
         factor, definite = pivoted_cholesky(some, values, N, np.random.RandomState(0))
@@ -109,7 +113,7 @@ def test_pivoted_cholesky_ends_whatever_the_numbers(diagonal, columns):
             np.testing.assert_allclose(np.einsum("ij,ij->i", factor, factor), values, atol=1e-12 * values.max())
     calls.clear()
     with np.errstate(all="ignore"):
-        inverse = low_rank_preconditioner("cholesky", None, some, lambda: values, N, N, np.array([0.5 * np.max(values)]), 0)
+        inverse = low_rank_preconditioner("cholesky", product, some, lambda: values, N, N, np.array([0.5 * np.max(values)]), 0)
     if inverse is not None and columns == "own" and values.any():
         np.testing.assert_allclose(inverse(values[:, None]), (values / (values + 0.5 * values.max()))[:, None], rtol=1e-9)
 
@@ -275,6 +279,23 @@ def test_a_formula_that_mixes_components_is_one_system(options):
     assert set(shapes) == {(N, 2)}
     u = mixes.gradient(X, X, b, wrt="a", grad_output=b, alpha=options["alpha"], eps=1e-11)
     np.testing.assert_allclose(u, found, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "beside a semi-definite block"])
+def test_a_diagonal_of_zeros_tells_nothing_of_an_indefinite_matrix(others):
+    x = np.linspace(0, 3, 50)[:, None]
+    distances = np.abs(x - x.T)
+    K = (Vi(x) - Vj(x)).abs()
+    if others:  # two points that no other meets, with entries of their own
+        distances[:2], distances[:, :2] = 0, 0
+        distances[:2, :2] = np.eye(2)
+        far = np.where(np.arange(50) < 2, 1.0, 0.0)[:, None]
+        K = K * (1 - Vi(far)) * (1 - Vj(far)) + Vij(np.diag(far[:, 0]))
+    b = RNG.normal(size=(50, 1))
+    expected = np.linalg.lstsq(distances, b, rcond=None)[0]
+    with pytest.warns(RuntimeWarning, match="not positive definite"):
+        found = K.solve(b, alpha=0, eps=1e-10)
+    np.testing.assert_allclose(distances @ found, distances @ expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"preconditioner": None}, {"preconditioner": "nystrom"}])
