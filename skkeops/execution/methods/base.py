@@ -40,7 +40,11 @@ class Method(Program):
     @classmethod
     @abstractmethod
     def declines(cls, problem: Problem, backend: Backend) -> str | None:
-        """Return why the method takes no call of a problem, None if it may take some."""
+        """Return why the method takes no call of a problem, None if it may take some.
+
+        A problem may have several outputs, sums over one axis that are computed together: a method that knows single ones
+        declines it.
+        """
 
     @abstractmethod
     def declines_call(self, arrays: tuple[Any, ...], pairs: Any) -> str | None:
