@@ -102,6 +102,7 @@ def test_which_template():
         ("Exp(-SqDist(x, y)) * b", ["x = Vi(40)", "y = Vj(40)", "b = Vj(16)"], "Sum", "dot"),
         ("Exp(-SqDist(x, y)) * b", ["x = Vi(40)", "y = Vj(40)", "b = Vj(17)"], "Sum", "matrix"),
         ("x - y", long, "Max", "wide"),
+        (" * ".join(f"Exp((x | Cos({k} * y)) / 900)" for k in range(1, 11)), ["x = Vi(90)", "y = Vj(90)"], "Sum", "wide"),
     ):
         assert source(plan_of(formula, aliases, reduction), "float32").template == template, formula
     assert source(plan_of("Exp(-SqDist(x, y))", long), "float32", None, "rows").template == "wide"

@@ -49,9 +49,13 @@ class Rows(ThreadRows):
         tile = 256
         while tile > GROUP and tile * per_column > _SHARED_AIM:
             tile //= 2
-        if tile * per_column > SHARED_MOST:
-            raise ValueError(f"{len(self._lane_values)} numbers per column do not fit in shared memory")
+        self._tile_bytes = tile * per_column
         return tile
+
+    def exceeds(self):
+        if self._tile_bytes > SHARED_MOST:
+            return f"{self._tile_bytes} bytes of shared memory"
+        return super().exceeds()
 
     def text(self, parameters: Sequence[str]) -> str:
         fold = self.fold
