@@ -19,7 +19,7 @@ from .generate.prelude import prelude
 from .launch.geometry import Geometry, Launch, blocks_of
 from .launch.ranges import Work
 from .options import Options
-from .templates import Task, choose, choose_template, knows_ranges
+from .templates import Task, choose, choose_template
 
 __all__ = ["PointsSource", "Source", "choose_template", "pairs_source", "points_source", "source"]
 
@@ -85,7 +85,7 @@ def source(
         Default: ``Options()``.
     template : str, default="auto"
         What `choose_template` says for a call: "auto", "ranges", or the name of the template that is tried first. Where it
-        declines, the others are tried; after one that knows ranges, those that know them, too.
+        declines, the others are tried.
     masks : tuple of int
         Which of the problem's arrays are booleans: some of those of pairs.
 
@@ -110,7 +110,7 @@ def source(
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str, masks: tuple[int, ...]) -> Source:
     real = _REAL[dtype]
-    main, declined = choose(Task(plan, real, options, knows_ranges(template)), template)
+    main, declined = choose(Task(plan, real, options, template == "ranges"), template)
     parameters = _parameters(main.arrays, masks)
     kernels, outputs = main.kernels(parameters), {}
     for final, (body, written) in main.merges().items():
