@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -216,6 +216,18 @@ def options_of(options: Any) -> Options:
     """Return what the options of a `Genred`, `skkeops.calls.options.Options`, mean for the generated code."""
     return Options.of_genred(options.dtype_acc, options.use_double_acc, options.sum_scheme, options.use_fast_math)
 
+def _points_module(make: Callable[..., Any], expressions: Any, variables: tuple[Variable, ...], dtype: Any, *masks: Any) -> Any:
+    """The source that `make` returns, and its kernels on the devices that have been met."""
+    key = (make, expressions, variables, dtype, *masks)
+    found = _points.get(key)
+    if found is None:
+        made = make(expressions, variables, np.dtype(dtype).name, *masks)
+        if len(_points) >= 256:
+            _points.clear()
+        found = _points[key] = (made, Module(made))
+    return found
+
+
 
 _points: dict[Any, tuple[Any, Module]] = {}
 
@@ -226,16 +238,8 @@ def evaluate(
     """Evaluate expressions point by point: see `skkeops.execution.program.Backend`."""
     import cupy
 
-    expressions, variables = tuple(expressions), tuple(variables)
     dtype = dtype_of(arrays)
-    key = (expressions, variables, dtype)
-    found = _points.get(key)
-    if found is None:
-        made = points_source(expressions, variables, np.dtype(dtype).name)
-        if len(_points) >= 256:
-            _points.clear()
-        found = _points[key] = (made, Module(made))
-    made, module = found
+    made, module = _points_module(points_source, tuple(expressions), tuple(variables), dtype)
     outputs = [cupy.empty((n, e.dim), dtype) for e in expressions]
     places = {f"out{k}": out for k, out in enumerate(outputs)}
     given = tuple([contiguous(arrays[k]) for k in made.variables])
@@ -251,14 +255,7 @@ def evaluate_pairs(
 
     variables = tuple(variables)
     dtype, masks = dtype_of(arrays), find_masks(variables, arrays)
-    key = (expression, variables, dtype, masks)
-    found = _points.get(key)
-    if found is None:
-        made = pairs_source(expression, variables, np.dtype(dtype).name, masks)
-        if len(_points) >= 256:
-            _points.clear()
-        found = _points[key] = (made, Module(made))
-    made, module = found
+    made, module = _points_module(pairs_source, expression, variables, dtype, masks)
     work = None if pairs is None else _work_on_device(pairs, m, n, *_PAIRS_BLOCK)
     out = (cupy.empty if work is None else cupy.zeros)((m, n, expression.dim), dtype)
     places = {"out0": out} | {name: NULL if work is None else getattr(work, name) for name in ("items", "segments")}

@@ -171,29 +171,30 @@ class PointsSource:
 @lru_cache(maxsize=256)
 def points_source(expressions: tuple[Expression, ...], variables: tuple[Variable, ...], dtype: str) -> PointsSource:
     """The source that evaluates expressions point by point."""
-    real = _REAL[dtype]
-    used = {node for node in postorder(*expressions) if isinstance(node, Variable)}
-    arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
-    parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
-    kernel = points_kernel(expressions, arrays, parameters, real)
-    return _points_source("skk_points", kernel, expressions, variables, real)
+
+    def kernel(arrays: dict[Variable, str], real: str) -> str:
+        parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
+        return points_kernel(expressions, arrays, parameters, real)
+
+    return _points_source("skk_points", kernel, expressions, variables, dtype)
 
 
 @lru_cache(maxsize=256)
 def pairs_source(expression: Expression, variables: tuple[Variable, ...], dtype: str, masks: tuple[int, ...] = ()) -> PointsSource:
     """The source that evaluates an expression at all pairs; `masks` as for `source`."""
-    real = _REAL[dtype]
-    used = {node for node in postorder(expression) if isinstance(node, Variable)}
-    arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
-    kernel = pairs_kernel(expression, arrays, _parameters(arrays, masks), real)
-    return _points_source("skk_pairs", kernel, (expression,), variables, real)
+
+    def kernel(arrays: dict[Variable, str], real: str) -> str:
+        return pairs_kernel(expression, arrays, _parameters(arrays, masks), real)
+
+    return _points_source("skk_pairs", kernel, (expression,), variables, dtype)
 
 
-def _points_source(name, kernel, expressions, variables, real) -> PointsSource:
-    used = {node for node in postorder(*expressions) if isinstance(node, Variable)}
+def _points_source(name: str, kernel: Callable[..., str], expressions, variables, dtype: str) -> PointsSource:
+    real, used = _REAL[dtype], set(postorder(*expressions))
+    places = tuple(k for k, v in enumerate(variables) if v in used)
     return PointsSource(
-        text=prelude(real) + functions(expressions) + kernel,
+        text=prelude(real) + functions(expressions) + kernel({variables[k]: f"a{k}" for k in places}, real),
         options=COMPILE_OPTIONS,
         kernels=(name,),
-        variables=tuple(k for k, v in enumerate(variables) if v in used),
+        variables=places,
     )
