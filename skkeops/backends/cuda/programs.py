@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from skkeops.arrays.conversion import dtype_of
-from skkeops.calls.outputs import store
 from skkeops.execution.blocks import Progress, take_rows
 from skkeops.execution.program import Program
 from skkeops.formula.expression import Expression, Variable
@@ -71,10 +70,7 @@ class CudaProgram(Program):
             found = found[0] if len(found) == 1 else found
         else:
             found = self.reduction.finalize(self._call(arrays, "state", progress, pairs), dtype_of(arrays))
-        if out is None:
-            return found
-        store(out, ..., found)
-        return self.outputs.unpack(out)
+        return found if out is None else self._stored(found, out)
 
     def _call(self, arrays: tuple[Any, ...], final: str, progress: Progress | None, ranges: Any) -> tuple[Any, ...]:
         if progress is not None or ranges is not None or self._has_pairs:
@@ -216,6 +212,10 @@ def options_of(options: Any) -> Options:
     """Return what the options of a `Genred`, `skkeops.calls.options.Options`, mean for the generated code."""
     return Options.of_genred(options.dtype_acc, options.use_double_acc, options.sum_scheme, options.use_fast_math)
 
+
+_points: dict[Any, tuple[Any, Module]] = {}
+
+
 def _points_module(make: Callable[..., Any], expressions: Any, variables: tuple[Variable, ...], dtype: Any, *masks: Any) -> Any:
     """The source that `make` returns, and its kernels on the devices that have been met."""
     key = (make, expressions, variables, dtype, *masks)
@@ -226,10 +226,6 @@ def _points_module(make: Callable[..., Any], expressions: Any, variables: tuple[
             _points.clear()
         found = _points[key] = (made, Module(made))
     return found
-
-
-
-_points: dict[Any, tuple[Any, Module]] = {}
 
 
 def evaluate(
