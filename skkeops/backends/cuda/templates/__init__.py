@@ -27,13 +27,13 @@ def _import_all() -> None:
 def templates() -> list[type[Template]]:
     """All templates, in the order of their names."""
     _import_all()
-    return _complete(len(Template.classes))
+    return _complete(tuple(Template.classes))
 
 
 @lru_cache(maxsize=1)
-def _complete(n_classes: int) -> list[type[Template]]:
-    """The classes that override what must be overridden, of so many that are defined."""
-    found = [cls for cls in Template.classes[:n_classes] if not inspect.isabstract(cls)]
+def _complete(classes: tuple[type[Template], ...]) -> list[type[Template]]:
+    """Those that override what must be overridden."""
+    found = [cls for cls in classes if not inspect.isabstract(cls)]
     return sorted(found, key=lambda cls: (cls.name, cls.__name__))
 
 
