@@ -113,7 +113,7 @@ def _source(plan: Plan, dtype: str, options: Options, template: str, masks: tupl
     main, declined = choose(Task(plan, real, options, template == "ranges"), template)
     parameters = _parameters(main.arrays, masks)
     kernels, outputs = main.kernels(parameters), {}
-    for final, (body, written) in main.merges().items():
+    for final, (body, written) in main.merges.items():
         kernels[f"skk_merge_{final}"] = merge_kernel(final, parameters, body, written)
         outputs[final] = written
     return Source(

@@ -63,11 +63,7 @@ class Rows(ThreadRows):
             f"#define ROWS {self.rows_per_thread}",
             f"#define TILE {self.tile}",
             f"#define GROUP {GROUP}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
-            + "".join(f"{parameter}, " for parameter in parameters),
-            "    char* __restrict__ workspace, const long long* __restrict__ items, const long long* __restrict__ segments,",
-            "    long long rows, long long columns, long long chunk, long long splits)",
-            "{",
+            *self.head(parameters, self.blocks_per_multiprocessor),
             *(f"    __shared__ {self._pack_type(n)} tile{p}[TILE];" for p, n in enumerate(self._packs)),
             *indent(self._constants()),
             *indent(self._tests_of_factors()),
