@@ -62,16 +62,16 @@ def get(name: str, xp: ModuleType = np) -> ModuleType:
     RuntimeError
         If the backend exists but cannot work here: the message says what is missing.
     """
-    on_device = xp is not np
+    there = xp is not np
     try:
-        return _loaded[name, on_device]
+        return _loaded[name, there]
     except (KeyError, TypeError):
         pass
     if not isinstance(name, str) or name not in _MODULES_AND_KEOPS:
         expected = ", ".join(map(repr, _MODULES))
         close = suggestion(name, _MODULES) if isinstance(name, str) else ""
         raise ValueError(f"backend={name!r} is not known: expected one of {expected}{close}")
-    home = _MODULES_AND_KEOPS[name][on_device]
+    home = _MODULES_AND_KEOPS[name][there]
     if home is None:
         raise TypeError(
             f"backend={name!r} computes with NumPy arrays: found CuPy arrays; expected backend='auto' or 'GPU', or arrays "
@@ -92,5 +92,5 @@ def get(name: str, xp: ModuleType = np) -> ModuleType:
             f"backend={name!r} cannot be used: its compiled engine is missing or was not built for this "
             f"Python ({error}). Reinstall skkeops, or use backend='reference' for small checks."
         ) from error
-    _loaded[name, on_device] = module
+    _loaded[name, there] = module
     return module

@@ -9,21 +9,16 @@ import numpy as np
 
 from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import OnDevice
-from skkeops.calls.outputs import store
 from skkeops.execution.program import Program
 from skkeops.formula.expression import Expression, Variable
 from skkeops.pairs.values import NOT_ON_DEVICE, as_dense
 from skkeops.plan.problem import Problem
 
 from . import device
+from .device import gathers_sparse, sums_together
 from .gpu import check_usable
 
 __all__ = ["TransferProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "sums_together"]
-
-#: Sparse arrays of pairs are refused: see `skkeops.pairs.values.NOT_ON_DEVICE`.
-gathers_sparse = False
-#: Kernels are generated for one output.
-sums_together = False
 
 
 class TransferProgram(Program):
@@ -47,10 +42,7 @@ class TransferProgram(Program):
         with _current_device() as cupy:
             found = self._program.run(_moved(cupy, arrays), pairs, None, progress)
             found = tuple(part.get() for part in found) if isinstance(found, tuple) else found.get()
-        if out is None:
-            return found
-        store(out, ..., found)
-        return self.outputs.unpack(out)
+        return found if out is None else self._stored(found, out)
 
 
 def prepare(problem: Problem, options: Any = None) -> TransferProgram:

@@ -177,6 +177,11 @@ class SumDerivatives(Derivatives):
         axis = self.problem.axis if v.category == P else 1 - v.category
         return None if is_zero(formula) else Output(Sum(), (formula,), axis)
 
+    def _adjoint_problem(self, v: Variable) -> Problem | None:
+        """Return the problem of the gradient by a variable alone, None if it is zero."""
+        output = self._adjoint_output(v)
+        return None if output is None else Problem((output,), self._adjoint_formula(v)[1])
+
     def _adjoint_formula(self, v: Variable) -> tuple[Expression, tuple[Variable, ...]]:
         saved, e = self._adjoint_variables()
         return self.reduction.adjoint(self.problem.values, v, e, saved), (*self.problem.variables, *saved, e)

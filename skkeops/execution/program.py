@@ -107,19 +107,19 @@ class Program(ABC):
         dtype = arrays[self._typed].dtype if self._typed >= 0 else dtype_of(arrays)
         if pairs is not None or rows <= self.block_rows:
             found = self._finalize(self.state(arrays, pairs, progress), dtype)
-            if out is None:
-                return found
-            store(out, ..., found)
-            return self.outputs.unpack(out)
+            return found if out is None else self._stored(found, out)
         # Rows that are written may be arrays that are still to be read, in other blocks.
         apart = out is None or not self.outputs.share_memory(out, arrays)
         results = out if out is not None and apart else self.outputs.allocate(rows, dtype, namespace_of(*arrays))
         for part in self.states(arrays, None, progress):
             store(results, part.rows, self._finalize(part.state, dtype))
-        if out is not None and not apart:
-            store(out, ..., self.outputs.unpack(results))
-            results = out
-        return self.outputs.unpack(results)
+        found = self.outputs.unpack(results)
+        return found if out is None or apart else self._stored(found, out)
+
+    def _stored(self, found: Any, out: tuple[Any, ...]) -> Any:
+        """Return results in the arrays that a caller has for them."""
+        store(out, ..., found)
+        return self.outputs.unpack(out)
 
     def states(self, arrays: tuple[Any, ...], pairs: Any = None, progress: Progress | None = None) -> Iterator[Part]:
         """Yield the state in blocks of rows, so that none is held whole; of blocks of pairs it is one."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from skkeops.backends import reference
-from skkeops.calls.outputs import store
 from skkeops.execution.program import Program as Contract
 
 
@@ -41,9 +40,7 @@ class Program(Contract):
     def run(self, arrays, pairs=None, out=None, progress=None):
         found = self._launched(self._program.run, arrays, pairs, None, progress)
         found = _outside(found) if isinstance(found, tuple) else _outside((found,))[0]
-        if out is not None:
-            store(out, ..., found)
-        return found if out is None else self.outputs.unpack(out)
+        return found if out is None else self._stored(found, out)
 
     def _launched(self, method, arrays, *options):
         import cupy

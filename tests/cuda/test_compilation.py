@@ -13,6 +13,7 @@ from skkeops import Genred
 from skkeops.backends.cuda import Options, source
 from skkeops.backends.cuda.folds.base import GROUP
 from skkeops.backends.cuda.source import points_source
+from skkeops.backends.cuda.templates import templates
 from skkeops.plan.plan import make_plan
 
 from . import nvrtc, zoo
@@ -36,13 +37,13 @@ def of_axis_1(entries):
 def problems():
     """A problem for each reduction and gradient, and one for each template and fold, with the template."""
     entries = of_axis_1(zoo.REDUCTIONS) + [e for e, _ in zoo.gradients()]
-    found = [(e.name, e.problem, "rows") for e in entries]
+    found = [(e.name, e.problem, "auto") for e in entries]
     few = of_axis_1(zoo.REDUCTIONS)
     few = few[:10:3] + [e for e in few if e.problem.reduction.fold == "kmin"]
     found += [(f"columns: {e.name}", e.problem, "columns") for e in few]
     found += [(f"dot: {e.name}", e.problem, "auto") for e in of_axis_1(zoo.DOT)]
     found += [(f"matrix: {e.name}", e.problem, "auto") for e in of_axis_1(zoo.MATRIX)]
-    return found + [(f"wide: {e.name}", e.problem, "rows") for e in of_axis_1(zoo.WIDE)[::2]]
+    return found + [(f"wide: {e.name}", e.problem, "wide") for e in of_axis_1(zoo.WIDE)[::2]]
 
 
 def check_usage(name, made, compiled):
@@ -56,6 +57,7 @@ def check_usage(name, made, compiled):
 def test_no_kernel_spills(dtype):
     found = problems()
     sources = [source(make_plan(problem), dtype, None, template) for _, problem, template in found]
+    assert {made.template for made in sources} == {cls.name for cls in templates()}
     for (name, _, _), made, compiled in zip(found, sources, compile_all(sources, "sm_90"), strict=True):
         check_usage(name, made, compiled)
         assert set(compiled.kernels) == set(made.kernels)

@@ -125,6 +125,19 @@ def test_special_values_of_many_columns(matrices, dtype, n):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_more_numbers_of_a_column_than_fit_in_shared_memory(dtype):
+    formula = " * ".join(f"Exp((x | Cos({k} * y)) / 900)" for k in range(1, 11))
+    genred = Genred(formula, ["x = Vi(90)", "y = Vj(90)"], axis=1)
+    ((made, module),) = running.build([genred._problem], [dtype]).values()
+    assert made.template == "wide" and (dtype == "float64" or "shared memory" in made.declined["Rows"])
+    rng = np.random.default_rng(3)
+    x, y = (rng.standard_normal((n, 90)).astype(dtype) for n in (5, 37))
+    (found,) = running.run(made, module, genred._problem, (x, y), "result")
+    exponents = x.astype(float) @ sum(np.cos(k * y.astype(float)) for k in range(1, 11)).T / 900
+    np.testing.assert_allclose(found, np.exp(exponents).sum(axis=1, keepdims=True), rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weights_of_zero_where_the_exponent_is_largest(built, dtype):
     made, module = built[1, dtype]
     y = np.array([[3.0], [2.0], [1.0]])

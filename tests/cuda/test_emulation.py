@@ -167,7 +167,7 @@ def test_many_columns_over_splits(matrices, splits):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_long_vectors(dtype):
-    built = running.build([e.problem for e in zoo.WIDE], [dtype], template="rows")
+    built = running.build([e.problem for e in zoo.WIDE], [dtype], template="wide")
     for k, (name, problem) in enumerate(zoo.WIDE):
         made, module = built[k, dtype]
         assert made.template == "wide", name

@@ -118,7 +118,8 @@ def test_gradient(name, double, data):
 
 
 def test_kernels_give_the_same(name, cupy, data):
-    """With the kernels themselves, where the tests above compute with the reference backend."""
+    """With the kernels themselves, where the tests above compute with the reference backend. That both engines agree is what this
+    asks; that they are right, tests/estimators asks of the compiled engine, with NumPy."""
     X, y, w, queries = data
     expected, estimator = fit(name, X, y, w), fit(name, *map(cupy.asarray, (X, y, w)))
     for found, wanted in zip(methods(estimator), methods(expected), strict=True):

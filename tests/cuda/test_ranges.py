@@ -103,7 +103,7 @@ def distances(arrays):
 
 @pytest.fixture(scope="module")
 def built():
-    return running.build([g._problem for g in CASES], DTYPES, template="rows")
+    return running.build([g._problem for g in CASES], DTYPES, template="ranges")
 
 
 @emulates
@@ -121,7 +121,7 @@ def test_kernels(built, kind, dtype):
 @emulates
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_long_vectors(dtype):
-    ((made, module),) = running.build([LONG._problem], [dtype], template="rows").values()
+    ((made, module),) = running.build([LONG._problem], [dtype], template="ranges").values()
     assert made.template == "wide"
     for kind in ("empty ranges", "one long range"):
         m, n, ranges = KINDS[kind]

@@ -102,11 +102,13 @@ def test_which_template():
         ("Exp(-SqDist(x, y)) * b", ["x = Vi(40)", "y = Vj(40)", "b = Vj(16)"], "Sum", "dot"),
         ("Exp(-SqDist(x, y)) * b", ["x = Vi(40)", "y = Vj(40)", "b = Vj(17)"], "Sum", "matrix"),
         ("x - y", long, "Max", "wide"),
+        (" * ".join(f"Exp((x | Cos({k} * y)) / 900)" for k in range(1, 11)), ["x = Vi(90)", "y = Vj(90)"], "Sum", "wide"),
     ):
         assert source(plan_of(formula, aliases, reduction), "float32").template == template, formula
-    assert source(plan_of("Exp(-SqDist(x, y))", long), "float32", None, "rows").template == "wide"
+    assert source(plan_of("Exp(-SqDist(x, y))", long), "float32", None, "ranges").template == "wide"
+    assert source(plan_of("Exp(-SqDist(x, y))", long), "float32", None, "rows").template == "dot"  # a name asks for no ranges
     many = plan_of("Exp(-SqDist(x, y)) * y", long)
-    assert source(many, "float32", None, "rows").template == "wide"  # ranges
+    assert source(many, "float32", None, "ranges").template == "wide"
     assert source(many, "float32", None, "columns").template == "matrix"  # few rows
     for formula, reduction, options, template in (
         ("Exp(-SqDist(x, y))", "Sum", {}, "dot"),  # few rows of vectors too long for registers

@@ -261,7 +261,7 @@ class Kernel(NamedTuple):
 
     Attributes
     ----------
-    kind : {"reductions", "columns", "gradients", "dot", "wide", "operations"}
+    kind : {"reductions", "columns", "gradients", "dot", "matrix", "wide", "pairs", "operations"}
     """
 
     kind: str
@@ -281,17 +281,17 @@ def kernels(dtypes: tuple[str, ...] = ("float32", "float64")) -> list[Kernel]:
             found.append(Kernel(kind, name, problem, dtype, template, arrays or (lambda m, n: random_arrays(problem, m, n, dtype))))
 
         for name, problem in REDUCTIONS:
-            add("reductions", name, problem, "rows")
+            add("reductions", name, problem, "auto")
             if name.endswith("/1"):
                 add("columns", name, problem, "columns")
         for (name, problem), genred in gradients():
-            add("gradients", name, problem, "rows", lambda m, n, g=genred, d=dtype: gradient_arrays(g, m, n, d))
+            add("gradients", name, problem, "auto", lambda m, n, g=genred, d=dtype: gradient_arrays(g, m, n, d))
         for kind, entries in (("dot", DOT), ("matrix", MATRIX), ("wide", WIDE)):
             for name, problem in entries:
-                add(kind, name, problem, "rows" if kind == "wide" else "auto")
+                add(kind, name, problem, "wide" if kind == "wide" else "auto")
         for name, problem in PAIRS:
             for template in ("rows", "columns"):
                 add("pairs", name, problem, template)
         for k, (problem, needs) in enumerate(operations()):
-            add("operations", str(k), problem, "rows", lambda m, n, needs=needs, d=dtype: operation_arrays(needs, m, n, d))
+            add("operations", str(k), problem, "auto", lambda m, n, needs=needs, d=dtype: operation_arrays(needs, m, n, d))
     return found

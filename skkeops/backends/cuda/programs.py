@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from skkeops.arrays.conversion import dtype_of
-from skkeops.calls.outputs import store
 from skkeops.execution.blocks import Progress, take_rows
 from skkeops.execution.program import Program
 from skkeops.formula.expression import Expression, Variable
@@ -71,10 +70,7 @@ class CudaProgram(Program):
             found = found[0] if len(found) == 1 else found
         else:
             found = self.reduction.finalize(self._call(arrays, "state", progress, pairs), dtype_of(arrays))
-        if out is None:
-            return found
-        store(out, ..., found)
-        return self.outputs.unpack(out)
+        return found if out is None else self._stored(found, out)
 
     def _call(self, arrays: tuple[Any, ...], final: str, progress: Progress | None, ranges: Any) -> tuple[Any, ...]:
         if progress is not None or ranges is not None or self._has_pairs:
@@ -220,22 +216,26 @@ def options_of(options: Any) -> Options:
 _points: dict[Any, tuple[Any, Module]] = {}
 
 
+def _points_module(make: Callable[..., Any], expressions: Any, variables: tuple[Variable, ...], dtype: Any, *masks: Any) -> Any:
+    """The source that `make` returns, and its kernels on the devices that have been met."""
+    key = (make, expressions, variables, dtype, *masks)
+    found = _points.get(key)
+    if found is None:
+        made = make(expressions, variables, np.dtype(dtype).name, *masks)
+        if len(_points) >= 256:
+            _points.clear()
+        found = _points[key] = (made, Module(made))
+    return found
+
+
 def evaluate(
     expressions: Sequence[Expression], variables: Sequence[Variable], arrays: Sequence[Any], n: int
 ) -> list[Any]:
     """Evaluate expressions point by point: see `skkeops.execution.program.Backend`."""
     import cupy
 
-    expressions, variables = tuple(expressions), tuple(variables)
     dtype = dtype_of(arrays)
-    key = (expressions, variables, dtype)
-    found = _points.get(key)
-    if found is None:
-        made = points_source(expressions, variables, np.dtype(dtype).name)
-        if len(_points) >= 256:
-            _points.clear()
-        found = _points[key] = (made, Module(made))
-    made, module = found
+    made, module = _points_module(points_source, tuple(expressions), tuple(variables), dtype)
     outputs = [cupy.empty((n, e.dim), dtype) for e in expressions]
     places = {f"out{k}": out for k, out in enumerate(outputs)}
     given = tuple([contiguous(arrays[k]) for k in made.variables])
@@ -251,14 +251,7 @@ def evaluate_pairs(
 
     variables = tuple(variables)
     dtype, masks = dtype_of(arrays), find_masks(variables, arrays)
-    key = (expression, variables, dtype, masks)
-    found = _points.get(key)
-    if found is None:
-        made = pairs_source(expression, variables, np.dtype(dtype).name, masks)
-        if len(_points) >= 256:
-            _points.clear()
-        found = _points[key] = (made, Module(made))
-    made, module = found
+    made, module = _points_module(pairs_source, expression, variables, dtype, masks)
     work = None if pairs is None else _work_on_device(pairs, m, n, *_PAIRS_BLOCK)
     out = (cupy.empty if work is None else cupy.zeros)((m, n, expression.dim), dtype)
     places = {"out0": out} | {name: NULL if work is None else getattr(work, name) for name in ("items", "segments")}

@@ -19,7 +19,7 @@ from .generate.prelude import prelude
 from .launch.geometry import Geometry, Launch, blocks_of
 from .launch.ranges import Work
 from .options import Options
-from .templates import Task, choose, choose_template, knows_ranges
+from .templates import Task, choose, choose_template
 
 __all__ = ["PointsSource", "Source", "choose_template", "pairs_source", "points_source", "source"]
 
@@ -85,7 +85,7 @@ def source(
         Default: ``Options()``.
     template : str, default="auto"
         What `choose_template` says for a call: "auto", "ranges", or the name of the template that is tried first. Where it
-        declines, the others are tried; after one that knows ranges, those that know them, too.
+        declines, the others are tried.
     masks : tuple of int
         Which of the problem's arrays are booleans: some of those of pairs.
 
@@ -110,10 +110,10 @@ def source(
 @lru_cache(maxsize=256)
 def _source(plan: Plan, dtype: str, options: Options, template: str, masks: tuple[int, ...]) -> Source:
     real = _REAL[dtype]
-    main, declined = choose(Task(plan, real, options, knows_ranges(template)), template)
+    main, declined = choose(Task(plan, real, options, template == "ranges"), template)
     parameters = _parameters(main.arrays, masks)
     kernels, outputs = main.kernels(parameters), {}
-    for final, (body, written) in main.merges().items():
+    for final, (body, written) in main.merges.items():
         kernels[f"skk_merge_{final}"] = merge_kernel(final, parameters, body, written)
         outputs[final] = written
     return Source(
@@ -171,29 +171,30 @@ class PointsSource:
 @lru_cache(maxsize=256)
 def points_source(expressions: tuple[Expression, ...], variables: tuple[Variable, ...], dtype: str) -> PointsSource:
     """The source that evaluates expressions point by point."""
-    real = _REAL[dtype]
-    used = {node for node in postorder(*expressions) if isinstance(node, Variable)}
-    arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
-    parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
-    kernel = points_kernel(expressions, arrays, parameters, real)
-    return _points_source("skk_points", kernel, expressions, variables, real)
+
+    def kernel(arrays: dict[Variable, str], real: str) -> str:
+        parameters = [f"const real* __restrict__ {name}" for name in arrays.values()]
+        return points_kernel(expressions, arrays, parameters, real)
+
+    return _points_source("skk_points", kernel, expressions, variables, dtype)
 
 
 @lru_cache(maxsize=256)
 def pairs_source(expression: Expression, variables: tuple[Variable, ...], dtype: str, masks: tuple[int, ...] = ()) -> PointsSource:
     """The source that evaluates an expression at all pairs; `masks` as for `source`."""
-    real = _REAL[dtype]
-    used = {node for node in postorder(expression) if isinstance(node, Variable)}
-    arrays = {v: f"a{k}" for k, v in enumerate(variables) if v in used}
-    kernel = pairs_kernel(expression, arrays, _parameters(arrays, masks), real)
-    return _points_source("skk_pairs", kernel, (expression,), variables, real)
+
+    def kernel(arrays: dict[Variable, str], real: str) -> str:
+        return pairs_kernel(expression, arrays, _parameters(arrays, masks), real)
+
+    return _points_source("skk_pairs", kernel, (expression,), variables, dtype)
 
 
-def _points_source(name, kernel, expressions, variables, real) -> PointsSource:
-    used = {node for node in postorder(*expressions) if isinstance(node, Variable)}
+def _points_source(name: str, kernel: Callable[..., str], expressions, variables, dtype: str) -> PointsSource:
+    real, used = _REAL[dtype], set(postorder(*expressions))
+    places = tuple(k for k, v in enumerate(variables) if v in used)
     return PointsSource(
-        text=prelude(real) + functions(expressions) + kernel,
+        text=prelude(real) + functions(expressions) + kernel({variables[k]: f"a{k}" for k in places}, real),
         options=COMPILE_OPTIONS,
         kernels=(name,),
-        variables=tuple(k for k, v in enumerate(variables) if v in used),
+        variables=places,
     )

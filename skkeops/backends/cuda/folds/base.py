@@ -7,6 +7,7 @@ number within its thread.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from skkeops.formula.expression import Expression
@@ -16,7 +17,7 @@ from ..generate.loops import LoopBlock
 from ..launch.geometry import BLOCKS
 from .workspace import Merge
 
-__all__ = ["GROUP", "Fold"]
+__all__ = ["GROUP", "Fold", "MergedFold"]
 
 #: Pairs of a row between two tests, and float32 additions between two additions in float64. Sixteen terms of one
 #: sign lose at most 16 half-ulps, on average much less: 2.7e-7 was measured on constant data, the CPU engine's figure.
@@ -25,7 +26,7 @@ GROUP = 16
 _MOST_CHUNKS = 65535  # the third dimension of a grid
 
 
-class Fold:
+class Fold(ABC):
     """What the templates need of a fold.
 
     Attributes
@@ -62,45 +63,38 @@ class Fold:
     blocks: int = BLOCKS
     start_of_value: str | None = None
 
+    @abstractmethod
     def start(self) -> list[str]:
         """Set row t to the neutral state."""
-        raise NotImplementedError
 
+    @abstractmethod
     def group(self) -> list[str]:
         """Declare what a group keeps for the rows of a thread."""
-        return []
 
+    @abstractmethod
     def fast(self, values: Sequence[str], started: bool = False) -> list[str]:
         """A pair enters the group of row t; `started`: the first value has `start_of_value` in it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def test(self) -> str:
         """Whether the group of row t holds."""
-        return "true"
 
     def accept(self) -> list[str]:
         """The group enters the state of row t."""
         return []
 
+    @abstractmethod
     def exact(self, values: Sequence[str]) -> list[str]:
         """A pair, whose index relative to the split is ``at``, enters the state of row t."""
-        raise NotImplementedError
 
+    @abstractmethod
     def store(self) -> list[str]:
         """Row t, which is row ``i``, goes to the workspace of split ``split``; ``base`` is the split's first index."""
-        raise NotImplementedError
 
-    def fields(self) -> list[tuple[str, str]]:
-        """The state of row t: types and names."""
-        raise NotImplementedError
-
-    def combine(self, others: Sequence[str]) -> list[str]:
-        """The state of another thread, in variables of these names, enters that of row t."""
-        raise NotImplementedError
-
-    def merge(self, factor: LoopBlock | None) -> Merge:
-        """For "state" and "result": the statements that compute row i, and the outputs."""
-        raise NotImplementedError
+    @abstractmethod
+    def merge(self, factor: LoopBlock) -> Merge:
+        """For "state" and "result": the statements that compute row i, and the outputs. ``factor`` is a block for the plan's
+        factors of row i."""
 
     def _divide(self, columns: int, chunk: int | None) -> int:
         """Note that a thread has at most `chunk` of the columns; return how many."""
@@ -122,3 +116,25 @@ class Fold:
 
     def _column(self, c: int) -> str:
         return str(c) if self.chunk is None else f"column + {c}"
+
+
+class MergedFold(Fold):
+    """A fold whose state is some numbers, so that the threads of a block can merge what they have of a row."""
+
+    @abstractmethod
+    def fields(self) -> list[tuple[str, str]]:
+        """The state of row t: types and names."""
+
+    @abstractmethod
+    def combine(self, others: Sequence[str]) -> list[str]:
+        """The state of another thread, in variables of these names, enters that of row t."""
+
+    def combine_from(self, other: str) -> list[str]:
+        """What `other` says, with ``{n}`` for the number of a field and ``{name}`` for its name, enters the state of row t."""
+        fields = list(enumerate(self.fields()))
+        found = [f"const {kind} o{n} = {other.format(n=n, name=name)};" for n, (kind, name) in fields]
+        return [*found, *self.combine([f"o{n}" for n, _ in fields])]
+
+    def combine_shuffled(self) -> list[str]:
+        """The state of the thread whose lane differs in the bits ``d`` enters that of row t."""
+        return self.combine_from("__shfl_xor_sync(0xffffffffu, {name}, d)")

@@ -5,45 +5,55 @@ from __future__ import annotations
 from skkeops.plan.plan import Plan
 
 from ..generate.loops import LoopBlock
-from .base import Fold
+from .base import Fold, MergedFold
 from .workspace import Merge, choose_written
 
-__all__ = ["ExtremumFold"]
+__all__ = ["ComparedFold", "ExtremumFold"]
 
 
-class ExtremumFold(Fold):
-    """The best value of each component, and its index: the best of a group is compared, its place found if it wins."""
+class ComparedFold(Fold):
+    """A fold that compares the best of a group with what it has of each component, in `_held`, before it looks at single pairs.
+
+    Attributes
+    ----------
+    dim : int
+        The components of a thread.
+    """
 
     needs_test = True
+    _held: str
 
-    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
+    def __init__(self, plan: Plan, value, chunk: int | None, largest: bool = False):
         self.plan = plan
         self.dim = self._divide(value.dim, chunk)
         self.roots = [self._component(value, k) for k in range(self.dim)]
-        self.largest = bool(plan.problem.reduction.largest)
+        self._better, self._best, self._worst = (">", "fmax", "-SKK_INF") if largest else ("<", "fmin", "SKK_INF")
+
+    def group(self):
+        start = " ".join(f"g[t][{d}] = {self._worst};" for d in range(self.dim))
+        return [f"real g[ROWS][{self.dim}];", "#pragma unroll", f"for (int t = 0; t < ROWS; ++t) {{ {start} }}"]
+
+    def fast(self, values, started=False):
+        return [f"g[t][{d}] = {self._best}(g[t][{d}], {v});" for d, v in enumerate(values)]
+
+    def test(self):
+        beaten = " || ".join(f"g[t][{d}] {self._better} {self._held}[t][{d}]" for d in range(self.dim))
+        return f"!({beaten})"
+
+
+class ExtremumFold(ComparedFold, MergedFold):
+    """The best value of each component, and its index: the place is found where a group wins."""
+
+    _held = "best"
+
+    def __init__(self, plan: Plan, value, real: str, chunk: int | None):
+        super().__init__(plan, value, chunk, bool(plan.problem.reduction.largest))
         self.registers = (3 if real == "float" else 5) * self.dim
         self.bytes_per_row = value.dim * (8 + (4 if real == "float" else 8))
         self.declarations = [f"real best[ROWS][{self.dim}];", f"int place[ROWS][{self.dim}];"]
-        self._better = ">" if self.largest else "<"
-        self._worst = "-SKK_INF" if self.largest else "SKK_INF"
 
     def start(self):
         return [f"best[t][{d}] = {self._worst}; place[t][{d}] = -1;" for d in range(self.dim)]
-
-    def group(self):
-        return [
-            f"real g[ROWS][{self.dim}];",
-            "#pragma unroll",
-            f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = {self._worst};' for d in range(self.dim))} }}",
-        ]
-
-    def fast(self, values, started=False):
-        function = "fmax" if self.largest else "fmin"
-        return [f"g[t][{d}] = {function}(g[t][{d}], {v});" for d, v in enumerate(values)]
-
-    def test(self):
-        beaten = " || ".join(f"g[t][{d}] {self._better} best[t][{d}]" for d in range(self.dim))
-        return f"!({beaten})"
 
     def exact(self, values):
         return [
@@ -74,7 +84,7 @@ class ExtremumFold(Fold):
             )
         return lines
 
-    def merge(self, factor: LoopBlock | None) -> Merge:
+    def merge(self, factor: LoopBlock) -> Merge:
         """The best value of the splits, the first of equals."""
         dim = self.all_columns
         merges: Merge = {}

@@ -6,7 +6,7 @@ from skkeops.plan.plan import Plan
 
 from ..generate.loops import LoopBlock
 from ..launch.geometry import BLOCKS_OF_LISTS
-from .base import Fold
+from .extremum import ComparedFold
 from .workspace import Merge, choose_written
 
 __all__ = ["KMinFold"]
@@ -15,29 +15,25 @@ _MOST_KEPT = 4096  # in the local memory of a thread
 _MOST_IN_REGISTERS = 16
 
 
-class KMinFold(Fold):
+class KMinFold(ComparedFold):
     """The K smallest values of each component, ascending, and their indices: the smallest of a group is compared with the
     K-th, and the group's values inserted if it is smaller.
 
     Attributes
     ----------
     k : int
-    dim : int
-        The components of a thread.
     in_registers : bool
         Whether the lists are: all their indices are then known to the compiler.
     """
 
-    needs_test = True
     blocks = BLOCKS_OF_LISTS
+    _held = "worst"
 
     def __init__(self, plan: Plan, value, real: str, chunk: int | None):
-        self.plan = plan
-        self.dim = self._divide(value.dim, chunk)
+        super().__init__(plan, value, chunk)
         self.k = plan.problem.reduction.k
         if self.k > _MOST_KEPT:
             raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
-        self.roots = [self._component(value, k) for k in range(self.dim)]
         self.in_registers = self.k * self.dim <= _MOST_IN_REGISTERS
         words = 1 if real == "float" else 2
         self.registers = (words + 1) * self.k * self.dim if self.in_registers else (2 * words) * self.dim + 40
@@ -59,20 +55,6 @@ class KMinFold(Fold):
                 f"for (int q = 0; q < {self.k}; ++q) {{ kept[t][{d}][q] = SKK_INF; place[t][{d}][q] = -1; }}",
             ]
         return lines
-
-    def group(self):
-        return [
-            f"real g[ROWS][{self.dim}];",
-            "#pragma unroll",
-            f"for (int t = 0; t < ROWS; ++t) {{ {' '.join(f'g[t][{d}] = SKK_INF;' for d in range(self.dim))} }}",
-        ]
-
-    def fast(self, values, started=False):
-        return [f"g[t][{d}] = fmin(g[t][{d}], {v});" for d, v in enumerate(values)]
-
-    def test(self):
-        beaten = " || ".join(f"g[t][{d}] < worst[t][{d}]" for d in range(self.dim))
-        return f"!({beaten})"
 
     def exact(self, values):
         return [line for d, v in enumerate(values) for line in self._insert(d, v, "at", f"{v} < worst[t][{d}]", "{0} < {2}")]
@@ -126,7 +108,7 @@ class KMinFold(Fold):
             f"i, {value}, {place} < 0 ? -1LL : base + {place});"
         )
 
-    def merge(self, factor: LoopBlock | None) -> Merge:
+    def merge(self, factor: LoopBlock) -> Merge:
         """The K smallest values of the splits' ascending lists; places without a value have the index -1.
 
         Every lane has a list of its share of the splits; then, K times, the smallest of what the lists begin with is taken.

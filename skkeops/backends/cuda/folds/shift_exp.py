@@ -10,7 +10,7 @@ from ..generate.loops import LoopBlock
 from ..generate.prelude import FINITE_MAX
 from ..generate.text import indent
 from ..options import Options
-from .base import Fold
+from .base import MergedFold
 from .sums import GroupedSums
 from .tracing import result_text
 from .workspace import Merge, Output
@@ -70,7 +70,7 @@ class Reference:
         return [*lines, *([put.format(stored - 1, "(double)top[t]")] if self.top else [])]
 
 
-class ShiftExpFold(Fold):
+class ShiftExpFold(MergedFold):
     """Sums of ``exp(F - m) * W`` relative to a reference m, a whole number for base 2, that rises only where the sum of a
     group says so: all of its exponents are then at most 60 above it, and nothing can overflow.
 
@@ -162,7 +162,7 @@ class ShiftExpFold(Fold):
         lines.append("m[t] = up;")
         return [*lines, *self.reference.see(others[-1]), "}"]
 
-    def merge(self, factor: LoopBlock | None) -> Merge:
+    def merge(self, factor: LoopBlock) -> Merge:
         """Sums of exponentials: rescaled to the largest reference, then what the reduction makes of them."""
         weights = self.all_columns
         reduction = self.plan.problem.reduction

@@ -9,14 +9,14 @@ from skkeops.plan.plan import Plan
 from ..generate.expressions import Component
 from ..generate.loops import LoopBlock
 from ..options import Options
-from .base import Fold
+from .base import MergedFold
 from .sums import GroupedSums
 from .workspace import Merge, Output
 
 __all__ = ["SumFold"]
 
 
-class SumFold(Fold):
+class SumFold(MergedFold):
     """Sums of ``scale * (vector - minus)``."""
 
     def __init__(self, plan: Plan, scale, vector, minus, options: Options, real: str, chunk: int | None):
@@ -82,15 +82,15 @@ class SumFold(Fold):
     def combine(self, others):
         return [f"{self._sums.total(c)} += {other};" for c, other in enumerate(others)]
 
-    def merge(self, factor: LoopBlock | None) -> Merge:
-        """Sums, times what left them by linearity: ``factor`` is a block that can compute the plan's factor for row ``i``."""
+    def merge(self, factor: LoopBlock) -> Merge:
+        """Sums, times what left them by linearity."""
         columns = self.all_columns
         expression = self.plan.terms[0].factor
         dim = max(columns, 0 if expression is None else expression.dim, self.plan.problem.values[0].dim)
         before: list[str] = []
         inside: list[str] = []
         product = "s"
-        if expression is not None and factor is not None:
+        if expression is not None:
             if expression.dim == 1:
                 (text,) = factor.compute([(expression, 0)])
                 before = factor.lines

@@ -15,9 +15,7 @@ from skkeops.plan.plan import Plan
 from .base import Template
 from .task import Task
 
-__all__ = ["Task", "Template", "choose", "choose_template", "knows_ranges", "templates"]
-
-_WORDS = ("auto", "ranges")
+__all__ = ["Task", "Template", "choose", "choose_template", "templates"]
 
 
 @lru_cache(maxsize=1)
@@ -29,13 +27,13 @@ def _import_all() -> None:
 def templates() -> list[type[Template]]:
     """All templates, in the order of their names."""
     _import_all()
-    return _complete(len(Template.classes))
+    return _complete(tuple(Template.classes))
 
 
 @lru_cache(maxsize=1)
-def _complete(n_classes: int) -> list[type[Template]]:
-    """The classes that override what must be overridden, of so many that are defined."""
-    found = [cls for cls in Template.classes[:n_classes] if not inspect.isabstract(cls)]
+def _complete(classes: tuple[type[Template], ...]) -> list[type[Template]]:
+    """Those that override what must be overridden."""
+    found = [cls for cls in classes if not inspect.isabstract(cls)]
     return sorted(found, key=lambda cls: (cls.name, cls.__name__))
 
 
@@ -68,7 +66,7 @@ def choose(task: Task, template: str = "auto") -> tuple[Template, dict[str, str]
     ----------
     task : Task
     template : str
-        "auto", or the name of the template that is to be tried first.
+        "auto", "ranges", or the name of the template that is to be tried first.
 
     Returns
     -------
@@ -76,6 +74,9 @@ def choose(task: Task, template: str = "auto") -> tuple[Template, dict[str, str]
     declined : dict of str to str
         The templates that were tried before, and the reasons why they declined.
     """
+    names = {cls.name for cls in templates()}
+    if template not in ("auto", "ranges", *names):
+        raise ValueError(f"template must be 'auto', 'ranges' or one of {sorted(names)}, found {template!r}")
     tried = [cls for cls in templates() if not cls.of_sizes or cls.name == template]
     declined: dict[str, str] = {}
     for cls in sorted(tried, key=lambda cls: (cls.name != template, cls.rank(task))):
@@ -87,14 +88,3 @@ def choose(task: Task, template: str = "auto") -> tuple[Template, dict[str, str]
                 return kernel, declined
         declined[cls.__name__] = reason
     raise ValueError(f"no template can do this: {declined}")
-
-
-def knows_ranges(template: str) -> bool:
-    """Whether who asks for a template wants calls with ranges: by the word, or by the name of one that knows them."""
-    if template in _WORDS:
-        return template == "ranges"
-    named = [cls for cls in templates() if cls.name == template]
-    if not named:
-        names = sorted({cls.name for cls in templates()})
-        raise ValueError(f"template must be 'auto', 'ranges' or one of {names}, found {template!r}")
-    return any(cls.knows_ranges for cls in named)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from skkeops.formula.expression import Variable, postorder
+from skkeops.locks import cached_property
 from skkeops.plan.plan import Plan
 
 from ..folds.base import Fold
@@ -35,7 +36,7 @@ class Before(NamedTuple):
     launches : tuple of Launch
         Those before the main kernel.
     args : tuple of int
-        What the main kernel takes besides, after its other arguments.
+        What the main kernel takes besides: its parameters `Template.besides`.
     """
 
     workspace: int
@@ -56,7 +57,7 @@ class Template(ABC):
         `declines`, `exceeds`, `rank`: when the template is taken. `knows_ranges`, `reads_pairs`, `of_sizes` with `suits`: which
         calls it is for. `folds_distances`, `folds_signs`, `make_fold`: what it computes. `blocks`: into how many splits.
     Rarely overridden
-        `threads`, `kernels`, `before`, `geometry`: kernels beside the main one, and their launches.
+        `threads`, `kernels`, `before` with `besides`, `geometry`: kernels beside the main one, and their launches.
 
     Parameters
     ----------
@@ -94,6 +95,8 @@ class Template(ABC):
     #: Whether constants are folded into distances, and whether their signs may be unknown: see `generate.folding`.
     folds_distances: ClassVar[bool] = False
     folds_signs: ClassVar[bool] = False
+    #: The names of the numbers that `before` has for the main kernel.
+    besides: ClassVar[tuple[str, ...]] = ()
     #: Threads of a block.
     threads: int = BLOCK
 
@@ -105,7 +108,6 @@ class Template(ABC):
         used = {node for node in postorder(*self.roots) if isinstance(node, Variable)}
         self.arrays = {v: f"a{k}" for k, v in enumerate(task.plan.problem.variables) if v in used}
         self.fold = self.make_fold()
-        self._merges: Merge | None = None
 
     # -- which tasks ------------------------------------------------------------------------------------------
     @classmethod
@@ -169,20 +171,32 @@ class Template(ABC):
 
     @abstractmethod
     def text(self, parameters: Sequence[str]) -> str:
-        """The main kernel. Its parameters are those of the arrays, which are given, then ``workspace``, with ranges ``items`` and
-        ``segments``, then ``rows``, ``columns``, ``chunk`` (the length of a split) and ``splits``, all ``long long``. Its grid
-        has the blocks of rows, the splits, and the chunks of the fold."""
+        """The main kernel, which begins with `head`. Its grid has the blocks of rows, the splits, and the chunks of the fold."""
 
     def kernels(self, parameters: Sequence[str]) -> dict[str, str]:
         """The kernels but for the merge, by their names."""
         return {self.kernel: self.text(parameters)}
 
+    @cached_property
     def merges(self) -> Merge:
         """What the second kernel does with the parts of a row, for "state" and for "result"."""
-        if self._merges is None:
-            factor = LoopBlock(self.task.real, "f", index={self.task.plan.output: "i"}, arrays=self.arrays)
-            self._merges = self.fold.merge(factor)
-        return self._merges
+        return self.fold.merge(LoopBlock(self.task.real, "f", index={self.task.plan.output: "i"}, arrays=self.arrays))
+
+    def head(self, parameters: Sequence[str], blocks: int | str) -> list[str]:
+        """The first lines of the main kernel, of which a multiprocessor must be able to hold so many blocks.
+
+        Its parameters are what `geometry` gives: the arrays, ``workspace``, with ranges ``items`` and ``segments``, then ``rows``,
+        ``columns``, ``chunk`` (the length of a split), ``splits`` and the numbers of `besides`.
+        """
+        tables = "const long long* __restrict__ items, const long long* __restrict__ segments,\n    " if self.knows_ranges else ""
+        sizes = "long long rows, long long columns, long long chunk, long long splits"
+        besides = "".join(f", long long {name}" for name in self.besides)
+        return [
+            f'extern "C" __global__ void __launch_bounds__({self.threads}, {blocks}) {self.kernel}('
+            + "".join(f"{parameter}, " for parameter in parameters),
+            f"    char* __restrict__ workspace, {tables}{sizes}{besides})",
+            "{",
+        ]
 
     # -- launches -----------------------------------------------------------------------------------------------
     def before(self, rows: int, columns: int, workspace: int) -> Before:
@@ -214,6 +228,6 @@ class Template(ABC):
             main = Launch(self.kernel, (row_blocks, splits, self.fold.chunks), (self.threads,), 0, given)
             launches = [*before, main]
         if rows:
-            _, outputs = self.merges()[final]
+            _, outputs = self.merges[final]
             launches.append(merge_launch(final, len(outputs), rows, kept, splits, work))
         return Geometry(workspace, tuple(launches))

@@ -58,6 +58,9 @@ class _CentredSlabs(DistanceSlabs):
 class Centred:
     """What makes a template of blocks of squared distances use the product form; to be mixed into `Dot`."""
 
+    besides = ("norms",)
+    _sums = _CentredSlabs
+
     @classmethod
     def rank(cls, task):
         return 10
@@ -140,9 +143,6 @@ class Centred:
         ]
         return "\n".join(lines) + "\n"
 
-    def _parameters(self) -> str:
-        return super()._parameters() + ", long long norms"
-
     @property
     def shared_bytes(self) -> int:
         return super().shared_bytes + self._size * (self.rows + self._columns)
@@ -171,11 +171,6 @@ class Centred:
             f"for (int e = threadIdx.x; e < {self._columns}; e += {BLOCK})",
             "    norm_of_column[e] = norms_of_columns[min(start + e, stop - 1)];",
         ]
-
-    def _make_slabs(self, product):
-        task = self.task
-        categories = task.plan.output, task.plan.reduced
-        return _CentredSlabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
 
     def _side_of(self, row: bool) -> Side:
         return next(side for side in self._slabs.sides if side.of_row == row)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from skkeops.plan.plan import Plan
 
-from ..folds.base import GROUP
+from ..folds.base import GROUP, MergedFold
 from ..generate.text import indent
 from ..launch.geometry import BLOCKS
 from .base import BLOCK
@@ -68,10 +68,7 @@ class Columns(ThreadRows):
         lines = [
             f"#define ROWS {self.rows_per_thread}",
             f"#define GROUP {GROUP}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
-            + "".join(f"{parameter}, " for parameter in parameters),
-            "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
-            "{",
+            *self.head(parameters, self.blocks_per_multiprocessor),
             *indent(self._shared()),
             *indent(self._constants()),
             *(f"    real r{k}[ROWS];" for k in range(len(self._row_values))),
@@ -103,8 +100,8 @@ class Columns(ThreadRows):
 
     def _shared(self) -> list[str]:
         """What is in shared memory."""
-        fields = enumerate(self.fold.fields())
-        return [f"__shared__ {kind} from_warp{n}[{WARPS}][ROWS];" for n, (kind, _) in fields]
+        assert isinstance(self.fold, MergedFold)
+        return [f"__shared__ {kind} from_warp{n}[{WARPS}][ROWS];" for n, (kind, _) in enumerate(self.fold.fields())]
 
     def _after_group(self, margin: str) -> list[str]:
         """What all threads do after a group."""
@@ -127,21 +124,12 @@ class Columns(ThreadRows):
         ]
 
     def _across_threads(self) -> list[str]:
-        fields = self.fold.fields()
-        combine = self.fold.combine([f"o{n}" for n in range(len(fields))])
-        shuffled = [
-            *(f"const {kind} o{n} = __shfl_xor_sync(0xffffffffu, {name}, d);" for n, (kind, name) in enumerate(fields)),
-            *combine,
-        ]
-        stored = [f"from_warp{n}[threadIdx.x / 32][t] = {name};" for n, (_, name) in enumerate(fields)]
-        combined = [
-            *(f"const {kind} o{n} = from_warp{n}[w][t];" for n, (kind, _) in enumerate(fields)),
-            *combine,
-        ]
+        assert isinstance(self.fold, MergedFold)
+        stored = [f"from_warp{n}[threadIdx.x / 32][t] = {name};" for n, (_, name) in enumerate(self.fold.fields())]
         return [
             "#pragma unroll 1",
             "for (int d = 16; d > 0; d /= 2) {",
-            *self._for_rows(shuffled, "    "),
+            *self._for_rows(self.fold.combine_shuffled(), "    "),
             "}",
             "if (threadIdx.x % 32 == 0) {",
             *self._for_rows(stored, "    "),
@@ -150,7 +138,7 @@ class Columns(ThreadRows):
             "if (threadIdx.x == 0) {",
             "    #pragma unroll 1",
             f"    for (int w = 1; w < {WARPS}; ++w) {{",
-            *self._for_rows(combined, " " * 8),
+            *self._for_rows(self.fold.combine_from("from_warp{n}[w][t]"), " " * 8),
             "    }",
             *self._for_rows(
                 ["const long long i = first_row + t;", "if (i < end_row) {", *indent(self.fold.store()), "}"], "    "

@@ -8,15 +8,17 @@ lost is `centred`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression, postorder
 from skkeops.plan.homes import Home, HomeOf
 
+from ..folds.base import MergedFold
 from ..folds.make import make_fold
 from ..generate.loops import LoopBlock
 from ..generate.slabs import Pairwise, Shape, Slabs
-from ..generate.text import indent
+from ..generate.text import each_row, indent
 from .base import BLOCK, SHARED_MOST
 from .task import LONG, Task
 from .thread_rows import ThreadRows
@@ -65,6 +67,8 @@ class Dot(ThreadRows):
     name = "dot"
     kernel = "skk_dot"
     _block = LoopBlock
+    #: Of distances and scalar products.
+    _sums: ClassVar[type[DistanceSlabs]] = DistanceSlabs
 
     @classmethod
     def rank(cls, task):
@@ -104,14 +108,10 @@ class Dot(ThreadRows):
         super().__init__(task)
         product = self._product(task)
         assert product is not None
-        self._slabs = self._make_slabs(product)
+        categories = task.plan.output, task.plan.reduced
+        self._slabs = self._sums(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
         self._const = LoopBlock(task.real, "w", arrays=self.arrays)  # the slabs may have asked for more
         self._const_values = self._const.compute(self._hoisted[Home.CONSTANT])
-
-    def _make_slabs(self, product: Expression) -> Slabs:
-        task = self.task
-        categories = task.plan.output, task.plan.reduced
-        return DistanceSlabs(product, task.homes, self._shape, task.real, self.arrays, categories, self._outside_side)
 
     def _generate(self, fold):
         pack = 4 if self.task.real == "float" else 2
@@ -136,10 +136,7 @@ class Dot(ThreadRows):
         fold = self.fold
         lines = [
             f"#define ROWS {self._kept_rows}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
-            + "".join(f"{parameter}, " for parameter in parameters),
-            f"    {self._parameters()})",
-            "{",
+            *self.head(parameters, self.blocks_per_multiprocessor),
             *indent(self._shared()),
             *indent(self._constants()),
             *(f"    real r{k}[{self._side}];" for k in range(len(self._row_values))),
@@ -159,10 +156,6 @@ class Dot(ThreadRows):
             "#undef ROWS",
         ]
         return "\n".join(lines) + "\n"
-
-    def _parameters(self) -> str:
-        """The parameters of the kernel after the arrays."""
-        return "char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits"
 
     @property
     def _kept_rows(self) -> int:
@@ -190,8 +183,7 @@ class Dot(ThreadRows):
         return self._for_rows([*self._row_prologue(), *self.fold.start()], "    ")
 
     def _for_rows(self, body: list[str], margin: str) -> list[str]:
-        lines = ["#pragma unroll", f"for (int t = 0; t < {self._side}; ++t) {{", *indent(body), "}"]
-        return [margin + line for line in lines]
+        return indent(each_row(body, self._side), margin)
 
     def _distances(self) -> list[str]:
         """The distances or products of the tile, in ``acc``."""
@@ -258,16 +250,12 @@ class Dot(ThreadRows):
         ]
 
     def _across_threads(self) -> list[str]:
-        fields = self.fold.fields()
-        shuffled = [
-            *(f"const {kind} o{n} = __shfl_xor_sync(0xffffffffu, {name}, d);" for n, (kind, name) in enumerate(fields)),
-            *self.fold.combine([f"o{n}" for n in range(len(fields))]),
-        ]
+        assert isinstance(self.fold, MergedFold)
         stored = [f"const long long i = {self._row_of()};", "if (i < end_row) {", *indent(self.fold.store()), "}"]
         return [
             "#pragma unroll 1",
             f"for (int d = {LANES // 2}; d > 0; d /= 2) {{",
-            *self._for_rows(shuffled, "    "),
+            *self._for_rows(self.fold.combine_shuffled(), "    "),
             "}",
             "if (tx == 0) {",
             *self._for_rows(stored, "    "),

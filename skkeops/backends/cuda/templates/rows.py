@@ -49,9 +49,13 @@ class Rows(ThreadRows):
         tile = 256
         while tile > GROUP and tile * per_column > _SHARED_AIM:
             tile //= 2
-        if tile * per_column > SHARED_MOST:
-            raise ValueError(f"{len(self._lane_values)} numbers per column do not fit in shared memory")
+        self._tile_bytes = tile * per_column
         return tile
+
+    def exceeds(self):
+        if self._tile_bytes > SHARED_MOST:
+            return f"{self._tile_bytes} bytes of shared memory"
+        return super().exceeds()
 
     def text(self, parameters: Sequence[str]) -> str:
         fold = self.fold
@@ -59,11 +63,7 @@ class Rows(ThreadRows):
             f"#define ROWS {self.rows_per_thread}",
             f"#define TILE {self.tile}",
             f"#define GROUP {GROUP}",
-            f'extern "C" __global__ void __launch_bounds__({BLOCK}, {self.blocks_per_multiprocessor}) {self.kernel}('
-            + "".join(f"{parameter}, " for parameter in parameters),
-            "    char* __restrict__ workspace, const long long* __restrict__ items, const long long* __restrict__ segments,",
-            "    long long rows, long long columns, long long chunk, long long splits)",
-            "{",
+            *self.head(parameters, self.blocks_per_multiprocessor),
             *(f"    __shared__ {self._pack_type(n)} tile{p}[TILE];" for p, n in enumerate(self._packs)),
             *indent(self._constants()),
             *indent(self._tests_of_factors()),

@@ -15,7 +15,7 @@ from skkeops.plan.homes import Home
 from ..folds.base import GROUP, Fold
 from ..generate.expressions import Block, Component, at_first_point, statements_cost
 from ..generate.folding import directions, of_sign
-from ..generate.text import indent
+from ..generate.text import each_row, indent
 from .base import BLOCK, FILE, Template
 from .task import Task
 
@@ -154,8 +154,7 @@ class ThreadRows(Template):
         return [*self._const.lines, *(f"const real c{k} = {value};" for k, value in values)]
 
     def _for_rows(self, body: list[str], margin: str) -> list[str]:
-        lines = ["#pragma unroll", "for (int t = 0; t < ROWS; ++t) {", *indent(body), "}"]
-        return [margin + line for line in lines]
+        return indent(each_row(body), margin)
 
     @abstractmethod
     def _row_of(self) -> str:

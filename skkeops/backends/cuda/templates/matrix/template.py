@@ -33,7 +33,6 @@ from .tiles import Tile
 __all__ = ["Matrix"]
 
 
-
 class Matrix(Template):
     """Sums of a number per pair times a vector, or times the difference of two."""
 
@@ -46,7 +45,8 @@ class Matrix(Template):
 
     @classmethod
     def declines(cls, task):
-        if task.options.accumulator not in ("block", "float64" if task.real == "double" else "block"):
+        accumulators = ("block", "float64") if task.real == "double" else ("block",)
+        if task.options.accumulator not in accumulators:
             return "it has sums of groups alone"
         if find_product(task, cls.formula_of(task)) is None:
             return "it is no product of matrices"
@@ -233,10 +233,7 @@ class Matrix(Template):
             "#else",
             f"#define BLOCKS {min(2, self.blocks_per_multiprocessor)}",
             "#endif",
-            f'extern "C" __global__ void __launch_bounds__({self.threads}, BLOCKS) {self.kernel}('
-            + "".join(f"{parameter}, " for parameter in parameters),
-            "    char* __restrict__ workspace, long long rows, long long columns, long long chunk, long long splits)",
-            "{",
+            *self.head(parameters, "BLOCKS"),
             f"    __shared__ __align__(16) real pairs[{self.tile * self.rows}];",
             f"    __shared__ __align__(16) real pool[{self._pool}];",
             *(f"    __shared__ real row{k}[{self.rows}];" for k in range(len(self._row_values))),

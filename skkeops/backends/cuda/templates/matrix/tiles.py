@@ -23,7 +23,6 @@ class Tile:
 
     def __init__(self, shape: Shape):
         self.shape = shape
-        self.size = shape.rows * shape.columns
         self.packs = shape.side_rows // shape.pack  # of a thread's rows
 
     def pack(self, column: str, part: str) -> str:
