@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from skkeops import backends
+from skkeops.execution import blocks
 
 
 def _available(name):
@@ -29,6 +30,17 @@ def backend(request):
 def rng():
     """A random generator, the same in every test."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """A function that makes blocks of an output as small as it is told, from then on."""
+
+    def rows_of_a_block(rows):
+        monkeypatch.setattr(blocks, "STATE_NUMBERS", 1)
+        monkeypatch.setattr(blocks, "SMALLEST_BLOCK", rows)
+
+    return rows_of_a_block
 
 
 @pytest.fixture(scope="session")

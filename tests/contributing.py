@@ -4,7 +4,8 @@
     python tests/contributing.py kernel reduction   # some
     python tests/contributing.py --renew kernel     # only write the patch again, with the lines that stand around it today
 
-Needs what a change of the package needs: pip install -e ".[test]" cython setuptools, a C compiler, and `patch`.
+Needs what a change of the package needs: pip install -e ".[test]" cython setuptools, a C compiler, and `patch`; --renew needs git.
+A patch can be renewed if of the two lines before and after each change at least the nearer one is what it was; look at the result.
 """
 
 import os
@@ -43,6 +44,7 @@ AT_LOWER_LEVELS = {
     "reduction": ["tests/genred/test_genred.py", "tests/derivatives/test_gradients.py"],
     "kernel": ["tests/kernels/test_values.py"],
     "estimator": ["tests/estimators/test_reductions.py"],
+    "method": ["tests/execution"],
 }
 LOWER_LEVELS = "from skkeops.backends.cpu import _engine; print(*_engine.available_levels()[:-1])"
 
@@ -51,9 +53,9 @@ def patch_of(name):
     return ROOT / "docs" / "contributing" / f"{name}.diff"
 
 
-def apply(name, folder):
-    """Apply a patch; what stands around a change has to be what the patch says, wherever in the file it is."""
-    command = ["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch", "-i", str(patch_of(name))]
+def apply(name, folder, fuzz=0):
+    """Apply a patch; what stands around a change has to be what the patch says, but for `fuzz` lines, wherever in the file it is."""
+    command = ["patch", "-p1", f"--fuzz={fuzz}", "--no-backup-if-mismatch", "-i", str(patch_of(name))]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{name}.diff does not fit the files any more:\n{done.stdout}{done.stderr}")
@@ -97,7 +99,7 @@ def renew(name, folder):
 
     git("init", "-q")
     git("add", *(path for path in changed if (folder / path).exists()))
-    apply(name, folder)
+    apply(name, folder, fuzz=1)
     git("add", "--intent-to-add", *changed)
     text = "".join(git("diff", "--unified=2", "--no-ext-diff", "--no-color", path) for path in changed)  # in the order that it had
     lines = text.splitlines(keepends=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +25,9 @@ _MODULES = {
 # KeOps' names of the ways in which it runs on a GPU.
 _KEOPS_GPU = ("GPU_1D", "GPU_1D_device", "GPU_1D_host", "GPU_2D", "GPU_2D_device", "GPU_2D_host")
 _MODULES_AND_KEOPS = {**_MODULES, **dict.fromkeys(_KEOPS_GPU, _GPU)}
+
+#: Where the package is; in a clone setup.py stands there.
+_BESIDE_THE_PACKAGE = Path(__file__).resolve().parents[2]
 
 _loaded: dict[tuple[str, bool], ModuleType] = {}
 
@@ -88,9 +92,15 @@ def get(name: str, xp: ModuleType = np) -> ModuleType:
     try:
         module = import_module(home)
     except ImportError as error:
+        remedy = "Reinstall skkeops"
+        if (_BESIDE_THE_PACKAGE / "setup.py").is_file():
+            remedy = (
+                f"Python found the sources of skkeops in {_BESIDE_THE_PACKAGE}, which hide an installed package: leave this "
+                "folder, or install with pip install -e ."
+            )
         raise RuntimeError(
             f"backend={name!r} cannot be used: its compiled engine is missing or was not built for this "
-            f"Python ({error}). Reinstall skkeops, or use backend='reference' for small checks."
+            f"Python ({error}). {remedy}, or use backend='reference' for small checks."
         ) from error
     _loaded[name, there] = module
     return module

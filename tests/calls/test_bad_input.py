@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from skkeops import FormulaError, Genred
+from skkeops import FormulaError, Genred, backends
 
 ALIASES = ["x = Vi(3)", "y = Vj(3)", "b = Vj(2)", "p = Pm(1)", "q = Pm(2)"]
 F = Genred("p * SqDist(x, y) + (q | b)", ALIASES, axis=1)
@@ -170,6 +170,19 @@ class TestCallOptions:
         monkeypatch.setitem(sys.modules, "cupy", None)
         with pytest.raises(RuntimeError, match=f"backend='{name}' cannot be used: .*CuPy, which is not installed: pip install"):
             F(*arguments(), backend=name)
+
+    @pytest.mark.parametrize(
+        ("beside", "remedy"),
+        [("setup.py", "leave this folder, or install with pip install -e"), ("numpy", "Reinstall skkeops")],
+    )
+    def test_the_engine_is_missing(self, beside, remedy, tmp_path, monkeypatch):
+        """As in the folder of a clone, whose sources are found before the installed package."""
+        (tmp_path / beside).touch()
+        monkeypatch.setattr(backends, "_BESIDE_THE_PACKAGE", tmp_path)
+        monkeypatch.setattr(backends, "_loaded", {})
+        monkeypatch.setitem(backends._MODULES_AND_KEOPS, "CPU", ("skkeops.no_such_engine", None))
+        with pytest.raises(RuntimeError, match=f"backend='CPU' cannot be used: its compiled engine is missing .*{remedy}"):
+            backends.get("CPU")
 
     def test_ranges(self, backend):
         with pytest.raises(TypeError, match="ranges must be six arrays of integers"):

@@ -3,40 +3,9 @@
 import numpy as np
 import pytest
 
-from skkeops import Genred
+from ..execution.cases import CASES, DIFFERENTIABLE, as_tuple, make, make_arrays
 
-ALIASES = ["x = Vi(2)", "y = Vj(2)", "b = Vj(3)", "p = Pm(1)"]
-CASES = {
-    "Sum": ("Exp(-p * SqDist(x, y)) * b", {}),
-    "LogSumExp": ("-p * SqDist(x, y)", {}),
-    "LogSumExpWeight": ("-p * SqDist(x, y)", {"formula2": "Square(b)"}),
-    "SumSoftMaxWeight": ("-p * SqDist(x, y)", {"formula2": "b"}),
-    "Max": ("p * (x - y)", {}),
-    "Min": ("p * (x - y)", {}),
-    "ArgMax": ("p * (x - y)", {}),
-    "ArgMin": ("p * (x - y)", {}),
-    "Max_ArgMax": ("p * SqDist(x, y)", {}),
-    "Min_ArgMin": ("p * SqDist(x, y)", {}),
-    "KMin": ("p * (x - y)", {"opt_arg": 2}),
-    "ArgKMin": ("p * SqDist(x, y)", {"opt_arg": 3}),
-    "KMin_ArgKMin": ("p * SqDist(x, y)", {"opt_arg": 3}),
-    "Max_SumShiftExp": ("-p * SqDist(x, y)", {}),
-}
-DIFFERENTIABLE = [op for op in CASES if not op.startswith("Arg") and op != "Max_SumShiftExp"]
 DTYPES = [np.float32, np.float64]
-
-
-def make(op, axis=1):
-    formula, options = CASES[op]
-    return Genred(formula, ALIASES, op, axis, **options)
-
-
-def make_arrays(rng, m=13, n=9, dtype=np.float64):
-    return tuple(rng.normal(size=shape).astype(dtype) for shape in [(m, 2), (n, 2), (n, 3), (1,)])
-
-
-def as_tuple(result):
-    return result if isinstance(result, tuple) else (result,)
 
 
 def assert_same(found, expected, cupy, tolerance=None):
@@ -153,11 +122,8 @@ def test_out(op, double, moved, rng):
     assert_same(out, expected, double)
 
 
-def test_small_blocks(double, moved, rng, monkeypatch):
-    from skkeops.execution import blocks
-
-    monkeypatch.setattr(blocks, "STATE_NUMBERS", 1)
-    monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 4)
+def test_small_blocks(double, moved, rng, small_blocks):
+    small_blocks(4)
     arrays = make_arrays(rng)
     there = moved(*arrays)
     for op in DIFFERENTIABLE:

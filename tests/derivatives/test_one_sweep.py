@@ -5,7 +5,6 @@ import pytest
 
 from skkeops import Genred
 from skkeops.backends import cpu
-from skkeops.execution import blocks
 from skkeops.formula.expression import Variable
 from skkeops.plan.problem import Output, Problem
 from skkeops.reductions import Max, Sum
@@ -108,9 +107,8 @@ def test_a_log_sum_exp_and_its_gradients_are_three_sweeps(sweeps):
     assert sorted(sweeps) == [2, 2]
 
 
-def test_blocks_of_rows(sweeps, monkeypatch):
-    monkeypatch.setattr(blocks, "STATE_NUMBERS", 8)
-    monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 4)
+def test_blocks_of_rows(sweeps, small_blocks):
+    small_blocks(4)
     arrays = data(11, 13)
     e = np.random.default_rng(1).random((11, 1))
     for op, (formula, truth) in CASES.items():

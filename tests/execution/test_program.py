@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from skkeops import Genred
-from skkeops.execution import blocks
 from skkeops.execution.program import Backend, Program
 from skkeops.pairs.ranges import Ranges
 
@@ -36,9 +35,8 @@ def data(m, n, seed=0):
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 23])
 @pytest.mark.parametrize("given", [False, True], ids=["allocated", "out"])
-def test_results_are_those_of_numpy_in_any_number_of_blocks(rows, given, monkeypatch):
-    monkeypatch.setattr(blocks, "STATE_NUMBERS", 8)
-    monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 8)
+def test_results_are_those_of_numpy_in_any_number_of_blocks(rows, given, small_blocks):
+    small_blocks(8)
     x, y, b = data(rows, 5)
     squared = ((x[:, None] - y) ** 2).sum(axis=2)
     for program in programs(SUM):
@@ -52,28 +50,6 @@ def test_results_are_those_of_numpy_in_any_number_of_blocks(rows, given, monkeyp
         assert not given or values is out[0]
         np.testing.assert_allclose(values[:, 0], squared.min(axis=1), rtol=1e-13)
         assert (index[:, 0] == squared.argmin(axis=1)).all()
-
-
-@pytest.mark.parametrize("rows", [5, 40])
-def test_the_memory_of_an_argument_can_hold_the_result(rows, monkeypatch):
-    monkeypatch.setattr(blocks, "STATE_NUMBERS", 8)
-    monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 8)
-    function = Genred("SqDist(x, y) * y", ["x = Vi(1)", "y = Vj(1)"], axis=1)
-    for program in programs(function):
-        x = np.random.default_rng(1).random((rows, 1))
-        expected = ((x - x.T) ** 2) @ x
-        assert program.run((x, x), None, (x,)) is x
-        np.testing.assert_allclose(x, expected, rtol=1e-12)
-
-
-def test_progress_counts_the_pairs_of_all_blocks(monkeypatch):
-    monkeypatch.setattr(blocks, "STATE_NUMBERS", 8)
-    monkeypatch.setattr(blocks, "SMALLEST_BLOCK", 8)
-    x, y, b = data(20, 6)
-    for program in programs(SUM):
-        seen = []
-        program.run((x, y, b), None, None, lambda done, total, seen=seen: seen.append((done, total)))
-        assert seen == sorted(seen) and seen[-1] == (120, 120) and {total for _, total in seen} == {120}
 
 
 def test_blocks_of_pairs_are_visited_alone():

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from skkeops import Vi, Vij, where
 from skkeops.cluster import band_ranges
 
-from .waves import RNG, B, M, N, X, Y, random, wave
+from .waves import B, M, N, X, Y, random, wave
 
 
 def test_values_of_pairs():
@@ -26,8 +26,8 @@ def test_values_of_pairs():
     np.testing.assert_allclose((Vij(many) * K).gradient(many), np.broadcast_to(dense.conj()[..., None], many.shape), rtol=1e-12)
 
 
-def test_sparse_values_of_pairs():
-    table = np.where(RNG.uniform(size=(M, N)) < 0.3, random(M, N), 0)
+def test_sparse_values_of_pairs(rng):
+    table = np.where(rng.uniform(size=(M, N)) < 0.3, random(M, N), 0)
     K, dense = wave()
     np.testing.assert_allclose((K * Vij(csr_array(table))).sum(axis=1)[:, 0], (dense * table).sum(1), rtol=1e-12, atol=1e-14)
 

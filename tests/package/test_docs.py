@@ -39,6 +39,17 @@ def test_there_are_examples():
     assert sum(text.count("\n>>> ") + text.count("   >>> ") for text in texts) > 200
 
 
+@pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="the README is in the source tree")
+@pytest.mark.filterwarnings("ignore")
+def test_the_readme_can_be_pasted():
+    """Its blocks of Python run one after the other, on a tenth of the points where the matrix of pairs would take 1600 MB."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 3 and "10_000" in blocks[0]
+    names = {}
+    for block in blocks:
+        exec(block.replace("10_000", "1_000"), names)
+
+
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
 def test_python_is_never_shown_without_being_run(path):
     """What is Python is a doctest; other blocks say that they are something else."""

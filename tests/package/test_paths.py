@@ -15,13 +15,14 @@ WRITTEN = [*sorted(DOCS.rglob("*.rst")), *sorted(DOCS.rglob("*.md")), *ROOT.glob
 #: Sphinx makes some pages; the changelog names what was there once.
 PAGES = [path for path in WRITTEN if not {"_build", "generated", "auto_examples", "_templates", "changelog.md"} & set(path.parts)]
 FOLDERS = ("skkeops", "cython_ext", "tests", "docs", "benchmarks", "examples", ".ci")
-SUFFIXES = "py|pyi|pyx|pxd|c|h|inc|def|rst|md|diff|svg"
+SUFFIXES = "py|pyi|pyx|pxd|pxi|c|h|inc|def|rst|md|diff|svg"
 #: What Sphinx makes, and files of FreeBSD's mathematical library.
 ELSEWHERE = re.compile(r"docs/(_build|generated|auto_examples)\b|[eks]_\w+\.c$")
 #: A path that starts in one of the folders above, wherever it stands in a text; it may have a star.
 PATH = re.compile(rf"(?<![\w/.-])((?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*-]*)")
-#: A file between backquotes, by a path that may leave out the first folder, and names of what is in it: `pairs/ranges.py: divide`.
-FILE = re.compile(rf"`((?:[\w.-]+/)*[\w-]+\.(?:{SUFFIXES}))(?:: *([\w., ]+))?`")
+#: A file between backquotes, by a path that may leave out the first folder, and names of what is in it: `pairs/ranges.py: Ranges`.
+#: What is between the backquotes may be broken over two lines.
+FILE = re.compile(rf"`((?:[\w.-]+/)*[\w-]+\.(?:{SUFFIXES}))(?::\s*([\w.,\s]+))?`")
 DOTTED = re.compile(r"(?<![\w/.])(skkeops(?:\.[A-Za-z_]\w*)+)(?![\w/])")
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is in the source tree")
@@ -95,6 +96,7 @@ def test_everything_named_is_there(page):
     [
         "in skkeops/formula/no_such_file.py, say", "`pairs/no_such_file.py`", "`no_such_file.py`", "tests/no_such_*.py",
         "`formula/parser.py: no_such_name`", "`formula/parser.py: parse, no_such_name`", "`tile_engine.c: no_such_name`",
+        "`formula/parser.py:\nno_such_name`", "`formula/parser.py: parse,\nno_such_name`",
         "skkeops.no_such_name", ":class:`~skkeops.Genred.no_such_name`", "skkeops.formula.no_such_module",
     ],
 )  # fmt: skip

@@ -9,8 +9,6 @@ import pytest
 
 PACKAGE = Path(str(importlib.resources.files("skkeops")))
 ROOT = Path(__file__).resolve().parents[2]
-#: Files that are tables, which may be long: one entry after the other, nothing to follow.
-TABLES: set[str] = set()
 #: Folders of tests that are not called like what they test.
 ROOMS = {
     "cuda": "skkeops/backends/cuda, and everything else with arrays of CuPy",
@@ -126,7 +124,7 @@ def test_no_file_of_tests_is_long():
 def long_files(files, most):
     """Files with too many lines, and how many they have."""
     lines = {f.relative_to(ROOT).as_posix(): f.read_text(encoding="utf-8").count("\n") for f in files}
-    return {name: n for name, n in lines.items() if n > most and name not in TABLES}
+    return {name: n for name, n in lines.items() if n > most}
 
 
 def test_few_files_stand_beside_the_folders():
