@@ -48,6 +48,8 @@ cdef int check_pairs(Program program, a, int k, int64_t n_out, int64_t n_reduced
     if isinstance(a, tuple):
         a, *indices = a
         places = tuple(indices)
+        if len(places) != 2:
+            raise TypeError(f"array {k}: expected an ndarray with the indices of its rows and of its columns")
     if not isinstance(a, np.ndarray) or cnp.PyArray_TYPE(a) not in (type_number, cnp.NPY_BOOL, cnp.NPY_UINT8):
         raise TypeError(f"array {k}: expected an ndarray of {'float64' if program.is_double else 'float32'} or bool")
     if not cnp.PyArray_ISBEHAVED_RO(a):

@@ -9,11 +9,15 @@ cdef int64_t as_operand(skk_operand *out, spec) except -1:
     return 0
 
 
-cdef skk_instr *as_code(skk_code *out, list instructions) except? NULL:
+# The two below fill what belongs to a program: what they allocate is there before anything can fail, so that it is freed.
+
+
+cdef int as_code(skk_code *out, list instructions) except -1:
     cdef skk_instr *code = <skk_instr *>calloc(max(1, len(instructions)), sizeof(skk_instr))
     cdef int k
     if code == NULL:
         raise MemoryError("program")
+    out.instr = code
     for k in range(len(instructions)):
         op, dim, table, n_table, d, a, b, c, imm = instructions[k]
         code[k].op, code[k].dim, code[k].table, code[k].n_table = op, dim, table, n_table
@@ -24,19 +28,20 @@ cdef skk_instr *as_code(skk_code *out, list instructions) except? NULL:
         if imm:
             code[k].imm[0] = imm[0]
             code[k].imm[1] = imm[1] if len(imm) > 1 else 0.0
-    out.instr = code
     out.n = len(instructions)
-    return code
+    return 0
 
 
-cdef skk_load *as_loads(list loads) except? NULL:
-    cdef skk_load *out = <skk_load *>calloc(max(1, len(loads)), sizeof(skk_load))
+cdef int as_loads(const skk_load **out, int32_t *n, list loads) except -1:
+    cdef skk_load *found = <skk_load *>calloc(max(1, len(loads)), sizeof(skk_load))
     cdef int k
-    if out == NULL:
+    if found == NULL:
         raise MemoryError("program")
+    out[0] = found
     for k in range(len(loads)):
-        out[k].variable, out[k].plane, out[k].dim = loads[k]
-    return out
+        found[k].variable, found[k].plane, found[k].dim = loads[k]
+    n[0] = len(loads)
+    return 0
 
 
 cdef class Program:
@@ -111,10 +116,10 @@ cdef class Program:
         as_code(&self.p.const_code, const_code)
         self.p.lane_planes, self.p.row_planes, self.p.const_planes = lane_planes, row_planes, const_planes
         self.p.n_temps = n_temps
-        self.p.lane_loads, self.p.n_lane_loads = as_loads(lane_loads), len(lane_loads)
-        self.p.row_loads, self.p.n_row_loads = as_loads(row_loads), len(row_loads)
-        self.p.const_loads, self.p.n_const_loads = as_loads(const_loads), len(const_loads)
-        self.p.pair_loads, self.p.n_pair_loads = as_loads(pair_loads), len(pair_loads)
+        as_loads(&self.p.lane_loads, &self.p.n_lane_loads, lane_loads)
+        as_loads(&self.p.row_loads, &self.p.n_row_loads, row_loads)
+        as_loads(&self.p.const_loads, &self.p.n_const_loads, const_loads)
+        as_loads(&self.p.pair_loads, &self.p.n_pair_loads, pair_loads)
         self.p.tile_rows, self.p.tile_lanes, self.p.segment, self.p.row_group = tile_rows, tile_lanes, segment, row_group
         dtype = np.float64 if is_double else np.float32
         pool = np.zeros((const_planes, SKK_LANE_PAD), dtype=dtype)
@@ -136,8 +141,15 @@ cdef class Program:
         free(self.roles)
         free(self.dims)
 
+    cdef int check_built(self) except -1:
+        """Refuse what `__init__` has not filled, or not to the end: the literals are the last."""
+        if self.literals is None:
+            raise RuntimeError("this Program was not initialised")
+        return 0
+
     def scratch_bytes(self):
         """Working memory of one thread, in bytes."""
+        self.check_built()
         return self.kept_level.scratch_bytes(&self.p, self.is_double)
 
     def run(self, tuple arrays, int64_t n_out, int64_t n_reduced, int n_threads, progress=None, ranges=None):
@@ -169,6 +181,7 @@ cdef class Program:
         cdef void *consts
         cdef void *scratch
         cdef int64_t per_thread, const_bytes, pairs
+        self.check_built()
         memset(&state, 0, sizeof(skk_state))
         memset(&call, 0, sizeof(skk_call))
         if n_out < 0 or n_reduced < 0:

@@ -196,6 +196,22 @@ def test_the_engine_refuses_arrays_that_it_would_misread():
         short.run((x, y), 5, 100, 1)
 
 
+def test_programs_that_were_not_built_do_not_run():
+    empty, half = _engine.Program.__new__(_engine.Program), _engine.Program.__new__(_engine.Program)
+    fields = dict.fromkeys(
+        "order largest k width lane_planes row_planes const_planes n_temps tile_rows tile_lanes segment row_group".split(), 1
+    )
+    fields |= {f"{place}_code": [] for place in ("pair", "lane", "row", "const")}
+    fields |= {f"{place}_loads": [] for place in ("pair", "lane", "row", "const")}
+    with pytest.raises(KeyError, match="no fold"):
+        half.__init__(is_double=True, variables=[], fold="no fold", terms=[], value=None, literals=[], tables=[], **fields)
+    for program in (empty, half):
+        with pytest.raises(RuntimeError, match="not initialised"):
+            program.run((), 1, 1, 1)
+        with pytest.raises(RuntimeError, match="not initialised"):
+            program.scratch_bytes()
+
+
 def test_absurd_dims():
     operator = Genred("TensorProd(x,y)", ["x = Vi(4000)", "y = Vj(4000)"], axis=1)
     with pytest.raises(ValueError, match="too large"):

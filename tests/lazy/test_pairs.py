@@ -314,3 +314,6 @@ def test_the_engine_checks_indices():
         program.run(((a, rows[:2], rows),), 3, 3, 1)
     with pytest.raises(TypeError, match="arrays of int64"):
         program.run(((a, rows.astype(np.int32), rows),), 3, 3, 1)
+    for given in ((a,), (a, rows), (a, rows, rows, rows)):
+        with pytest.raises(TypeError, match="indices of its rows and of its columns"):
+            program.run((given,), 3, 3, 1)

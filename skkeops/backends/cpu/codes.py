@@ -68,9 +68,6 @@ class Codes:
 
     def compile(self, roots: list[Expression]) -> dict[Expression, Operand]:
         """Emit all codes; return where the tile's code leaves the roots, whose temporaries are not given back."""
-        for root in roots:
-            if self.place(root) != TILE and not isinstance(root, (Variable, Constant)):
-                self.sides[self.place(root)].wanted[root] = None
         self._ask(roots, TILE)
         for place in (LANE, ROW):
             self._ask(self.sides[place].wanted, place)

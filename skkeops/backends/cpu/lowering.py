@@ -47,7 +47,6 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
         float64 instead of float32.
     """
     reduction, variables = plan.problem.outputs[0].reduction, plan.problem.variables
-    k = getattr(reduction, "k", 1) if reduction.fold in ("extremum", "kmin") else 0
     return _program(
         Codes(variables, lambda node: _PLACES[order][plan.home(node)]),
         {
@@ -56,7 +55,7 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
             P: "parameter",
             IJ: "pair" if plan.output == I else "turned pair",
         },
-        Fold(reduction.fold, order, int(bool(reduction.largest)), k),
+        Fold(reduction.fold, order, int(bool(reduction.largest)), getattr(reduction, "k", 1)),
         plan.value,
         plan.terms,
         is_double,
@@ -93,7 +92,7 @@ class Fold(NamedTuple):
     name: str
     order: int
     largest: int = 0
-    k: int = 0
+    k: int = 1
 
 
 class Term(NamedTuple):
@@ -137,7 +136,7 @@ def _program(
         value_operand = codes.own_tile(where[value], [where[t.vector] for t in terms if t.vector is not None])
     weight = value_operand if fold.name == "shift_exp" else None
     operands = _operands_of_terms(codes, where, terms, weight, fold.order)
-    width = sum(term.dim for term in operands) if value is None or operands else value.dim * max(1, fold.k)
+    width = sum(term.dim for term in operands) if value is None or operands else value.dim * fold.k
     check_work(8 * width)  # before the engine counts it in 32 bits
     lane, row, const = (codes.sides[place] for place in (LANE, ROW, CONST))
     sizes = _sizes(fold.order, codes.n_temps, lane.planes, row.planes, 8 if is_double else 4)
@@ -188,11 +187,10 @@ def _operands_of_terms(
             scale = codes.own_tile(where[term.scale], [vector] if vector is not None else [])
         if scale is None and vector is not None and vector.place in (ROW, CONST) and order == 0:
             vector = codes.own_tile(vector, [])  # the engine sums along lanes: it needs a value for each of them
-        dim = max((operand.dim for operand in (vector, minus) if operand is not None), default=1)
         if vector is not None and minus is not None:
-            vector, minus = vector.spread(dim), minus.spread(dim)
-        found.append(Term(scale, vector, minus, column, dim))
-        column += dim
+            vector, minus = vector.spread(term.dim), minus.spread(term.dim)
+        found.append(Term(scale, vector, minus, column, term.dim))
+        column += term.dim
     return found
 
 

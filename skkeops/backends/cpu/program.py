@@ -41,7 +41,10 @@ class CpuProgram(Program):
         self.plan: Plan = make_plan(problem)
         self._programs: list[_engine.Program | None] = [None] * 4
         self._factors = [term.factor for term in self.plan.terms] if self.reduction.fold == "sum" else []
-        self._is_one_sum = all(factor is None for factor in self._factors) and len(self._factors) < 2
+        ends = np.cumsum([term.dim for term in self.plan.terms]).tolist()
+        self._columns = [slice(end - term.dim, end) for end, term in zip(ends, self.plan.terms, strict=True)]
+        # whether what the engine returns is the state already: it is neither to be divided nor to be multiplied
+        self._is_complete = len(self._factors) < 2 and all(factor is None for factor in self._factors)
 
     def program(self, order: int, is_double: bool) -> _engine.Program:
         """The engine's program for one lane order and dtype."""
@@ -58,12 +61,9 @@ class CpuProgram(Program):
         program = self._programs[2 * order + is_double] or self.program(int(order), is_double)
         given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
         state = program.run(given, n_out, n_reduced, n_threads(), progress, pairs)
-        if self._is_one_sum:
+        if self._is_complete:
             return state
-        sums = [state[0]]
-        if len(self._factors) > 1:
-            ends = np.cumsum([term.dim for term in self.plan.terms])[:-1]
-            sums = [np.ascontiguousarray(s) for s in np.split(state[0], ends, axis=1)]
+        sums = (np.ascontiguousarray(state[0][:, columns]) for columns in self._columns)
         return tuple(self._times(factor, s, arrays, n_out) for factor, s in zip(self._factors, sums, strict=True))
 
     def _times(
