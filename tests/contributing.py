@@ -54,7 +54,7 @@ def patch_of(name):
 
 
 def apply(name, folder, fuzz=0):
-    """Apply a patch; what stands around a change has to be what the patch says, but for `fuzz` lines, wherever in the file it is."""
+    """Apply a patch; what stands around a change has to be what the patch says, but for `fuzz` lines, anywhere in the file."""
     command = ["patch", "-p1", f"--fuzz={fuzz}", "--no-backup-if-mismatch", "-i", str(patch_of(name))]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
