@@ -9,7 +9,7 @@ cdef int64_t as_operand(skk_operand *out, spec) except -1:
     return 0
 
 
-# The two below fill what belongs to a program: what they allocate is there before anything can fail, so that it is freed.
+# The three below fill what belongs to a program: what they allocate is there before anything can fail, so that it is freed.
 
 
 cdef int as_code(skk_code *out, list instructions) except -1:
@@ -44,6 +44,22 @@ cdef int as_loads(const skk_load **out, int32_t *n, list loads) except -1:
     return 0
 
 
+cdef int as_terms(const skk_term **out, int32_t *n, terms) except -1:
+    cdef skk_term *found = <skk_term *>calloc(len(terms) + 1, sizeof(skk_term))
+    cdef int k
+    if found == NULL:
+        raise MemoryError("program")
+    out[0] = found
+    for k, (scale, times, vector, minus, column, dim) in enumerate(terms):
+        as_operand(&found[k].scale, scale)
+        as_operand(&found[k].times, times)
+        as_operand(&found[k].vector, vector)
+        as_operand(&found[k].minus, minus)
+        found[k].column, found[k].dim = column, dim
+    n[0] = len(terms)
+    return 0
+
+
 cdef class Program:
     """A formula and a reduction, ready to run on arrays of one dtype.
 
@@ -68,10 +84,9 @@ cdef class Program:
         self.roles = NULL
         self.dims = NULL
 
-    def __init__(self, *, bint is_double, variables, order, fold, largest, k, width, terms, value, pair_code, lane_code,
-                 row_code, const_code, lane_planes, row_planes, const_planes, n_temps, lane_loads, row_loads,
+    def __init__(self, *, bint is_double, variables, order, fold, largest, k, width, terms, turned_width, turned, value, pair_code,
+                 lane_code, row_code, const_code, lane_planes, row_planes, const_planes, n_temps, lane_loads, row_loads,
                  const_loads, pair_loads, literals, tables, tile_rows, tile_lanes, segment, row_group):
-        cdef skk_term *c_terms
         cdef int32_t *c_tables
         cdef int i
         if level == NULL:
@@ -79,35 +94,30 @@ cdef class Program:
         if self.roles != NULL:
             raise RuntimeError("a Program is initialised once")
         self.description = dict(
-            order=order, fold=fold, width=width, terms=terms, value=value, pair_code=pair_code, lane_code=lane_code,
+            order=order, fold=fold, width=width, terms=terms, turned=turned, value=value, pair_code=pair_code, lane_code=lane_code,
             row_code=row_code, const_code=const_code, lane_planes=lane_planes, row_planes=row_planes,
             const_planes=const_planes, n_temps=n_temps, tile_rows=tile_rows, tile_lanes=tile_lanes,
             segment=segment, row_group=row_group,
         )
         self.kept_level = level[0]
         self.is_double = is_double
-        self.cost = 1 + sum([code[1] for code in pair_code]) // 4 + width // 4
+        self.cost = 1 + sum([code[1] for code in pair_code]) // 4 + (width + turned_width) // 4
         self.lane_cost = sum([code[1] for code in lane_code]) // 4
         self.n_variables = len(variables)
         self.roles = <int *>calloc(self.n_variables + 1, sizeof(int))
         self.dims = <int64_t *>calloc(self.n_variables + 1, sizeof(int64_t))
-        c_terms = <skk_term *>calloc(len(terms) + 1, sizeof(skk_term))
         c_tables = <int32_t *>calloc(len(tables) + 1, sizeof(int32_t))
-        self.p.terms = c_terms
         self.p.tables = c_tables
-        if self.roles == NULL or self.dims == NULL or c_terms == NULL or c_tables == NULL:
+        if self.roles == NULL or self.dims == NULL or c_tables == NULL:
             raise MemoryError("program")
         for i, (role, dim) in enumerate(variables):
             self.roles[i] = ("unused", "out", "reduced", "parameter", "pair", "turned pair").index(role)
             self.dims[i] = dim
-        for i, (scale, vector, minus, column, dim) in enumerate(terms):
-            as_operand(&c_terms[i].scale, scale)
-            as_operand(&c_terms[i].vector, vector)
-            as_operand(&c_terms[i].minus, minus)
-            c_terms[i].column, c_terms[i].dim = column, dim
+        as_terms(&self.p.terms, &self.p.n_terms, terms)
+        as_terms(&self.p.turned, &self.p.n_turned, turned)
+        self.p.turned_width = turned_width
         for i in range(len(tables)):
             c_tables[i] = tables[i]
-        self.p.n_terms = len(terms)
         self.p.order, self.p.fold, self.p.largest, self.p.k, self.p.width = order, FOLDS[fold], largest, k, width
         as_operand(&self.p.value, value)
         as_code(&self.p.pair_code, pair_code)
@@ -133,6 +143,7 @@ cdef class Program:
         free(<void *>self.p.row_code.instr)
         free(<void *>self.p.const_code.instr)
         free(<void *>self.p.terms)
+        free(<void *>self.p.turned)
         free(<void *>self.p.tables)
         free(<void *>self.p.lane_loads)
         free(<void *>self.p.row_loads)
@@ -173,11 +184,13 @@ cdef class Program:
         -------
         tuple of ndarray
             As docs/design/architecture.md lists them, float64 and int64. The fold "store" gives the values
-            themselves, ``(n_out, n_reduced, width)``, in the program's dtype; 0 outside of the ranges.
+            themselves, ``(n_out, n_reduced, width)``, in the program's dtype; 0 outside of the ranges. If there are turned terms,
+            their sums follow, ``(n_reduced, turned_width)``.
         """
         cdef skk_call call
         cdef skk_state state
         cdef skk_array *views
+        cdef double *turned = NULL
         cdef void *consts
         cdef void *scratch
         cdef int64_t per_thread, const_bytes, pairs
@@ -191,6 +204,10 @@ cdef class Program:
         elif self.p.order == 1 and n_reduced > self.p.segment:
             raise ValueError(f"this program reduces at most {self.p.segment} points, got {n_reduced}")
         result = empty_state(self, n_out, n_reduced, ranges is not None, &state, &call.out)
+        if self.p.n_turned:
+            sums = np.zeros((self.p.turned_width, n_reduced))
+            turned = <double *>cnp.PyArray_DATA(sums)
+            result = (*result, sums.T)
         if n_out == 0 or n_reduced == 0:
             check_arrays(self, arrays, n_out, n_reduced, NULL)
             return result
@@ -210,7 +227,7 @@ cdef class Program:
             memcpy(consts, <char *>self.literals, const_bytes)
             call.arrays, call.n_out, call.n_red, call.consts = views, n_out, n_reduced, consts
             self.kept_level.consts(&self.p, views, consts, scratch, self.is_double)
-            schedule(self, &call, &state, scratch, per_thread, n_threads, progress, ranges, pairs)
+            schedule(self, &call, &state, turned, scratch, per_thread, n_threads, progress, ranges, pairs)
         finally:
             free(views)
             free(consts)

@@ -63,8 +63,12 @@ static int advance(const skk_list *list, skk_chain *c, int64_t left, void *scrat
         const skk_unit *unit = list->units + c->unit;
         const int64_t rows = unit->row1 - unit->row0;
         skk_state state = at_row(p, &list->state, unit->state);
-        if (list->partial && c->range == unit->first && c->at == 0)
+        double *turned = list->turned ? list->turned + unit->part * p->turned_width * list->turned_ld : NULL;
+        if (list->partial && c->range == unit->first && c->at == 0) {
             clear(p, &state, rows);
+            for (int64_t k = 0; turned && k < p->turned_width * list->turned_ld; k++)
+                turned[k] = 0;
+        }
         while (c->range < unit->last) {
             if (left <= 0)
                 return 1;
@@ -72,7 +76,7 @@ static int advance(const skk_list *list, skk_chain *c, int64_t left, void *scrat
             const int64_t end = list->ranges[2 * c->range + 1];
             const int64_t red1 = red0 + least(end - red0, (segments > 1 ? segments : 1) * p->segment);
             if (red0 < red1) {
-                const skk_task task = {unit->row0, unit->row1, red0, red1, state};
+                const skk_task task = {unit->row0, unit->row1, red0, red1, state, turned, list->turned_ld};
                 list->level->task(p, list->call, &task, scratch, list->is_double);
             }
             left -= rows * (red1 - red0);
@@ -104,4 +108,16 @@ void skk_merge_part(const skk_list *list, skk_state *total, int64_t k)
     const skk_state part = at_row(list->program, &list->state, unit->state);
     skk_state rows = at_row(list->program, total, unit->row0);
     list->level->merge(list->program, &rows, &part, unit->row1 - unit->row0);
+}
+
+void skk_merge_turned(const skk_list *list, double *total, int64_t k)
+{
+    const skk_unit *unit = list->units + k;
+    const int64_t *range = list->ranges + 2 * unit->first, n = range[1] - range[0], columns = list->program->turned_width;
+    const double *part = list->turned + unit->part * columns * list->turned_ld;
+    for (int64_t c = 0; c < columns; c++, part += list->turned_ld) {
+        double *to = total + c * list->call->n_red + range[0];
+        for (int64_t l = 0; l < n; l++)
+            to[l] += part[l];
+    }
 }

@@ -6,13 +6,14 @@
                                order afterwards (skk_merge_part)
      values that are stored    units are groups of rows with a span of reduced indices, where rows are few
      blocks of pairs           units are groups of rows with the ranges of their block
+     sums over both axes       units are groups of rows with single segments, each with partial states of its rows and of its
+                               reduced indices; the length of a group follows from the formula and the number of rows alone
 
-   Rows are independent, so how they are grouped changes no bit. Along the reduced axis the partial states of canonical segments
-   are always combined from the first to the last: a step ends where a segment does.
+   Rows are independent, so how they are grouped changes no bit, but for sums over both axes. Along the reduced axis the partial
+   states of canonical segments are always combined from the first to the last: a step ends where a segment does.
 
    Lists of tiles with bounds enter here: a unit's ranges are then tiles, the most promising first, each with a bound, and `advance`
-   in schedule.c asks the states of the unit's rows whether the bound still matters before it runs the next range. Outputs of
-   the reduced axis enter as units of few rows do: each unit has a partial state of its own, and they are combined in order. */
+   in schedule.c asks the states of the unit's rows whether the bound still matters before it runs the next range. */
 #ifndef SKK_SCHEDULE_H
 #define SKK_SCHEDULE_H
 
@@ -25,6 +26,7 @@
 typedef struct {
     int64_t row0, row1, first, last;
     int64_t state; /* the row of the list's state where that of row0 is */
+    int64_t part;  /* which partial state of reduced indices it has */
 } skk_unit;
 
 /* Units [unit, last_unit), one after the other, and how far they are: in this range, so many reduced indices. */
@@ -39,6 +41,8 @@ typedef struct {
     int is_double;
     int partial; /* each unit begins a state of its own; otherwise it goes on with what is there */
     skk_state state;
+    double *turned; /* partial sums of the reduced indices, (turned_width, turned_ld) numbers for each part; NULL without */
+    int64_t turned_ld;
     const int64_t *ranges; /* pairs: begin, end */
     const skk_unit *units;
     skk_chain *chains;
@@ -53,5 +57,8 @@ int skk_list_step(void *list, int64_t chain, void *scratch, int64_t *done);
 
 /* The unit's rows of `total` = these combined with the unit's partial state. */
 void skk_merge_part(const skk_list *list, skk_state *total, int64_t unit);
+
+/* The unit's reduced indices of `total`, (turned_width, number of reduced indices), are added to. */
+void skk_merge_turned(const skk_list *list, double *total, int64_t unit);
 
 #endif

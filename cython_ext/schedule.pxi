@@ -1,8 +1,8 @@
 # A call's work, cut into units, and their steps done by the pool: see ``schedule.h``.
 
 
-cdef int schedule(Program program, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
-                  progress, ranges, int64_t pairs) except -1:
+cdef int schedule(Program program, skk_call *call, skk_state *state, double *turned, void *scratch, int64_t per_thread,
+                  int n_threads, progress, ranges, int64_t pairs) except -1:
     """Do the work of a call."""
     cdef int64_t n_out = call.n_out, segment = program.p.segment, group, n_groups, n_segments, n_spans = 1, n_units = 0, b, n
     cdef skk_list work
@@ -10,6 +10,9 @@ cdef int schedule(Program program, skk_call *call, skk_state *state, void *scrat
     cdef int64_t *spans = NULL
     cdef int64_t[:, ::1] rows, reds
     cdef int64_t[::1] slices
+    if program.p.n_turned:
+        return schedule_parts(program, call, state, turned, rows_of_both(program, n_out, call.n_red), scratch, per_thread,
+                              n_threads, progress)
     group = max(1, n_out // (4 * <int64_t>n_threads))
     if program.p.order == 1:
         group = up(max(program.p.tile_lanes, min(8 * program.p.tile_lanes, group)), program.p.tile_lanes)
@@ -22,7 +25,10 @@ cdef int schedule(Program program, skk_call *call, skk_state *state, void *scrat
         group = most_rows(program)
     elif n_segments > 1 and n_threads > 1 and n_groups < 2 * n_threads:
         if program.p.fold != SKK_FOLD_STORE:
-            return schedule_parts(program, call, state, scratch, per_thread, n_threads, progress)
+            # the partial states of all rows of one segment stay below 2 MB for each of four units of a thread
+            group = max(1, (1 << 20) // (4 * <int64_t>n_threads * (program.p.width + 1)))
+            return schedule_parts(program, call, state, NULL, min(min(n_out, most_rows(program)), group), scratch, per_thread,
+                                  n_threads, progress)
         n_spans = min(n_segments, 8 * <int64_t>n_threads // n_groups)  # what is stored needs no order
     begin_list(program, &work, call)
     work.state = state[0]
@@ -60,57 +66,74 @@ cdef int schedule(Program program, skk_call *call, skk_state *state, void *scrat
     return 0
 
 
-cdef int schedule_parts(Program program, skk_call *call, skk_state *state, void *scratch, int64_t per_thread, int n_threads,
-                        progress) except -1:
-    """Few rows: a unit is one segment of all of them, with a partial state of its own, combined in order."""
+cdef int schedule_parts(Program program, skk_call *call, skk_state *state, double *turned, int64_t group, void *scratch,
+                        int64_t per_thread, int n_threads, progress) except -1:
+    """A unit is one segment of a group of rows, with partial states of its own, combined in order; ``turned`` takes the sums of the
+    reduced indices, if there are any."""
     cdef int64_t n_out = call.n_out, n_red = call.n_red, segment = program.p.segment, w = program.p.width
-    cdef int64_t n_segments = (n_red + segment - 1) // segment, row, first, group, at_once, k, n, numbers = 1 << 20
+    cdef int64_t n_segments = (n_red + segment - 1) // segment, n_units = (n_out + group - 1) // group * n_segments
+    cdef int64_t first, at_once, k, n, row, part_numbers
     cdef object done = 0, pairs = <object>n_out * n_red
     cdef skk_list work
     cdef skk_unit *units
     cdef int64_t *spans
     cdef double look
-    # the partial states that are there at once stay below 24 MB, unless those of a single row are more
-    group = min(min(n_out, most_rows(program)), max(1, numbers // (4 * <int64_t>n_threads * (w + 1))))
-    at_once = min(n_segments, max(4 * <int64_t>n_threads, numbers // (group * (w + 1))))
     begin_list(program, &work, call)
     work.partial = 1
+    work.turned_ld = up(min(segment, n_red), SKK_LANE_PAD)
+    part_numbers = group * (w + 1) + (program.p.turned_width * work.turned_ld if turned != NULL else 0)
+    # the partial states that are there at once stay below 24 MB, unless those of a few units are more
+    at_once = min(n_units, max(4 * <int64_t>n_threads, (1 << 20) // part_numbers))
     work.state.first = <double *>malloc(at_once * group * w * sizeof(double))
     work.state.second = <double *>malloc(at_once * group * w * sizeof(double))
     work.state.index = <int64_t *>malloc(at_once * group * w * sizeof(int64_t))
+    work.turned = NULL if turned == NULL else <double *>malloc(
+        at_once * program.p.turned_width * work.turned_ld * sizeof(double))
     work.chains = <skk_chain *>malloc(at_once * sizeof(skk_chain))
     units = <skk_unit *>malloc(at_once * sizeof(skk_unit))
     spans = <int64_t *>malloc(2 * at_once * sizeof(int64_t))
     work.units, work.ranges = units, spans
     try:
         if (work.state.first == NULL or work.state.second == NULL or work.state.index == NULL or work.chains == NULL
-                or units == NULL or spans == NULL):
+                or units == NULL or spans == NULL or (turned != NULL and work.turned == NULL)):
             raise MemoryError("partial states")
-        for row in range(0, n_out, group):
-            for first in range(0, n_segments, at_once):
-                n = min(at_once, n_segments - first)
-                for k in range(n):
-                    spans[2 * k] = (first + k) * segment
-                    spans[2 * k + 1] = min(n_red, (first + k + 1) * segment)
-                    add_units(units, k, row, min(n_out, row + group), group, k, k + 1)
-                    units[k].state = k * group
-                skk_join_units(&work, n, 0)
-                done = work_off(&work, n, scratch, per_thread, n_threads, progress, done, pairs)
-                look = time.perf_counter() + WAVE_SECONDS
-                for k in range(n):
-                    with nogil:
-                        skk_merge_part(&work, state, k)
-                    if time.perf_counter() > look:
-                        PyErr_CheckSignals()
-                        look = time.perf_counter() + WAVE_SECONDS
+        for first in range(0, n_units, at_once):
+            n = min(at_once, n_units - first)
+            for k in range(n):
+                row = (first + k) // n_segments * group
+                spans[2 * k] = (first + k) % n_segments * segment
+                spans[2 * k + 1] = min(n_red, spans[2 * k] + segment)
+                add_units(units, k, row, min(n_out, row + group), group, k, k + 1)
+                units[k].state, units[k].part = k * group, k
+            skk_join_units(&work, n, 0)
+            done = work_off(&work, n, scratch, per_thread, n_threads, progress, done, pairs)
+            look = time.perf_counter() + WAVE_SECONDS
+            for k in range(n):
+                with nogil:
+                    skk_merge_part(&work, state, k)
+                    if turned != NULL:
+                        skk_merge_turned(&work, turned, k)
+                if time.perf_counter() > look:
+                    PyErr_CheckSignals()
+                    look = time.perf_counter() + WAVE_SECONDS
     finally:
         free(work.state.first)
         free(work.state.second)
         free(work.state.index)
+        free(work.turned)
         free(work.chains)
         free(units)
         free(spans)
     return 0
+
+
+cdef int64_t rows_of_both(Program program, int64_t n_out, int64_t n_red) noexcept:
+    """Rows of a group of sums over both axes. The sums of the reduced indices depend on it, and it not on the number of threads.
+
+    There are some thirty units for threads to share, but no group is so small that the sums of its lanes cost more than its pairs.
+    """
+    cdef int64_t n_segments = (n_red + program.p.segment - 1) // program.p.segment
+    return min(program.p.row_group, up(max(128, n_out * n_segments // 32), program.p.tile_rows))
 
 
 cdef void begin_list(Program program, skk_list *work, skk_call *call) noexcept:

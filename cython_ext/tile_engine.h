@@ -48,9 +48,10 @@ typedef struct {
     int32_t n;
 } skk_code;
 
-/* One term of a sum: scale * (vector - minus); scale, vector and minus may each be absent. */
+/* One term of a sum: scale * times * (vector - minus); each may be absent, but for what the others need. */
 typedef struct {
-    skk_operand scale;  /* dim 1 */
+    skk_operand scale;  /* dim 1, with a value for each lane */
+    skk_operand times;  /* dim 1; only with a scale in the TILE and a vector: it saves the tile of the product */
     skk_operand vector; /* dim = columns */
     skk_operand minus;  /* dim = columns; only with a vector of the other axis */
     int32_t column;     /* first column of the state */
@@ -70,6 +71,9 @@ typedef struct {
     int32_t n_terms;
     skk_code pair_code, lane_code, row_code, const_code;
     const skk_term *terms;
+    const skk_term *turned; /* order 0, sums: of outputs that reduce over the rows and have a row for each lane */
+    int32_t n_turned;
+    int32_t turned_width; /* columns of their state */
     skk_operand value; /* what shift_exp, extremum and kmin consume, and store writes */
     int32_t lane_planes, row_planes, const_planes;
     int32_t n_temps;   /* planes of temporaries, over all codes */
@@ -110,11 +114,12 @@ typedef struct {
 
    A list of tiles is many such pieces with the same rows, which schedule.c can run one after the other as long as their bounds
    say that they matter. As each task packs its rows anew, a list that pays will give a task all of its ranges, and tile_task.inc
-   will loop over these where it loops over segments. Outputs of the reduced axis will be a second state here, that of red0, and a
-   second fold of the same tile. */
+   will loop over these where it loops over segments. */
 typedef struct {
     int64_t row0, row1, red0, red1;
     skk_state state; /* where row0's state is */
+    double *turned;  /* sums of the turned outputs, [column][reduced index from red0 on], or NULL */
+    int64_t turned_ld;
 } skk_task;
 
 /* One instruction set's entry points, for float32 (0) and float64 (1). */

@@ -19,7 +19,7 @@ cdef extern from "tile_engine.h" nogil:
         int32_t n
 
     ctypedef struct skk_term:
-        skk_operand scale, vector, minus
+        skk_operand scale, times, vector, minus
         int32_t column, dim
 
     ctypedef struct skk_load:
@@ -29,6 +29,8 @@ cdef extern from "tile_engine.h" nogil:
         int32_t order, fold, largest, k, width, n_terms
         skk_code pair_code, lane_code, row_code, const_code
         const skk_term *terms
+        const skk_term *turned
+        int32_t n_turned, turned_width
         skk_operand value
         int32_t lane_planes, row_planes, const_planes, n_temps
         int32_t n_lane_loads, n_row_loads, n_const_loads
@@ -94,7 +96,7 @@ cdef extern from "pool.h" nogil:
 
 cdef extern from "schedule.h" nogil:
     ctypedef struct skk_unit:
-        int64_t row0, row1, first, last, state
+        int64_t row0, row1, first, last, state, part
 
     ctypedef struct skk_chain:
         pass
@@ -105,6 +107,8 @@ cdef extern from "schedule.h" nogil:
         const skk_call *call
         int is_double, partial
         skk_state state
+        double *turned
+        int64_t turned_ld
         const int64_t *ranges
         const skk_unit *units
         skk_chain *chains
@@ -113,3 +117,4 @@ cdef extern from "schedule.h" nogil:
     int64_t skk_join_units(skk_list *list, int64_t n_units, int64_t pairs)
     int skk_list_step(void *list, int64_t chain, void *scratch, int64_t *done) noexcept
     void skk_merge_part(const skk_list *list, skk_state *total, int64_t unit)
+    void skk_merge_turned(const skk_list *list, double *total, int64_t unit)

@@ -76,7 +76,7 @@ class SumDerivatives(Derivatives):
                     self._write_pairs(totals[v], v, some, extended, setting)
             for which, program in sweeps:
                 for rows, _, sums in program.states(extended, setting.pairs(program.axis)):
-                    for v, s in zip(which, sums, strict=True):
+                    for v, output, s in zip(which, program.problem.outputs, sums, strict=True):
                         if v is None:  # the value itself
                             place = slice(some.start + rows.start, some.start + rows.stop)
                             store(results, place, self.reduction.finalize((s,), dtype))
@@ -84,14 +84,13 @@ class SumDerivatives(Derivatives):
                             totals[v] += s.sum(axis=0)
                         else:
                             total = totals[v][some] if v.category == self.rows_category else totals[v]
-                            total[rows] += s
+                            total[rows if output.axis == program.axis else slice(None)] += s
         found = [totals[v] for v in wrt]
         return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in found]
 
     def value_and_adjoint(self, wrt, setting, grad_output, results):
-        # The derivative of a sum needs nothing of the forward pass, so both go over the pairs together, if over the same axis.
-        of_axis = any(v.category in (P, self.rows_category) for v in wrt)
-        if self.reduction.fold != "sum" or not of_axis or not self._is_together(setting):
+        # The derivative of a sum needs nothing of the forward pass, so both go over the pairs together.
+        if self.reduction.fold != "sum" or not self._is_together(setting):
             return super().value_and_adjoint(wrt, setting, grad_output, results)
         return self._in_blocks(wrt, setting, grad_output, self.states(setting), results)
 
@@ -104,10 +103,10 @@ class SumDerivatives(Derivatives):
     ) -> list[tuple[tuple[Variable | None, ...], Program]]:
         """Return programs that compute gradients, and the value where asked for, with what each of them computes.
 
-        Sums over the same axis are outputs of one problem: its sweep computes what their formulas share once. None stands for
-        the value. Variables on which nothing depends have none.
+        Sums are outputs of one problem: its sweep computes what their formulas share once. With ranges, which are blocks of rows of
+        one axis, there is a problem for each axis. None stands for the value. Variables on which nothing depends have none.
         """
-        key = ("sweeps", wrt, with_value, setting.backend, setting.xp)
+        key = ("sweeps", wrt, with_value, setting.backend, setting.xp, setting.ranges is None)
         if key in self._cache:
             return self._cache[key]
         outputs: dict[Variable | None, Output] = {None: self.problem.output} if with_value else {}
@@ -117,7 +116,10 @@ class SumDerivatives(Derivatives):
         variables = (*self.problem.variables, *saved, e)
         groups = [(v,) for v in outputs]
         if self._is_together(setting):
-            groups = [tuple(v for v, output in outputs.items() if output.axis == axis) for axis in (0, 1)]
+            axes = (self.problem.axis, 1 - self.problem.axis)
+            groups = [tuple(v for v, output in outputs.items() if output.axis == axis) for axis in axes]
+            if setting.ranges is None:
+                groups = [groups[0] + groups[1]]
         self._cache[key] = [
             (which, self._program(("sums", which), lambda w: Problem(tuple(outputs[v] for v in w), variables), setting))
             for which in groups

@@ -22,7 +22,7 @@ class Plan:
     ----------
     problem : Problem
     output, reduced : int
-        The categories (0: i, 1: j) of the output's and of the reduced index.
+        The categories (0: i, 1: j) of the first output's index and of the index that it reduces.
     value : Expression or None
         What log-sum-exp, extremum and K-smallest folds consume per pair.
     terms : tuple of SumTerm
@@ -35,6 +35,15 @@ class Plan:
     reduced: int
     value: Expression | None
     terms: tuple[SumTerm, ...]
+
+    @property
+    def has_both_axes(self) -> bool:
+        """Whether some outputs reduce over i and some over j."""
+        return len({output.axis for output in self.problem.outputs}) > 1
+
+    def terms_over(self, axis: int) -> tuple[SumTerm, ...]:
+        """The terms of the outputs that reduce over an axis."""
+        return tuple(term for term, output in zip(self.terms, self.problem.outputs, strict=True) if output.axis == axis)
 
     def home(self, node: Expression) -> Home:
         """What an expression of the problem depends on."""
@@ -49,7 +58,7 @@ def make_plan(problem: Problem) -> Plan:
     value: Expression | None = values[0]
     terms: tuple[SumTerm, ...] = ()
     if reduction.fold == "sum":
-        value, terms = None, tuple(sum_term(o.values[0], output) for o in problem.outputs)
+        value, terms = None, tuple(sum_term(o.values[0], 1 - o.axis) for o in problem.outputs)
     elif reduction.fold == "shift_exp":
         unit = (SumTerm(None, None, None),) if reduction.unit_column else ()
         terms = unit + tuple(SumTerm(None, None, weight) for weight in values[1:])

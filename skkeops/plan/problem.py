@@ -40,8 +40,8 @@ class Problem:
     Parameters
     ----------
     outputs : tuple of Output
-        What is asked for. Several outputs are sums over the same axis: one sweep over the pairs computes them all, and what
-        their formulas have in common once.
+        What is asked for. Several outputs are sums, over any axis: one sweep over the pairs computes them all, and what their
+        formulas have in common once.
     variables : tuple of Variable
         The variables in the order of the arrays; they need not all occur in the expressions.
     """
@@ -75,10 +75,10 @@ class Problem:
 
     @property
     def axis(self) -> int:
-        """The axis over which all outputs reduce."""
+        """The axis over which the first output reduces."""
         return self.outputs[0].axis
 
     def __post_init__(self):
-        if len(self.outputs) != 1 and {(o.reduction.fold, o.axis) for o in self.outputs} not in ({("sum", 0)}, {("sum", 1)}):
-            found = ", ".join(f"{o.reduction.name} over {'ij'[o.axis]}" for o in self.outputs) or "none"
-            raise ValueError(f"several outputs of one sweep must be sums over one axis: found {found}")
+        if not self.outputs or (len(self.outputs) > 1 and {o.reduction.fold for o in self.outputs} != {"sum"}):
+            found = ", ".join(o.reduction.name for o in self.outputs) or "none"
+            raise ValueError(f"several outputs of one sweep must be sums: found {found}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from skkeops.formula.expression import IJ, Expression, I, J, P, Variable
+from skkeops.formula.operations import lookup
 from skkeops.plan.homes import Home, home_of
 from skkeops.plan.plan import Plan
 from skkeops.plan.terms import SumTerm
@@ -47,18 +48,26 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
         float64 instead of float32.
     """
     reduction, variables = plan.problem.outputs[0].reduction, plan.problem.variables
+    along_lanes, over_rows = plan.terms, ()
+    roles = {plan.output: "out", plan.reduced: "reduced", P: "parameter", IJ: "pair" if plan.output == I else "turned pair"}
+    if plan.has_both_axes:
+        # Rows and lanes are alike: each output is summed along its own axis of the tile, whatever lies along the lanes.
+        lanes, rows = (plan.reduced, plan.output) if order == 0 else (plan.output, plan.reduced)
+        along_lanes, over_rows = plan.terms_over(lanes), plan.terms_over(rows)
+        roles |= {rows: "out", lanes: "reduced", IJ: "pair" if rows == I else "turned pair"}
     return _program(
         Codes(variables, lambda node: _PLACES[order][plan.home(node)]),
-        {
-            plan.output: "out",
-            plan.reduced: "reduced",
-            P: "parameter",
-            IJ: "pair" if plan.output == I else "turned pair",
-        },
-        Fold(reduction.fold, order, int(bool(reduction.largest)), getattr(reduction, "k", 1)),
+        roles,
+        Fold(
+            reduction.fold,
+            0 if plan.has_both_axes else order,
+            int(bool(reduction.largest)),
+            getattr(reduction, "k", 1),
+        ),
         plan.value,
-        plan.terms,
+        along_lanes,
         is_double,
+        over_rows,
     )
 
 
@@ -99,6 +108,7 @@ class Term(NamedTuple):
     """The operands of a `SumTerm`, and the columns of the state to which it is added."""
 
     scale: Operand | None
+    times: Operand | None
     vector: Operand | None
     minus: Operand | None
     column: int
@@ -112,6 +122,7 @@ def _program(
     value: Expression | None,
     terms: tuple[SumTerm, ...],
     is_double: bool,
+    turned: tuple[SumTerm, ...] = (),
 ) -> Program:
     """The program of a fold of a value, of terms or of both.
 
@@ -128,18 +139,25 @@ def _program(
     terms : tuple of SumTerm
     is_double : bool
         float64 instead of float32.
+    turned : tuple of SumTerm
+        What is summed over the rows of the tiles of order 0, for every lane.
     """
-    parts = (value, *(part for term in terms for part in (term.scale, term.vector, term.minus)))
+    parts: list[Expression | None] = [value]
+    for some, along_lanes in ((terms, fold.order == 0), (turned, False)):
+        for term in some:
+            parts += (*_factors(term, codes, along_lanes), term.vector, term.minus)
     where = codes.compile([part for part in parts if part is not None])
     value_operand = None
     if value is not None:
         value_operand = codes.own_tile(where[value], [where[t.vector] for t in terms if t.vector is not None])
     weight = value_operand if fold.name == "shift_exp" else None
-    operands = _operands_of_terms(codes, where, terms, weight, fold.order)
+    operands = _operands_of_terms(codes, where, terms, weight, fold.order == 0)
+    turned_operands = _operands_of_terms(codes, where, turned, None, False)
     width = sum(term.dim for term in operands) if value is None or operands else value.dim * fold.k
-    check_work(8 * width)  # before the engine counts it in 32 bits
+    turned_width = sum(term.dim for term in turned_operands)
+    check_work(8 * (width + turned_width))  # before the engine counts them in 32 bits
     lane, row, const = (codes.sides[place] for place in (LANE, ROW, CONST))
-    sizes = _sizes(fold.order, codes.n_temps, lane.planes, row.planes, 8 if is_double else 4)
+    sizes = _sizes(fold.order, turned_width, codes.n_temps, lane.planes, row.planes, 8 if is_double else 4)
     program = Program(
         is_double=is_double,
         variables=[(roles[v.category] if codes.reads(v) else "unused", v.dim) for v in codes.index],
@@ -149,6 +167,8 @@ def _program(
         k=fold.k,
         width=width,
         terms=operands,
+        turned_width=turned_width,
+        turned=turned_operands,
         value=value_operand,
         pair_code=codes.codes[TILE].instructions,
         lane_code=codes.codes[LANE].instructions,
@@ -171,25 +191,43 @@ def _program(
     return program
 
 
+def _factors(term: SumTerm, codes: Codes, along_lanes: bool) -> tuple[Expression | None, Expression | None]:
+    """The factors of a scale: the engine multiplies two where it sums, which saves the tile of their product.
+
+    The first has a value for each pair; the second is None where the scale is no such product, or nothing else is multiplied.
+    """
+    scale, vector = term.scale, term.vector
+    if not isinstance(scale, lookup("Mult")) or vector is None:
+        return scale, None
+    if term.minus is None and codes.place(vector) in (ROW, CONST):
+        return scale, None
+    places = [codes.place(factor) for factor in scale.args]
+    if TILE not in places or not {TILE, LANE if along_lanes else ROW}.issuperset(places):
+        return scale, None
+    return scale.args if places[0] == TILE else scale.args[::-1]
+
+
 def _operands_of_terms(
-    codes: Codes, where: dict[Expression, Operand], terms: Iterable[SumTerm], weight: Operand | None, order: int
+    codes: Codes, where: dict[Expression, Operand], terms: Iterable[SumTerm], weight: Operand | None, along_lanes: bool
 ) -> list[Term]:
     """What the fold reads for each term.
 
-    The terms of a log-sum-exp have a `weight`, exp(value - m), which the fold writes over the value before it sums.
+    The terms of a log-sum-exp have a `weight`, exp(value - m), which the fold writes over the value before it sums. Sums
+    `along_lanes` need a value for each lane.
     """
     found: list[Term] = []
     column = 0
     for term in terms:
-        vector, minus = (None if e is None else where[e] for e in (term.vector, term.minus))
+        first, second = _factors(term, codes, along_lanes)
+        times, vector, minus = (None if e is None else where[e] for e in (second, term.vector, term.minus))
         scale = weight
-        if term.scale is not None:
-            scale = codes.own_tile(where[term.scale], [vector] if vector is not None else [])
-        if scale is None and vector is not None and vector.place in (ROW, CONST) and order == 0:
-            vector = codes.own_tile(vector, [])  # the engine sums along lanes: it needs a value for each of them
+        if first is not None:
+            scale = codes.own_tile(where[first], [vector] if vector is not None else [])
+        if scale is None and vector is not None and vector.place in (ROW, CONST) and along_lanes:
+            vector = codes.own_tile(vector, [])
         if vector is not None and minus is not None:
             vector, minus = vector.spread(term.dim), minus.spread(term.dim)
-        found.append(Term(scale, vector, minus, column, term.dim))
+        found.append(Term(scale, times, vector, minus, column, term.dim))
         column += term.dim
     return found
 
@@ -203,18 +241,18 @@ class Sizes(NamedTuple):
     row_group: int
 
 
-def _sizes(order: int, n_temps: int, lane_planes: int, row_planes: int, itemsize: int) -> Sizes:
+def _sizes(order: int, turned_width: int, n_temps: int, lane_planes: int, row_planes: int, itemsize: int) -> Sizes:
     """Sizes for which the planes that are in use at a time stay in the caches."""
-    rows, lanes = _tile_shape(order, n_temps, lane_planes, itemsize)
+    rows, lanes = _tile_shape(order, turned_width > 0, n_temps, lane_planes, itemsize)
     if order == 1:
         return Sizes(rows, lanes, SHORT_AXIS, lanes)
-    segment = _fit(_SEGMENT // itemsize, lane_planes, lanes, 8192)
+    segment = _fit(_SEGMENT // itemsize, lane_planes + turned_width * 8 // itemsize, lanes, 8192)
     return Sizes(rows, lanes, segment, _fit(_ROWS // itemsize, row_planes, rows, 512))
 
 
-def _tile_shape(order: int, n_temps: int, lane_planes: int, itemsize: int) -> tuple[int, int]:
+def _tile_shape(order: int, both_axes: bool, n_temps: int, lane_planes: int, itemsize: int) -> tuple[int, int]:
     """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it."""
-    rows, lanes = (4, 512) if order == 0 else (8, 512)
+    rows, lanes = (8, 512) if order else (16, 256) if both_axes else (4, 512)
     if itemsize == 8:
         lanes //= 2
     while rows * lanes * n_temps * itemsize > _TEMPORARIES and lanes > 128:

@@ -41,8 +41,7 @@ class CpuProgram(Program):
         self.plan: Plan = make_plan(problem)
         self._programs: list[_engine.Program | None] = [None] * 4
         self._factors = [term.factor for term in self.plan.terms] if self.reduction.fold == "sum" else []
-        ends = np.cumsum([term.dim for term in self.plan.terms]).tolist()
-        self._columns = [slice(end - term.dim, end) for end, term in zip(ends, self.plan.terms, strict=True)]
+        self._columns = _columns(self.plan)
         # whether what the engine returns is the state already: it is neither to be divided nor to be multiplied
         self._is_complete = len(self._factors) < 2 and all(factor is None for factor in self._factors)
 
@@ -60,11 +59,24 @@ class CpuProgram(Program):
         is_double = (arrays[self._typed].dtype if self._typed >= 0 else dtype_of(arrays)).itemsize == 8
         program = self._programs[2 * order + is_double] or self.program(int(order), is_double)
         given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
+        if self.plan.has_both_axes:
+            return self._state_of_both(program, bool(order), given, n_out, n_reduced, progress)
         state = program.run(given, n_out, n_reduced, n_threads(), progress, pairs)
         if self._is_complete:
             return state
         sums = (np.ascontiguousarray(state[0][:, columns]) for columns in self._columns)
         return tuple(self._times(factor, s, arrays, n_out) for factor, s in zip(self._factors, sums, strict=True))
+
+    def _state_of_both(self, program, turned, arrays, n_out, n_reduced, progress):
+        """Return the states of outputs over both axes, from a program whose lanes run along the output's index where `turned`."""
+        rows = (n_reduced, n_out) if turned else (n_out, n_reduced)
+        sums = program.run(arrays, *rows, n_threads(), progress)
+        over = {self.axis: sums[turned], 1 - self.axis: sums[not turned]}
+        found = zip(self._factors, self._columns, self.problem.outputs, strict=True)
+        return tuple(
+            self._times(factor, np.ascontiguousarray(over[o.axis][:, columns]), arrays, n_out if o.axis == self.axis else n_reduced)
+            for factor, columns, o in found
+        )
 
     def _times(
         self, factor: Expression | None, s: np.ndarray, arrays: tuple[np.ndarray, ...], n_out: int
@@ -83,6 +95,15 @@ class CpuProgram(Program):
                 s *= scale
                 return s
             return s * scale
+
+
+def _columns(plan: Plan) -> list[slice]:
+    """Where each term has its columns among those of the outputs over its axis."""
+    found, ends = [], [0, 0]
+    for term, output in zip(plan.terms, plan.problem.outputs, strict=False):
+        found.append(slice(ends[output.axis], ends[output.axis] + term.dim))
+        ends[output.axis] += term.dim
+    return found
 
 
 def prepare(problem: Problem, options: Any = None) -> CpuProgram:
