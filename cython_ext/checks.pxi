@@ -83,8 +83,6 @@ cdef tuple check_ranges(Program program, ranges, int64_t n_out, int64_t n_reduce
     cdef int64_t[::1] slices
     if program.p.order != 0:
         raise ValueError("ranges need a program of lane order 0")
-    if program.p.n_turned:
-        raise ValueError("ranges need a program of sums over one axis")
     rows, slices, reds = ranges
     if rows.shape[1] != 2 or reds.shape[1] != 2 or slices.shape[0] != rows.shape[0]:
         raise ValueError("ranges: expected shapes (B, 2), (B,) and (R, 2)")

@@ -2,6 +2,7 @@
 #include "schedule.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "threads.h"
 
@@ -66,8 +67,9 @@ static int advance(const skk_list *list, skk_chain *c, int64_t left, void *scrat
         double *turned = list->turned ? list->turned + unit->part * p->turned_width * list->turned_ld : NULL;
         if (list->partial && c->range == unit->first && c->at == 0) {
             clear(p, &state, rows);
-            for (int64_t k = 0; turned && k < p->turned_width * list->turned_ld; k++)
-                turned[k] = 0;
+            const int64_t *range = list->ranges + 2 * unit->first, padded = (range[1] - range[0] + SKK_LANE_PAD - 1) & -SKK_LANE_PAD;
+            for (int64_t c = 0; turned && c < p->turned_width; c++)
+                memset(turned + c * list->turned_ld, 0, padded * sizeof(double));
         }
         while (c->range < unit->last) {
             if (left <= 0)

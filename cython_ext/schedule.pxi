@@ -11,8 +11,8 @@ cdef int schedule(Program program, skk_call *call, skk_state *state, double *tur
     cdef int64_t[:, ::1] rows, reds
     cdef int64_t[::1] slices
     if program.p.n_turned:
-        return schedule_parts(program, call, state, turned, rows_of_both(program, n_out, call.n_red), scratch, per_thread,
-                              n_threads, progress)
+        group = program.p.row_group if ranges is not None else rows_of_both(program, n_out, call.n_red)
+        return schedule_parts(program, call, state, turned, group, scratch, per_thread, n_threads, progress, ranges, pairs)
     group = max(1, n_out // (4 * <int64_t>n_threads))
     if program.p.order == 1:
         group = up(max(program.p.tile_lanes, min(8 * program.p.tile_lanes, group)), program.p.tile_lanes)
@@ -27,8 +27,8 @@ cdef int schedule(Program program, skk_call *call, skk_state *state, double *tur
         if program.p.fold != SKK_FOLD_STORE:
             # the partial states of all rows of one segment stay below 2 MB for each of four units of a thread
             group = max(1, (1 << 20) // (4 * <int64_t>n_threads * (program.p.width + 1)))
-            return schedule_parts(program, call, state, NULL, min(min(n_out, most_rows(program)), group), scratch, per_thread,
-                                  n_threads, progress)
+            group = min(min(n_out, most_rows(program)), group)
+            return schedule_parts(program, call, state, NULL, group, scratch, per_thread, n_threads, progress, None, pairs)
         n_spans = min(n_segments, 8 * <int64_t>n_threads // n_groups)  # what is stored needs no order
     begin_list(program, &work, call)
     work.state = state[0]
@@ -67,26 +67,27 @@ cdef int schedule(Program program, skk_call *call, skk_state *state, double *tur
 
 
 cdef int schedule_parts(Program program, skk_call *call, skk_state *state, double *turned, int64_t group, void *scratch,
-                        int64_t per_thread, int n_threads, progress) except -1:
+                        int64_t per_thread, int n_threads, progress, ranges, int64_t pairs) except -1:
     """A unit is one segment of a group of rows, with partial states of its own, combined in order; ``turned`` takes the sums of the
     reduced indices, if there are any."""
-    cdef int64_t n_out = call.n_out, n_red = call.n_red, segment = program.p.segment, w = program.p.width
-    cdef int64_t n_segments = (n_red + segment - 1) // segment, n_units = (n_out + group - 1) // group * n_segments
-    cdef int64_t first, at_once, k, n, row, part_numbers
-    cdef object done = 0, pairs = <object>n_out * n_red
+    cdef int64_t segment = program.p.segment, w = program.p.width, at_once, k, n, part_numbers
+    cdef int uses_second = program.p.fold == SKK_FOLD_SHIFT_EXP, uses_index = program.p.fold in (SKK_FOLD_EXTREMUM, SKK_FOLD_KMIN)
+    cdef object done = 0
     cdef skk_list work
     cdef skk_unit *units
     cdef int64_t *spans
     cdef double look
+    cdef Pieces pieces = Pieces(call.n_out, call.n_red, group, segment, ranges)
     begin_list(program, &work, call)
     work.partial = 1
-    work.turned_ld = up(min(segment, n_red), SKK_LANE_PAD)
+    work.turned_ld = up(min(segment, call.n_red), SKK_LANE_PAD)
+    group = min(group, call.n_out)
     part_numbers = group * (w + 1) + (program.p.turned_width * work.turned_ld if turned != NULL else 0)
-    # the partial states that are there at once stay below 24 MB, unless those of a few units are more
-    at_once = min(n_units, max(4 * <int64_t>n_threads, (1 << 20) // part_numbers))
+    # the partial states that are there at once stay below 16 MB, unless those of a few units are more
+    at_once = min(pieces.count, max(4 * <int64_t>n_threads, (1 << 20) // part_numbers))
     work.state.first = <double *>malloc(at_once * group * w * sizeof(double))
-    work.state.second = <double *>malloc(at_once * group * w * sizeof(double))
-    work.state.index = <int64_t *>malloc(at_once * group * w * sizeof(int64_t))
+    work.state.second = <double *>malloc(at_once * group * w * sizeof(double)) if uses_second else NULL
+    work.state.index = <int64_t *>malloc(at_once * group * w * sizeof(int64_t)) if uses_index else NULL
     work.turned = NULL if turned == NULL else <double *>malloc(
         at_once * program.p.turned_width * work.turned_ld * sizeof(double))
     work.chains = <skk_chain *>malloc(at_once * sizeof(skk_chain))
@@ -94,17 +95,17 @@ cdef int schedule_parts(Program program, skk_call *call, skk_state *state, doubl
     spans = <int64_t *>malloc(2 * at_once * sizeof(int64_t))
     work.units, work.ranges = units, spans
     try:
-        if (work.state.first == NULL or work.state.second == NULL or work.state.index == NULL or work.chains == NULL
-                or units == NULL or spans == NULL or (turned != NULL and work.turned == NULL)):
+        if at_once and (work.state.first == NULL or uses_second and work.state.second == NULL
+                        or uses_index and work.state.index == NULL or work.chains == NULL or units == NULL or spans == NULL
+                        or turned != NULL and work.turned == NULL):
             raise MemoryError("partial states")
-        for first in range(0, n_units, at_once):
-            n = min(at_once, n_units - first)
-            for k in range(n):
-                row = (first + k) // n_segments * group
-                spans[2 * k] = (first + k) % n_segments * segment
-                spans[2 * k + 1] = min(n_red, spans[2 * k] + segment)
-                add_units(units, k, row, min(n_out, row + group), group, k, k + 1)
-                units[k].state, units[k].part = k * group, k
+        while True:
+            n = 0
+            while n < at_once and pieces.next(units + n, spans + 2 * n):
+                units[n].first, units[n].last, units[n].state, units[n].part = n, n + 1, n * group, n
+                n += 1
+            if n == 0:
+                break
             skk_join_units(&work, n, 0)
             done = work_off(&work, n, scratch, per_thread, n_threads, progress, done, pairs)
             look = time.perf_counter() + WAVE_SECONDS
@@ -125,6 +126,64 @@ cdef int schedule_parts(Program program, skk_call *call, skk_state *state, doubl
         free(units)
         free(spans)
     return 0
+
+
+cdef class Pieces:
+    """All pairs, or those of some ranges, in pieces: so many rows of a block, with so many reduced indices of one of its ranges.
+
+    Rows ascend, and with the same rows the reduced indices are taken in the order of the ranges.
+    """
+
+    cdef int64_t[:, ::1] rows, reds
+    cdef int64_t[::1] slices
+    cdef int64_t group, segment, block, row, range, at
+    cdef readonly int64_t count
+
+    def __cinit__(self, int64_t n_out, int64_t n_red, int64_t group, int64_t segment, ranges):
+        cdef int64_t b, k, n
+        if ranges is None:
+            ranges = (np.array([[0, n_out]]), np.array([1]), np.array([[0, n_red]]))
+        self.rows, self.slices, self.reds = ranges[0], ranges[1], ranges[2]
+        self.group, self.segment = group, segment
+        self.count = 0
+        for b in range(self.rows.shape[0]):
+            n = 0
+            for k in range(self.slices[b - 1] if b else 0, self.slices[b]):
+                n += (self.reds[k, 1] - self.reds[k, 0] + segment - 1) // segment
+            self.count += n * ((self.rows[b, 1] - self.rows[b, 0] + group - 1) // group)
+        self.block = -1
+        self.begin_block()
+
+    cdef void begin_block(self) noexcept:
+        self.block += 1
+        if self.block < self.rows.shape[0]:
+            self.row = self.rows[self.block, 0]
+            self.begin_rows()
+
+    cdef void begin_rows(self) noexcept:
+        self.range = self.slices[self.block - 1] if self.block else 0
+        self.at = 0
+
+    cdef int next(self, skk_unit *unit, int64_t *span) noexcept:
+        """Write the next piece; return 0 if there is none."""
+        cdef int64_t end
+        while self.block < self.rows.shape[0]:
+            end = self.rows[self.block, 1]
+            if self.row >= end:
+                self.begin_block()
+            elif self.range == self.slices[self.block]:
+                self.row += self.group
+                self.begin_rows()
+            elif self.reds[self.range, 0] + self.at >= self.reds[self.range, 1]:
+                self.range += 1
+                self.at = 0
+            else:
+                unit.row0, unit.row1 = self.row, min(end, self.row + self.group)
+                span[0] = self.reds[self.range, 0] + self.at
+                span[1] = min(self.reds[self.range, 1], span[0] + self.segment)
+                self.at += self.segment
+                return 1
+        return 0
 
 
 cdef int64_t rows_of_both(Program program, int64_t n_out, int64_t n_red) noexcept:

@@ -58,35 +58,44 @@ class SumDerivatives(Derivatives):
 
     @np.errstate(all="ignore")
     def _in_blocks(self, wrt, setting, grad_output, states, results=None):
-        arrays, dtype = setting.arrays, setting.dtype
         sweeps = self._sweeps(tuple(v for v in wrt if v.category != IJ), setting, results is not None)
-        # A row of the output is of one block: what is indexed like it is final, other sums go on.
-        totals = {
-            v: SparseGradient(arrays[v.position], dtype)
-            if v.category == IJ and is_sparse(arrays[v.position])
-            else setting.xp.zeros(
-                shape_of(v, setting), dtype=dtype if v.category in (self.rows_category, IJ) else np.float64
-            )
-            for v in wrt
-        }
+        totals = {v: self._nothing(v, setting) for v in wrt if v.category == IJ}
         for some, part, state in states:
-            extended = self._extended(part, state, grad_output[some], dtype)
+            extended = self._extended(part, state, grad_output[some], setting.dtype)
             for v in wrt:
                 if v.category == IJ:
                     self._write_pairs(totals[v], v, some, extended, setting)
             for which, program in sweeps:
                 for rows, _, sums in program.states(extended, setting.pairs(program.axis)):
+                    of_output = slice(some.start + rows.start, some.start + rows.stop)
                     for v, output, s in zip(which, program.problem.outputs, sums, strict=True):
                         if v is None:  # the value itself
-                            place = slice(some.start + rows.start, some.start + rows.stop)
-                            store(results, place, self.reduction.finalize((s,), dtype))
+                            store(results, of_output, self.reduction.finalize((s,), setting.dtype))
                         elif v.category == P:  # a row for each row of the output
-                            totals[v] += s.sum(axis=0)
+                            self._add(totals, v, ..., s.sum(axis=0), setting)
+                        elif v.category == self.rows_category:
+                            self._add(totals, v, of_output, s, setting)
                         else:
-                            total = totals[v][some] if v.category == self.rows_category else totals[v]
-                            total[rows if output.axis == program.axis else slice(None)] += s
-        found = [totals[v] for v in wrt]
-        return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, copy=False) for t in found]
+                            self._add(totals, v, rows if output.axis == program.axis else ..., s, setting)
+        found = [totals[v] if v in totals else self._nothing(v, setting) for v in wrt]
+        return [t.result() if isinstance(t, SparseGradient) else t.astype(setting.dtype, order="C", copy=False) for t in found]
+
+    def _add(self, totals: dict[Variable, Any], v: Variable, place: Any, s: np.ndarray, setting: Setting) -> None:
+        """Add sums to the gradient by a variable. The first become the gradient, where they are all of it and others may follow."""
+        if v in totals:
+            totals[v][place] += s
+        elif place is ... and s.shape == shape_of(v, setting):
+            totals[v] = s
+        else:
+            totals[v] = self._nothing(v, setting)
+            totals[v][place] += s
+
+    def _nothing(self, v: Variable, setting: Setting) -> Any:
+        """Return a gradient that is zero. A row of the output is of one block: what is indexed like it is final, other sums go on."""
+        if v.category == IJ and is_sparse(setting.arrays[v.position]):
+            return SparseGradient(setting.arrays[v.position], setting.dtype)
+        is_final = v.category in (self.rows_category, IJ)
+        return setting.xp.zeros(shape_of(v, setting), dtype=setting.dtype if is_final else np.float64)
 
     def value_and_adjoint(self, wrt, setting, grad_output, results):
         # The derivative of a sum needs nothing of the forward pass, so both go over the pairs together.
@@ -103,8 +112,9 @@ class SumDerivatives(Derivatives):
     ) -> list[tuple[tuple[Variable | None, ...], Program]]:
         """Return programs that compute gradients, and the value where asked for, with what each of them computes.
 
-        Sums are outputs of one problem: its sweep computes what their formulas share once. With ranges, which are blocks of rows of
-        one axis, there is a problem for each axis. None stands for the value. Variables on which nothing depends have none.
+        Sums are outputs of one problem: its sweep computes what their formulas share once. Ranges that a user gave are blocks of
+        pairs for each axis, so that with them there is a problem for each axis. None stands for the value. Variables on which nothing
+        depends have none.
         """
         key = ("sweeps", wrt, with_value, setting.backend, setting.xp, setting.ranges is None)
         if key in self._cache:

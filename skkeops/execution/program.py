@@ -83,7 +83,8 @@ class Program(ABC):
         Returns
         -------
         tuple of ndarray
-            float64, and int64 for indices, in the layout of `skkeops.reductions`. For several outputs one state behind the other.
+            float64, and int64 for indices, in the layout of `skkeops.reductions`. For several outputs one state behind the other,
+            each with a row for each row of its own output.
         """
 
     def run(
@@ -122,7 +123,10 @@ class Program(ABC):
         return self.outputs.unpack(out)
 
     def states(self, arrays: tuple[Any, ...], pairs: Any = None, progress: Progress | None = None) -> Iterator[Part]:
-        """Yield the state in blocks of rows, so that none is held whole; of blocks of pairs it is one."""
+        """Yield the state in blocks of rows, so that none is held whole; of blocks of pairs it is one.
+
+        The rows are those of the first output. Outputs over the other axis are sums over the rows of the block.
+        """
         report = None
         for some, part in self.parts(arrays, pairs):
             if progress is not None:

@@ -60,21 +60,21 @@ class CpuProgram(Program):
         program = self._programs[2 * order + is_double] or self.program(int(order), is_double)
         given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
         if self.plan.has_both_axes:
-            return self._state_of_both(program, bool(order), given, n_out, n_reduced, progress)
+            return self._state_of_both(program, bool(order), given, n_out, n_reduced, progress, pairs)
         state = program.run(given, n_out, n_reduced, n_threads(), progress, pairs)
         if self._is_complete:
             return state
         sums = (np.ascontiguousarray(state[0][:, columns]) for columns in self._columns)
         return tuple(self._times(factor, s, arrays, n_out) for factor, s in zip(self._factors, sums, strict=True))
 
-    def _state_of_both(self, program, turned, arrays, n_out, n_reduced, progress):
+    def _state_of_both(self, program, turned, arrays, n_out, n_reduced, progress, pairs):
         """Return the states of outputs over both axes, from a program whose lanes run along the output's index where `turned`."""
         rows = (n_reduced, n_out) if turned else (n_out, n_reduced)
-        sums = program.run(arrays, *rows, n_threads(), progress)
+        sums = program.run(arrays, *rows, n_threads(), progress, pairs)
         over = {self.axis: sums[turned], 1 - self.axis: sums[not turned]}
         found = zip(self._factors, self._columns, self.problem.outputs, strict=True)
         return tuple(
-            self._times(factor, np.ascontiguousarray(over[o.axis][:, columns]), arrays, n_out if o.axis == self.axis else n_reduced)
+            self._times(factor, over[o.axis][:, columns], arrays, n_out if o.axis == self.axis else n_reduced)
             for factor, columns, o in found
         )
 

@@ -5,7 +5,7 @@ It stores all M x N values of the formula. Use it to check small problems.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,11 @@ class ReferenceProgram(Program):
             if axis == 0:
                 values = [v.swapaxes(0, 1) for v in values]
             with np.errstate(all="ignore"):
-                state += reduction.reduce(tuple(values)) if pairs is None else _reduce_blocks(reduction, values, *pairs)
+                if pairs is None:
+                    state += reduction.reduce(tuple(values))
+                else:  # whose rows are those of the first output
+                    blocks = _rectangles(*pairs)
+                    state += _reduce_blocks(reduction, values, blocks if axis == self.axis else (b[::-1] for b in blocks))
         if progress is not None:
             progress(m * n, m * n)
         return state
@@ -86,20 +90,26 @@ def evaluate_pairs(
 
 
 def _reduce_blocks(
-    reduction: Reduction, values: list[np.ndarray], rows: np.ndarray, slices: np.ndarray, reduced: np.ndarray
+    reduction: Reduction, values: list[np.ndarray], blocks: Iterable[tuple[tuple[int, int], tuple[int, int]]]
 ) -> tuple[np.ndarray, ...]:
-    """Reduce some blocks of the values: for each range of rows, its columns."""
+    """Reduce some blocks of the values: rows of the output, and columns."""
     state = reduction.identity(values[0].shape[0], tuple(v.shape[2] for v in values))
-    begin = 0
-    for (first, last), end in zip(rows, slices, strict=True):
+    for (first, last), (low, high) in blocks:
         some = slice(first, last)
-        for low, high in reduced[begin:end]:
-            part = reduction.reduce(tuple(v[some, low:high] for v in values), int(low))
-            block = reduction.combine(tuple(s[some] for s in state), part)
-            for total, new in zip(state, block, strict=True):
-                total[some] = new
-        begin = end
+        part = reduction.reduce(tuple(v[some, low:high] for v in values), int(low))
+        block = reduction.combine(tuple(s[some] for s in state), part)
+        for total, new in zip(state, block, strict=True):
+            total[some] = new
     return state
+
+
+def _rectangles(rows: np.ndarray, slices: np.ndarray, reduced: np.ndarray) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yield the rows and the columns of each block of pairs."""
+    begin = 0
+    for some, end in zip(rows, slices, strict=True):
+        for columns in reduced[begin:end]:
+            yield tuple(some), tuple(columns)
+        begin = end
 
 
 def evaluate(
