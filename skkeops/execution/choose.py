@@ -8,12 +8,13 @@ from skkeops.plan.problem import Problem
 
 from .methods.base import Method
 from .methods.sparse_pairs import SparsePairs
+from .methods.symmetric_half import SymmetricHalf
 from .program import Backend, Program
 
 __all__ = ["METHODS", "Choice", "explain_methods", "prepare"]
 
 #: In the order in which they are asked.
-METHODS: tuple[type[Method], ...] = (SparsePairs,)
+METHODS: tuple[type[Method], ...] = (SparsePairs, SymmetricHalf)
 
 
 def prepare(problem: Problem, backend: Backend, options: Any = None) -> Program:

@@ -142,9 +142,9 @@ def _fold(plan: Plan, fields: dict) -> list[str]:
     if reduction.fold in ("extremum", "kmin"):
         return [f"fold: {reduction.name} of {_operand(fields['value'])}, state of {fields['width']} columns"]
     terms = []
-    for scale, vector, minus, _, dim in fields["terms"]:
+    for scale, times, vector, minus, _, dim in fields["terms"]:
         difference = f" - {_operand(minus)}" if minus is not None else ""
-        parts = [_operand(scale)] if scale is not None else []
+        parts = [_operand(factor) for factor in (scale, times) if factor is not None]
         parts += [f"({_operand(vector)}{difference})"] if vector is not None else []
         terms.append(f"{' * '.join(parts)} to {dim} column{'s' * (dim > 1)}")
     name = "sum" if reduction.fold == "sum" else f"running maximum of {_operand(fields['value'])}, exp, sum"
@@ -164,9 +164,9 @@ def _costs(fields: dict, itemsize: int, order: int) -> list[str]:
         for operand in (target, a, b, c):
             if operand is not None and operand.place in (TILE, LANE):
                 moved += operand.dim * itemsize
-    for scale, vector, minus, _, dim in fields["terms"]:
-        flops += dim * (1 + (scale is not None and vector is not None) + (minus is not None))
-        moved += sum(o.dim * itemsize for o in (scale, vector, minus) if o is not None and o.place in (TILE, LANE))
+    for scale, times, vector, minus, _, dim in fields["terms"]:
+        flops += dim * (1 + (scale is not None and vector is not None) + (minus is not None)) + (times is not None)
+        moved += sum(o.dim * itemsize for o in (scale, times, vector, minus) if o is not None and o.place in (TILE, LANE))
     if fields["fold"] == "shift_exp":
         functions["exp"] = functions.get("exp", 0) + 1
         flops += 2

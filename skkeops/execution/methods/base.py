@@ -42,7 +42,7 @@ class Method(Program):
     def declines(cls, problem: Problem, backend: Backend) -> str | None:
         """Return why the method takes no call of a problem, None if it may take some.
 
-        A problem may have several outputs, sums over one axis that are computed together: a method that knows single ones
+        A problem may have several outputs, sums that are computed together: a method that knows single ones
         declines it.
         """
 

@@ -21,6 +21,7 @@ class Minus(Elementwise):
     """``Minus(f)``, also written ``-f``: the other sign."""
 
     name = "Minus"
+    parity = "odd"
     opcode = "neg"
     cuda = "(-{0})"
 
@@ -46,6 +47,7 @@ class Add(Elementwise):
     """``Add(f, g)``, also written ``f + g``: the sum of two formulas, component by component."""
 
     name = "Add"
+    commutes = True
     arguments = ("f", "g")
     opcode = "add"
     cuda = "({0} + {1})"
@@ -144,6 +146,7 @@ class Mult(Elementwise):
     the constant 0 is 0, whatever the other factor."""
 
     name = "Mult"
+    commutes = True
     arguments = ("f", "g")
     opcode = "mul"
     cuda = "({0} * {1})"

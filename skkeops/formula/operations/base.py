@@ -69,6 +69,10 @@ class Operation(Expression):
         Device functions that ``cuda`` calls.
     domain : tuple of (low, high)
         For each argument, values where the operation is smooth, for testing.
+    commutes : bool
+        Whether the two arguments may change places.
+    parity : {"even", "odd", None}
+        Of an operation of one argument: whether the value stays, or changes its sign, when the argument changes its sign.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ("f",)
@@ -80,6 +84,8 @@ class Operation(Expression):
     cuda: ClassVar[str | None] = None
     cuda_functions: ClassVar[str] = ""
     domain: ClassVar[tuple[tuple[float, float], ...]] = ((-2.0, 2.0),)
+    commutes: ClassVar[bool] = False
+    parity: ClassVar[str | None] = None
 
     def __new__(cls, *arguments: Any) -> Expression:  # type: ignore[misc]  # simplification may change the class
         return cls.build(*arguments)

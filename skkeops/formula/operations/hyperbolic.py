@@ -48,6 +48,7 @@ class Tanh(Elementwise):
     """``Tanh(f)``: the hyperbolic tangent; its derivative ``Sech(f)^2`` does not cancel where the tangent is close to 1."""
 
     name = "Tanh"
+    parity = "odd"
     opcode = "tanh"
     cuda = "skkeops_tanh({0})"
     cuda_functions = """
@@ -70,6 +71,7 @@ class Sinh(Elementwise):
     """``Sinh(f)``: the hyperbolic sine."""
 
     name = "Sinh"
+    parity = "odd"
     opcode = "sinh"
     cuda = "sinh({0})"
 
@@ -85,6 +87,7 @@ class Cosh(Elementwise):
     """``Cosh(f)``: the hyperbolic cosine."""
 
     name = "Cosh"
+    parity = "even"
     opcode = "cosh"
     cuda = "cosh({0})"
 
@@ -100,6 +103,7 @@ class Sech(Elementwise):
     """``Sech(f) = 1 / Cosh(f)``, which never overflows on the way."""
 
     name = "Sech"
+    parity = "even"
     opcode = "sech"
     cuda = "skkeops_sech({0})"
     cuda_functions = """

@@ -41,6 +41,7 @@ class Abs(Elementwise):
     """``Abs(f)``: the absolute value; its derivative ``Sign(f)`` is 0 at 0."""
 
     name = "Abs"
+    parity = "even"
     opcode = "abs"
     cuda = "fabs({0})"
     domain = ((0.2, 2.0),)

@@ -59,6 +59,7 @@ class Square(Elementwise):
     """``Square(f) = f * f``."""
 
     name = "Square"
+    parity = "even"
     opcode = "square"
     cuda = "({0} * {0})"
 

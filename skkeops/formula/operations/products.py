@@ -29,6 +29,7 @@ class Scalprod(Bilinear):
     that side times the sum of the other."""
 
     name = "Scalprod"
+    commutes = True
 
     @classmethod
     def check(cls, args, params):

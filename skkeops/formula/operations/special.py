@@ -28,6 +28,7 @@ class Erf(Elementwise):
     """``Erf(f)``: the error function, ``2 / Sqrt(pi)`` times the integral of ``Exp(-t^2)`` from 0 to f."""
 
     name = "Erf"
+    parity = "odd"
     opcode = "erf"
     cuda = "erf({0})"
 

@@ -73,6 +73,7 @@ class Sin(Elementwise):
     """``Sin(f)``: the sine, of radians."""
 
     name = "Sin"
+    parity = "odd"
     opcode = "sin"
     cuda = "sin({0})"
 
@@ -88,6 +89,7 @@ class Cos(Elementwise):
     """``Cos(f)``: the cosine, of radians."""
 
     name = "Cos"
+    parity = "even"
     opcode = "cos"
     cuda = "cos({0})"
 

@@ -22,6 +22,7 @@ class Sum(Contraction):
     """``Sum(f)``: the sum of the components."""
 
     name = "Sum"
+    parity = "odd"
     opcode = "sum"
 
     @classmethod
