@@ -78,7 +78,8 @@ class SumDerivatives(Derivatives):
                         else:
                             self._add(totals, v, rows if output.axis == program.axis else ..., s, setting)
         found = [totals[v] if v in totals else self._nothing(v, setting) for v in wrt]
-        return [t.result() if isinstance(t, SparseGradient) else t.astype(setting.dtype, order="C", copy=False) for t in found]
+        dtype = setting.dtype
+        return [t.result() if isinstance(t, SparseGradient) else t.astype(dtype, order="C", copy=False) for t in found]
 
     def _add(self, totals: dict[Variable, Any], v: Variable, place: Any, s: np.ndarray, setting: Setting) -> None:
         """Add sums to the gradient by a variable. The first become the gradient, where they are all of it and others may follow."""
@@ -91,7 +92,10 @@ class SumDerivatives(Derivatives):
             totals[v][place] += s
 
     def _nothing(self, v: Variable, setting: Setting) -> Any:
-        """Return a gradient that is zero. A row of the output is of one block: what is indexed like it is final, other sums go on."""
+        """Return a gradient that is zero.
+
+        A row of the output is of one block, so that what is indexed like it is final. Other sums go on.
+        """
         if v.category == IJ and is_sparse(setting.arrays[v.position]):
             return SparseGradient(setting.arrays[v.position], setting.dtype)
         is_final = v.category in (self.rows_category, IJ)

@@ -10,7 +10,7 @@ from skkeops.execution import choose
 from skkeops.execution.methods.base import Method
 from skkeops.execution.methods.sparse_pairs import SparsePairs
 
-PLAIN = Genred("Exp(-SqDist(x, y))", ["x = Vi(2)", "y = Vj(2)"], axis=1)
+PLAIN = Genred("Exp(-SqDist(x, y) * y)", ["x = Vi(2)", "y = Vj(2)"], axis=1)
 MASKED = Genred("Exp(-SqDist(x, y)) * w", ["x = Vi(2)", "y = Vj(2)", "w = Vij(1)"], axis=1)
 
 

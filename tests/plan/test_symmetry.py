@@ -24,7 +24,17 @@ SYMMETRIC = [
     "(x - y | y - x)",
 ]
 ANTISYMMETRIC = ["x - y", "Sin(x - y)", "Sum(x - y) * SqDist(x, y)", "Tanh(p * (x - y))", "(x - y) / (IntCst(1) + SqDist(x, y))"]
-NEITHER = ["Exp(x - y)", "x - IntCst(2) * y", "x * b", "Concat(x, y)", "Max(x)", "IfElse(x, y, b)", "x / y", "Exp(x) - y", "ReLU(x - y) + b"]
+NEITHER = [
+    "Exp(x - y)",
+    "x - IntCst(2) * y",
+    "x * b",
+    "Concat(x, y)",
+    "Max(x)",
+    "IfElse(x, y, b)",
+    "x / y",
+    "Exp(x) - y",
+    "ReLU(x - y) + b",
+]
 
 
 @pytest.mark.parametrize("formula", SYMMETRIC + ANTISYMMETRIC + NEITHER)
