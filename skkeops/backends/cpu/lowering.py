@@ -17,7 +17,7 @@ from skkeops.plan.terms import SumTerm
 
 from ._engine import LANE_PAD, Program
 from .codes import Codes
-from .instructions import CONST, LANE, ROW, TILE, Operand, check_work
+from .instructions import CONST, LANE, METRICS, ROW, TILE, Operand, check_work
 
 __all__ = ["SHORT_AXIS", "lower", "lower_map", "lower_pairs"]
 
@@ -27,6 +27,8 @@ SHORT_AXIS = 64
 _TEMPORARIES = 96 << 10  # bytes of temporaries that a tile aims to stay below
 _SEGMENT = 256 << 10  # bytes of lane planes that a segment aims to stay below
 _ROWS = 512 << 10  # bytes of row planes that a group aims to stay below
+_LONG = 128  # components of a distance or scalar product from which on tiles have the shape that it wants
+_LONG_ROWS = 2 << 20  # bytes of row planes that a group aims to stay below then: they are read from memory once for many lanes
 
 #: Where the engine keeps the values of each home, in programs of order 0 and of order 1.
 _PLACES = (
@@ -48,7 +50,7 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
     """
     reduction, variables = plan.problem.outputs[0].reduction, plan.problem.variables
     return _program(
-        Codes(variables, lambda node: _PLACES[order][plan.home(node)]),
+        Codes(variables, lambda node: _PLACES[order][plan.home(node)], _PLACES[order][Home.REDUCED]),
         {
             plan.output: "out",
             plan.reduced: "reduced",
@@ -139,7 +141,8 @@ def _program(
     width = sum(term.dim for term in operands) if value is None or operands else value.dim * fold.k
     check_work(8 * width)  # before the engine counts it in 32 bits
     lane, row, const = (codes.sides[place] for place in (LANE, ROW, CONST))
-    sizes = _sizes(fold.order, codes.n_temps, lane.planes, row.planes, 8 if is_double else 4)
+    longest = max((i.dim for i in codes.codes[TILE].instructions if i.op in METRICS), default=0)
+    sizes = _sizes(fold.order, codes.n_temps, lane.planes, row.planes, 8 if is_double else 4, longest, width)
     program = Program(
         is_double=is_double,
         variables=[(roles[v.category] if codes.reads(v) else "unused", v.dim) for v in codes.index],
@@ -203,18 +206,31 @@ class Sizes(NamedTuple):
     row_group: int
 
 
-def _sizes(order: int, n_temps: int, lane_planes: int, row_planes: int, itemsize: int) -> Sizes:
+def _sizes(
+    order: int, n_temps: int, lane_planes: int, row_planes: int, itemsize: int, longest: int, width: int
+) -> Sizes:
     """Sizes for which the planes that are in use at a time stay in the caches."""
-    rows, lanes = _tile_shape(order, n_temps, lane_planes, itemsize)
+    rows, lanes = _tile_shape(order, n_temps, lane_planes, itemsize, longest, width)
     if order == 1:
         return Sizes(rows, lanes, SHORT_AXIS, lanes)
     segment = _fit(_SEGMENT // itemsize, lane_planes, lanes, 8192)
-    return Sizes(rows, lanes, segment, _fit(_ROWS // itemsize, row_planes, rows, 512))
+    bytes_of_rows, most_rows = (_LONG_ROWS, 256) if longest >= _LONG else (_ROWS, 512)
+    return Sizes(rows, lanes, segment, _fit(bytes_of_rows // itemsize, row_planes, rows, most_rows))
 
 
-def _tile_shape(order: int, n_temps: int, lane_planes: int, itemsize: int) -> tuple[int, int]:
-    """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it."""
+def _tile_shape(
+    order: int, n_temps: int, lane_planes: int, itemsize: int, longest: int, width: int
+) -> tuple[int, int]:
+    """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it.
+
+    Long vectors are read once for a tile, and want few lanes, many rows; sums to many columns want many lanes, and few rows, whose
+    states are at hand.
+    """
     rows, lanes = (4, 512) if order == 0 else (8, 512)
+    if longest >= _LONG:
+        rows, lanes = (128, 128) if order == 0 else (SHORT_AXIS, 128)
+        while order == 0 and rows > 32 and rows * width > 8192:
+            rows, lanes = rows // 2, lanes * 2
     if itemsize == 8:
         lanes //= 2
     while rows * lanes * n_temps * itemsize > _TEMPORARIES and lanes > 128:
