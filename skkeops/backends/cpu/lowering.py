@@ -27,7 +27,7 @@ SHORT_AXIS = 64
 _TEMPORARIES = 96 << 10  # bytes of temporaries that a tile aims to stay below
 _SEGMENT = 256 << 10  # bytes of lane planes that a segment aims to stay below
 _ROWS = 512 << 10  # bytes of row planes that a group aims to stay below
-_LONG = 128  # components of a distance or scalar product from which on tiles have the shape that it wants
+_LONG = 129  # components of a distance or scalar product from which on tiles have the shape that it wants
 _LONG_ROWS = 2 << 20  # bytes of row planes that a group aims to stay below then: they are read from memory once for many lanes
 
 #: Where the engine keeps the values of each home, in programs of order 0 and of order 1.
@@ -223,14 +223,12 @@ def _tile_shape(
 ) -> tuple[int, int]:
     """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it.
 
-    Long vectors are read once for a tile, and want few lanes, many rows; sums to many columns want many lanes, and few rows, whose
-    states are at hand.
+    Long vectors are read once for a tile, and want few lanes and many rows; sums to many columns want many lanes, and few rows, whose
+    states stay at hand.
     """
     rows, lanes = (4, 512) if order == 0 else (8, 512)
     if longest >= _LONG:
-        rows, lanes = (128, 128) if order == 0 else (SHORT_AXIS, 128)
-        while order == 0 and rows > 32 and rows * width > 8192:
-            rows, lanes = rows // 2, lanes * 2
+        rows, lanes = (SHORT_AXIS, 128) if order == 1 else (128, 128) if width <= 16 else (32, 512)
     if itemsize == 8:
         lanes //= 2
     while rows * lanes * n_temps * itemsize > _TEMPORARIES and lanes > 128:
