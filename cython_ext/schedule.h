@@ -1,19 +1,16 @@
 /* A call's work, cut into steps for the pool. Whatever a call is, its work is one list of units: some output rows, with some
    ranges of reduced indices.
 
-     many rows                 units are groups of rows with all reduced indices; neighbours are joined to chains
-     few rows                  units are single segments of all rows, each with a partial state of its own; these are combined in
-                               order afterwards (skk_merge_part)
-     values that are stored    units are groups of rows with a span of reduced indices, where rows are few
-     blocks of pairs           units are groups of rows with the ranges of their block
-     sums over both axes       units are groups of rows with single segments, each with partial states of its rows and of its
-                               reduced indices; the length of a group follows from the formula and the number of rows alone
+     many rows                 a unit is a group of rows with all reduced indices; neighbours are joined to chains
+     few rows                  a unit is one segment of the reduced axis with all rows, and has a partial state of its own; when all
+                               units are done, skk_merge_part combines these states in the order of the segments
+     values that are stored    a unit is a group of rows; where rows are few, with a part of the reduced axis
+     blocks of pairs           a unit is a group of rows with the ranges of its block
+     sums over both axes       a unit is a group of rows with a single segment, and has partial states of its rows and of its reduced
+                               indices; the length of a group follows from the formula and the sizes of the call alone
 
-   Rows are independent, so how they are grouped changes no bit, but for sums over both axes. Along the reduced axis the partial
-   states of canonical segments are always combined from the first to the last: a step ends where a segment does.
-
-   Lists of tiles with bounds enter here: a unit's ranges are then tiles, the most promising first, each with a bound, and `advance`
-   in schedule.c asks the states of the unit's rows whether the bound still matters before it runs the next range. */
+   Rows are independent, so how they are grouped changes no bit, but for sums over both axes. Along the reduced axis the partial states of canonical segments
+   are always combined from the first to the last: a step ends where a segment does. */
 #ifndef SKK_SCHEDULE_H
 #define SKK_SCHEDULE_H
 

@@ -16,6 +16,7 @@
 #if defined(_MSC_VER)
 #define SKK_NOINLINE static __declspec(noinline)
 #define SKK_UNROLL
+#define SKK_PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 #include <intrin.h>
 SKK_INLINE int SKK_LOWEST(uint64_t mask)
 {
@@ -26,6 +27,7 @@ SKK_INLINE int SKK_LOWEST(uint64_t mask)
 #else
 #define SKK_NOINLINE static __attribute__((noinline))
 #define SKK_UNROLL SKK_PRAGMA(GCC unroll 16)
+#define SKK_PREFETCH(p) __builtin_prefetch(p)
 #define SKK_LOWEST(mask) __builtin_ctzll(mask)
 #endif
 

@@ -109,12 +109,8 @@ typedef struct {
     void *out;          /* store: n_out x n_red x width numbers of the program's type */
 } skk_call;
 
-/* A piece of work that owns its outputs: output rows [row0, row1), reduced indices [red0, red1), taken in segments
-   from red0 on.
-
-   A list of tiles is many such pieces with the same rows, which schedule.c can run one after the other as long as their bounds
-   say that they matter. As each task packs its rows anew, a list that pays will give a task all of its ranges, and tile_task.inc
-   will loop over these where it loops over segments. */
+/* A piece of work that owns its outputs: output rows [row0, row1) with the reduced indices [red0, red1), which are taken in
+   segments from red0 on. The rows are packed once for all segments of a task. */
 typedef struct {
     int64_t row0, row1, red0, red1;
     skk_state state; /* where row0's state is */

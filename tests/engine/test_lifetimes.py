@@ -25,7 +25,7 @@ from skkeops.reductions import get_reduction
 from ..formula.strategies import expressions
 
 NAMES = {code: name for name, (code, _) in OPCODES.items()}
-CONTRACTIONS = {"sum", "sumsq", "vmax", "vmin", "vargmax", "vargmin", "sqdist", "l1dist", "dot"}
+CONTRACTIONS = {"sum", "sumsq", "vmax", "vmin", "vargmax", "vargmin", "sqdist", "long_sqdist", "l1dist", "dot"}
 VARIABLES = (
     Variable(0, 3, I),
     Variable(1, 3, J),
@@ -159,7 +159,7 @@ def poison(monkeypatch):
 
 def check_program(program, place, value, terms):
     """What the fold reads, and may overwrite, is what it should be."""
-    matcher = Matcher(place)
+    matcher = Matcher(place, LANE)
     machine, known = Machine(program), {}
     wanted = [] if value is None else [(program["value"], value)]
     for (scale, vector, minus, _, _), term in zip(program["terms"], terms, strict=True):

@@ -29,6 +29,8 @@ class Codes:
         In the order of the arrays.
     place : callable
         The place (TILE, LANE, ROW or CONST) where the value of an expression is.
+    reduced : int, default=LANE
+        The place of what varies along the reduced axis.
 
     Attributes
     ----------
@@ -45,10 +47,10 @@ class Codes:
     matcher : Matcher
     """
 
-    def __init__(self, variables: tuple[Variable, ...], place: Callable[[Expression], int]) -> None:
+    def __init__(self, variables: tuple[Variable, ...], place: Callable[[Expression], int], reduced: int = LANE) -> None:
         self.index = {variable: k for k, variable in enumerate(variables)}
         self.place = place
-        self.matcher = Matcher(place)
+        self.matcher = Matcher(place, reduced)
         self.sides = {LANE: Side(), ROW: Side(), CONST: Side()}
         self.codes = {place: Code() for place in (TILE, LANE, ROW, CONST)}
         self.literals: list[tuple[int, float]] = []

@@ -21,7 +21,8 @@ _MNEMONICS = {code: name for name, (code, _) in OPCODES.items()}
 _PREFIX = {TILE: "t", LANE: "lane", ROW: "row", CONST: "c"}
 # Arithmetic operations per component, where an instruction has not just one; functions are counted by their names.
 _FLOPS = {
-    "sqdist": 3, "l1dist": 3, "dot": 2, "scaled_sqdist": 4, "scaled_l1dist": 4, "sumsq": 2, "copy": 0, "fill": 0, "expmul": 1,
+    "sqdist": 3, "long_sqdist": 2, "l1dist": 3, "dot": 2, "scaled_sqdist": 4, "scaled_l1dist": 4, "sumsq": 2, "copy": 0,
+    "fill": 0, "expmul": 1,
 }  # fmt: skip
 _FUNCTIONS = (
     "exp", "log", "xlogx", "sin", "cos", "asin", "acos", "atan", "sqrt", "rsqrt", "powi", "sinxdivx", "atan2", "powf",

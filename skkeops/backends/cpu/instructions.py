@@ -15,10 +15,15 @@ from skkeops.formula.expression import Expression
 
 from ._engine import LANE_PAD, OPCODES
 
-__all__ = ["CONST", "LANE", "ROW", "TILE", "Code", "Instruction", "Operand", "Side", "check_planes", "check_work"]
+__all__ = ["CONST", "LANE", "METRICS", "ROW", "TILE", "Code", "Instruction", "Operand", "Side", "check_planes", "check_work"]
 
 TILE, LANE, ROW, CONST = 1, 2, 3, 4
 """The places of values: for each pair of a tile, for each lane, for each row, or once for the whole call."""
+
+METRICS = frozenset(
+    OPCODES[name][0] for name in ("sqdist", "long_sqdist", "l1dist", "dot", "scaled_sqdist", "scaled_l1dist")
+)
+"""The opcodes of sums over the components of a vector of the lanes and one of the rows."""
 
 _WORK_LIMIT = 256 << 20  # bytes of working memory of a thread: more is refused
 

@@ -18,7 +18,7 @@ from skkeops.plan.terms import SumTerm
 
 from ._engine import LANE_PAD, Program
 from .codes import Codes
-from .instructions import CONST, LANE, ROW, TILE, Operand, check_work
+from .instructions import CONST, LANE, METRICS, ROW, TILE, Operand, check_work
 
 __all__ = ["SHORT_AXIS", "lower", "lower_map", "lower_pairs"]
 
@@ -28,6 +28,8 @@ SHORT_AXIS = 64
 _TEMPORARIES = 96 << 10  # bytes of temporaries that a tile aims to stay below
 _SEGMENT = 256 << 10  # bytes of lane planes that a segment aims to stay below
 _ROWS = 512 << 10  # bytes of row planes that a group aims to stay below
+_LONG = 129  # components of a distance or scalar product from which on tiles have the shape that it wants
+_LONG_ROWS = 2 << 20  # bytes of row planes that a group aims to stay below then: they are read from memory once for many lanes
 
 #: Where the engine keeps the values of each home, in programs of order 0 and of order 1.
 _PLACES = (
@@ -56,7 +58,7 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
         along_lanes, over_rows = plan.terms_over(lanes), plan.terms_over(rows)
         roles |= {rows: "out", lanes: "reduced", IJ: "pair" if rows == I else "turned pair"}
     return _program(
-        Codes(variables, lambda node: _PLACES[order][plan.home(node)]),
+        Codes(variables, lambda node: _PLACES[order][plan.home(node)], _PLACES[order][Home.REDUCED]),
         roles,
         Fold(
             reduction.fold,
@@ -157,7 +159,8 @@ def _program(
     turned_width = sum(term.dim for term in turned_operands)
     check_work(8 * (width + turned_width))  # before the engine counts them in 32 bits
     lane, row, const = (codes.sides[place] for place in (LANE, ROW, CONST))
-    sizes = _sizes(fold.order, turned_width, codes.n_temps, lane.planes, row.planes, 8 if is_double else 4)
+    longest = max((i.dim for i in codes.codes[TILE].instructions if i.op in METRICS), default=0)
+    sizes = _sizes(fold.order, codes.n_temps, lane.planes, row.planes, 8 if is_double else 4, longest, width, turned_width)
     program = Program(
         is_double=is_double,
         variables=[(roles[v.category] if codes.reads(v) else "unused", v.dim) for v in codes.index],
@@ -241,18 +244,30 @@ class Sizes(NamedTuple):
     row_group: int
 
 
-def _sizes(order: int, turned_width: int, n_temps: int, lane_planes: int, row_planes: int, itemsize: int) -> Sizes:
+def _sizes(
+    order: int, n_temps: int, lane_planes: int, row_planes: int, itemsize: int, longest: int, width: int, turned_width: int
+) -> Sizes:
     """Sizes for which the planes that are in use at a time stay in the caches."""
-    rows, lanes = _tile_shape(order, turned_width > 0, n_temps, lane_planes, itemsize)
+    rows, lanes = _tile_shape(order, n_temps, lane_planes, itemsize, longest, width, turned_width > 0)
     if order == 1:
         return Sizes(rows, lanes, SHORT_AXIS, lanes)
     segment = _fit(_SEGMENT // itemsize, lane_planes + turned_width * 8 // itemsize, lanes, 8192)
-    return Sizes(rows, lanes, segment, _fit(_ROWS // itemsize, row_planes, rows, 512))
+    bytes_of_rows, most_rows = (_LONG_ROWS, 256) if longest >= _LONG else (_ROWS, 512)
+    return Sizes(rows, lanes, segment, _fit(bytes_of_rows // itemsize, row_planes, rows, most_rows))
 
 
-def _tile_shape(order: int, both_axes: bool, n_temps: int, lane_planes: int, itemsize: int) -> tuple[int, int]:
-    """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it."""
+def _tile_shape(
+    order: int, n_temps: int, lane_planes: int, itemsize: int, longest: int, width: int, both_axes: bool
+) -> tuple[int, int]:
+    """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it.
+
+    Sums over both axes want many rows, over which the sums of lanes stay in registers.
+    Long vectors are read once for a tile, and want few lanes and many rows; sums to many columns want many lanes, and few rows, whose
+    states stay at hand.
+    """
     rows, lanes = (8, 512) if order else (16, 256) if both_axes else (4, 512)
+    if longest >= _LONG:
+        rows, lanes = (SHORT_AXIS, 128) if order == 1 else (128, 128) if width <= 16 else (32, 512)
     if itemsize == 8:
         lanes //= 2
     while rows * lanes * n_temps * itemsize > _TEMPORARIES and lanes > 128:

@@ -18,6 +18,10 @@ from .instructions import CONST, LANE, ROW
 
 __all__ = ["Match", "Matcher"]
 
+#: From so many components on, squared distances are computed by products if the lanes are of the reduced axis: their error is then
+#: bounded by less than that of a plain sum of squared differences (docs/design/accuracy_math.md).
+LONG_VECTOR = 384
+
 _METRICS = {"Square": "sqdist", "Abs": "l1dist"}
 
 
@@ -37,10 +41,13 @@ class Matcher:
     ----------
     place : callable
         The place (TILE, LANE, ROW or CONST) where the value of an expression is.
+    reduced : int
+        The place of what varies along the reduced axis: LANE or ROW.
     """
 
-    def __init__(self, place: Callable[[Expression], int]) -> None:
+    def __init__(self, place: Callable[[Expression], int], reduced: int) -> None:
         self._place = place
+        self._reduced = reduced
         self._found: dict[Expression, Match | None] = {}
 
     def match(self, node: Expression) -> Match | None:
@@ -90,6 +97,9 @@ class Matcher:
             sides = self._inner_first(*difference.args)
             if sides is not None and scale is not None:
                 return Match(f"scaled_{metric}", (*sides, scale), g.dim)
+            is_long = metric == "sqdist" and g.dim >= LONG_VECTOR and self._reduced == LANE
+            if sides is not None and is_long and self._place(sides[1]) == ROW:
+                return Match("long_sqdist", sides, g.dim)
             if sides is not None:
                 return Match(metric, sides, g.dim)
         return Match("sumsq", (g,), g.dim) if metric == "sqdist" else None
