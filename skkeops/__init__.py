@@ -37,16 +37,22 @@ _HOMES = {
     "Vi": "skkeops.lazy",
     "Vij": "skkeops.lazy",
     "Vj": "skkeops.lazy",
+    "energy_distance": "skkeops.statistics",
     "generic_argkmin": "skkeops.generic",
     "generic_argmin": "skkeops.generic",
     "generic_logsumexp": "skkeops.generic",
     "generic_sum": "skkeops.generic",
+    "hsic": "skkeops.statistics",
+    "hsic_test": "skkeops.statistics",
+    "median_length_scale": "skkeops.statistics",
+    "mmd": "skkeops.statistics",
+    "mmd_test": "skkeops.statistics",
     "show_versions": "skkeops._show_versions",
     "where": "skkeops.lazy",
 }
 
 # Public modules, which ``import skkeops`` is enough for.
-_MODULES = ("cluster", "estimators", "formula", "kernels", "lazy", "reductions", "solvers")
+_MODULES = ("cluster", "estimators", "formula", "kernels", "lazy", "reductions", "solvers", "statistics")
 
 __all__ = ["__version__", *sorted(_HOMES)]
 
