@@ -1,9 +1,25 @@
-"""Estimators for scikit-learn: kernels reduced over reference samples."""
+"""Estimators for scikit-learn: kernels reduced over reference samples, and neighbours under any formula."""
 
+from .k_neighbors_classifier import KNeighborsClassifier
+from .k_neighbors_regressor import KNeighborsRegressor
+from .k_neighbors_transformer import KNeighborsTransformer
 from .kernel_density import KernelDensity
 from .kernel_log_sum_exp import KernelLogSumExp
 from .kernel_ridge import KernelRidge
 from .kernel_smoother import KernelSmoother
 from .kernel_sum import KernelSum
+from .nearest_neighbors import NearestNeighbors
+from .radius_neighbors_transformer import RadiusNeighborsTransformer
 
-__all__ = ["KernelDensity", "KernelLogSumExp", "KernelRidge", "KernelSmoother", "KernelSum"]
+__all__ = [
+    "KNeighborsClassifier",
+    "KNeighborsRegressor",
+    "KNeighborsTransformer",
+    "KernelDensity",
+    "KernelLogSumExp",
+    "KernelRidge",
+    "KernelSmoother",
+    "KernelSum",
+    "NearestNeighbors",
+    "RadiusNeighborsTransformer",
+]

@@ -16,9 +16,30 @@ from sklearn.gaussian_process import kernels as gp
 from sklearn.utils import estimator_checks as checks
 
 import skkeops
-from skkeops import Formula, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum, kernels
+from skkeops import (
+    Formula,
+    KernelDensity,
+    KernelLogSumExp,
+    KernelRidge,
+    KernelSmoother,
+    KernelSum,
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+    KNeighborsTransformer,
+    NearestNeighbors,
+    RadiusNeighborsTransformer,
+    kernels,
+)
 
-ESTIMATORS = [KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
+KERNELS = [KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
+NEIGHBORS = [
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+    KNeighborsTransformer,
+    NearestNeighbors,
+    RadiusNeighborsTransformer,
+]
+ESTIMATORS = [*KERNELS, *NEIGHBORS]
 TRANSFORMERS = [KernelSum, KernelLogSumExp]
 
 CONFIGURATIONS = [
@@ -42,6 +63,12 @@ CONFIGURATIONS = [
     KernelDensity(kernel="epanechnikov", bandwidth="scott"),
     KernelDensity(kernel="exponential", bandwidth="silverman"),
     KernelDensity(bandwidth="cv"),
+    *(estimator() for estimator in NEIGHBORS),
+    NearestNeighbors(algorithm="kd_tree"),
+    NearestNeighbors(metric="nan_euclidean"),
+    KNeighborsClassifier(metric=kernels.Gaussian(3.0), weights="distance"),
+    KNeighborsRegressor(metric="Sum(Abs(x - y))", algorithm="brute", n_jobs=2),
+    KNeighborsTransformer(mode="connectivity", metric="cosine"),
 ]
 
 
