@@ -5,11 +5,13 @@ from .k_neighbors_regressor import KNeighborsRegressor
 from .k_neighbors_transformer import KNeighborsTransformer
 from .kernel_density import KernelDensity
 from .kernel_log_sum_exp import KernelLogSumExp
+from .kernel_pca import KernelPCA
 from .kernel_ridge import KernelRidge
 from .kernel_smoother import KernelSmoother
 from .kernel_sum import KernelSum
 from .nearest_neighbors import NearestNeighbors
 from .radius_neighbors_transformer import RadiusNeighborsTransformer
+from .spectral_embedding import SpectralEmbedding
 
 __all__ = [
     "KNeighborsClassifier",
@@ -17,9 +19,11 @@ __all__ = [
     "KNeighborsTransformer",
     "KernelDensity",
     "KernelLogSumExp",
+    "KernelPCA",
     "KernelRidge",
     "KernelSmoother",
     "KernelSum",
     "NearestNeighbors",
     "RadiusNeighborsTransformer",
+    "SpectralEmbedding",
 ]

@@ -20,6 +20,7 @@ from skkeops import (
     Formula,
     KernelDensity,
     KernelLogSumExp,
+    KernelPCA,
     KernelRidge,
     KernelSmoother,
     KernelSum,
@@ -28,6 +29,7 @@ from skkeops import (
     KNeighborsTransformer,
     NearestNeighbors,
     RadiusNeighborsTransformer,
+    SpectralEmbedding,
     kernels,
 )
 
@@ -39,8 +41,9 @@ NEIGHBORS = [
     NearestNeighbors,
     RadiusNeighborsTransformer,
 ]
-ESTIMATORS = [*KERNELS, *NEIGHBORS]
-TRANSFORMERS = [KernelSum, KernelLogSumExp]
+SPECTRA = [KernelPCA, SpectralEmbedding]
+ESTIMATORS = [*KERNELS, *NEIGHBORS, *SPECTRA]
+TRANSFORMERS = [KernelSum, KernelLogSumExp, KernelPCA]
 
 CONFIGURATIONS = [
     KernelSum(),
@@ -63,7 +66,10 @@ CONFIGURATIONS = [
     KernelDensity(kernel="epanechnikov", bandwidth="scott"),
     KernelDensity(kernel="exponential", bandwidth="silverman"),
     KernelDensity(bandwidth="cv"),
-    *(estimator() for estimator in NEIGHBORS),
+    *(estimator() for estimator in (*NEIGHBORS, *SPECTRA)),
+    KernelPCA(3, kernel="rbf", fit_inverse_transform=True),
+    KernelPCA(2, kernel=kernels.Matern(3.0), eigen_solver="arpack", random_state=0),
+    SpectralEmbedding(1, kernel=kernels.Laplacian(2.0), n_jobs=2),
     NearestNeighbors(algorithm="kd_tree"),
     NearestNeighbors(metric="nan_euclidean"),
     KNeighborsClassifier(metric=kernels.Gaussian(3.0), weights="distance"),
@@ -133,6 +139,8 @@ def test_array_api_checks():
         ("KernelLogSumExp", {}),
         ("KernelSmoother", {}),
         ("KernelRidge", {"kernel": "rbf"}),
+        ("KernelPCA", {"n_components": 2, "fit_inverse_transform": True}),
+        ("SpectralEmbedding", {}),
         ("KernelDensity", {}),
         ("KernelDensity", {"kernel": "tophat", "bandwidth": "scott"}),
     ]
