@@ -55,6 +55,7 @@ _HOMES = {
     "mmd": "skkeops.statistics",
     "mmd_test": "skkeops.statistics",
     "show_versions": "skkeops._show_versions",
+    "sinkhorn_divergence": "skkeops.statistics",
     "where": "skkeops.lazy",
 }
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from skkeops import energy_distance, hsic, hsic_test, kernels, mmd, mmd_test
+from skkeops import energy_distance, hsic, hsic_test, kernels, mmd, mmd_test, sinkhorn_divergence
 
 GAUSSIAN = kernels.Gaussian(1.0)
 STATISTICS = {
     "mmd": lambda X, Y: mmd(X, Y, GAUSSIAN),
     "biased mmd": lambda X, Y: mmd(X, Y, "laplacian", unbiased=False),
     "energy distance": energy_distance,
+    "sinkhorn": lambda X, Y: sinkhorn_divergence(X, Y, blur=1.0),
     "hsic": lambda X, Y: hsic(X[: len(Y)], Y, GAUSSIAN, kernels.Matern(1.0)),
 }
 TESTS = {
