@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
+from skkeops.derivatives.sums import SumDerivatives
 from skkeops.formula.expression import IJ, P, Variable
 from skkeops.genred import Genred, shared
 from skkeops.reductions import LogSumExp, SumSoftMaxWeight
@@ -87,7 +88,9 @@ def _saved(function, arrays, output, e, reduce, xp, constant):
 @lru_cache(maxsize=256)
 def _derived(function: Genred, v: Variable) -> Genred | None:
     """Return the gradient by a variable as a reduction, of the arguments, what is saved, and the gradient by the output."""
-    output, variables = function._get_derivatives().adjoint_formula(v)
+    derivatives = function._get_derivatives()
+    assert isinstance(derivatives, SumDerivatives)
+    output, variables = derivatives.adjoint_formula(v)
     if output is None:
         return None
     return shared(Genred, output.values[0], variables, "Sum", axis=output.axis, opt_arg=None, formula2=None)

@@ -61,13 +61,15 @@ def _take(params: dict[str, Any], name: str, metric: str, shape: tuple[int, ...]
     return value
 
 
-def _of_text(text: str, n_columns: int, variables: list[str] | None = None, **values: Any) -> BoundKernel:
-    return Formula(text, variables, **values).bind(n_columns)
+def _of_text(
+    text: str, n_columns: int, variables: list[str] | None = None, values: Mapping[str, Any] | None = None
+) -> BoundKernel:
+    return Formula(text, variables, **(values or {})).bind(n_columns)
 
 
 def _minkowski(p: float, weights: np.ndarray | None, n_features: int) -> Metric:
     if p == np.inf:
-        bound = _of_text("Max(Abs(x-y))" if weights is None else "Max(w*Abs(x-y))", n_features, **_weights(weights))
+        bound = _of_text("Max(Abs(x-y))" if weights is None else "Max(w*Abs(x-y))", n_features, values=_weights(weights))
         return Metric(bound, bound.expression, power=None if weights is not None else np.inf)
     if p == 2:
         text = "SqDist(x,y)" if weights is None else "Sum(w*Square(x-y))"
@@ -76,7 +78,7 @@ def _minkowski(p: float, weights: np.ndarray | None, n_features: int) -> Metric:
     else:
         term = f"Pow(Abs(x-y),{int(p)})" if p == int(p) and p < 10 else f"Powf(Abs(x-y),{float(p)!r})"
         text = f"Sum({term})" if weights is None else f"Sum(w*{term})"
-    bound = _of_text(text, n_features, **_weights(weights))
+    bound = _of_text(text, n_features, values=_weights(weights))
     if p == 1:
         return Metric(bound, bound.expression, power=1 if weights is None else None)
     if p == 2:

@@ -38,6 +38,7 @@ class NeighborsEstimator:
     _doc_link_template = KernelEstimator._doc_link_template
 
     # Those of scikit-learn's classes.
+    n_features_in_: int
     algorithm: str
     leaf_size: int
     metric: Any
@@ -110,11 +111,11 @@ class NeighborsEstimator:
         check_classification_targets(y)
         found = [np.unique(column, return_inverse=True) for column in y.reshape(len(y), -1).T]
         if self.outputs_2d_:
-            self.classes_ = [classes for classes, _ in found]
+            self.classes_: Any = [classes for classes, _ in found]
             self._y = np.stack([codes for _, codes in found], axis=1).astype(np.intp)
         else:
-            self.classes_, codes = found[0]
-            self._y = codes.astype(np.intp).ravel()
+            self.classes_, only = found[0]
+            self._y = only.astype(np.intp).ravel()
 
     # Searches
 

@@ -21,6 +21,7 @@ __all__ = ["sinkhorn_divergence"]
 
 _COSTS = {1: "Norm2(x-y)", 2: "0.5*SqDist(x,y)"}
 _SCALING = 0.5  # of the blur from one step to the next, while it is lowered
+_LARGEST = 700.0  # exponent of which an exponential is finite, also times a weight of 0
 _PERIOD = 10  # steps after which their length is thought over
 _NAMES = ("X", "Y", "a", "b")
 
@@ -180,10 +181,10 @@ class _Problem:
         factor, errors = 1.0, []
         for k in range(self._max_iter):
             better_f = self.step(x, y, b, g)
-            f_error = float(a @ abs(np.expm1((f - better_f) / eps)))
+            f_error = _deviation(a, f, better_f, eps)
             f = f + factor * (better_f - f)
             better_g = self.step(y, x, a, f)
-            errors.append(max(f_error, float(b @ abs(np.expm1((g - better_g) / eps)))))
+            errors.append(max(f_error, _deviation(b, g, better_g, eps)))
             if errors[-1] <= self._tol:
                 break
             g = g + factor * (better_g - g)
@@ -202,7 +203,7 @@ class _Problem:
         eps = self._blur**self._p
         for _ in range(self._max_iter):
             better = self.step(x, x, a, f)
-            error = float(a @ abs(np.expm1((f - better) / eps)))
+            error = _deviation(a, f, better, eps)
             if error <= self._tol:
                 return f
             f = (f + better) / 2
@@ -223,6 +224,11 @@ class _Problem:
             ConvergenceWarning,
             stacklevel=4,
         )
+
+
+def _deviation(a: np.ndarray, f: np.ndarray, better: np.ndarray, eps: float) -> float:
+    """Return how much a marginal of the plan differs from a, given the potential of the plan and the best one."""
+    return float(a @ abs(np.expm1(np.minimum((f - better) / eps, _LARGEST))))
 
 
 def _relaxation(factor: float, errors: list[float]) -> float:
