@@ -86,8 +86,20 @@ class NeighborsEstimator:
         self._fit_method = "skkeops"
         self.n_samples_fit_ = len(X)
         self.effective_metric_ = self.metric
-        self.effective_metric_params_ = dict(self.metric_params or {})
+        self.effective_metric_params_ = self._params()
+        self._kd_tree = self._make_tree(metric, X)
         return self
+
+    def _params(self) -> dict[str, Any]:
+        """Return the parameters of the metric."""
+        return {**({} if self.p is None else {"p": self.p}), **(self.metric_params or {})}
+
+    def _make_tree(self, metric: Metric, X: np.ndarray) -> KDTree | None:  # noqa: N803
+        """Return SciPy's tree of the reference samples if it is asked for, or worth its while for a few neighbours."""
+        chosen = self.algorithm == "kd_tree" or (
+            self.algorithm == "auto" and self.backend == "auto" and metric.power is not None and tree_is_faster(len(X), X.shape[1], 1)
+        )
+        return KDTree(metric.prepare(X), leafsize=max(16, min(self.leaf_size, len(X)))) if chosen else None
 
     def _checks(self) -> dict[str, Any]:
         """Return how samples are checked."""
@@ -120,22 +132,13 @@ class NeighborsEstimator:
     # Searches
 
     def _metric(self, dtype: np.dtype) -> Metric:
-        return get_metric(self.metric, self._params(), self.n_features_in_, dtype)
+        return get_metric(self.effective_metric_, self.effective_metric_params_, self.n_features_in_, dtype)
 
-    def _params(self) -> dict[str, Any]:
-        """Return the parameters of the metric."""
-        return {**({} if self.p is None else {"p": self.p}), **(self.metric_params or {})}
-
-    def _tree(self, metric: Metric, samples: np.ndarray, n_neighbors: int) -> KDTree | None:
+    def _tree(self, n_neighbors: int) -> KDTree | None:
         """Return SciPy's tree of the reference samples if the search is to go through it."""
-        if self.algorithm == "kd_tree" or (
-            self.algorithm == "auto"
-            and self.backend == "auto"
-            and metric.power is not None
-            and tree_is_faster(len(samples), samples.shape[1], n_neighbors)
-        ):
-            return KDTree(samples, leafsize=max(16, min(self.leaf_size, len(samples))))
-        return None
+        if self._kd_tree is None or self.algorithm == "kd_tree":
+            return self._kd_tree
+        return self._kd_tree if tree_is_faster(self.n_samples_fit_, self.n_features_in_, n_neighbors) else None
 
     def _queries(self, X: Any) -> tuple[Metric, np.ndarray, np.ndarray]:  # noqa: N803
         """Return the metric, and queries and reference samples as it wants them, of one dtype."""
@@ -179,7 +182,7 @@ class NeighborsEstimator:
                 f"Expected n_neighbors {'<' if X is None else '<='} n_samples_fit, but n_neighbors = {n_neighbors}, "
                 f"n_samples_fit = {len(samples)}, n_samples = {len(x)}"
             )
-        tree = self._tree(metric, samples, asked)
+        tree = self._tree(asked)
         ranks, indices = nearest(metric, tree, x, samples, asked, self.backend, self.n_jobs, self.verbose)
         if X is None:
             # A sample is left out. If it is not among the neighbours found, others are as near: the last of these is.
@@ -242,7 +245,7 @@ class NeighborsEstimator:
         check_is_fitted(self, "_fit_method")
         radius = check_scalar(self.radius if radius is None else radius, "radius", (int, float, np.number))
         metric, x, samples = self._queries(X)
-        tree = self._tree(metric, samples, 16)
+        tree = self._tree(16)
         ranks, indices, starts = within(metric, tree, x, samples, float(radius), self.backend)
         rows = np.repeat(np.arange(len(x)), np.diff(starts))
         if X is None:
