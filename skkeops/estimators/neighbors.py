@@ -96,9 +96,8 @@ class NeighborsEstimator:
 
     def _make_tree(self, metric: Metric, X: np.ndarray) -> KDTree | None:  # noqa: N803
         """Return SciPy's tree of the reference samples if it is asked for, or worth its while for a few neighbours."""
-        chosen = self.algorithm == "kd_tree" or (
-            self.algorithm == "auto" and self.backend == "auto" and metric.power is not None and tree_is_faster(len(X), X.shape[1], 1)
-        )
+        free = self.algorithm == "auto" and self.backend == "auto" and metric.power is not None
+        chosen = self.algorithm == "kd_tree" or (free and tree_is_faster(len(X), X.shape[1], 1))
         return KDTree(metric.prepare(X), leafsize=max(16, min(self.leaf_size, len(X)))) if chosen else None
 
     def _checks(self) -> dict[str, Any]:
