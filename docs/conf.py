@@ -42,6 +42,9 @@ default_role = "py:obj"
 add_module_names = False
 suppress_warnings = ["config.cache"]  # the gallery's configuration holds functions
 
+# skkeops.torch and skkeops.jax are documented without these, too
+autodoc_mock_imports = [name for name in ("torch", "jax") if importlib.util.find_spec(name) is None]
+
 # -- docstrings ---------------------------------------------------------------------------------------------------
 autosummary_generate = True
 autosummary_context = {"public_members": public_members}

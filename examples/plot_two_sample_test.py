@@ -14,8 +14,9 @@ where :math:`K` is the kernel of both samples together and :math:`s` is :math:`1
 second. Whether it is large is decided by permutations: if the samples are alike, any other split of the pooled points would
 have done as well.
 
-A thousand permutations are a thousand vectors :math:`s`, and :math:`K s` for all of them is *one* product of the kernel with
-a matrix of a thousand columns: each entry of :math:`K` is computed once, used for all permutations, and never stored.
+A thousand permutations are a thousand vectors :math:`s`. :func:`skkeops.mmd_test` multiplies the kernel with many of them at
+once, so that each entry of :math:`K` is computed once for all of these, and never stored. :func:`skkeops.mmd` is the statistic
+alone.
 
 Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
 
@@ -28,7 +29,7 @@ import time
 import numpy as np
 from scipy.stats import ttest_ind
 
-from skkeops import Genred, KernelSum, kernels
+from skkeops import KernelSum, hsic_test, kernels, mmd_test
 
 ###############################################################################
 # The data
@@ -51,31 +52,20 @@ x, y = sample(1000, 0.0, rng), sample(1000, 0.8, rng)
 # The test
 # --------
 #
-# The first column of ``s`` is the split as it was, the others are permutations. The weights are a variable with as many
-# columns as there are splits.
+# The first sum leaves out the pairs of a point with itself (``unbiased=True``, the default), so that the discrepancy of samples
+# that are alike is about zero. The length scale of the kernel is that of the bumps; without a kernel, it is the median distance
+# of all points, which here is that of the grid, and sees less.
 
-
-def mmd(x, y, length, permutations=1000, seed=0):
-    """The discrepancy, those of random splits of the same points, and the p-value."""
-    pooled = np.concatenate([x, y])
-    split = np.repeat([1 / len(x), -1 / len(y)], [len(x), len(y)])
-    rng = np.random.default_rng(seed)
-    s = np.column_stack([split, *(rng.permutation(split) for _ in range(permutations))])
-    gaussian = Genred(
-        "Exp(-SqDist(x, y) * g) * s", ["x = Vi(2)", "y = Vj(2)", "g = Pm(1)", f"s = Vj({s.shape[1]})"], axis=1
-    )
-    values = (s * gaussian(pooled, pooled, np.array([0.5 / length**2]), s)).sum(axis=0)
-    return values[0], values[1:], (1 + np.sum(values[1:] >= values[0])) / (1 + permutations)
-
-
-length = 1.0
+kernel = kernels.Gaussian(1.0)
 began = time.perf_counter()
-observed, permuted, p = mmd(x, y, length)
-print(f"{len(x)} and {len(y)} points, 1000 permutations in {time.perf_counter() - began:.2f} s")
+test = mmd_test(x, y, kernel, random_state=0)
+observed, permuted, p = test.statistic, test.null_distribution, test.pvalue
+print(f"{len(x)} and {len(y)} points, {len(permuted)} permutations in {time.perf_counter() - began:.2f} s")
 print(f"MMD^2 = {observed:.5f}, permuted at most {permuted.max():.5f}: p = {p:.4f}")
 print(f"t-tests of both coordinates: p = {', '.join(f'{v:.2f}' for v in ttest_ind(x, y).pvalue)}")
-_, _, under_null = mmd(x, sample(1000, 0.0, rng), length)
-print(f"and two samples of the same distribution: p = {under_null:.2f}")
+under_null = mmd_test(x, sample(1000, 0.0, rng), kernel, random_state=0)
+print(f"and two samples of the same distribution: p = {under_null.pvalue:.2f}")
+print(f"with the median distance as length scale: p = {mmd_test(x, y, random_state=0).pvalue:.3f}")
 
 ###############################################################################
 # How many points does it take?
@@ -87,7 +77,8 @@ print(f"and two samples of the same distribution: p = {under_null:.2f}")
 def power(n, stretch, trials=40):
     rng = np.random.default_rng(n)
     tests = [
-        mmd(sample(n, 0.0, rng), sample(n, stretch, rng), length, permutations=100, seed=k)[2] for k in range(trials)
+        mmd_test(sample(n, 0.0, rng), sample(n, stretch, rng), kernel, n_permutations=99, random_state=k).pvalue
+        for k in range(trials)
     ]
     return np.mean(np.array(tests) <= 0.05)
 
@@ -98,6 +89,19 @@ for stretch, values in powers.items():
     print(f"stretch {stretch}: " + ", ".join(f"{n} points {v:.0%}" for n, v in zip(sizes, values, strict=True)))
 
 ###############################################################################
+# Are the coordinates independent?
+# --------------------------------
+#
+# The same idea with products of two kernels, one of each variable, tests independence: :func:`skkeops.hsic_test`. The coordinates
+# of the second sample are not correlated over the grid, but they are within each bump.
+
+short = kernels.Gaussian(1.0)
+for title, points in (("first", x), ("second", y)):
+    found = hsic_test(points[:, :1], points[:, 1:], short, short, n_permutations=199, random_state=0)
+    correlation = np.corrcoef(points.T)[0, 1]
+    print(f"coordinates of the {title} sample: correlation {correlation:+.2f}, independence p = {found.pvalue:.3f}")
+
+###############################################################################
 # The figure
 # ----------
 #
@@ -105,7 +109,7 @@ for stretch, values in powers.items():
 # points of the first where it is positive, more of the second where it is negative. It is a
 # :class:`skkeops.KernelSum` with weights.
 
-witness = KernelSum(kernels.Gaussian(length)).fit(
+witness = KernelSum(kernel).fit(
     np.concatenate([x, y]), np.repeat([1 / len(x), -1 / len(y)], [len(x), len(y)])
 )
 
@@ -123,7 +127,7 @@ def plot():
     axes[0].plot(*y[::2].T, ".", ms=1.5, color="tab:orange", label="second sample")
     axes[0].set(title="witness: where they differ", xticks=[], yticks=[])
     axes[0].legend(loc="upper right", markerscale=5, fontsize=8)
-    axes[1].hist(1e3 * permuted, bins=40, color="0.7", label="1000 permutations")
+    axes[1].hist(1e3 * permuted, bins=40, color="0.7", label="permutations")
     axes[1].axvline(1e3 * observed, color="tab:red", lw=2, label="observed")
     axes[1].set(xlabel="1000 MMD²", yticks=[], title=f"p = {p:.3f}")
     axes[1].legend()

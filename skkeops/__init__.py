@@ -26,27 +26,41 @@ _HOMES = {
     "GPUError": "skkeops.arrays.errors",
     "GPUMemoryError": "skkeops.arrays.errors",
     "Genred": "skkeops.genred",
+    "KNeighborsClassifier": "skkeops.estimators",
+    "KNeighborsRegressor": "skkeops.estimators",
+    "KNeighborsTransformer": "skkeops.estimators",
     "KernelDensity": "skkeops.estimators",
     "KernelLogSumExp": "skkeops.estimators",
+    "KernelPCA": "skkeops.estimators",
     "KernelRidge": "skkeops.estimators",
     "KernelSmoother": "skkeops.estimators",
     "KernelSolve": "skkeops.solvers.kernel_solve",
     "KernelSum": "skkeops.estimators",
     "LazyTensor": "skkeops.lazy",
+    "NearestNeighbors": "skkeops.estimators",
     "Pm": "skkeops.lazy",
+    "RadiusNeighborsTransformer": "skkeops.estimators",
+    "SpectralEmbedding": "skkeops.estimators",
     "Vi": "skkeops.lazy",
     "Vij": "skkeops.lazy",
     "Vj": "skkeops.lazy",
+    "energy_distance": "skkeops.statistics",
     "generic_argkmin": "skkeops.generic",
     "generic_argmin": "skkeops.generic",
     "generic_logsumexp": "skkeops.generic",
     "generic_sum": "skkeops.generic",
+    "hsic": "skkeops.statistics",
+    "hsic_test": "skkeops.statistics",
+    "median_length_scale": "skkeops.statistics",
+    "mmd": "skkeops.statistics",
+    "mmd_test": "skkeops.statistics",
     "show_versions": "skkeops._show_versions",
+    "sinkhorn_divergence": "skkeops.statistics",
     "where": "skkeops.lazy",
 }
 
 # Public modules, which ``import skkeops`` is enough for.
-_MODULES = ("cluster", "estimators", "formula", "kernels", "lazy", "reductions", "solvers")
+_MODULES = ("cluster", "estimators", "formula", "kernels", "lazy", "reductions", "solvers", "statistics")
 
 __all__ = ["__version__", *sorted(_HOMES)]
 

@@ -193,6 +193,11 @@ class SumDerivatives(Derivatives):
         axis = self.problem.axis if v.category == P else 1 - v.category
         return None if is_zero(formula) else Output(Sum(), (formula,), axis)
 
+    def adjoint_formula(self, v: Variable) -> tuple[Output | None, tuple[Variable, ...]]:
+        """Return the gradient by a variable as an output of a problem, None if it is zero, and the variables of that problem: those
+        of this one, what `Reduction.save` keeps, and the gradient by the output times its factor of the rows."""
+        return self._adjoint_output(v), self._adjoint_formula(v)[1]
+
     def _adjoint_problem(self, v: Variable) -> Problem | None:
         """Return the problem of the gradient by a variable alone, None if it is zero."""
         output = self._adjoint_output(v)

@@ -16,10 +16,15 @@ __all__ = ["PairReduction", "reduce_rows", "reduction_of", "weighted_sum"]
 
 
 def reduction_of(
-    expression: Expression, variables: tuple[Variable, ...], op: str, axis: int = 1, weight: Expression | None = None
+    expression: Expression,
+    variables: tuple[Variable, ...],
+    op: str,
+    axis: int = 1,
+    weight: Expression | None = None,
+    opt_arg: int | None = None,
 ) -> Genred:
     """Return the reduction of an expression; the same one for all values of its parameters."""
-    return shared(Genred, expression, variables, op, axis=axis, opt_arg=None, formula2=weight)
+    return shared(Genred, expression, variables, op, axis=axis, opt_arg=opt_arg, formula2=weight)
 
 
 class PairReduction:
@@ -36,6 +41,8 @@ class PairReduction:
         The reduction.
     weight : Expression, optional
         The second formula of the reduction.
+    opt_arg : int, optional
+        The number K of a reduction to the K smallest.
     """
 
     def __init__(
@@ -45,8 +52,9 @@ class PairReduction:
         arrays: Sequence[np.ndarray],
         op: str,
         weight: Expression | None = None,
+        opt_arg: int | None = None,
     ):
-        self.definition = (expression, tuple(variables), op, 1, weight)
+        self.definition = (expression, tuple(variables), op, 1, weight, opt_arg)
         self.arrays = list(arrays)
 
     @property
@@ -59,8 +67,8 @@ class PairReduction:
         """The number of columns of the result."""
         return self.function.output_dim
 
-    def __call__(self, X: np.ndarray, backend: str, progress: Callable[[int, int], Any] | None = None) -> np.ndarray:  # noqa: N803
-        """Return the values for queries."""
+    def __call__(self, X: np.ndarray, backend: str, progress: Callable[[int, int], Any] | None = None) -> Any:  # noqa: N803
+        """Return the values for queries, an array or a tuple of them."""
         return self.function(X, *self.arrays, backend=backend, progress=progress)
 
     def gradient(
@@ -83,7 +91,7 @@ def weighted_sum(bound: BoundKernel, samples: np.ndarray, a: np.ndarray, dtype: 
 
 def reduce_rows(
     definition: tuple, backend: str, threads: int | None, X: np.ndarray, *arrays: np.ndarray  # noqa: N803
-) -> np.ndarray:
+) -> Any:
     """Return the values for a block of queries: what one job does. The arrays come one by one, so that a
     distributed backend of joblib sends each of them once."""
     from skkeops.backends.cpu.threads import at_most

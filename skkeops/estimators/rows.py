@@ -19,9 +19,9 @@ __all__ = ["is_dask", "map_chunks", "over_rows"]
 
 def over_rows(
     reduction: PairReduction, X: np.ndarray, backend: str, n_jobs: int | None, verbose: Any, title: str  # noqa: N803
-) -> np.ndarray:
-    """Return the values of a reduction for all queries. Rows do not depend on each other: any number of jobs gives
-    the same bits.
+) -> Any:
+    """Return the values of a reduction for all queries, an array or a tuple of them. Rows do not depend on each other: any
+    number of jobs gives the same bits.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ def over_rows(
         delayed(reduce_rows)(reduction.definition, backend, threads, X[rows], *reduction.arrays)
         for rows in gen_even_slices(len(X), jobs)
     )
+    if isinstance(blocks[0], tuple):
+        return tuple(np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return np.concatenate(blocks)
 
 

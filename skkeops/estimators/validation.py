@@ -28,11 +28,11 @@ def validate_samples(estimator: Any, X: Any, reset: bool = True) -> Any:  # noqa
     return validate_data(estimator, X, reset=reset, skip_check_array=True)
 
 
-def check_columns(estimator: Any, X: Any) -> Any:  # noqa: N803
-    """Return samples that may have other columns than those of the fit."""
+def check_columns(estimator: Any, X: Any, name: str = "X") -> Any:  # noqa: N803
+    """Return samples that may have other columns than those of the fit, or belong to none."""
     if not is_on_device(X):
-        return check_array(X, dtype=floats(X), input_name="X", estimator=estimator)
-    return _check_on_device(X, "X", (2,))
+        return check_array(X, dtype=floats(X), input_name=name, estimator=estimator)
+    return _check_on_device(X, name, (2,))
 
 
 def validate_samples_and_targets(estimator: Any, X: Any, y: Any) -> tuple[Any, Any]:  # noqa: N803

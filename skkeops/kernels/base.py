@@ -208,6 +208,10 @@ class Kernel(_SklearnKernel):
         """Return whether k(x, y) depends on x - y alone."""
         return self._stationary
 
+    def is_nonnegative(self):
+        """Return whether no value of k(x, y) is negative, whatever the parameters, as far as that is known."""
+        return self._nonnegative
+
     @property
     def requires_vector_input(self):
         """Whether samples have to be rows of numbers."""

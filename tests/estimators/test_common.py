@@ -16,10 +16,34 @@ from sklearn.gaussian_process import kernels as gp
 from sklearn.utils import estimator_checks as checks
 
 import skkeops
-from skkeops import Formula, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum, kernels
+from skkeops import (
+    Formula,
+    KernelDensity,
+    KernelLogSumExp,
+    KernelPCA,
+    KernelRidge,
+    KernelSmoother,
+    KernelSum,
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+    KNeighborsTransformer,
+    NearestNeighbors,
+    RadiusNeighborsTransformer,
+    SpectralEmbedding,
+    kernels,
+)
 
-ESTIMATORS = [KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
-TRANSFORMERS = [KernelSum, KernelLogSumExp]
+KERNELS = [KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
+NEIGHBORS = [
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+    KNeighborsTransformer,
+    NearestNeighbors,
+    RadiusNeighborsTransformer,
+]
+SPECTRA = [KernelPCA, SpectralEmbedding]
+ESTIMATORS = [*KERNELS, *NEIGHBORS, *SPECTRA]
+TRANSFORMERS = [KernelSum, KernelLogSumExp, KernelPCA]
 
 CONFIGURATIONS = [
     KernelSum(),
@@ -42,6 +66,15 @@ CONFIGURATIONS = [
     KernelDensity(kernel="epanechnikov", bandwidth="scott"),
     KernelDensity(kernel="exponential", bandwidth="silverman"),
     KernelDensity(bandwidth="cv"),
+    *(estimator() for estimator in (*NEIGHBORS, *SPECTRA)),
+    KernelPCA(3, kernel="rbf", fit_inverse_transform=True),
+    KernelPCA(2, kernel=kernels.Matern(3.0), eigen_solver="arpack", random_state=0),
+    SpectralEmbedding(1, kernel=kernels.Laplacian(2.0), n_jobs=2),
+    NearestNeighbors(algorithm="kd_tree"),
+    NearestNeighbors(metric="nan_euclidean"),
+    KNeighborsClassifier(metric=kernels.Gaussian(3.0), weights="distance"),
+    KNeighborsRegressor(metric="Sum(Abs(x - y))", algorithm="brute", n_jobs=2),
+    KNeighborsTransformer(mode="connectivity", metric="cosine"),
 ]
 
 
@@ -106,6 +139,8 @@ def test_array_api_checks():
         ("KernelLogSumExp", {}),
         ("KernelSmoother", {}),
         ("KernelRidge", {"kernel": "rbf"}),
+        ("KernelPCA", {"n_components": 2, "fit_inverse_transform": True}),
+        ("SpectralEmbedding", {}),
         ("KernelDensity", {}),
         ("KernelDensity", {"kernel": "tophat", "bandwidth": "scott"}),
     ]

@@ -66,7 +66,9 @@ def exists(dotted):
     for k in range(len(parts), 0, -1):
         try:
             thing = importlib.import_module(".".join(parts[:k]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if error.name and not error.name.startswith("skkeops"):
+                return True  # the module is there; what it needs is optional, and not installed
             continue
         for name in parts[k:]:
             if not hasattr(thing, name):

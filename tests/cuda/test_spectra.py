@@ -1,0 +1,34 @@
+"""KernelPCA and SpectralEmbedding of arrays of CuPy: results on the device, products there, vectors of eigenvalues on the host."""
+
+import numpy as np
+import pytest
+
+from skkeops import KernelPCA, SpectralEmbedding, kernels
+
+ESTIMATORS = {
+    "components": KernelPCA(3, kernel=kernels.Gaussian(1.0), fit_inverse_transform=True),
+    "noise": KernelPCA(2, kernel=kernels.Matern(1.0) + kernels.White(0.1)),
+    "embedding": SpectralEmbedding(2, kernel=kernels.Gaussian(1.0)),
+}
+
+
+def of_queries(estimator, queries):
+    return estimator.embed(queries) if isinstance(estimator, SpectralEmbedding) else estimator.transform(queries)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_follows_the_samples(name, dtype, double, rng):
+    X, queries = rng.normal(size=(40, 3)).astype(dtype), rng.normal(size=(7, 3)).astype(dtype)
+    estimator = ESTIMATORS[name]
+    expected = estimator.fit_transform(X), of_queries(estimator, queries)
+    back = estimator.inverse_transform(expected[1]) if name == "components" else None
+    found = estimator.fit_transform(double.asarray(X)), of_queries(estimator, double.asarray(queries))
+    for a, b in zip(found, expected, strict=True):
+        assert type(a) is double.ndarray and a.dtype == dtype
+        np.testing.assert_allclose(a.get(), b, atol=1e-4 if dtype == np.float32 else 1e-8)
+    assert type(estimator.eigenvalues_) is double.ndarray
+    if back is not None:
+        inverse = estimator.inverse_transform(found[1])
+        assert type(inverse) is double.ndarray
+        np.testing.assert_allclose(inverse.get(), back, atol=1e-3 if dtype == np.float32 else 1e-6)
