@@ -16,9 +16,18 @@ from sklearn.gaussian_process import kernels as gp
 from sklearn.utils import estimator_checks as checks
 
 import skkeops
-from skkeops import Formula, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum, kernels
+from skkeops import (
+    Formula,
+    GaussianProcessRegressor,
+    KernelDensity,
+    KernelLogSumExp,
+    KernelRidge,
+    KernelSmoother,
+    KernelSum,
+    kernels,
+)
 
-ESTIMATORS = [KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
+ESTIMATORS = [GaussianProcessRegressor, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
 TRANSFORMERS = [KernelSum, KernelLogSumExp]
 
 CONFIGURATIONS = [
@@ -38,6 +47,9 @@ CONFIGURATIONS = [
     KernelRidge(),
     KernelRidge(kernel="rbf", gamma=0.1),
     KernelRidge(kernel=kernels.Matern(5.0), alpha=0.1, n_components=3),
+    GaussianProcessRegressor(),
+    GaussianProcessRegressor(kernels.Matern(5.0) + kernels.White(0.1), alpha=0.1, normalize_y=True, mean="linear"),
+    GaussianProcessRegressor(2.0 * gp.RBF(5.0), optimizer=None, mean="constant"),
     KernelDensity(),
     KernelDensity(kernel="epanechnikov", bandwidth="scott"),
     KernelDensity(kernel="exponential", bandwidth="silverman"),
@@ -106,6 +118,7 @@ def test_array_api_checks():
         ("KernelLogSumExp", {}),
         ("KernelSmoother", {}),
         ("KernelRidge", {"kernel": "rbf"}),
+        ("GaussianProcessRegressor", {"alpha": 0.1}),
         ("KernelDensity", {}),
         ("KernelDensity", {"kernel": "tophat", "bandwidth": "scott"}),
     ]
