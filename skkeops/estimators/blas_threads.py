@@ -15,9 +15,10 @@ __all__ = ["few_threads"]
 _SMALL = 1000
 
 
-def few_threads(n_rows: int) -> Any:
-    """Return a context in which the BLAS has one thread, if matrices of so many rows do not need more."""
-    return _controller().limit(limits=1, user_api="blas") if n_rows <= _SMALL else nullcontext()
+def few_threads(n_rows: int, beside_pairs: bool = False) -> Any:
+    """Return a context in which the BLAS has one thread, if matrices of so many rows do not need more, or sums over pairs, which
+    have threads of their own, are what takes the time."""
+    return _controller().limit(limits=1, user_api="blas") if n_rows <= _SMALL or beside_pairs else nullcontext()
 
 
 @lru_cache(maxsize=1)

@@ -10,12 +10,14 @@ from sklearn.gaussian_process.kernels import Kernel as SklearnKernel
 
 from skkeops import backends
 from skkeops.arrays.devices import namespace_of, to_device, to_host
+from skkeops.formula import operations as ops
 from skkeops.formula.derivative import gradient, substitute
-from skkeops.formula.expression import IJ, Variable, variables_of
+from skkeops.formula.expression import IJ, I, J, Variable, variables_of
+from skkeops.genred import Genred, shared
 from skkeops.kernels import as_kernel
 from skkeops.kernels.matrix import dense
 
-from .reduction import PairReduction, weighted_sum
+from .reduction import PairReduction, reduction_of, weighted_sum
 
 __all__ = ["Covariance", "FormulaCovariance", "covariance_of"]
 
@@ -137,13 +139,14 @@ class FormulaCovariance(Covariance):
     def among(self, queries: np.ndarray) -> np.ndarray:
         """Return the matrix of queries, which are samples like the training samples: with noise on its diagonal."""
         K = dense(self.bound, None, queries, queries)[:, :, 0]
+        K = K if namespace_of(K) is np else K.copy()  # what does not vary may be a view
         index = namespace_of(K).arange(len(queries))
         K[index, index] = self.diagonal(queries)
         return K
 
     def diagonal(self, queries: np.ndarray) -> np.ndarray:
         """Return the diagonal of that matrix."""
-        return self.of_samples(self._itself, queries)[:, 0]
+        return self.of_samples(self._itself, queries)[:, 0].copy()
 
     def noise(self, queries: np.ndarray) -> np.ndarray:
         """Return what a sample with itself has more than with one that is equal."""
@@ -160,6 +163,22 @@ class FormulaCovariance(Covariance):
         arrays = (queries, *self.bound.parameter_arrays(queries.dtype, xp))
         variables = (self.bound.x, *self.bound.parameters.values())
         return backends.get(self.backend, xp).evaluate((value,), variables, arrays, len(queries))[0]
+
+    def of_pairs(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return the kernel of a with b, row by row, (n_pairs,): as of two different samples."""
+        xp = namespace_of(a)
+        other = Variable(1, b.shape[1], I)
+        expression = substitute(self.bound.expression, {self.bound.y: other})
+        arrays = (a, b, *self.bound.parameter_arrays(a.dtype, xp))
+        variables = (self.bound.x, other, *self.bound.parameters.values())
+        return backends.get(self.backend, xp).evaluate((expression,), variables, arrays, len(a))[0][:, 0]
+
+    def nearest(self, queries: np.ndarray, k: int) -> np.ndarray:
+        """Return the training samples of the largest covariance with every query, (n_queries, k)."""
+        arrays = [self.x, *self.bound.parameter_arrays(self.x.dtype, namespace_of(queries))]
+        definition = (-self.bound.expression, self.bound.variables, "ArgKMin")
+        function = shared(Genred, *definition, axis=1, opt_arg=k, formula2=None)
+        return function(queries, *arrays, backend=self.backend).astype(np.int64)
 
     def slope(self, weights: np.ndarray) -> np.ndarray:
         """Return the derivative of ``(matrix() * weights).sum()`` by theta; the weights are symmetric."""
@@ -190,14 +209,70 @@ class FormulaCovariance(Covariance):
         parts = [to_host(diagonal @ self.of_samples(gradient(e, v, 1), self.x)) for e in (self._itself, self._between)]
         return parts[0] - parts[1]
 
-    def noise_slope(self, diagonal: np.ndarray) -> np.ndarray:
-        """Return the derivative of ``(noise(x) * diagonal).sum()`` by theta."""
-        if not self.tuned:
-            return np.zeros(0)
-        if not self.has_noise:
-            return np.zeros(sum(len(self.bound.values[name]) for name in self.tuned))
-        parameters = self.bound.parameters
-        return np.concatenate([self._noise_slope(parameters[n], diagonal) * self.bound.values[n] for n in self.tuned])
+    def derivatives(self, v: np.ndarray, dtype: Any) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
+        """Yield for each component of theta the derivative of the matrix times the columns of v, computed in a dtype, and the
+        derivative of the noise of each sample; None where there is none."""
+        samples, columns = self.x.astype(dtype, copy=False), np.ascontiguousarray(v.astype(dtype))
+        arrays = [samples, *self.bound.parameter_arrays(dtype, namespace_of(v)), columns]
+        variables = self.bound.variables
+        w = Variable(len(variables), v.shape[1], J)
+        mentioned = variables_of(self.bound.expression)
+        for name in self.tuned:
+            parameter, values = self.bound.parameters[name], self.bound.values[name]
+            noise = self._noise_derivative(parameter) * self.to(values) if self.has_noise else None
+            derivative = gradient(self.bound.expression, parameter, 1) if parameter in mentioned else None
+            for k, value in enumerate(values):
+                product = None
+                if derivative is not None:
+                    component = derivative if derivative.dim == 1 else ops.Elem.build(derivative, k)
+                    reduction = PairReduction(component * w, (*variables, w), arrays, "Sum")
+                    product = reduction(samples, self.backend).astype(np.float64) * float(value)
+                yield product, None if noise is None else noise[:, k]
+
+    def _noise_derivative(self, parameter: Variable) -> np.ndarray:
+        itself, between = (gradient(e, parameter, 1) for e in (self._itself, self._between))
+        return self.of_samples(itself, self.x) - self.of_samples(between, self.x)
+
+    def low_rank_sums(self, factor: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return ``trace(F.T @ K @ F)`` for K without noise, and its derivative by theta, by one pass over the pairs."""
+        bound, rank = self.bound, factor.shape[1]
+        if rank == 0:
+            return 0.0, np.zeros(sum(len(bound.values[name]) for name in self.tuned))
+        n = len(bound.variables)
+        left, right = Variable(n, rank, I), Variable(n + 1, rank, J)
+        variables = (*bound.variables, left, right)
+        function = reduction_of(bound.expression * ops.Scalprod.build(left, right), variables, "Sum")
+        xp = namespace_of(factor)
+        factor = np.ascontiguousarray(factor)
+        arrays = (self.x, self.x, *bound.parameter_arrays(self.x.dtype, xp), factor, factor)
+        mentioned = variables_of(bound.expression)
+        wrt = [bound.parameters[name] for name in self.tuned if bound.parameters[name] in mentioned]
+        if not wrt:
+            value = function(*arrays, backend=self.backend)
+            return float(value.sum()), np.zeros(sum(len(bound.values[name]) for name in self.tuned))
+        ones = xp.ones((len(self.x), 1), dtype=self.x.dtype)
+        value, parts = function.value_and_gradient(*arrays, wrt=tuple(wrt), grad_output=ones, backend=self.backend)
+        found = dict(zip(wrt, parts, strict=True))
+        slopes = [
+            to_host(found.get(v, np.zeros(v.dim))).reshape(-1) * self.bound.values[name]
+            for name, v in ((name, bound.parameters[name]) for name in self.tuned)
+        ]
+        return float(value.sum()), np.concatenate(slopes)
+
+    def diagonal_slope(self, weights: np.ndarray, without: np.ndarray) -> np.ndarray:
+        """Return the derivative by theta of ``(diagonal(x) * weights).sum() - (noise(x) * without).sum()``.
+
+        It is the trace of dA times a diagonal matrix,
+        minus the noise's part of that times a matrix whose pairs are summed elsewhere.
+        """
+        found = []
+        for name in self.tuned:
+            v = self.bound.parameters[name]
+            part = weights @ self.of_samples(gradient(self._itself, v, 1), self.x)
+            if self.has_noise:
+                part = part - without @ self._noise_derivative(v)
+            found.append(to_host(part) * self.bound.values[name])
+        return np.concatenate(found) if found else np.zeros(0)
 
     def pair_gradient(self, queries: np.ndarray, weights: np.ndarray, wrt: list[Variable]) -> tuple[np.ndarray, ...]:
         """Return gradients of ``(cross(queries) * weights).sum()``."""

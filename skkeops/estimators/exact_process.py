@@ -118,7 +118,7 @@ class ExactProcess(ProcessGradients):
             half = self._half(cross)
             found[rows] -= np.einsum("ij,ij->j", half, half)
             if not self.trend.is_zero:
-                found[rows] += self.fit.variance(self.fit.missed(self.trend.basis(some), cross))
+                found[rows] += self.fit.variance(self.fit.missed(self.trend.basis(some), cross.__matmul__))
         return found
 
     def joint(self, queries: Any) -> Any:
@@ -127,7 +127,7 @@ class ExactProcess(ProcessGradients):
         half = self._half(cross)
         found = self.covariance.among(queries) - half.T @ half
         if not self.trend.is_zero:
-            found += self.fit.uncertainty(self.fit.missed(self.trend.basis(queries), cross))
+            found += self.fit.uncertainty(self.fit.missed(self.trend.basis(queries), cross.__matmul__))
         return found
 
     def solve_cross(self, cross: Any) -> Any:

@@ -18,15 +18,21 @@ from skkeops.kernels import Constant, Gaussian
 
 from .base import KernelEstimator
 from .blas_threads import few_threads
+from .covariance import covariance_of
 from .exact_process import NotPositiveDefinite
 from .gaussian_process_predictions import ProcessPredictions
+from .iterative_process import Settings
 from .likelihood_search import search
 from .namespaces import like, on_the_device_of_samples, to_engine
 from .process_data import ProcessData
+from .process_report import not_definite, warn_of_process
 from .score import RegressorScore
+from .stochastic_search import stochastic_search
 from .validation import validate_samples_and_targets
 
 __all__ = ["GaussianProcessRegressor"]
+
+_ITERATIVE = 5000  # samples from which on the Cholesky factor takes longer, and its matrix more than 200 MB
 
 
 class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorScore, RegressorMixin, KernelEstimator):
@@ -61,6 +67,19 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         The number of targets of a process that is not fitted yet.
     random_state : int, RandomState instance or None, default=None
         For the starts of the optimiser.
+    method : {"auto", "cholesky", "iterative"}, default="auto"
+        "cholesky" decomposes the matrix, and is exact. "iterative" takes memory in proportion to the samples: conjugate gradients,
+        with likelihoods and derivatives that are estimates, see the notes. "auto" is "iterative" from 5000 samples on, where the
+        kernel has a formula here.
+    n_probes : int, default=32
+        For "iterative": the random vectors that estimate traces, at least 4. The search doubles their number where it needs more.
+    n_components : int or "auto", default="auto"
+        For "iterative": the rank of the preconditioner; it takes ``8 n_samples`` bytes each. "auto" is the number of
+        eigenvalues above the noise, about, at most 700, or what 256 MB hold.
+    tol : float, default=1e-6
+        For "iterative": the norm of the residual of ``(K + alpha I) a = y``, relative to that of y.
+    max_iter : int, default=1000
+        For "iterative": the largest number of products with the matrix for one likelihood.
     mean : {"zero", "constant", "linear"}, default="zero"
         The mean of the process before it has seen data: zero; or a constant, or a plane, whose coefficients generalised least
         squares find with every parameter of the kernel (ordinary and universal kriging). That they are estimated is a part of the
@@ -79,13 +98,25 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
     kernel_ : Kernel
         The kernel with the parameters that were found, of the class of `kernel`.
     L_ : ndarray of shape (n_samples, n_samples)
-        The Cholesky factor of K + alpha I.
+        The Cholesky factor of K + alpha I; not for "iterative".
     alpha_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
         The coefficients of the samples, :math:`(K + \alpha I)^{-1} y`, or of y minus its trend.
     mean_coef_ : ndarray of shape (n_coefficients,) or (n_coefficients, n_targets)
         The intercept and, for ``mean="linear"``, the slope along each feature, in the units of y; none for ``"zero"``.
     log_marginal_likelihood_value_ : float
-        That of ``kernel_.theta``.
+        That of ``kernel_.theta``; for "iterative" an estimate.
+    log_marginal_likelihood_error_ : float
+        Its standard error; 0 for "cholesky".
+    gradient_, gradient_error_ : ndarray of shape (n_kernel_params,)
+        For "iterative": the derivative by theta there, and its standard error.
+    method_ : {"cholesky", "iterative"}
+        The method that was used.
+    n_probes_ : int
+        For "iterative": the number of probes at the end.
+    n_iter_ : int
+        For "iterative": the number of products with the matrix for the last likelihood.
+    residual_ : float
+        For "iterative": the norm of the residual, relative to that of y.
     n_features_in_ : int
         The number of columns of X.
     feature_names_in_ : ndarray of str
@@ -96,6 +127,12 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
     numpy.linalg.LinAlgError
         If K + alpha I is not positive definite: the message names two samples that are equal, if some without noise are.
 
+    Warns
+    -----
+    ConvergenceWarning
+        For "iterative": if the residual is above `tol`, or the matrix showed that it is not positive definite; with the
+        residual. Also if a parameter is at one of its bounds.
+
     See Also
     --------
     sklearn.gaussian_process.GaussianProcessRegressor : The same numbers.
@@ -103,12 +140,24 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
 
     Notes
     -----
-    Everything is computed in float64 from samples in float64 or float32, and results are in float64. A kernel of scikit-learn that
-    has no formula here, such as a class of your own, computes its matrices itself, as in scikit-learn.
+    Everything is computed in float64 from samples in float64 or float32, and results are in float64. A kernel of scikit-learn
+    that has no formula here, such as a class of your own, computes its matrices itself, as in scikit-learn.
+
+    "iterative" never stores the matrix. The log-determinant is that of a preconditioner, exact, plus what stochastic Lanczos
+    quadrature finds of the rest; derivatives are Hutchinson's traces. They come with standard errors, widened so that three of
+    them hold 99.7 % of the time for few probes, too. The probes are the same for all parameters. The search starts from what
+    the exact likelihood of 2000 samples, drawn at random, says, from all starts that are asked for, and goes on with all
+    samples until no component of the derivative is larger than its standard error. Deviations of up to 512 queries come from a
+    system for each. For more they are upper bounds, from 64 neighbours and the leading directions of the preconditioner: how
+    much larger they are is measured on 32 of the queries, told by `deviation_error`, and a warning says if it is more than a
+    few percent. `sample_y` draws by Matheron's rule.
+
+    Classification is not there.
 
     References
     ----------
-    C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press, 2006, algorithm 2.1 and equation 5.9.
+    C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", MIT Press, 2006, algorithm 2.1 and equation
+    5.9.
 
     Examples
     --------
@@ -130,6 +179,11 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         "copy_X_train": ["boolean"],
         "n_targets": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],
+        "method": [StrOptions({"auto", "cholesky", "iterative"})],
+        "n_probes": [Interval(Integral, 4, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
         "mean": [StrOptions({"zero", "constant", "linear"})],
         "backend": KernelEstimator._shared_constraints["backend"],
         "verbose": KernelEstimator._shared_constraints["verbose"],
@@ -146,6 +200,11 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         copy_X_train=True,
         n_targets=None,
         random_state=None,
+        method="auto",
+        n_probes=32,
+        n_components="auto",
+        tol=1e-6,
+        max_iter=1000,
         mean="zero",
         backend="auto",
         verbose=0,
@@ -158,6 +217,11 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         self.copy_X_train = copy_X_train
         self.n_targets = n_targets
         self.random_state = random_state
+        self.method = method
+        self.n_probes = n_probes
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
         self.mean = mean
         self.backend = backend
         self.verbose = verbose
@@ -203,39 +267,58 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         centre, scale = self._normalisation(targets)
         targets = (targets - centre) / scale
         alpha = self._check_alpha(len(targets), namespace_of(targets))
-        data = ProcessData(x, targets.reshape(len(targets), -1), alpha, self.mean, self.backend)
+        random = check_random_state(self.random_state)
+        settings = self._settings(kernel, x, random)
+        data = ProcessData(x, targets.reshape(len(targets), -1), alpha, self.mean, self.backend, settings)
 
-        with few_threads(len(targets)):
+        with few_threads(len(targets), settings is not None):
+            value = None
             if self.optimizer is not None and kernel.n_dims > 0:
-                theta, least = search(
-                    self._objective(data, kernel),
-                    kernel,
-                    self.optimizer,
-                    self.n_restarts_optimizer,
-                    check_random_state(self.random_state),
-                )
+                objective, n_restarts = self._objective(data, kernel), self.n_restarts_optimizer
+                if settings is None or callable(self.optimizer):
+                    theta, least = search(objective, kernel, self.optimizer, n_restarts, random)
+                    value = -least
+                else:
+                    theta = stochastic_search(data, kernel, n_restarts, random, self._tell)
                 kernel.theta = theta
                 kernel._check_bounds_params()
-                value = -least
-            else:
-                value = None
             try:
                 process = data.process(kernel)
             except NotPositiveDefinite as error:
-                raise np.linalg.LinAlgError(self._not_definite(data, kernel)) from error
+                raise np.linalg.LinAlgError(not_definite(data, kernel)) from error
+            gradient = None if process.is_exact else process.slope()
 
         self.kernel_ = kernel
         self.X_train_ = X.copy() if self.copy_X_train and hasattr(X, "copy") else X
         self.y_train_ = like(targets, X)
-        self.log_marginal_likelihood_value_ = process.log_likelihood if value is None else value
         self._data, self._process, self._scaling = data, process, (centre, scale)
-        self.L_ = like(process.factor, X)
         self.alpha_ = like(process.fit.dual.reshape(targets.shape), X)
         coefficients = data.trend.coefficients(process.fit.beta) * scale
         if len(coefficients):
             coefficients[0] += centre
         self.mean_coef_ = like(coefficients[:, 0] if targets.ndim == 1 else coefficients, X)
+        self.log_marginal_likelihood_value_, self.log_marginal_likelihood_error_ = process.log_likelihood, 0.0
+        if process.is_exact:
+            self.method_, self.L_ = "cholesky", like(process.factor, X)
+            if value is not None:
+                self.log_marginal_likelihood_value_ = value
+        else:
+            self.method_, self.log_marginal_likelihood_error_ = "iterative", process.log_likelihood_error
+            self.gradient_, self.gradient_error_ = gradient, process.slope_error
+            self.n_probes_, self.n_iter_, self.residual_ = data.settings.n_probes, process.n_iter, process.residual
+            warn_of_process(process, self.tol)
         return self
+
+    def _settings(self, kernel: Any, x: Any, random: np.random.RandomState) -> Settings | None:
+        """Return how to solve iteratively, None for the Cholesky factor."""
+        if self.method == "cholesky" or (self.method == "auto" and len(x) < _ITERATIVE):
+            return None
+        if not covariance_of(kernel, x, self.backend).has_formula:
+            if self.method == "auto":
+                return None
+            raise ValueError(f"method='iterative' takes kernels that have a formula: {kernel} has none")
+        seed = int(random.randint(2**31 - 1))
+        return Settings(self.n_probes, self.n_components, self.tol, self.max_iter, seed)
 
     def _normalisation(self, y: Any) -> tuple[Any, Any]:
         """Return what is subtracted from the targets, and what they are divided by."""
@@ -273,26 +356,14 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
             kernel.theta = theta
             found = data.likelihood(kernel, eval_gradient)
             count += 1
-            if self.verbose:
-                value = found[0] if eval_gradient else found
-                print(f"[GaussianProcessRegressor] {count}: log-likelihood {value:.6g} of {kernel}", flush=True)
+            self._tell(f"{count}: log-likelihood {found[0] if eval_gradient else found:.6g} of {kernel}")
             return (-found[0], -found[1]) if eval_gradient else -found
 
         return objective
 
-    @staticmethod
-    def _not_definite(data: ProcessData, kernel: Any) -> str:
-        message = (
-            f"The kernel, {kernel}, is not returning a positive definite matrix. Try gradually increasing the 'alpha' parameter "
-            "of your GaussianProcessRegressor estimator."
-        )
-        equal = data.equal_samples()
-        if equal is not None:
-            message += (
-                f" The samples {equal[0]} and {equal[1]} are equal and have no noise, alpha=0: give alpha the variance of your "
-                "measurements, add a White kernel, or merge equal samples into one with the mean of their targets."
-            )
-        return message
+    def _tell(self, line: str) -> None:
+        if self.verbose:
+            print(f"[GaussianProcessRegressor] {line}", flush=True)
 
     def log_marginal_likelihood(self, theta=None, eval_gradient=False, clone_kernel=True):
         """Return the log marginal likelihood of the training data.
@@ -319,7 +390,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
             return self.log_marginal_likelihood_value_
         kernel = self.kernel_.clone_with_theta(theta) if clone_kernel else self.kernel_
         kernel.theta = theta
-        with few_threads(len(self._data.y)):
+        with few_threads(len(self._data.y), self._data.settings is not None):
             return self._data.likelihood(kernel, eval_gradient)
 
     def likelihood_gradient(self, wrt=None):
@@ -351,7 +422,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         for name in names:
             if name not in (*parameters, "alpha"):
                 raise ValueError(f"wrt must be one of {', '.join(map(repr, (*parameters, 'alpha')))}: found {name!r}")
-        with few_threads(len(self._data.y)):
+        with few_threads(len(self._data.y), self._data.settings is not None):
             slopes = self._process.slopes([parameters[name] for name in names if name != "alpha"])
         values = covariance.kernel.get_params()
 

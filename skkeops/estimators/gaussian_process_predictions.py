@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,6 +18,8 @@ from .namespaces import check_namespace, like, on_the_device_of_samples, to_engi
 from .validation import check_values, validate_samples
 
 __all__ = ["ProcessPredictions"]
+
+_DEVIATION = 0.03  # by how much deviations may be too large on average without a warning
 
 
 class ProcessPredictions:
@@ -52,7 +55,7 @@ class ProcessPredictions:
         if not hasattr(self, "X_train_"):
             return self._prior(x, return_std, return_cov)
         centre, scale = self._scaling
-        with few_threads(len(self._data.y)):
+        with few_threads(len(self._data.y), self._data.settings is not None):
             found = self._process.mean(x).reshape(len(x), *np.shape(self.y_train_)[1:]) * scale + centre
             if found.ndim > 1 and found.shape[1] == 1:
                 found = found[:, 0]
@@ -79,6 +82,8 @@ class ProcessPredictions:
         ndarray of shape (n_queries, n_samples) or (n_queries, n_targets, n_samples)
         """
         random = check_random_state(random_state)
+        if hasattr(self, "X_train_") and not self._process.is_exact:
+            return self._paths(X, n_samples, random)
         mean, covariance = self.predict(X, return_cov=True)
         mean, covariance = to_host(to_engine(mean)), to_host(to_engine(covariance))
         if mean.ndim == 1:
@@ -126,7 +131,7 @@ class ProcessPredictions:
         if e.shape not in ((len(x),), shape) or e.size != len(x) * len(scale):
             raise ValueError(f"grad_output must have the shape of the {of}, {shape}: found {e.shape}")
         e = e.reshape(shape)
-        with few_threads(len(self._data.y)):
+        with few_threads(len(self._data.y), self._data.settings is not None):
             if of == "mean":
                 return like(self._process.mean_gradient(x, e * scale), X)
             return like(self._process.variance_gradient(x, e @ scale**2), X)
@@ -136,6 +141,24 @@ class ProcessPredictions:
             raise TypeError(
                 f"{method} differentiates the formula of the kernel: {self.kernel_} has none. Kernels of skkeops have one"
             )
+
+    def _paths(self, X: Any, n_samples: int, random: np.random.RandomState) -> Any:  # noqa: N803
+        """Return draws without the covariance of the queries."""
+        X, x = self._check_process_queries(X, "sample_y")
+        centre, scale = self._scaling
+        with few_threads(len(self._data.y), True):
+            mean = self._process.mean(x)
+            n_targets = mean.shape[1]
+            draws = self._process.draw(x, n_targets * n_samples, random).reshape(len(x), n_targets, n_samples)
+        found = (mean[:, :, None] + draws) * scale.reshape(-1, 1) + centre.reshape(-1, 1)
+        return like(found[:, 0] if n_targets == 1 else found, X)
+
+    @property
+    def deviation_error(self):
+        """How much larger the deviations that `predict` last returned are than those of a solved system: the mean and the largest
+        relative difference, measured on 32 of the queries; zeros where all of them were solved."""
+        check_is_fitted(self)
+        return getattr(self._process, "deviation_error", (0.0, 0.0))
 
     def _check_process_queries(self, X: Any, method: str) -> tuple[Any, Any]:  # noqa: N803
         """Return queries, checked, and what the process computes with."""
@@ -160,6 +183,14 @@ class ProcessPredictions:
     def _variance(self, x: Any) -> Any:
         """Return the variance at queries, in the units of the process."""
         found = self._process.variance(x)
+        mean, largest = self.deviation_error
+        if mean > _DEVIATION:
+            warnings.warn(
+                f"The deviations of {len(x)} queries are upper bounds: those of 32 of them are larger than solved ones by "
+                f"{mean:.1%} on average, and at most {largest:.1%}. Up to 512 queries at a time have a system solved for each.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         if bool((found < 0).any()):
             warnings.warn("Predicted variances smaller than 0. Setting those variances to 0.", stacklevel=4)
             found = np.maximum(found, 0.0)

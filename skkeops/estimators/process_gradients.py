@@ -40,7 +40,7 @@ class ProcessGradients:
             cross = covariance.cross(some)
             weights = -2 * outer * self.solve_cross(cross)
             if not self.trend.is_zero:
-                by_basis, by_cross = self.fit.weights(self.fit.missed(self.trend.basis(some), cross))
+                by_basis, by_cross = self.fit.weights(self.fit.missed(self.trend.basis(some), cross.__matmul__))
                 weights = weights + 2 * outer * by_cross
                 found[rows] += self.trend.slope(2 * outer * by_basis, queries.shape[1])
             found[rows] += covariance.pair_gradient(some, weights, [covariance.bound.x])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,17 +88,17 @@ class LeastSquares:
             self.residual = y - basis @ self.beta
             self.dual = inverse_y - inverse_basis @ self.beta
 
-    def missed(self, basis: Any, cross: Any) -> Any:
+    def missed(self, basis: Any, times: Callable[[Any], Any]) -> Any:
         """Return what the functions are at queries beyond what the training samples tell of them.
 
         Parameters
         ----------
         basis : ndarray of shape (n_queries, n_functions)
             The functions at the queries.
-        cross : ndarray of shape (n_queries, n_samples)
-            The covariance of queries and training samples.
+        times : callable
+            Returns the covariance of queries and training samples times columns.
         """
-        return basis - cross @ self._inverse_basis
+        return basis - times(self._inverse_basis)
 
     def uncertainty(self, missed: Any, other: Any = None) -> Any:
         """Return what not to know beta adds to the covariance of queries."""
@@ -106,6 +107,11 @@ class LeastSquares:
     def variance(self, missed: Any) -> Any:
         """Return the diagonal of `uncertainty`."""
         return np.einsum("ij,ij->i", missed @ self._inverse_gram, missed)
+
+    def root_of_uncertainty(self) -> Any:
+        """Return a root of the covariance of beta, (n_functions, n_functions)."""
+        values, turn = np.linalg.eigh(self._inverse_gram)
+        return turn * np.sqrt(np.maximum(values, 0.0))
 
     def weights(self, missed: Any) -> tuple[Any, Any]:
         """Return half the derivative of ``variance`` by the functions at queries, and by the covariances with the samples."""
