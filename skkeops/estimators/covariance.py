@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.gaussian_process.kernels import Kernel as SklearnKernel
 
 from skkeops import backends
-from skkeops.arrays.devices import namespace_of, to_device, to_host
+from skkeops.arrays.devices import contiguous, namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.derivative import gradient, substitute
 from skkeops.formula.expression import IJ, I, J, Variable, variables_of
@@ -154,7 +154,7 @@ class FormulaCovariance(Covariance):
 
     def times(self, queries: np.ndarray, a: np.ndarray) -> np.ndarray:
         """Return the matrix of queries and training samples times the columns of a, without the matrix."""
-        reduction, _ = weighted_sum(self.bound, self.x, np.ascontiguousarray(a), self.x.dtype)
+        reduction, _ = weighted_sum(self.bound, self.x, contiguous(a), self.x.dtype)
         return reduction(queries, self.backend)
 
     def of_samples(self, value: Any, queries: np.ndarray) -> np.ndarray:
@@ -212,7 +212,7 @@ class FormulaCovariance(Covariance):
     def derivatives(self, v: np.ndarray, dtype: Any) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
         """Yield for each component of theta the derivative of the matrix times the columns of v, computed in a dtype, and the
         derivative of the noise of each sample; None where there is none."""
-        samples, columns = self.x.astype(dtype, copy=False), np.ascontiguousarray(v.astype(dtype))
+        samples, columns = self.x.astype(dtype, copy=False), contiguous(v.astype(dtype))
         arrays = [samples, *self.bound.parameter_arrays(dtype, namespace_of(v)), columns]
         variables = self.bound.variables
         w = Variable(len(variables), v.shape[1], J)
@@ -243,7 +243,7 @@ class FormulaCovariance(Covariance):
         variables = (*bound.variables, left, right)
         function = reduction_of(bound.expression * ops.Scalprod.build(left, right), variables, "Sum")
         xp = namespace_of(factor)
-        factor = np.ascontiguousarray(factor)
+        factor = contiguous(factor)
         arrays = (self.x, self.x, *bound.parameter_arrays(self.x.dtype, xp), factor, factor)
         mentioned = variables_of(bound.expression)
         wrt = [bound.parameters[name] for name in self.tuned if bound.parameters[name] in mentioned]
@@ -279,7 +279,7 @@ class FormulaCovariance(Covariance):
         variables = self.bound.variables
         w = Variable(len(variables), 1, IJ)
         xp = namespace_of(queries)
-        arrays = [self.x, *self.bound.parameter_arrays(self.x.dtype, xp), np.ascontiguousarray(weights)]
+        arrays = [self.x, *self.bound.parameter_arrays(self.x.dtype, xp), contiguous(weights)]
         reduction = PairReduction(self.bound.expression * w, (*variables, w), arrays, "Sum")
         ones = xp.ones((len(queries), 1), dtype=self.x.dtype)
         return reduction.gradient(queries, ones, wrt, self.backend)

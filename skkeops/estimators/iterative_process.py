@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skkeops.arrays.devices import namespace_of, to_device, to_host
+from skkeops.arrays.devices import contiguous, namespace_of, to_device, to_host
 from skkeops.calls.options import warn_caller
 from skkeops.locks import cached_property
 from skkeops.solvers import LowRankPreconditioner, pivoted_cholesky, solve
@@ -224,7 +224,7 @@ class IterativeProcess(ProcessGradients):
 
     def solve_cross(self, cross: Any) -> Any:
         """Return the products of the inverse of A with covariances of queries and samples, as rows."""
-        return self.solve(np.ascontiguousarray(cross.T)).T
+        return self.solve(contiguous(cross.T)).T
 
     # The likelihood
 
@@ -302,7 +302,7 @@ class IterativeProcess(ProcessGradients):
             cross = self.covariance.cross(queries[rows])
             solved = self.solve_cross(cross)
             # What the residual tells makes the error that of its square.
-            rest = 2 * cross - self.product(np.ascontiguousarray(solved.T)).T
+            rest = 2 * cross - self.product(contiguous(solved.T)).T
             found[rows] -= np.einsum("ij,ij->i", rest, solved)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from skkeops.arrays.devices import contiguous
 
 from .covariance import FormulaCovariance
 from .reduction import weighted_sum
@@ -27,8 +27,8 @@ class ProcessGradients:
     def mean_gradient(self, queries: Any, e: Any) -> Any:
         """Return the gradient of ``(mean(queries) * e).sum()``, for e of shape (n_queries, n_targets)."""
         bound, x = self.covariance.bound, self.covariance.x
-        reduction, _ = weighted_sum(bound, x, np.ascontiguousarray(self.fit.dual), x.dtype)
-        (found,) = reduction.gradient(queries, np.ascontiguousarray(e), [bound.x], self.covariance.backend)
+        reduction, _ = weighted_sum(bound, x, contiguous(self.fit.dual), x.dtype)
+        (found,) = reduction.gradient(queries, contiguous(e), [bound.x], self.covariance.backend)
         return found if self.trend.is_zero else found + self.trend.slope(e @ self.fit.beta.T, queries.shape[1])
 
     def variance_gradient(self, queries: Any, e: Any) -> Any:

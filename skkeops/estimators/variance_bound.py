@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.arrays.devices import linalg_of, namespace_of
+from skkeops.arrays.devices import contiguous, linalg_of, namespace_of
 from skkeops.solvers import LowRankPreconditioner
 
 from .covariance import FormulaCovariance
@@ -55,7 +55,7 @@ class VarianceBound:
         triangle = np.linalg.cholesky((gram + gram.T) / 2)
         # A-orthonormal directions, and their images under A.
         solve = linalg_of(xp).solve_triangular
-        self._basis, self._image = (np.ascontiguousarray(solve(triangle, v.T, lower=True).T) for v in (basis, image))
+        self._basis, self._image = (contiguous(solve(triangle, v.T, lower=True).T) for v in (basis, image))
 
     def variance(self, queries: Any) -> Any:
         """Return the bounds at queries, (n_queries,)."""
@@ -80,13 +80,13 @@ class VarianceBound:
         n_features = queries.shape[1]
         shape = (m, k, k, n_features)
         pairs = (np.broadcast_to(p, shape).reshape(-1, n_features) for p in (points[:, :, None], points[:, None]))
-        among = covariance.of_pairs(*map(np.ascontiguousarray, pairs)).reshape(m, k, k)
+        among = covariance.of_pairs(*map(contiguous, pairs)).reshape(m, k, k)
         index = namespace_of(among).arange(k)
         among[:, index, index] += self._shift[nearest]
         among = among - images @ np.swapaxes(images, 1, 2)
         # Directions that are told already leave nothing but rounding errors.
         among[:, index, index] += 1e-10 * (self._shift[nearest] + among[:, index, index].max(axis=1, keepdims=True))
-        repeated = np.ascontiguousarray(np.broadcast_to(queries[:, None], points.shape)).reshape(-1, n_features)
+        repeated = contiguous(np.broadcast_to(queries[:, None], points.shape)).reshape(-1, n_features)
         right = covariance.of_pairs(repeated, points.reshape(-1, n_features)).reshape(m, k)
         right = right - np.einsum("ijk,ik->ij", images, told)
         return np.einsum("ij,ij->i", right, np.linalg.solve(among, right[:, :, None])[:, :, 0])

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from skkeops import GaussianProcessRegressor, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum, kernels
+from skkeops import KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum, kernels
 
 RIDGE = {"kernel": kernels.Gaussian(1.0), "alpha": 1e-2}
 ESTIMATORS = {
@@ -25,10 +25,6 @@ ESTIMATORS = {
     "ridge": KernelRidge(**RIDGE),
     "ridge without preconditioner": KernelRidge(**RIDGE, n_components=0),
     "linear ridge": KernelRidge(alpha=0.5),
-    "process": GaussianProcessRegressor(kernels.Gaussian(1.0) + kernels.White(0.1), mean="linear", normalize_y=True),
-    "iterative process": GaussianProcessRegressor(
-        kernels.Matern(1.0) + kernels.White(0.1), method="iterative", optimizer=None, random_state=0
-    ),
     "density": KernelDensity(bandwidth=0.8),
     "density, compact": KernelDensity(bandwidth=1.3, kernel="epanechnikov"),
     "density, scaled": KernelDensity(bandwidth="scott", scaling="std"),
