@@ -154,6 +154,8 @@ class FormulaCovariance(Covariance):
 
     def times(self, queries: np.ndarray, a: np.ndarray) -> np.ndarray:
         """Return the matrix of queries and training samples times the columns of a, without the matrix."""
+        if a.shape[1] == 0:
+            return namespace_of(a).zeros((len(queries), 0))
         reduction, _ = weighted_sum(self.bound, self.x, contiguous(a), self.x.dtype)
         return reduction(queries, self.backend)
 
@@ -209,24 +211,24 @@ class FormulaCovariance(Covariance):
         parts = [to_host(diagonal @ self.of_samples(gradient(e, v, 1), self.x)) for e in (self._itself, self._between)]
         return parts[0] - parts[1]
 
-    def derivatives(self, v: np.ndarray, dtype: Any) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
-        """Yield for each component of theta the derivative of the matrix times the columns of v, computed in a dtype, and the
+    def derivatives(self, names: list[str], v: np.ndarray, dtype: Any) -> Iterator[tuple[np.ndarray | None, np.ndarray | None]]:
+        """Yield for each component of parameters the derivative of the matrix times the columns of v, computed in a dtype, and the
         derivative of the noise of each sample; None where there is none."""
         samples, columns = self.x.astype(dtype, copy=False), contiguous(v.astype(dtype))
         arrays = [samples, *self.bound.parameter_arrays(dtype, namespace_of(v)), columns]
         variables = self.bound.variables
         w = Variable(len(variables), v.shape[1], J)
         mentioned = variables_of(self.bound.expression)
-        for name in self.tuned:
-            parameter, values = self.bound.parameters[name], self.bound.values[name]
-            noise = self._noise_derivative(parameter) * self.to(values) if self.has_noise else None
+        for name in names:
+            parameter = self.bound.parameters[name]
+            noise = self._noise_derivative(parameter) if self.has_noise else None
             derivative = gradient(self.bound.expression, parameter, 1) if parameter in mentioned else None
-            for k, value in enumerate(values):
+            for k in range(parameter.dim):
                 product = None
                 if derivative is not None:
                     component = derivative if derivative.dim == 1 else ops.Elem.build(derivative, k)
                     reduction = PairReduction(component * w, (*variables, w), arrays, "Sum")
-                    product = reduction(samples, self.backend).astype(np.float64) * float(value)
+                    product = reduction(samples, self.backend).astype(np.float64)
                 yield product, None if noise is None else noise[:, k]
 
     def _noise_derivative(self, parameter: Variable) -> np.ndarray:

@@ -233,9 +233,10 @@ class IterativeProcess(ProcessGradients):
         diagonal, factor = self.preconditioner.inverse_parts()
         value, slopes = self.covariance.low_rank_sums(factor)
         shift = np.broadcast_to(self._column_shift, diagonal.shape)[:, 0]
-        of_noise = float((diagonal[:, 0] * shift).sum() - (factor**2 * shift[:, None]).sum())
+        squares = np.einsum("ij,ij->i", factor, factor)
+        of_noise = float(((diagonal[:, 0] - squares) * shift).sum())
         trace = float((diagonal[:, 0] * self.matrix.diagonal).sum()) - value + of_noise
-        return trace, self.covariance.diagonal_slope(diagonal[:, 0], np.einsum("ij,ij->i", factor, factor)) - slopes
+        return trace, self.covariance.diagonal_slope(diagonal[:, 0], squares) - slopes
 
     def _determinant(self, tridiagonals: list, n: int) -> tuple[float, float]:
         samples = quadrature(tridiagonals, np.full(len(tridiagonals), float(n)))
@@ -253,26 +254,42 @@ class IterativeProcess(ProcessGradients):
         if not self.is_definite:
             self.slope_error = np.full(len(self.covariance.kernel.theta), np.inf)
             return np.zeros_like(self.slope_error)
+        values = np.concatenate([np.zeros(0), *(self.covariance.bound.values[name] for name in self.covariance.tuned)])
+        known = None if self._control is None else self._control[1] / values
+        slopes, errors = self._slopes(self.covariance.tuned, known)
+        self.slope_error = errors * values
+        return slopes * values  # theta has the logarithms
+
+    def slopes(self, names: list[str]) -> dict[str, np.ndarray]:
+        """Return the derivatives of the log-likelihood by parameters of the kernel, and by the diagonal of A as ``"alpha"``."""
+        dual = self.fit.dual
+        inverse = np.einsum("ij,ij->i", self._solved_probes, self._probes) / self._probes.shape[1]
+        found = {"alpha": to_host(0.5 * (np.einsum("ij,ij->i", dual, dual) - dual.shape[1] * inverse))}
+        for name in names:
+            found[name] = self._slopes([name], None)[0]
+        return found
+
+    def _slopes(self, names: list[str], known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives by components of parameters, and their errors, given the traces of P^-1 dA if they are known."""
         dual, v, u = self.fit.dual, self._probes, self._solved_probes
         n_targets, n_probes = dual.shape[1], v.shape[1]
         columns = np.concatenate([v, dual], axis=1)
         sides = (np.concatenate([u, dual], axis=1), v)
         dtype = np.float32 if self.uses_float32 else np.float64
         slopes, errors = [], []
-        for product, noise in self.covariance.derivatives(columns, dtype):
+        for product, noise in self.covariance.derivatives(names, columns, dtype):
             image = 0.0 if product is None else product
             if noise is not None:
                 image = image + columns * noise[:, None]
-            plain, known = (to_host(np.einsum("ij,ij->j", side, image[:, : side.shape[1]])) for side in sides)
+            plain, control = (to_host(np.einsum("ij,ij->j", side, image[:, : side.shape[1]])) for side in sides)
             samples = plain[:n_probes]
-            if self._control is None:
+            if known is None:
                 trace, error = samples.mean(), standard_error(samples)
             else:  # v' dA v has the mean trace(P^-1 dA)
-                trace, error = regression(samples, known - self._control[1][len(slopes)])
+                trace, error = regression(samples, control - known[len(slopes)])
             slopes.append(0.5 * (plain[n_probes:].sum() - n_targets * trace))
             errors.append(0.5 * n_targets * error)
-        self.slope_error = np.array(errors, dtype=np.float64)
-        return np.array(slopes, dtype=np.float64)
+        return np.array(slopes, dtype=np.float64), np.array(errors, dtype=np.float64)
 
     # Predictions
 

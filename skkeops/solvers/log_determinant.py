@@ -64,7 +64,7 @@ def standard_error(samples: np.ndarray) -> np.ndarray:
     --------
     >>> import numpy as np
     >>> float(standard_error(np.array([1.0, 2.0, 3.0, 4.0])).round(3))
-    1.982
+    1.984
     """
     n = len(samples)
     if n < 2:

@@ -376,7 +376,9 @@ class LowRankPreconditioner:
         """Return d and V with the inverse ``diag(d) - V @ V.T``, for one shift, of shape (n, 1) and (n, rank)."""
         scale = 1 / self._size if self._rows is None else 1 / (self._size * self._rows)
         diagonal = np.broadcast_to(self._inverse_shift * scale**2, (len(self._basis), 1))
-        return diagonal, self._basis * np.sqrt(-self._correction[:, 0]) * scale
+        factor = np.multiply(self._basis, np.sqrt(-self._correction[:, 0]), order="C")
+        factor *= scale
+        return diagonal, factor
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors with nothing but their part in the range of F where the shift is 0.

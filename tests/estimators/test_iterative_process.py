@@ -125,6 +125,19 @@ def test_the_fit_is_that_of_the_factor(data):
     np.testing.assert_allclose(slope, truth[1], atol=0.02 * np.abs(truth[1]).max())
 
 
+def test_gradients_by_every_parameter(data):
+    X, Y, _ = data
+    # Far from the largest likelihood, where derivatives are large beside their errors.
+    kernel = 0.1 * kernels.Matern([0.1, 0.2], "fixed", nu=1.5) + kernels.White(0.4)
+    options = {"alpha": 0.02, "optimizer": None, "random_state": 0}
+    expected = GaussianProcessRegressor(kernel, **options).fit(X, Y).likelihood_gradient()
+    found = GaussianProcessRegressor(kernel, method="iterative", n_probes=64, **options).fit(X, Y).likelihood_gradient()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert np.abs(value).max() > 10
+        np.testing.assert_allclose(found[name], value, atol=0.05 * np.abs(value).max())
+
+
 def test_a_search_of_the_callers(data):
     X, Y, _ = data
     seen = []
