@@ -50,6 +50,7 @@ CONFIGURATIONS = [
     GaussianProcessRegressor(),
     GaussianProcessRegressor(kernels.Matern(5.0) + kernels.White(0.1), alpha=0.1, normalize_y=True, mean="linear"),
     GaussianProcessRegressor(2.0 * gp.RBF(5.0), optimizer=None, mean="constant"),
+    GaussianProcessRegressor(method="iterative", alpha=0.1, optimizer=None),
     KernelDensity(),
     KernelDensity(kernel="epanechnikov", bandwidth="scott"),
     KernelDensity(kernel="exponential", bandwidth="silverman"),
