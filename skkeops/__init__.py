@@ -25,6 +25,7 @@ _HOMES = {
     "FormulaError": "skkeops.formula.errors",
     "GPUError": "skkeops.arrays.errors",
     "GPUMemoryError": "skkeops.arrays.errors",
+    "GaussianProcessRegressor": "skkeops.estimators",
     "Genred": "skkeops.genred",
     "KNeighborsClassifier": "skkeops.estimators",
     "KNeighborsRegressor": "skkeops.estimators",

@@ -1,5 +1,6 @@
 """Estimators for scikit-learn: kernels reduced over reference samples, and neighbours under any formula."""
 
+from .gaussian_process import GaussianProcessRegressor
 from .k_neighbors_classifier import KNeighborsClassifier
 from .k_neighbors_regressor import KNeighborsRegressor
 from .k_neighbors_transformer import KNeighborsTransformer
@@ -14,6 +15,7 @@ from .radius_neighbors_transformer import RadiusNeighborsTransformer
 from .spectral_embedding import SpectralEmbedding
 
 __all__ = [
+    "GaussianProcessRegressor",
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "KNeighborsTransformer",

@@ -18,6 +18,7 @@ from .histograms import AdditiveChi2, Chi2
 from .matern import Matern
 from .periodic import ExpSineSquared
 from .products import Cosine, DotProduct, Linear, Polynomial, Sigmoid
+from .sphere import sphere_points
 from .stationary import (
     RBF,
     Cauchy,
@@ -55,4 +56,5 @@ __all__ = [
     "Sum",
     "White",
     "as_kernel",
+    "sphere_points",
 ]

@@ -312,6 +312,7 @@ class LowRankPreconditioner:
         else:
             self._basis, values = _range_in_place(factor)
         self._inverse_shift = np.where(self._regular, 1 / np.where(self._regular, shift, 1), 0)
+        self._values, self._shift = values, shift
         self._correction = 1 / (values[:, None] + shift) - self._inverse_shift
 
     @property
@@ -329,6 +330,55 @@ class LowRankPreconditioner:
         vectors = vectors / (self._size if self._rows is None else self._size * self._rows)
         found = vectors * self._inverse_shift + self._basis @ (self._correction * (self._basis.T @ vectors))
         return found / (self._size if self._rows is None else self._size * self._rows)
+
+    @property
+    def log_determinant(self) -> np.ndarray:
+        """The logarithms of the determinants of ``F @ F.T + shift * I``, one for each shift, which is positive."""
+        n, rank = self._basis.shape
+        rows = 0.0 if self._rows is None else 2 * np.log(self._rows).sum()
+        known = np.log(self._values[:, None] + self._shift).sum(axis=0) + (n - rank) * np.log(self._shift)
+        return known + rows + 2 * n * np.log(self._size)
+
+    def root(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the product with a root R of the matrix, ``R @ R.T = F @ F.T + shift * I``.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n, n_vectors)
+        """
+        least = np.sqrt(self._shift)
+        more = np.sqrt(self._values[:, None] + self._shift) - least
+        found = vectors * least + self._basis @ (more * (self._basis.T @ vectors))
+        return found * (self._size if self._rows is None else self._size * self._rows)
+
+    def inverse_root(self, vectors: np.ndarray, transposed: bool = False) -> np.ndarray:
+        """Return the product with the inverse of `root`'s R, or with the transpose of that.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n, n_vectors)
+        transposed : bool, default=False
+        """
+        scale = self._size if self._rows is None else self._size * self._rows
+        vectors = vectors if transposed else vectors / scale
+        least = 1 / np.sqrt(self._shift)
+        less = 1 / np.sqrt(self._values[:, None] + self._shift) - least
+        found = vectors * least + self._basis @ (less * (self._basis.T @ vectors))
+        return found / scale if transposed else found
+
+    def leading(self, rank: int) -> np.ndarray:
+        """Return the columns that go with the largest eigenvalues, at most `rank` of them."""
+        largest = np.argsort(-self._values)[:rank]
+        found = self._basis[:, largest]
+        return found if self._rows is None else found * self._rows
+
+    def inverse_parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return d and V with the inverse ``diag(d) - V @ V.T``, for one shift, of shape (n, 1) and (n, rank)."""
+        scale = 1 / self._size if self._rows is None else 1 / (self._size * self._rows)
+        diagonal = np.broadcast_to(self._inverse_shift * scale**2, (len(self._basis), 1))
+        factor = np.multiply(self._basis, np.sqrt(-self._correction[:, 0]), order="C")
+        factor *= scale
+        return diagonal, factor
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors with nothing but their part in the range of F where the shift is 0.

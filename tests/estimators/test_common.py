@@ -18,6 +18,7 @@ from sklearn.utils import estimator_checks as checks
 import skkeops
 from skkeops import (
     Formula,
+    GaussianProcessRegressor,
     KernelDensity,
     KernelLogSumExp,
     KernelPCA,
@@ -33,7 +34,7 @@ from skkeops import (
     kernels,
 )
 
-KERNELS = [KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
+KERNELS = [GaussianProcessRegressor, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
 NEIGHBORS = [
     KNeighborsClassifier,
     KNeighborsRegressor,
@@ -62,6 +63,10 @@ CONFIGURATIONS = [
     KernelRidge(),
     KernelRidge(kernel="rbf", gamma=0.1),
     KernelRidge(kernel=kernels.Matern(5.0), alpha=0.1, n_components=3),
+    GaussianProcessRegressor(),
+    GaussianProcessRegressor(kernels.Matern(5.0) + kernels.White(0.1), alpha=0.1, normalize_y=True, mean="linear"),
+    GaussianProcessRegressor(2.0 * gp.RBF(5.0), optimizer=None, mean="constant"),
+    GaussianProcessRegressor(method="iterative", alpha=0.1, optimizer=None),
     KernelDensity(),
     KernelDensity(kernel="epanechnikov", bandwidth="scott"),
     KernelDensity(kernel="exponential", bandwidth="silverman"),
@@ -139,6 +144,7 @@ def test_array_api_checks():
         ("KernelLogSumExp", {}),
         ("KernelSmoother", {}),
         ("KernelRidge", {"kernel": "rbf"}),
+        ("GaussianProcessRegressor", {"alpha": 0.1}),
         ("KernelPCA", {"n_components": 2, "fit_inverse_transform": True}),
         ("SpectralEmbedding", {}),
         ("KernelDensity", {}),

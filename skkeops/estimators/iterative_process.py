@@ -1,0 +1,390 @@
+"""A Gaussian process with given parameters, by conjugate gradients: likelihood and derivative with their standard errors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skkeops.arrays.devices import contiguous, namespace_of, to_device, to_host
+from skkeops.calls.options import warn_caller
+from skkeops.locks import cached_property
+from skkeops.solvers import LowRankPreconditioner, pivoted_cholesky, solve
+from skkeops.solvers.block_gradients import BlockSolution, block_gradients
+from skkeops.solvers.log_determinant import quadrature, rademacher, regression, standard_error
+from skkeops.solvers.square_root import square_root
+
+from .covariance import FormulaCovariance
+from .exact_process import NotPositiveDefinite
+from .process_gradients import ProcessGradients
+from .training_matrix import TrainingMatrix
+from .trend import LeastSquares, Trend
+from .variance_bound import VarianceBound
+
+__all__ = ["IterativeProcess", "Settings"]
+
+_PROBE_TOL = 1e-4  # of the residuals of probes: far below what their number leaves open
+_ROUGH = 1e-3  # of the noise: what a product in float32 may miss
+_MEMORY = 256 * 2**20  # of the factor of the preconditioner
+_RANK = 700
+_COLUMNS = 64  # right-hand sides that are solved together
+_SOLVED = 512  # queries that have systems of their own
+_MEASURED = 32  # queries that tell how good the bound of many others is
+_DRAWN = 2**28  # bytes of the vectors from which draws are made together, for some forty steps each
+_DRAWN_ERROR = 1e-3
+_JITTER = 0.01  # of the least noise: the noise of draws at queries, where the kernel has none
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the systems are solved, and what is drawn.
+
+    Attributes
+    ----------
+    n_probes : int
+    n_components : int or "auto"
+    tol : float
+    max_iter : int
+    seed : int
+    """
+
+    n_probes: int
+    n_components: int | str
+    tol: float
+    max_iter: int
+    seed: int
+
+
+class IterativeProcess(ProcessGradients):
+    """The posterior of a Gaussian process, from products with ``A = K + diag(alpha)``, which is never stored.
+
+    Parameters
+    ----------
+    covariance : FormulaCovariance
+    alpha : float or ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples, n_targets)
+    trend : Trend
+    settings : Settings
+    control : bool
+        Whether the traces of the preconditioner are computed, by one more pass over the pairs, as control variates: the standard
+        errors are several times smaller where the preconditioner is a good one.
+    start : ndarray of shape (n_samples, n_columns), optional
+        Where the systems of the targets and of the trend start.
+
+    Attributes
+    ----------
+    fit : LeastSquares
+    log_likelihood, log_likelihood_error : float
+        The estimate, and its standard error.
+    n_iter : int
+    residual : float
+        The largest of the targets' relative residuals.
+    is_definite : bool
+
+    Notes
+    -----
+    With the preconditioner ``P = F F' + S`` of a pivoted Cholesky factor, ``log |A| = log |P| + trace log(P^-1 A)``. The first term
+    is exact, the second is a mean over probes z of independent signs: with ``w = P^(1/2) z``, conjugate gradients on ``A u = w``
+    leave the Lanczos matrix of ``P^(-1/2) A P^(-1/2)`` started from z. The same u and ``v = P^-1 w`` give the derivative,
+    ``trace(A^-1 dA) = E[u' dA v]``. What is known exactly, ``trace(P^-1 A)`` and ``trace(P^-1 dA) = E[v' dA v]``, is regressed on.
+    The probes are the same for all parameters of the kernel.
+
+    References
+    ----------
+    J. Wenger, G. Pleiss, P. Hennig, J. Cunningham, J. Gardner, "Preconditioning for scalable Gaussian process hyperparameter
+    optimization", ICML 2022. M. L. Stein, J. Chen, M. Anitescu, "Stochastic approximation of score functions for Gaussian
+    processes", Annals of Applied Statistics 7, 2013.
+    """
+
+    is_exact = False
+
+    def __init__(
+        self,
+        covariance: FormulaCovariance,
+        alpha: Any,
+        y: Any,
+        trend: Trend,
+        settings: Settings,
+        control: bool = True,
+        start: Any = None,
+    ):
+        self.covariance, self.trend, self.settings = covariance, trend, settings
+        n, n_targets = y.shape
+        self.matrix = TrainingMatrix(covariance.x, None, covariance.bound, covariance.backend)
+        noise = np.broadcast_to(to_host(alpha), (n,))[:, None] if np.ndim(alpha) else np.array([[float(alpha)]])
+        shift = self.matrix.shift(np.array(noise))
+        self.shift = shift.reshape(1, 1) if shift.ndim == 1 else shift
+        self._column_shift = to_device(self.shift, namespace_of(y))
+        self.preconditioner = self._preconditioner()
+        signs = to_device(rademacher(n, settings.n_probes, settings.seed), namespace_of(y))
+        basis = trend.basis(covariance.x)
+        probes = self.preconditioner.root(signs)
+        right = np.concatenate([y, basis, probes], axis=1)
+        n_exact = y.shape[1] + basis.shape[1]
+        self.uses_float32 = self._is_rough_enough(probes[:, :1])
+        found = self._block(right, n_exact, start)
+        if self.uses_float32 and not found.is_definite:  # it may be the rounding of float32
+            self.uses_float32 = False
+            found = self._block(right, n_exact, start)
+        self.n_iter, self.is_definite = found.n_iter, found.is_definite
+        self.residual, self.deviation_error = 0.0, (0.0, 0.0)
+        self.solved = solved = self._refined(right[:, :n_exact], found.x[:, :n_exact])
+        self.fit = LeastSquares(basis, solved[:, n_targets:], y, solved[:, :n_targets])
+        fits = np.einsum("ik,ik->k", self.fit.residual, self.fit.dual)
+        self.slope_error: np.ndarray | None = None
+        if not self.is_definite:
+            self.log_likelihood, self.log_likelihood_error = -np.inf, np.inf
+            return
+        self._probes, self._solved_probes = self.preconditioner(probes), found.x[:, n_exact:]
+        self._control = self._controls() if control else None
+        determinant, error = self._determinant(found.tridiagonals[n_exact:], n)
+        self.log_likelihood = float((-0.5 * fits - 0.5 * determinant - n / 2 * math.log(2 * math.pi)).sum())
+        self.log_likelihood_error = 0.5 * n_targets * error
+
+    # The systems
+
+    def _preconditioner(self) -> LowRankPreconditioner:
+        wanted = self.settings.n_components
+        shift = self.shift.reshape(-1) if len(self.shift) == 1 else self.shift
+        least = float(shift.min())
+        if not least > 0:
+            raise NotPositiveDefinite("a sample has no noise")
+        factor, is_semidefinite = pivoted_cholesky(
+            self.matrix.columns,
+            self.matrix.diagonal,
+            min(self._rank(self.matrix.size), self.matrix.size),
+            np.random.RandomState(self.settings.seed),
+            least if wanted == "auto" else 0.0,
+        )
+        if not is_semidefinite:
+            factor = factor[:, :0]
+        return LowRankPreconditioner(factor, shift)
+
+    def _rank(self, n: int) -> int:
+        wanted = self.settings.n_components
+        return min(_RANK, max(1, _MEMORY // (8 * n))) if wanted == "auto" else int(wanted)
+
+    def _is_rough_enough(self, probe: Any) -> bool:
+        v = probe / np.linalg.norm(probe)
+        missed = float(np.linalg.norm(self.matrix.rough_product(v) - self.matrix.product(v)))
+        return missed <= _ROUGH * float(self.shift.min())
+
+    def product(self, v: Any) -> Any:
+        """Return A @ v, in float64."""
+        return self.matrix.product(v) + v * self._column_shift
+
+    def _rough(self, v: Any) -> Any:
+        return self.matrix.rough_product(v) + v * self._column_shift if self.uses_float32 else self.product(v)
+
+    def _block(self, right: Any, n_exact: int, start: Any = None) -> BlockSolution:
+        tol = np.full(right.shape[1], _PROBE_TOL)
+        tol[:n_exact] = max(self.settings.tol, 1e-5 if self.uses_float32 else 0.0)
+        first = None
+        if start is not None and start.shape[1] == n_exact:
+            first = np.zeros_like(right)
+            first[:, :n_exact] = start
+        return block_gradients(self._rough, right, self.preconditioner, tol, self.settings.max_iter, first)
+
+    def _refined(self, right: Any, x: Any) -> Any:
+        """Return solutions of systems to the tolerance, from solutions to less; set the residual."""
+        norms = np.linalg.norm(right, axis=0)
+        norms = np.where(norms > 0, norms, 1.0)
+        rest = right - self.product(x)
+        self.residual = float((np.linalg.norm(rest, axis=0) / norms).max())
+        if self.residual > self.settings.tol and self.is_definite:
+            sizes = np.linalg.norm(rest, axis=0)
+            sizes = np.where(sizes > 0, sizes, 1.0)
+            step = solve(
+                self.matrix.product,
+                self.shift.reshape(-1) if len(self.shift) == 1 else np.broadcast_to(self.shift, right.shape),
+                rest / sizes,
+                rough=self.matrix.rough_product,
+                preconditioner=self.preconditioner,
+                tol=float(self.settings.tol / (sizes / norms).max()),
+                max_iter=self.settings.max_iter,
+            )
+            self.n_iter += step.n_iter
+            self.is_definite &= step.is_definite
+            better = x + step.x * sizes
+            left = float((np.linalg.norm(right - self.product(better), axis=0) / norms).max())
+            if left < self.residual:
+                x, self.residual = better, left
+        return x
+
+    def solve(self, right: Any) -> Any:
+        """Return the product of the inverse of A with columns, some of them at a time."""
+        found = np.empty_like(right)
+        for first in range(0, right.shape[1], _COLUMNS):
+            some = right[:, first : first + _COLUMNS]
+            found[:, first : first + _COLUMNS] = self._block(some, some.shape[1]).x
+        return found
+
+    def solve_cross(self, cross: Any) -> Any:
+        """Return the products of the inverse of A with covariances of queries and samples, as rows."""
+        return self.solve(contiguous(cross.T)).T
+
+    # The likelihood
+
+    def _controls(self) -> tuple[float, np.ndarray]:
+        """Return the traces of P^-1 A and of P^-1 dA for each component of theta."""
+        diagonal, factor = self.preconditioner.inverse_parts()
+        value, slopes = self.covariance.low_rank_sums(factor)
+        shift = np.broadcast_to(self._column_shift, diagonal.shape)[:, 0]
+        squares = np.einsum("ij,ij->i", factor, factor)
+        of_noise = float(((diagonal[:, 0] - squares) * shift).sum())
+        trace = float((diagonal[:, 0] * self.matrix.diagonal).sum()) - value + of_noise
+        return trace, self.covariance.diagonal_slope(diagonal[:, 0], squares) - slopes
+
+    def _determinant(self, tridiagonals: list, n: int) -> tuple[float, float]:
+        samples = quadrature(tridiagonals, np.full(len(tridiagonals), float(n)))
+        known = float(self.preconditioner.log_determinant[0])
+        if self._control is None:
+            return known + float(samples.mean()), float(standard_error(samples))
+        # v' A v - v' w has the mean trace(P^-1 A) - n, and is about what the logarithm is where P is close to A.
+        image = self._rough(self._probes)
+        linear = to_host(np.einsum("ij,ij->j", self._probes, image)) - n
+        mean, error = regression(samples, linear - (self._control[0] - n))
+        return known + mean, error
+
+    def slope(self) -> np.ndarray:
+        """Return the derivative of the log-likelihood by theta; set its standard error."""
+        if not self.is_definite:
+            self.slope_error = np.full(len(self.covariance.kernel.theta), np.inf)
+            return np.zeros_like(self.slope_error)
+        values = np.concatenate([np.zeros(0), *(self.covariance.bound.values[name] for name in self.covariance.tuned)])
+        known = None if self._control is None else self._control[1] / values
+        slopes, errors = self._slopes(self.covariance.tuned, known)
+        self.slope_error = errors * values
+        return slopes * values  # theta has the logarithms
+
+    def slopes(self, names: list[str]) -> dict[str, np.ndarray]:
+        """Return the derivatives of the log-likelihood by parameters of the kernel, and by the diagonal of A as ``"alpha"``."""
+        dual = self.fit.dual
+        inverse = np.einsum("ij,ij->i", self._solved_probes, self._probes) / self._probes.shape[1]
+        found = {"alpha": to_host(0.5 * (np.einsum("ij,ij->i", dual, dual) - dual.shape[1] * inverse))}
+        for name in names:
+            found[name] = self._slopes([name], None)[0]
+        return found
+
+    def _slopes(self, names: list[str], known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the derivatives by components of parameters, and their errors, given the traces of P^-1 dA if they are known."""
+        dual, v, u = self.fit.dual, self._probes, self._solved_probes
+        n_targets, n_probes = dual.shape[1], v.shape[1]
+        columns = np.concatenate([v, dual], axis=1)
+        sides = (np.concatenate([u, dual], axis=1), v)
+        dtype = np.float32 if self.uses_float32 else np.float64
+        slopes, errors = [], []
+        for product, noise in self.covariance.derivatives(names, columns, dtype):
+            image = 0.0 if product is None else product
+            if noise is not None:
+                image = image + columns * noise[:, None]
+            plain, control = (to_host(np.einsum("ij,ij->j", side, image[:, : side.shape[1]])) for side in sides)
+            samples = plain[:n_probes]
+            if known is None:
+                trace, error = samples.mean(), standard_error(samples)
+            else:  # v' dA v has the mean trace(P^-1 dA)
+                trace, error = regression(samples, control - known[len(slopes)])
+            slopes.append(0.5 * (plain[n_probes:].sum() - n_targets * trace))
+            errors.append(0.5 * n_targets * error)
+        return np.array(slopes, dtype=np.float64), np.array(errors, dtype=np.float64)
+
+    # Predictions
+
+    def mean(self, queries: Any) -> Any:
+        """Return the mean at queries, (n_queries, n_targets)."""
+        found = self.covariance.times(queries, self.fit.dual)
+        return found if self.trend.is_zero else found + self.trend.basis(queries) @ self.fit.beta
+
+    def variance(self, queries: Any) -> Any:
+        """Return the variance at queries, (n_queries,): by a system for each of few, a bound from above for many."""
+        if len(queries) <= _SOLVED:
+            self.deviation_error = (0.0, 0.0)
+            return self._solved_variance(queries) + self._trend_variance(queries)
+        found = self._bound.variance(queries)
+        # How much larger the bound is, a few of the queries tell.
+        some = np.random.RandomState(self.settings.seed).choice(len(queries), _MEASURED, replace=False)
+        exact = to_host(self._solved_variance(queries[some]))
+        ratio = np.sqrt(np.maximum(to_host(found[some]), 0) / np.maximum(exact, np.finfo(np.float64).tiny)) - 1
+        self.deviation_error = (float(ratio.mean()), float(ratio.max()))
+        return found + self._trend_variance(queries)
+
+    def _solved_variance(self, queries: Any) -> Any:
+        """Return the variance at queries that a process without trend has."""
+        found = self.covariance.diagonal(queries)
+        for first in range(0, len(queries), _COLUMNS):
+            rows = slice(first, first + _COLUMNS)
+            cross = self.covariance.cross(queries[rows])
+            solved = self.solve_cross(cross)
+            # What the residual tells makes the error that of its square.
+            rest = 2 * cross - self.product(contiguous(solved.T)).T
+            found[rows] -= np.einsum("ij,ij->i", rest, solved)
+        return found
+
+    def _trend_variance(self, queries: Any) -> Any:
+        if self.trend.is_zero:
+            return 0.0
+        return self.fit.variance(self.fit.missed(self.trend.basis(queries), lambda b: self.covariance.times(queries, b)))
+
+    @cached_property
+    def _bound(self) -> VarianceBound:
+        return VarianceBound(self.covariance, self.product, self._column_shift, self.preconditioner)
+
+    def joint(self, queries: Any) -> Any:
+        """Return the covariance of queries, (n_queries, n_queries), by a system for each."""
+        cross = self.covariance.cross(queries)
+        found = self.covariance.among(queries) - cross @ self.solve_cross(cross).T
+        if not self.trend.is_zero:
+            found += self.fit.uncertainty(self.fit.missed(self.trend.basis(queries), cross.__matmul__))
+        return (found + found.T) / 2
+
+    def draw(self, queries: Any, n_samples: int, random: np.random.RandomState) -> Any:
+        """Return draws of the process at queries around its mean, (n_queries, n_samples), by Matheron's rule.
+
+        A draw of the process before it has seen data, at the samples and the queries together, plus what the noisy differences
+        of its samples from the targets tell.
+
+        References
+        ----------
+        J. T. Wilson, V. Borovitskiy, A. Terenin, P. Mostowsky, M. P. Deisenroth, "Pathwise conditioning of Gaussian processes",
+        Journal of Machine Learning Research 22, 2021.
+        """
+        covariance, n, xp = self.covariance, self.matrix.size, namespace_of(queries)
+        noise = to_host(covariance.noise(queries)) if covariance.has_noise else np.zeros(len(queries))
+        noise = np.maximum(noise, _JITTER * float(self.shift.min()))
+        both = np.concatenate([covariance.x, queries])
+        matrix = TrainingMatrix(both, None, covariance.bound, covariance.backend)
+        shift = np.concatenate([np.broadcast_to(self.shift, (n, 1)), noise[:, None]])
+        factor, _ = pivoted_cholesky(
+            matrix.columns, matrix.diagonal, min(self._rank(len(both)), len(both)), random, float(shift.min())
+        )
+        inverse = LowRankPreconditioner(factor, shift)
+        shift = to_device(shift, xp)
+
+        def between(v: Any) -> Any:
+            turned = inverse.inverse_root(v, transposed=True)
+            return inverse.inverse_root(matrix.product(turned) + shift * turned)
+
+        found = xp.empty((len(queries), n_samples))
+        size = max(1, min(_COLUMNS, _DRAWN // (40 * 8 * len(both))))
+        for first in range(0, n_samples, size):
+            columns = min(size, n_samples - first)
+            normal = to_device(random.standard_normal((len(both), columns)), xp)
+            half, change = square_root(between, normal)
+            if change > _DRAWN_ERROR:
+                warn_caller(
+                    f"draws are not those of the process: their last relative change was {change:.1e}. A larger alpha makes them "
+                    "easier to find",
+                    ConvergenceWarning,
+                )
+            values = inverse.root(half)
+            told = self.solve(values[:n])
+            found[:, first : first + columns] = values[n:] - covariance.times(queries, told)
+        return found if self.trend.is_zero else found + self._trend_draw(queries, n_samples, random)
+
+    def _trend_draw(self, queries: Any, n_samples: int, random: np.random.RandomState) -> Any:
+        missed = self.fit.missed(self.trend.basis(queries), lambda b: self.covariance.times(queries, b))
+        normal = to_device(random.standard_normal((missed.shape[1], n_samples)), namespace_of(queries))
+        return missed @ self.fit.root_of_uncertainty() @ normal

@@ -1,0 +1,48 @@
+"""What users are told of Gaussian processes that are not what they asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+
+from skkeops.calls.options import warn_caller
+
+from .iterative_process import IterativeProcess
+from .process_data import ProcessData
+
+__all__ = ["not_definite", "warn_of_process"]
+
+
+def not_definite(data: ProcessData, kernel: Any) -> str:
+    """Return the message for a matrix that has no Cholesky factor, or that noise has to make regular."""
+    message = (
+        f"The kernel, {kernel}, is not returning a positive definite matrix. Try gradually increasing the 'alpha' parameter "
+        "of your GaussianProcessRegressor estimator."
+    )
+    if data.settings is not None:
+        message += " method='iterative' needs noise on the diagonal of every sample: alpha, or a White kernel."
+    equal = data.equal_samples()
+    if equal is not None:
+        message += (
+            f" The samples {equal[0]} and {equal[1]} are equal and have no noise, alpha=0: give alpha the variance of your "
+            "measurements, add a White kernel, or merge equal samples into one with the mean of their targets."
+        )
+    return message
+
+
+def warn_of_process(process: IterativeProcess, tol: float) -> None:
+    """Warn of a process whose systems were not solved."""
+    if not process.is_definite:
+        warn_caller(
+            f"The kernel, {process.covariance.kernel}, is not returning a positive definite matrix: conjugate gradients met a "
+            f"direction without positive curvature, and the relative residual is {process.residual:.1e}. The likelihood and the "
+            "predictions mean nothing. Increase alpha.",
+            ConvergenceWarning,
+        )
+    elif not process.residual <= tol:
+        warn_caller(
+            f"The system of GaussianProcessRegressor did not converge: the relative residual is {process.residual:.1e} after "
+            f"{process.n_iter} products, tol={tol:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",
+            ConvergenceWarning,
+        )

@@ -1,0 +1,92 @@
+"""The variance of a Gaussian process at many queries, from above, without a system for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skkeops.arrays.devices import contiguous, linalg_of, namespace_of
+from skkeops.solvers import LowRankPreconditioner
+
+from .covariance import FormulaCovariance
+
+__all__ = ["VarianceBound"]
+
+_NEIGHBOURS = 64
+_MEMORY = 128 * 2**20  # of the directions that all queries share
+_BLOCK = 128  # queries whose small systems are solved together
+
+
+class VarianceBound:
+    r"""Upper bounds of ``k(x, x) - k_x' A^-1 k_x``: its values where the training samples tell about x through few directions.
+
+    For any directions Q, ``k_x' A^-1 k_x`` is at least ``(Q' k_x)' (Q' A Q)^-1 (Q' k_x)``: to know some combinations of the targets
+    is to know less than all of them. Here Q are the leading eigenvectors of the preconditioner, which are the same for all queries,
+    and the unit vectors of the training samples that are the closest to x, in the sense of the kernel.
+
+    Parameters
+    ----------
+    covariance : FormulaCovariance
+    product : callable
+        Returns ``A @ v``.
+    shift : ndarray of shape (1, 1) or (n_samples, 1)
+        What is added to the diagonal of the kernel's matrix of different samples.
+    preconditioner : LowRankPreconditioner
+
+    References
+    ----------
+    R. Furrer, M. G. Genton, D. Nychka, "Covariance tapering for interpolation of large spatial datasets", 2006, and, for the two
+    parts, H. Sang, J. Z. Huang, "A full scale approximation of covariance functions for large spatial data sets", Journal of the
+    Royal Statistical Society B 74, 2012.
+    """
+
+    def __init__(
+        self, covariance: FormulaCovariance, product: Callable[[Any], Any], shift: Any, preconditioner: LowRankPreconditioner
+    ):
+        self._covariance = covariance
+        n = len(covariance.x)
+        self._shift = np.broadcast_to(shift, (n, 1))[:, 0]
+        basis = preconditioner.leading(max(32, _MEMORY // (8 * n)))
+        image = product(basis)
+        gram = basis.T @ image
+        xp = namespace_of(basis)
+        triangle = np.linalg.cholesky((gram + gram.T) / 2)
+        # A-orthonormal directions, and their images under A.
+        solve = linalg_of(xp).solve_triangular
+        self._basis, self._image = (contiguous(solve(triangle, v.T, lower=True).T) for v in (basis, image))
+
+    def variance(self, queries: Any) -> Any:
+        """Return the bounds at queries, (n_queries,)."""
+        covariance = self._covariance
+        found = covariance.diagonal(queries)
+        k = min(_NEIGHBOURS, len(covariance.x))
+        for first in range(0, len(queries), 32 * _BLOCK):
+            rows = slice(first, first + 32 * _BLOCK)
+            told = covariance.times(queries[rows], self._basis)
+            found[rows] -= np.einsum("ij,ij->i", told, told)
+            nearest = covariance.nearest(queries[rows], k)
+            for start in range(0, len(told), _BLOCK):
+                some = slice(start, start + _BLOCK)
+                part = slice(first + start, min(first + start + _BLOCK, first + len(told)))
+                found[part] -= self._told_by_neighbours(queries[part], nearest[some], told[some])
+        return found
+
+    def _told_by_neighbours(self, queries: Any, nearest: Any, told: Any) -> Any:
+        """Return what neighbours tell beyond the directions that all queries share."""
+        covariance, (m, k) = self._covariance, nearest.shape
+        points, images = covariance.x[nearest], self._image[nearest]
+        n_features = queries.shape[1]
+        shape = (m, k, k, n_features)
+        pairs = (np.broadcast_to(p, shape).reshape(-1, n_features) for p in (points[:, :, None], points[:, None]))
+        among = covariance.of_pairs(*map(contiguous, pairs)).reshape(m, k, k)
+        index = namespace_of(among).arange(k)
+        among[:, index, index] += self._shift[nearest]
+        among = among - images @ np.swapaxes(images, 1, 2)
+        # Directions that are told already leave nothing but rounding errors.
+        among[:, index, index] += 1e-10 * (self._shift[nearest] + among[:, index, index].max(axis=1, keepdims=True))
+        repeated = contiguous(np.broadcast_to(queries[:, None], points.shape)).reshape(-1, n_features)
+        right = covariance.of_pairs(repeated, points.reshape(-1, n_features)).reshape(m, k)
+        right = right - np.einsum("ijk,ik->ij", images, told)
+        return np.einsum("ij,ij->i", right, np.linalg.solve(among, right[:, :, None])[:, :, 0])
