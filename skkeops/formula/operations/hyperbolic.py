@@ -18,6 +18,7 @@ class Expm1(Elementwise):
 
     name = "Expm1"
     opcode = "expm1"
+    shape = "increasing"
     cuda = "expm1({0})"
 
     def numpy(self, f):
@@ -33,6 +34,7 @@ class Log1p(Elementwise):
 
     name = "Log1p"
     opcode = "log1p"
+    shape = "increasing"
     cuda = "log1p({0})"
     domain = ((-0.5, 2.0),)
 
@@ -49,6 +51,7 @@ class Tanh(Elementwise):
 
     name = "Tanh"
     opcode = "tanh"
+    shape = "increasing"
     cuda = "skkeops_tanh({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_tanh(real x)
@@ -71,6 +74,7 @@ class Sinh(Elementwise):
 
     name = "Sinh"
     opcode = "sinh"
+    shape = "increasing"
     cuda = "sinh({0})"
 
     def numpy(self, f):
@@ -86,6 +90,8 @@ class Cosh(Elementwise):
 
     name = "Cosh"
     opcode = "cosh"
+    shape = "valley"
+    nonnegative = True
     cuda = "cosh({0})"
 
     def numpy(self, f):
@@ -101,6 +107,8 @@ class Sech(Elementwise):
 
     name = "Sech"
     opcode = "sech"
+    shape = "hill"
+    nonnegative = True
     cuda = "skkeops_sech({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_sech(real x)
@@ -124,6 +132,8 @@ class Logistic(Elementwise):
 
     name = "Logistic"
     opcode = "logistic"
+    shape = "increasing"
+    nonnegative = True
     cuda = "skkeops_logistic({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_logistic(real x)
@@ -148,6 +158,8 @@ class Softplus(Elementwise):
 
     name = "Softplus"
     opcode = "softplus"
+    shape = "increasing"
+    nonnegative = True
     cuda = "skkeops_softplus({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_softplus(real x)
