@@ -7,13 +7,14 @@ from typing import Any
 from skkeops.plan.problem import Problem
 
 from .methods.base import Method
+from .methods.pruning import Pruning
 from .methods.sparse_pairs import SparsePairs
 from .program import Backend, Program
 
 __all__ = ["METHODS", "Choice", "explain_methods", "prepare"]
 
 #: In the order in which they are asked.
-METHODS: tuple[type[Method], ...] = (SparsePairs,)
+METHODS: tuple[type[Method], ...] = (SparsePairs, Pruning)
 
 
 def prepare(problem: Problem, backend: Backend, options: Any = None) -> Program:

@@ -17,10 +17,11 @@ from . import operations as ops
 from .errors import FormulaError
 from .expression import Constant, Expression, P, Variable, postorder
 from .limits import MAX_NODES
-from .operations.families import Selection
+from .operations.base import Operation
+from .operations.families import Elementwise, Selection
 from .operations.intervals import Interval, Rounding
 
-__all__ = ["Bounds", "bounds"]
+__all__ = ["Bounds", "bounds", "without_bounds"]
 
 _NOWHERE = ops.Log.build(Constant(0))  # -inf
 
@@ -120,6 +121,16 @@ def bounds(f: Expression, dtype: str = "float64") -> Bounds:
     lower, upper = known[f]
     sound = _holds(sizes, rounding)
     return Bounds(ops.IfElse.build(sound, lower, _NOWHERE), ops.IfElse.build(sound, upper, -_NOWHERE), boxes)
+
+
+def without_bounds(f: Expression) -> str | None:
+    """Return the name of an operation of a formula that has no bounds, None if all have them: faster than `bounds`."""
+    for node in postorder(f):
+        if isinstance(node, Operation):
+            known = type(node).bounds
+            if known is Operation.bounds or (known is Elementwise.bounds and not node.shape):  # type: ignore[attr-defined]
+                return node.name
+    return None
 
 
 def _box(v: Variable, boxes: dict[Variable, tuple[Variable, Variable]]) -> tuple[Variable, Variable]:

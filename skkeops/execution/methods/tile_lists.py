@@ -1,0 +1,125 @@
+"""Which tiles of columns a tile of rows has to meet, from the bounds of a formula over their boxes.
+
+Tiles are the leaves of two trees, `skkeops.pairs.order.SpatialOrder`. A search goes down both at once, from pairs of large nodes to
+pairs of tiles, and keeps of each generation the pairs that may matter: so no pair of tiles is looked at whose ancestors do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from skkeops.pairs.ranges import Blocks, join_columns
+
+__all__ = ["Search", "blocks_of"]
+
+_STEP = 2  # levels of each tree from one generation to the next: a pair of nodes has up to 16 children
+_GENERATIONS = 3
+
+Boxes = list[list[tuple[np.ndarray, np.ndarray]]]
+Evaluate = Callable[[str, list[tuple[np.ndarray, np.ndarray]], list[tuple[np.ndarray, np.ndarray]]], np.ndarray]
+
+
+class Search:
+    """The two trees of a call, and the bounds of pairs of their nodes.
+
+    Parameters
+    ----------
+    rows, columns : list of list of tuple of two ndarray
+        The boxes of every level of both trees, from `SpatialOrder.levels`.
+    evaluate : callable
+        ``evaluate(which, row_boxes, column_boxes)`` returns the ``"lower"`` or the ``"upper"`` bounds, (n, dim), of n pairs of boxes.
+    """
+
+    def __init__(self, rows: Boxes, columns: Boxes, evaluate: Evaluate):
+        self._rows, self._columns, self._evaluate = rows, columns, evaluate
+        depths = len(rows) - 1, len(columns) - 1
+        self._levels = [
+            tuple(max(0, depth - _STEP * left) for depth in depths) for left in range(_GENERATIONS, -1, -1)
+        ]
+        #: The level of the tree of rows at which a search starts.
+        self.start = self._levels[0][0]
+
+    def _bounds(self, which: str, generation: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        row_level, column_level = self._levels[generation]
+        return self._evaluate(
+            which,
+            [(lower[i], upper[i]) for lower, upper in self._rows[row_level]],
+            [(lower[j], upper[j]) for lower, upper in self._columns[column_level]],
+        )
+
+    def _descend(self, first: int, last: int, keep: Callable[[int, np.ndarray, np.ndarray], np.ndarray]) -> Any:
+        """Return pairs of tiles of all generations' pairs that `keep` keeps, below some nodes of the level `start`."""
+        n_columns = 2 ** self._levels[0][1]
+        i = np.repeat(np.arange(first, last), n_columns)
+        j = np.tile(np.arange(n_columns), last - first)
+        for generation, (row_level, column_level) in enumerate(self._levels):
+            if generation:
+                before = self._levels[generation - 1]
+                i, j = _children(i, j, 2 ** (row_level - before[0]), 2 ** (column_level - before[1]))
+            kept = keep(generation, i, j)
+            i, j = i[kept], j[kept]
+        return i, j
+
+    def promising(self, first: int, last: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each tile of rows some `count` tiles of columns with small upper bounds, sorted by rows."""
+
+        def keep(generation, i, j):
+            bound = self._bounds("upper", generation, i, j).sum(axis=1)
+            order = np.lexsort((bound, i))
+            rank = np.arange(len(i)) - np.searchsorted(i[order], i[order])
+            return order[rank < count]
+
+        return self._descend(first, last, keep)
+
+    def needed(self, first: int, last: int, cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pairs of tiles that may hold a value that is not above the cut of the tile of rows, in any component.
+
+        Parameters
+        ----------
+        first, last : int
+            Nodes of rows of the level `start`.
+        cuts : ndarray of shape (tiles, dim)
+            A number for each tile of rows below them, and each component.
+        """
+
+        def keep(generation, i, j):
+            below = 2 ** (len(self._rows) - 1 - self._levels[generation][0])  # tiles below a node
+            begin = first * 2 ** (self._levels[generation][0] - self.start)
+            cut = cuts.reshape(-1, below, cuts.shape[1]).max(axis=1)
+            return (self._bounds("lower", generation, i, j) <= cut[i - begin]).any(axis=1)
+
+        i, j = self._descend(first, last, keep)
+        order = np.argsort(i * 2 ** (len(self._columns) - 1) + j)
+        return i[order], j[order]
+
+
+def _children(i: np.ndarray, j: np.ndarray, of_row: int, of_column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pairs of children of pairs of nodes, each of which has so many."""
+    a, b = np.divmod(np.arange(of_row * of_column), of_column)
+    i = (i[:, None] * of_row + a).ravel()
+    return i, (j[:, None] * of_column + b).ravel()
+
+
+def blocks_of(i: np.ndarray, j: np.ndarray, row_edges: np.ndarray, column_edges: np.ndarray, n_columns: int) -> Blocks:
+    """Return the blocks of pairs of tiles.
+
+    Parameters
+    ----------
+    i, j : ndarray of int64
+        Tiles of rows, ascending from 0, and of columns.
+    row_edges, column_edges : ndarray of int64
+        Where tiles begin and end.
+    n_columns : int
+        Columns from the last edge up to this one are met by all rows.
+    """
+    counts = np.bincount(i, minlength=len(row_edges) - 1)
+    columns = np.stack([column_edges[j], column_edges[j + 1]], axis=1)
+    ends = np.cumsum(counts)
+    if n_columns > column_edges[-1]:
+        columns = np.insert(columns, ends, [[column_edges[-1], n_columns]], axis=0)
+        counts = counts + 1
+        ends = np.cumsum(counts)
+    return Blocks(join_columns(np.stack([row_edges[:-1], row_edges[1:]], axis=1), ends - counts, ends, columns))
