@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from skkeops.plan.problem import Problem
 
@@ -11,10 +11,28 @@ from .methods.pruning import Pruning
 from .methods.sparse_pairs import SparsePairs
 from .program import Backend, Program
 
-__all__ = ["METHODS", "Choice", "explain_methods", "prepare"]
+__all__ = ["METHODS", "CallReport", "Choice", "explain_methods", "explain_report", "prepare"]
 
 #: In the order in which they are asked.
 METHODS: tuple[type[Method], ...] = (SparsePairs, Pruning)
+
+
+class CallReport(NamedTuple):
+    """How a call was computed.
+
+    Attributes
+    ----------
+    method : str
+        The name of the method, ``"all pairs"`` if none was used.
+    share : float or None
+        Which share of the pairs was computed: 1.0 for all of them, None for the entries of sparse arrays.
+    declined : dict of str to str
+        The methods that were asked first, and why they did not take the call.
+    """
+
+    method: str
+    share: float | None
+    declined: dict[str, str]
 
 
 def prepare(problem: Problem, backend: Backend, options: Any = None) -> Program:
@@ -49,15 +67,29 @@ class Choice(Program):
         self.methods = methods
         self.own = own
 
-    def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> Program:
-        """Return the program that computes a call."""
-        return next((method for method in self.methods if method.declines_call(arrays, pairs) is None), self.own)
+        self.report: CallReport | None = None
+
+    def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> tuple[Program, dict[str, str]]:
+        """Return the program that computes a call, and why the methods before it do not."""
+        declined: dict[str, str] = {}
+        for method in self.methods:
+            reason = method.declines_call(arrays, pairs)
+            if reason is None:
+                return method, declined
+            declined[method.name] = reason
+        return self.own, declined
 
     def state(self, arrays, pairs=None, progress=None):
-        return self.choose(arrays, pairs).state(arrays, pairs, progress)
+        program, declined = self.choose(arrays, pairs)
+        found = program.state(arrays, pairs, progress)
+        self.report = CallReport(program.name, program.share, declined)
+        return found
 
     def run(self, arrays, pairs=None, out=None, progress=None):
-        return self.choose(arrays, pairs).run(arrays, pairs, out, progress)
+        program, declined = self.choose(arrays, pairs)
+        found = program.run(arrays, pairs, out, progress)
+        self.report = CallReport(program.name, program.share, declined)
+        return found
 
 
 def explain_methods(problem: Problem, backend: Backend) -> list[str]:
@@ -67,3 +99,11 @@ def explain_methods(problem: Problem, backend: Backend) -> list[str]:
         return []
     lines = [f"  {m.name}: {reason or 'if ' + m.takes}" for m, reason in reasons.items()]
     return ["by the first method that takes the call", *lines, f"  {Program.name}: every other call"]
+
+
+def explain_report(report: CallReport | None) -> list[str]:
+    """Return lines that say how the last call was computed; none if there was no choice, or no call."""
+    if report is None:
+        return []
+    share = "" if report.share is None else f", {report.share:.3%} of the pairs"
+    return [f"the last call: {report.method}{share}", *(f"  {name} did not take it: {why}" for name, why in report.declined.items())]

@@ -49,6 +49,8 @@ class Program(ABC):
     """
 
     name = "all pairs"
+    #: Which share of the pairs the last call computed; None where that has no meaning.
+    share: float | None = 1.0
 
     def __init__(self, problem: Problem):
         self.problem = problem

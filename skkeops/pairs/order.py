@@ -82,18 +82,25 @@ def boxes_of(array: np.ndarray, edges: np.ndarray, dtype: np.dtype) -> tuple[np.
 def sample_tiles(coordinates: np.ndarray, size: int, count: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Return the rows of about so many tiles of an order, drawn at random, without computing the others.
 
-    Above the tiles all halves of a node are followed until there are enough nodes, then one half, drawn at random.
+    Above the tiles all halves of a node are followed until there are enough nodes, then one half, drawn at random. Some rows of
+    a large node say which of its coordinates is the widest, and where its median is.
     """
-    parts = [np.flatnonzero(np.isfinite(coordinates).all(axis=1))]
+    usable = np.isfinite(coordinates).all(axis=1)
+    parts = [np.arange(len(coordinates)) if usable.all() else np.flatnonzero(usable)]
     while max(map(len, parts)) > size:
         halves = []
         for part in parts:
-            inside = coordinates[part]
-            column = inside[:, np.argmax(inside.max(axis=0) - inside.min(axis=0))]
-            order, middle = np.argpartition(column, len(part) // 2), len(part) // 2
-            both = [part[order[:middle]], part[order[middle:]]]
+            some = coordinates[part[:: max(1, len(part) // 256)]]
+            widest = np.argmax(some.max(axis=0) - some.min(axis=0))
+            column = coordinates[part, widest]
+            if len(part) > 2048:
+                below = column < np.median(some[:, widest])
+                both = [part[below], part[~below]]
+            else:
+                order, middle = np.argpartition(column, len(part) // 2), len(part) // 2
+                both = [part[order[:middle]], part[order[middle:]]]
             halves += both if 2 * len(parts) <= count else [both[rng.integers(2)]]
-        parts = halves
+        parts = [half for half in halves if len(half)]
     return parts
 
 

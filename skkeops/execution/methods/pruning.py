@@ -35,14 +35,19 @@ __all__ = ["Pruning"]
 #: Fewer pairs than these are computed before anything is known of them.
 LEAST_PAIRS = 1 << 24
 #: Pairs for each row of both sides that pay for looking at the rows.
-_PAIRS_PER_ROW = 8000
+_PAIRS_PER_ROW = 24000
 _LARGEST_K = 256
 _ROW_TILE, _COLUMN_TILE = 16, 64
-#: With more than this share of the pairs left, all of them are computed.
-_WORTH = 0.5
+#: With more than this share of the pairs left, all of them are computed; a sample, whose tiles are small, has to say less.
+_WORTH, _WORTH_IN_SAMPLE = 0.5, 0.15
 #: About how many pairs of tiles the lists of one step hold.
 _PAIRS_OF_TILES = 1 << 23
+#: Pairs that are computed again for equal values cost so many others.
+_COST_OF_REPEATING = 16
+#: Columns in their order are kept for the next call up to this size.
 _KEPT_BYTES = 1 << 26
+#: Rows of each side that a decision is made from.
+_SAMPLE = 1 << 14
 
 
 class Kept(NamedTuple):
@@ -73,7 +78,6 @@ class Pruning(Method):
         self._slopes: tuple[tuple[Variable, ...], Expression | None] | None = None
         self._kept: Kept | None = None
         self._lock = Lock()
-        self.share = 1.0  # of the pairs, in the last call
 
     @classmethod
     def declines(cls, problem: Problem, backend: Backend) -> str | None:
@@ -104,7 +108,7 @@ class Pruning(Method):
             if v.category == P and dtype.itemsize < 8 and ((a != 0) & (np.abs(a) < np.finfo(dtype).tiny)).any():
                 return "a parameter is a denormal number"
         share = self._sample_share(arrays, dtype)
-        return None if share <= _WORTH else f"in a sample {share:.0%} of the tiles may hold a winner"
+        return None if share <= _WORTH_IN_SAMPLE else f"in a sample {share:.0%} of the tiles may hold a winner"
 
     # Of a problem
 
@@ -166,8 +170,8 @@ class Pruning(Method):
         which coordinates its tiles should be short in.
         """
         n_out, n_reduced = self.sizes(arrays)
-        rows = rng.choice(n_out, min(n_out, 64), replace=False)
-        columns = rng.choice(n_reduced, min(n_reduced, 1 << 15), replace=False)
+        rows = rng.integers(n_out, size=32)
+        columns = rng.integers(n_reduced, size=1 << 13)
         sample = self._take(self._take(arrays, 0, rows), 1, columns)
         k = min(8, len(columns))
         best = self._smallest(k).state(sample)[1][:, :, 0]
@@ -213,26 +217,35 @@ class Pruning(Method):
             return np.concatenate(columns, axis=1) * scale
 
     def _sample_share(self, arrays: tuple[Any, ...], dtype: np.dtype) -> float:
-        """Return which share of pairs of tiles may hold a winner, of a sample of tiles."""
+        """Return about which share of pairs of tiles may hold a winner, from a sample of rows, columns and tiles.
+
+        A tile of a sample has as few rows as it would have if the others were there. Its box is the larger for the rows that are
+        missing, as if they were spread evenly. This decides about the method alone, and not about results.
+        """
         rng = np.random.default_rng(0)
         scales = self._scales(arrays, rng)
-        tiles = [
-            [t for t in sample_tiles(self._coordinates(arrays, side, scales[side]), size, count, rng) if len(t)]
-            for side, size, count in ((0, _ROW_TILE, 8), (1, _COLUMN_TILE, 16))
-        ]
-        if not all(tiles):
-            return 1.0
-        rows = np.concatenate(tiles[0])
-        values = self._smallest(self._k).state(self._take(arrays, 0, rows))[0]
-        edges = [np.cumsum([0, *map(len, t)]) for t in tiles]
+        boxes, edges, chosen = [], [], []
+        for side, size, count in ((0, _ROW_TILE, 8), (1, _COLUMN_TILE, 16)):
+            n = self.sizes(arrays)[side]
+            some = rng.integers(n, size=_SAMPLE) if n > _SAMPLE else np.arange(n)
+            sample = self._take(arrays, side, some)
+            few = max(2, round(size * len(some) / n))
+            tiles = sample_tiles(self._coordinates(sample, side, scales[side]), few, count, rng)
+            edge = np.cumsum([0, *map(len, tiles)])
+            rows = np.concatenate(tiles)
+            if not len(rows):
+                return 1.0
+            part = self._take(sample, side, rows)
+            grown = (size - 1) / (size + 1) * (few + 1) / (few - 1)
+            found = [boxes_of(part[k], edge, dtype) for k in self._of_side(self._sides[side])]
+            boxes.append([(u - (u - lo) * (1 + grown) / 2, lo + (u - lo) * (1 + grown) / 2) for lo, u in found])
+            edges.append(edge)
+            chosen.append(some[rows])
+        values = self._smallest(self._k).state(self._take(arrays, 0, chosen[0]))[0]
         cuts = np.maximum.reduceat(values[:, -1], edges[0][:-1], axis=0)
-        boxes = []
-        for side, edge in enumerate(edges):
-            some = self._take(arrays, side, np.concatenate(tiles[side]))
-            boxes.append([boxes_of(some[k], edge, dtype) for k in self._of_side(self._sides[side])])
-        i, j = (a.ravel() for a in np.indices((len(tiles[0]), len(tiles[1]))))
-        chosen = [[(lower[at], upper[at]) for lower, upper in side] for side, at in zip(boxes, (i, j), strict=True)]
-        lower = self._evaluator(arrays, dtype)("lower", *chosen)
+        i, j = (a.ravel() for a in np.indices([len(edge) - 1 for edge in edges]))
+        pairs = [[(lower[at], upper[at]) for lower, upper in side] for side, at in zip(boxes, (i, j), strict=True)]
+        lower = self._evaluator(arrays, dtype)("lower", *pairs)
         return float((lower <= cuts[i]).any(axis=1).mean())
 
     def _columns(self, arrays: tuple[Any, ...], scale: np.ndarray) -> tuple[SpatialOrder, tuple[Any, ...]]:
@@ -256,89 +269,79 @@ class Pruning(Method):
         n_out, n_reduced = self.sizes(arrays)
         dtype = dtype_of(arrays)
         scales = self._scales(arrays, np.random.default_rng(0))
-        columns, arrays = self._columns(arrays, scales[1])
+        columns, in_order = self._columns(arrays, scales[1])
         rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), _ROW_TILE)
-        arrays = self._take(arrays, 0, rows.index)
+        in_order = self._take(in_order, 0, rows.index)
         boxes = [
-            order.levels([arrays[k][: order.n_ordered] for k in self._of_side(side)], dtype)
+            order.levels([in_order[k][: order.n_ordered] for k in self._of_side(side)], dtype)
             for order, side in zip((rows, columns), self._sides, strict=True)
         ]
         search = Search(*boxes, self._evaluator(arrays, dtype))
 
-        k, dim = self._k, self._value.dim
-        values, index = KMinArgKMin(k).identity(n_out, (dim,))
+        values, index = KMinArgKMin(self._k).identity(n_out, (self._value.dim,))
         nodes, below = 2**search.start, 2 ** (rows.depth - search.start)  # of the tree of rows, and tiles below one
-        at_once = max(1, _PAIRS_OF_TILES // (below * 2**columns.depth))
-        computed, first = 0, 0
-        while first < nodes:
-            last = min(nodes, first + at_once)
+        most = max(1, _PAIRS_OF_TILES // (below * 2**columns.depth))
+        computed, first, done, worth = 0, 0, 0, rows.n_ordered > 0
+        while worth and first < nodes:
+            last = min(nodes, first + min(most, max(1, first)))  # few of them at first, which tell what can be skipped
             edges = rows.edges[first * below : last * below + 1]
             some = slice(edges[0], edges[-1])
-            part = self._take(arrays, 0, some)
-            i, j = self._needed(search, part, edges - edges[0], columns, (first, last), n_reduced)
-            blocks = blocks_of(i, j, edges - edges[0], columns.edges, n_reduced)
-            computed += _count(blocks)
-            values[some], index[some] = self._winners(part, blocks, columns.index)
-            first = last
-            if progress is not None:
-                progress(int(edges[-1]) * n_reduced, n_out * n_reduced)
-            if computed > _WORTH * edges[-1] * n_reduced:
+            all_of_them = int(edges[-1] - edges[0]) * n_reduced
+            part = self._take(in_order, 0, some)
+            blocks = self._needed(search, part, edges - edges[0], columns, (first, last), n_reduced)
+            if _count(blocks) > _WORTH * all_of_them:
                 break
-        done = int(rows.edges[min(first, nodes) * below]) if rows.n_ordered else 0
-        if done < n_out:  # rows in no tile, and all others where little can be skipped
-            some = slice(done, n_out)
-            values[some], index[some] = self._winners(self._take(arrays, 0, some), None, columns.index)
+            values[some], index[some], repeated = self._winners(part, blocks, columns.index)
+            computed += _count(blocks) + repeated
+            worth = _count(blocks) + _COST_OF_REPEATING * repeated < _WORTH * all_of_them
+            first, done = last, int(edges[-1])
+            if progress is not None:
+                progress(done * n_reduced, n_out * n_reduced)
+        if done < n_out:  # rows in no tile, or all that are left where little can be skipped
+            rest = self._take(arrays, 0, rows.index[done:])
+            values[done:], index[done:] = self._smallest(self._k).state(rest)
             computed += (n_out - done) * n_reduced
         self.share = computed / (n_out * n_reduced)
         if progress is not None:
             progress(n_out * n_reduced, n_out * n_reduced)
         return self._state_of(_undo(values, rows.index), _undo(index, rows.index))
 
-    def _needed(self, search, part, edges, columns, nodes, n_reduced) -> tuple[np.ndarray, np.ndarray]:
-        """Return the pairs of tiles that may hold winners of some nodes of rows, whose tiles begin at `edges`."""
-        tiles = len(edges) - 1
+    def _needed(self, search, part, edges, columns, nodes, n_reduced) -> Blocks:
+        """Return the blocks of pairs that may hold winners of some nodes of rows, whose tiles begin at `edges`."""
         k = self._k + self._returns_index
         smallest = max(1, int(np.diff(columns.edges).min()))
-        i, j = search.promising(*nodes, max(2, -(-2 * k // smallest)))
-        begin = nodes[0] * (2 ** (len(search._rows) - 1 - search.start))
-        blocks = blocks_of(i - begin, j, edges, columns.edges, n_reduced)
+        blocks = blocks_of(*search.promising(*nodes, max(2, -(-2 * k // smallest))), edges, columns.edges, n_reduced)
         values = self._smallest(k).state(part, blocks)[0][:, -1]
         cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
-        assert len(cuts) == tiles
-        i, j = search.needed(*nodes, cuts)
-        return i - begin, j
+        return blocks_of(*search.needed(*nodes, cuts), edges, columns.edges, n_reduced)
 
-    def _winners(self, arrays: tuple[Any, ...], blocks: Blocks | None, original: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the K smallest values of rows, and their original indices, of columns that are in another order."""
+    def _winners(self, arrays: tuple[Any, ...], blocks: Blocks, original: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return the K smallest values of rows, their original indices, of columns that are in another order, and how many
+        pairs were computed twice."""
         k = self._k
         if not self._returns_index:
-            return self._smallest(k).state(arrays, blocks)  # the indices are those of the order, and are not asked for
+            return *self._smallest(k).state(arrays, blocks), 0  # the indices are those of the order, and are not asked for
         values, index = self._smallest(k + 1).state(arrays, blocks)
         index = np.where(index < 0, -1, original[index])
         tied = rows_with_ties(values, k)
         values, index = order_ties(values[:, :k], index[:, :k])
-        if len(tied):
-            self._repeat(arrays, blocks, original, tied, values, index)
-        return values, index
+        return values, index, self._repeat(arrays, blocks, original, tied, values, index)
 
-    def _repeat(self, arrays, blocks, original, tied, values, index) -> None:
+    def _repeat(self, arrays, blocks, original, tied, values, index) -> int:
         """Compute rows again in which the last place is shared by equal values: on their columns in the original order."""
-        n_columns = len(original)
-        if blocks is None:
-            owner, owners = np.zeros(len(tied), dtype=np.int64), [np.arange(n_columns)]
-        else:
-            tile = np.searchsorted(blocks[0][:, 1], tied, side="right")
-            used, owner = np.unique(tile, return_inverse=True)
-            starts = np.concatenate([[0], blocks[1]])
-            owners = (
-                np.concatenate([np.arange(a, b) for a, b in blocks[2][starts[t] : starts[t + 1]]]) for t in used
-            )
-        for t, columns in enumerate(owners):
-            mine = tied[owner == t]
+        repeated = 0
+        starts = np.concatenate([[0], blocks[1]])
+        tiles, owner = np.unique(np.searchsorted(blocks[0][:, 1], tied, side="right"), return_inverse=True)
+        for number, tile in enumerate(tiles):
+            mine = tied[owner == number]
+            columns = np.concatenate([np.arange(a, b) for a, b in blocks[2][starts[tile] : starts[tile + 1]]])
             columns = columns[np.argsort(original[columns])]
             given = self._take(self._take(arrays, 0, mine), 1, columns)
-            values[mine], found = self._smallest(self._k).state(given)
+            everything = Blocks(tuple(np.array(a) for a in ([[0, len(mine)]], [1], [[0, len(columns)]])))
+            values[mine], found = self._smallest(self._k).state(given, everything)
             index[mine] = np.where(found < 0, -1, original[columns][found])
+            repeated += len(mine) * len(columns)
+        return repeated
 
     def _state_of(self, values: np.ndarray, index: np.ndarray) -> State:
         """Return the K smallest values and their indices as the state of the reduction."""

@@ -64,7 +64,8 @@ class Search:
         return i, j
 
     def promising(self, first: int, last: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return for each tile of rows some `count` tiles of columns with small upper bounds, sorted by rows."""
+        """Return for each tile of rows below some nodes, counted from the first of them, `count` tiles of columns with small upper
+        bounds; sorted by rows."""
 
         def keep(generation, i, j):
             bound = self._bounds("upper", generation, i, j).sum(axis=1)
@@ -72,10 +73,16 @@ class Search:
             rank = np.arange(len(i)) - np.searchsorted(i[order], i[order])
             return order[rank < count]
 
-        return self._descend(first, last, keep)
+        i, j = self._descend(first, last, keep)
+        return i - self._first_of(first, len(self._levels) - 1), j
+
+    def _first_of(self, first: int, generation: int) -> int:
+        """Return the first node of a generation below a node of the first one."""
+        return first * 2 ** (self._levels[generation][0] - self.start)
 
     def needed(self, first: int, last: int, cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the pairs of tiles that may hold a value that is not above the cut of the tile of rows, in any component.
+        """Return the pairs of tiles that may hold a value that is not above the cut of the tile of rows, in any component; as
+        `promising` does.
 
         Parameters
         ----------
@@ -87,13 +94,13 @@ class Search:
 
         def keep(generation, i, j):
             below = 2 ** (len(self._rows) - 1 - self._levels[generation][0])  # tiles below a node
-            begin = first * 2 ** (self._levels[generation][0] - self.start)
+            begin = self._first_of(first, generation)
             cut = cuts.reshape(-1, below, cuts.shape[1]).max(axis=1)
             return (self._bounds("lower", generation, i, j) <= cut[i - begin]).any(axis=1)
 
         i, j = self._descend(first, last, keep)
         order = np.argsort(i * 2 ** (len(self._columns) - 1) + j)
-        return i[order], j[order]
+        return i[order] - self._first_of(first, len(self._levels) - 1), j[order]
 
 
 def _children(i: np.ndarray, j: np.ndarray, of_row: int, of_column: int) -> tuple[np.ndarray, np.ndarray]:
