@@ -310,8 +310,16 @@ class Pruning(Method):
         """Return the blocks of pairs that may hold winners of some nodes of rows, whose tiles begin at `edges`."""
         k = self._k + self._returns_index
         smallest = max(1, int(np.diff(columns.edges).min()))
-        blocks = blocks_of(*search.promising(*nodes, max(2, -(-2 * k // smallest))), edges, columns.edges, n_reduced)
+        count = max(2, -(-2 * k // smallest))
+        blocks = blocks_of(*search.promising(*nodes, count), edges, columns.edges, n_reduced)
         values = self._smallest(k).state(part, blocks)[0][:, -1]
+        # A tile may lie between clusters; rows whose values are far above those of the best quarter of it search on their own.
+        far = np.flatnonzero((values > _usual(values, edges)).any(axis=1))
+        if len(far):
+            some = self._take(part, 0, far)
+            points = [some[place].astype(np.float64) for place in self._of_side(self._sides[0])]
+            own = blocks_of(*search.promising_for(points, count), np.arange(len(far) + 1), columns.edges, n_reduced)
+            values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
         cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
         return blocks_of(*search.needed(*nodes, cuts), edges, columns.edges, n_reduced)
 
@@ -348,6 +356,18 @@ class Pruning(Method):
         if self.reduction.fold == "kmin":
             return values, index
         return self._sign * values[:, 0], index[:, 0]
+
+
+def _usual(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return, for each row, up to where values are like those of the best quarter of the rows of its tile."""
+    tile = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    usual = np.empty_like(values)
+    with np.errstate(invalid="ignore"):
+        for c in range(values.shape[1]):
+            ranked = values[np.lexsort((values[:, c], tile)), c]
+            least, quarter = ranked[edges[:-1]], ranked[edges[:-1] + np.diff(edges) // 4]
+            usual[:, c] = (quarter + 4 * (quarter - least))[tile]
+    return np.where(np.isnan(usual), np.inf, usual)
 
 
 def _same(array: np.ndarray, order: np.ndarray, kept: np.ndarray) -> bool:

@@ -69,12 +69,23 @@ class Search:
 
         def keep(generation, i, j):
             bound = self._bounds("upper", generation, i, j).sum(axis=1)
-            order = np.lexsort((bound, i))
-            rank = np.arange(len(i)) - np.searchsorted(i[order], i[order])
-            return order[rank < count]
+            return _least(i, bound, count)
 
         i, j = self._descend(first, last, keep)
         return i - self._first_of(first, len(self._levels) - 1), j
+
+    def promising_for(self, points: list[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each of some rows `count` tiles of columns with small upper bounds: rows, ascending, and tiles."""
+        n, n_columns = len(points[0]), 2 ** self._levels[0][1]
+        i, j = np.repeat(np.arange(n), n_columns), np.tile(np.arange(n_columns), n)
+        for generation, (_, level) in enumerate(self._levels):
+            if generation:
+                i, j = _children(i, j, 1, 2 ** (level - self._levels[generation - 1][1]))
+            rows = [(p[i], p[i]) for p in points]
+            bound = self._evaluate("upper", rows, [(lower[j], upper[j]) for lower, upper in self._columns[level]]).sum(axis=1)
+            kept = _least(i, bound, count)
+            i, j = i[kept], j[kept]
+        return i, j
 
     def _first_of(self, first: int, generation: int) -> int:
         """Return the first node of a generation below a node of the first one."""
@@ -101,6 +112,13 @@ class Search:
         i, j = self._descend(first, last, keep)
         order = np.argsort(i * 2 ** (len(self._columns) - 1) + j)
         return i[order] - self._first_of(first, len(self._levels) - 1), j[order]
+
+
+def _least(i: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the `count` smallest values of each row i, sorted by rows."""
+    order = np.lexsort((values, i))
+    rank = np.arange(len(i)) - np.searchsorted(i[order], i[order])
+    return order[rank < count]
 
 
 def _children(i: np.ndarray, j: np.ndarray, of_row: int, of_column: int) -> tuple[np.ndarray, np.ndarray]:
