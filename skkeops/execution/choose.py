@@ -106,4 +106,5 @@ def explain_report(report: CallReport | None) -> list[str]:
     if report is None:
         return []
     share = "" if report.share is None else f", {report.share:.3%} of the pairs"
-    return [f"the last call: {report.method}{share}", *(f"  {name} did not take it: {why}" for name, why in report.declined.items())]
+    others = [f"  {name} did not take it: {why}" for name, why in report.declined.items()]
+    return [f"the last call: {report.method}{share}", *others]

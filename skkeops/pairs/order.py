@@ -1,7 +1,7 @@
 """A spatial order of the rows of one side of a reduction, and the boxes of the tiles that it makes.
 
-Rows near each other in the order have values near each other. So a tile, some consecutive rows, lies in a small box, and bounds of a
-formula over boxes hold for all pairs of two tiles at once.
+Rows near each other in the order have values near each other. So a tile, some consecutive rows, lies in a small box, and bounds of
+a formula over boxes hold for all pairs of two tiles at once.
 """
 
 from __future__ import annotations
@@ -93,15 +93,15 @@ def sample_tiles(coordinates: np.ndarray, size: int, count: int, rng: np.random.
             some = coordinates[part[:: max(1, len(part) // 256)]]
             widest = np.argmax(some.max(axis=0) - some.min(axis=0))
             column = coordinates[part, widest]
-            if len(part) > 2048:
-                below = column < np.median(some[:, widest])
+            below = column < np.median(some[:, widest]) if len(part) > 2048 else None
+            if below is not None and below.any():
                 both = [part[below], part[~below]]
             else:
                 order, middle = np.argpartition(column, len(part) // 2), len(part) // 2
                 both = [part[order[:middle]], part[order[middle:]]]
             halves += both if 2 * len(parts) <= count else [both[rng.integers(2)]]
-        parts = [half for half in halves if len(half)]
-    return parts
+        parts = halves
+    return [part for part in parts if len(part)]
 
 
 def _halves(n: int, size: int) -> tuple[np.ndarray, int]:

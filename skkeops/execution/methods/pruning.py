@@ -1,9 +1,10 @@
 """Extrema and the K smallest without the pairs that cannot win: cost that follows the data.
 
-Both sides are brought into a spatial order (`skkeops.pairs.order`). The most promising tiles of columns are computed for each tile of
-rows, and the K-th value found there is a cut: a tile of columns whose lower bound (`skkeops.formula.bounds`) is above the cuts of all
-rows of a tile holds no winner for them, whatever its values are. The rest is computed by the backend, in blocks of pairs. So the
-result is that of all pairs, of equal values that of the smaller index.
+Both sides are brought into a spatial order (`skkeops.pairs.order`). The most promising tiles of columns are computed for each tile
+of rows, and the value found there for the last place is a cut: a tile of columns whose lower bound (`skkeops.formula.bounds`) is
+above the cuts of all rows of a tile holds no winner for them, whatever its values are. The rest is computed by the backend, in
+blocks of pairs. So the result is that of all pairs, and of equal values that of the smaller index. One place more than asked for
+tells where equal values share the last one: rows with such ties are computed again on their columns in the original order.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from skkeops.execution.blocks import Progress
 from skkeops.execution.program import Backend, Program
 from skkeops.formula.derivative import substitute
 from skkeops.formula.enclosure import Bounds, bounds, without_bounds
-from skkeops.formula.expression import IJ, Expression, I, J, P, Variable, variables_of
+from skkeops.formula.expression import IJ, Expression, P, Variable, variables_of
 from skkeops.locks import Lock
 from skkeops.pairs.order import SpatialOrder, boxes_of, sample_tiles
 from skkeops.pairs.ranges import Blocks
@@ -68,7 +69,6 @@ class Pruning(Method):
         reduction, (value, *_), axis = problem.output
         self._sign = -1 if reduction.largest else 1
         self._k = getattr(reduction, "k", 1)
-        self._returns_index = reduction.returns_index
         self._value = value if self._sign > 0 else -value  # the smallest of which are looked for
         self._sides = 1 - axis, axis  # the categories of rows of the output, and of what is reduced
         # all rows at once, which share the work on the columns: their states are not larger than the results
@@ -231,10 +231,10 @@ class Pruning(Method):
             sample = self._take(arrays, side, some)
             few = max(2, round(size * len(some) / n))
             tiles = sample_tiles(self._coordinates(sample, side, scales[side]), few, count, rng)
+            if not tiles:  # no row is finite
+                return 1.0
             edge = np.cumsum([0, *map(len, tiles)])
             rows = np.concatenate(tiles)
-            if not len(rows):
-                return 1.0
             part = self._take(sample, side, rows)
             grown = (size - 1) / (size + 1) * (few + 1) / (few - 1)
             found = [boxes_of(part[k], edge, dtype) for k in self._of_side(self._sides[side])]
@@ -272,16 +272,18 @@ class Pruning(Method):
         columns, in_order = self._columns(arrays, scales[1])
         rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), _ROW_TILE)
         in_order = self._take(in_order, 0, rows.index)
-        boxes = [
-            order.levels([in_order[k][: order.n_ordered] for k in self._of_side(side)], dtype)
-            for order, side in zip((rows, columns), self._sides, strict=True)
-        ]
-        search = Search(*boxes, self._evaluator(arrays, dtype))
-
         values, index = KMinArgKMin(self._k).identity(n_out, (self._value.dim,))
-        nodes, below = 2**search.start, 2 ** (rows.depth - search.start)  # of the tree of rows, and tiles below one
-        most = max(1, _PAIRS_OF_TILES // (below * 2**columns.depth))
-        computed, first, done, worth = 0, 0, 0, rows.n_ordered > 0
+        computed, first, done, nodes, worth = 0, 0, 0, 0, True
+        if rows.n_ordered and columns.n_ordered:
+            search = Search(
+                *(
+                    order.levels([in_order[k][: order.n_ordered] for k in self._of_side(side)], dtype)
+                    for order, side in zip((rows, columns), self._sides, strict=True)
+                ),
+                self._evaluator(arrays, dtype),
+            )
+            nodes, below = 2**search.start, 2 ** (rows.depth - search.start)  # of the tree of rows, and tiles below one
+            most = max(1, _PAIRS_OF_TILES // (below * 2**columns.depth))
         while worth and first < nodes:
             last = min(nodes, first + min(most, max(1, first)))  # few of them at first, which tell what can be skipped
             edges = rows.edges[first * below : last * below + 1]
@@ -308,7 +310,7 @@ class Pruning(Method):
 
     def _needed(self, search, part, edges, columns, nodes, n_reduced) -> Blocks:
         """Return the blocks of pairs that may hold winners of some nodes of rows, whose tiles begin at `edges`."""
-        k = self._k + self._returns_index
+        k = self._k + 1
         smallest = max(1, int(np.diff(columns.edges).min()))
         count = max(2, -(-2 * k // smallest))
         blocks = blocks_of(*search.promising(*nodes, count), edges, columns.edges, n_reduced)
@@ -327,8 +329,6 @@ class Pruning(Method):
         """Return the K smallest values of rows, their original indices, of columns that are in another order, and how many
         pairs were computed twice."""
         k = self._k
-        if not self._returns_index:
-            return *self._smallest(k).state(arrays, blocks), 0  # the indices are those of the order, and are not asked for
         values, index = self._smallest(k + 1).state(arrays, blocks)
         index = np.where(index < 0, -1, original[index])
         tied = rows_with_ties(values, k)

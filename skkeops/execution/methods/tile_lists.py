@@ -1,7 +1,7 @@
 """Which tiles of columns a tile of rows has to meet, from the bounds of a formula over their boxes.
 
 Tiles are the leaves of two trees, `skkeops.pairs.order.SpatialOrder`. A search goes down both at once, from pairs of large nodes to
-pairs of tiles, and keeps of each generation the pairs that may matter: so no pair of tiles is looked at whose ancestors do not matter.
+pairs of tiles, and keeps of each generation the pairs that may matter: no pair of tiles below one that does not is looked at.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Search:
     rows, columns : list of list of tuple of two ndarray
         The boxes of every level of both trees, from `SpatialOrder.levels`.
     evaluate : callable
-        ``evaluate(which, row_boxes, column_boxes)`` returns the ``"lower"`` or the ``"upper"`` bounds, (n, dim), of n pairs of boxes.
+        ``evaluate(which, row_boxes, column_boxes)`` returns the ``"lower"`` or the ``"upper"`` bounds of n pairs of boxes: an array
+        (n, dim).
     """
 
     def __init__(self, rows: Boxes, columns: Boxes, evaluate: Evaluate):
