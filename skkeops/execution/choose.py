@@ -69,7 +69,11 @@ class Choice(Program):
 
         self.report: CallReport | None = None
 
-    def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> tuple[Program, dict[str, str]]:
+    def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> Program:
+        """Return the program that computes a call."""
+        return self._ask(arrays, pairs)[0]
+
+    def _ask(self, arrays: tuple[Any, ...], pairs: Any) -> tuple[Program, dict[str, str]]:
         """Return the program that computes a call, and why the methods before it do not."""
         declined: dict[str, str] = {}
         for method in self.methods:
@@ -80,13 +84,13 @@ class Choice(Program):
         return self.own, declined
 
     def state(self, arrays, pairs=None, progress=None):
-        program, declined = self.choose(arrays, pairs)
+        program, declined = self._ask(arrays, pairs)
         found = program.state(arrays, pairs, progress)
         self.report = CallReport(program.name, program.share, declined)
         return found
 
     def run(self, arrays, pairs=None, out=None, progress=None):
-        program, declined = self.choose(arrays, pairs)
+        program, declined = self._ask(arrays, pairs)
         found = program.run(arrays, pairs, out, progress)
         self.report = CallReport(program.name, program.share, declined)
         return found

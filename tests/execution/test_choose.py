@@ -72,6 +72,6 @@ def test_sparse_arrays_of_pairs_are_for_the_method_of_sparse_pairs(make):
     w = np.where(np.arange(20).reshape(4, 5) % 3 == 0, 0.5, 0.0)
     program = choose.prepare(MASKED._problem, cpu)
     given = MASKED._check((x, y, make(w))).arrays
-    assert isinstance(program.choose(given)[0], SparsePairs) == (make is scipy.sparse.csr_array)
+    assert isinstance(program.choose(given), SparsePairs) == (make is scipy.sparse.csr_array)
     expected = (np.exp(-((x[:, None] - y) ** 2).sum(axis=2)) * w).sum(axis=1)
     np.testing.assert_allclose(program.run(given)[:, 0], expected, rtol=1e-13)
