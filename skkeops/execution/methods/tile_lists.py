@@ -35,7 +35,9 @@ class Search:
     """
 
     def __init__(self, rows: Boxes, columns: Boxes, evaluate: Evaluate):
-        self._rows, self._columns, self._evaluate = rows, columns, evaluate
+        # both corners of a box in one row, so that those of a pair are found at once
+        self._rows, self._columns = ([list(map(_joined, level)) for level in side] for side in (rows, columns))
+        self._evaluate = evaluate
         depths = len(rows) - 1, len(columns) - 1
         self._levels = [
             tuple(max(0, depth - _STEP * left) for depth in depths) for left in range(_GENERATIONS, -1, -1)
@@ -45,11 +47,7 @@ class Search:
 
     def _bounds(self, which: str, generation: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         row_level, column_level = self._levels[generation]
-        return self._evaluate(
-            which,
-            [(lower[i], upper[i]) for lower, upper in self._rows[row_level]],
-            [(lower[j], upper[j]) for lower, upper in self._columns[column_level]],
-        )
+        return self._evaluate(which, _take(self._rows[row_level], i), _take(self._columns[column_level], j))
 
     def _descend(self, first: int, last: int, keep: Callable[[int, np.ndarray, np.ndarray], np.ndarray]) -> Any:
         """Return pairs of tiles of all generations' pairs that `keep` keeps, below some nodes of the level `start`."""
@@ -82,8 +80,8 @@ class Search:
         for generation, (_, level) in enumerate(self._levels):
             if generation:
                 i, j = _children(i, j, 1, 2 ** (level - self._levels[generation - 1][1]))
-            rows = [(p[i], p[i]) for p in points]
-            bound = self._evaluate("upper", rows, [(lower[j], upper[j]) for lower, upper in self._columns[level]]).sum(axis=1)
+            rows = [(corner, corner) for corner in (np.take(p, i, axis=0) for p in points)]
+            bound = self._evaluate("upper", rows, _take(self._columns[level], j)).sum(axis=1)
             kept = _least(i, bound, count)
             i, j = i[kept], j[kept]
         return i, j
@@ -113,6 +111,16 @@ class Search:
         i, j = self._descend(first, last, keep)
         order = np.argsort(i * 2 ** (len(self._columns) - 1) + j)
         return i[order] - self._first_of(first, len(self._levels) - 1), j[order]
+
+
+def _joined(box: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    return np.concatenate(box, axis=1)
+
+
+def _take(boxes: list[np.ndarray], nodes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the lower and upper corners of some nodes, for each variable."""
+    taken = [np.take(both, nodes, axis=0) for both in boxes]
+    return [(both[:, : both.shape[1] // 2], both[:, both.shape[1] // 2 :]) for both in taken]
 
 
 def _least(i: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
