@@ -68,6 +68,10 @@ class Choice(Program):
         self.own = own
 
         self.report: CallReport | None = None
+        # methods that need many pairs need no time where there are few
+        counted = not self._has_pairs and min(self._output, self._reduced) >= 0
+        self._least_pairs = min(method.least_pairs for method in methods) if counted else 0
+        self._few = CallReport(own.name, own.share, {method.name: "few pairs" for method in methods})
 
     def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> Program:
         """Return the program that computes a call."""
@@ -76,8 +80,10 @@ class Choice(Program):
     def _ask(self, arrays: tuple[Any, ...], pairs: Any) -> tuple[Program, dict[str, str]]:
         """Return the program that computes a call, and why the methods before it do not."""
         declined: dict[str, str] = {}
+        n_out, n_reduced = self.sizes(arrays)
         for method in self.methods:
-            reason = method.declines_call(arrays, pairs)
+            few = n_out * n_reduced < method.least_pairs
+            reason = "few pairs" if few else method.declines_call(arrays, pairs)
             if reason is None:
                 return method, declined
             declined[method.name] = reason
@@ -90,6 +96,9 @@ class Choice(Program):
         return found
 
     def run(self, arrays, pairs=None, out=None, progress=None):
+        if self._least_pairs and len(arrays[self._output]) * len(arrays[self._reduced]) < self._least_pairs:
+            self.report = self._few
+            return self.own.run(arrays, pairs, out, progress)
         program, declined = self._ask(arrays, pairs)
         found = program.run(arrays, pairs, out, progress)
         self.report = CallReport(program.name, program.share, declined)

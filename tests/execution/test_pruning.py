@@ -241,6 +241,7 @@ def test_calls_that_it_declines(monkeypatch):
         "  pruning did not take it: few pairs",
     ]
     monkeypatch.setattr(pruning, "LEAST_PAIRS", 0)
+    function = Genred("SqDist(x, y)", NAMES[:2], "ArgMin", axis=1)
     everything = (np.array([[0, M]]), np.array([1]), np.array([[0, N]]), np.array([[0, N]]), np.array([1]), np.array([[0, M]]))
     function(x, y, ranges=everything)
     assert function.last_call.declined == {"pruning": "ranges are given"}

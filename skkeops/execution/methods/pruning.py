@@ -33,7 +33,7 @@ from .tile_lists import Search, blocks_of
 
 __all__ = ["Pruning"]
 
-#: Fewer pairs than these are computed before anything is known of them.
+#: Fewer pairs than these are computed sooner than anything is known of them.
 LEAST_PAIRS = 1 << 24
 #: Pairs for each row of both sides that pay for looking at the rows.
 _PAIRS_PER_ROW = 24000
@@ -67,6 +67,7 @@ class Pruning(Method):
     def __init__(self, problem: Problem, backend: Backend):
         super().__init__(problem, backend)
         reduction, (value, *_), axis = problem.output
+        self.least_pairs = LEAST_PAIRS
         self._sign = -1 if reduction.largest else 1
         self._k = getattr(reduction, "k", 1)
         self._value = value if self._sign > 0 else -value  # the smallest of which are looked for
@@ -97,8 +98,6 @@ class Pruning(Method):
 
     def declines_call(self, arrays: tuple[Any, ...], pairs: Any) -> str | None:
         n_out, n_reduced = self.sizes(arrays)
-        if n_out * n_reduced < LEAST_PAIRS:
-            return "few pairs"
         if pairs is not None:
             return "ranges are given"
         if n_out * n_reduced < _PAIRS_PER_ROW * (n_out + n_reduced):
