@@ -7,7 +7,7 @@ pairs of tiles, and keeps of each generation the pairs that may matter: no pair 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -45,50 +45,46 @@ class Search:
         #: The level of the tree of rows at which a search starts.
         self.start = self._levels[0][0]
 
-    def _bounds(self, which: str, generation: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        row_level, column_level = self._levels[generation]
-        return self._evaluate(which, _take(self._rows[row_level], i), _take(self._columns[column_level], j))
-
-    def _descend(self, first: int, last: int, keep: Callable[[int, np.ndarray, np.ndarray], np.ndarray]) -> Any:
-        """Return pairs of tiles of all generations' pairs that `keep` keeps, below some nodes of the level `start`."""
-        n_columns = 2 ** self._levels[0][1]
-        i = np.repeat(np.arange(first, last), n_columns)
-        j = np.tile(np.arange(n_columns), last - first)
-        for generation, (row_level, column_level) in enumerate(self._levels):
-            if generation:
-                before = self._levels[generation - 1]
-                i, j = _children(i, j, 2 ** (row_level - before[0]), 2 ** (column_level - before[1]))
-            kept = keep(generation, i, j)
-            i, j = i[kept], j[kept]
-        return i, j
-
     def promising(self, first: int, last: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return for each tile of rows below some nodes, counted from the first of them, `count` tiles of columns with small upper
-        bounds; sorted by rows."""
+        bounds; sorted by rows.
 
-        def keep(generation, i, j):
-            bound = self._bounds("upper", generation, i, j).sum(axis=1)
-            return _least(i, bound, count)
-
-        i, j = self._descend(first, last, keep)
-        return i - self._first_of(first, len(self._levels) - 1), j
+        Parameters
+        ----------
+        first, last : int
+            Nodes of rows of the level `start`.
+        count : int
+        """
+        rows = [(level, partial(_take, self._rows[level])) for level, _ in self._levels]
+        return self._promising(rows, first, last, count)
 
     def promising_for(self, points: list[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return for each of some rows `count` tiles of columns with small upper bounds: rows, ascending, and tiles."""
-        n, n_columns = len(points[0]), 2 ** self._levels[0][1]
-        i, j = np.repeat(np.arange(n), n_columns), np.tile(np.arange(n_columns), n)
-        for generation, (_, level) in enumerate(self._levels):
-            if generation:
-                i, j = _children(i, j, 1, 2 ** (level - self._levels[generation - 1][1]))
-            rows = [(corner, corner) for corner in (np.take(p, i, axis=0) for p in points)]
-            bound = self._evaluate("upper", rows, _take(self._columns[level], j)).sum(axis=1)
-            kept = _least(i, bound, count)
-            i, j = i[kept], j[kept]
-        return i, j
+        """Return the same for single rows, given by their values of each variable: rows, ascending, and tiles."""
 
-    def _first_of(self, first: int, generation: int) -> int:
-        """Return the first node of a generation below a node of the first one."""
-        return first * 2 ** (self._levels[generation][0] - self.start)
+        def boxes(i):
+            return [(corner, corner) for corner in (np.take(p, i, axis=0) for p in points)]
+
+        return self._promising([(0, boxes)] * len(self._levels), 0, len(points[0]), count)
+
+    def _promising(self, rows: list, first: int, last: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Keep `count` columns for each row of a generation: `rows` has its level and what returns its boxes."""
+        begin, nodes = first, last - first
+        columns = np.tile(np.arange(2 ** self._levels[0][1]), (nodes, 1))
+        for generation, (level, boxes) in enumerate(rows):
+            if generation:
+                of_row = 2 ** (level - rows[generation - 1][0])
+                of_column = 2 ** (self._levels[generation][1] - self._levels[generation - 1][1])
+                children = columns[:, :, None] * of_column + np.arange(of_column)
+                columns = np.repeat(children.reshape(nodes, -1), of_row, axis=0)
+                begin, nodes = begin * of_row, nodes * of_row
+            i = np.repeat(np.arange(begin, begin + nodes), columns.shape[1])
+            box = _take(self._columns[self._levels[generation][1]], columns.ravel())
+            if columns.shape[1] > count:
+                bound = self._evaluate("upper", boxes(i), box).sum(axis=1).reshape(columns.shape)
+                best = np.argpartition(bound, count - 1, axis=1)[:, :count]
+                columns = np.take_along_axis(columns, best, axis=1)
+        columns.sort(axis=1)
+        return np.repeat(np.arange(nodes), columns.shape[1]), columns.ravel()
 
     def needed(self, first: int, last: int, cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the pairs of tiles that may hold a value that is not above the cut of the tile of rows, in any component; as
@@ -102,15 +98,20 @@ class Search:
             A number for each tile of rows below them, and each component.
         """
 
-        def keep(generation, i, j):
-            below = 2 ** (len(self._rows) - 1 - self._levels[generation][0])  # tiles below a node
-            begin = self._first_of(first, generation)
+        n_columns = 2 ** self._levels[0][1]
+        i, j = np.repeat(np.arange(first, last), n_columns), np.tile(np.arange(n_columns), last - first)
+        for generation, (row_level, column_level) in enumerate(self._levels):
+            if generation:
+                before = self._levels[generation - 1]
+                i, j = _children(i, j, 2 ** (row_level - before[0]), 2 ** (column_level - before[1]))
+            below = 2 ** (len(self._rows) - 1 - row_level)  # tiles below a node
             cut = cuts.reshape(-1, below, cuts.shape[1]).max(axis=1)
-            return (self._bounds("lower", generation, i, j) <= cut[i - begin]).any(axis=1)
-
-        i, j = self._descend(first, last, keep)
+            lower = self._evaluate("lower", _take(self._rows[row_level], i), _take(self._columns[column_level], j))
+            kept = (lower <= cut[i - first * 2 ** (row_level - self.start)]).any(axis=1)
+            i, j = i[kept], j[kept]
+        i -= first * 2 ** (len(self._rows) - 1 - self.start)
         order = np.argsort(i * 2 ** (len(self._columns) - 1) + j)
-        return i[order] - self._first_of(first, len(self._levels) - 1), j[order]
+        return i[order], j[order]
 
 
 def _joined(box: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -121,13 +122,6 @@ def _take(boxes: list[np.ndarray], nodes: np.ndarray) -> list[tuple[np.ndarray, 
     """Return the lower and upper corners of some nodes, for each variable."""
     taken = [np.take(both, nodes, axis=0) for both in boxes]
     return [(both[:, : both.shape[1] // 2], both[:, both.shape[1] // 2 :]) for both in taken]
-
-
-def _least(i: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    """Return the places of the `count` smallest values of each row i, sorted by rows."""
-    order = np.lexsort((values, i))
-    rank = np.arange(len(i)) - np.searchsorted(i[order], i[order])
-    return order[rank < count]
 
 
 def _children(i: np.ndarray, j: np.ndarray, of_row: int, of_column: int) -> tuple[np.ndarray, np.ndarray]:
