@@ -16,9 +16,11 @@ import numpy as np
 from skkeops.arrays.conversion import dtype_of
 from skkeops.execution.blocks import Progress
 from skkeops.execution.program import Backend, Program
-from skkeops.formula.derivative import substitute
+from skkeops.formula.derivative import gradients, substitute
 from skkeops.formula.enclosure import Bounds, bounds, without_bounds
+from skkeops.formula.errors import FormulaError
 from skkeops.formula.expression import IJ, Expression, P, Variable, variables_of
+from skkeops.formula.operations import Concat, Sum
 from skkeops.locks import Lock
 from skkeops.pairs.order import SpatialOrder, boxes_of, sample_tiles
 from skkeops.pairs.ranges import Blocks
@@ -195,10 +197,6 @@ class Pruning(Method):
     def _gradient(self) -> tuple[tuple[Variable, ...], Expression | None]:
         """Return the variables of rows and of columns, and the slopes of the formula by their components, one behind the other."""
         if self._slopes is None:
-            from skkeops.formula import FormulaError
-            from skkeops.formula.derivative import gradients
-            from skkeops.formula.operations import Concat, Sum
-
             variables = tuple(self.problem.variables[k] for side in self._sides for k in self._of_side(side))
             slopes: Expression | None = None
             try:

@@ -97,7 +97,6 @@ class Search:
         cuts : ndarray of shape (tiles, dim)
             A number for each tile of rows below them, and each component.
         """
-
         n_columns = 2 ** self._levels[0][1]
         i, j = np.repeat(np.arange(first, last), n_columns), np.tile(np.arange(n_columns), last - first)
         for generation, (row_level, column_level) in enumerate(self._levels):
