@@ -16,6 +16,7 @@ from skkeops.backends.cpu import evaluate_pairs
 from skkeops.formula import Constant, FormulaError, Variable, bounds
 from skkeops.formula import operations as ops
 from skkeops.formula.operations import lookup
+from skkeops.pairs.order import boxes_of
 
 from .cases import CASES
 
@@ -63,12 +64,14 @@ def random_boxes(rng, count, dim, dtype):
     center = np.where(rng.random((count, 1)) < 0.4, np.abs(center) + rng.choice([0, 1]), center)
     center = np.where(rng.random((count, dim)) < 0.1, np.round(center), center)
     size = 10.0 ** rng.uniform(-6, 0.5, (count, 1)) * rng.choice([0, 1, 1, 1], (count, dim))
-    lower, upper = (center - size).astype(dtype), (center + size).astype(dtype)
+    scale = 10.0 ** rng.choice([0, 0, 0, 0, 0, -39, -20, 9, 17, 30], (count, 1))  # so that numbers are denormal, or overflow
+    lower, upper = ((center - size) * scale).astype(dtype), ((center + size) * scale).astype(dtype)
     share = rng.choice([0, 1, 0.5, -1], (count, POINTS, dim))
     share = np.where(share < 0, rng.random(share.shape), share)
     points = lower[:, None].astype(float) * (1 - share) + upper[:, None].astype(float) * share
     points = np.clip(points.astype(dtype), lower[:, None], upper[:, None])
-    return lower.astype(float), upper.astype(float), points.reshape(-1, dim)
+    corners = np.stack([lower, upper], axis=1).reshape(-1, dim)
+    return *boxes_of(corners, np.arange(0, 2 * count + 1, 2), corners.dtype), points.reshape(-1, dim)
 
 
 def outside(formula, dtype, rng):
