@@ -18,7 +18,7 @@ from skkeops.calls.options import Options, check_call_options, warn_deprecated
 from skkeops.calls.outputs import Outputs
 from skkeops.derivatives import Derivatives
 from skkeops.derivatives.methods import DerivativeMethods
-from skkeops.execution.choose import explain_methods, prepare
+from skkeops.execution.choose import CallReport, Choice, explain_methods, explain_report, prepare
 from skkeops.execution.program import Program
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import IJ, Expression, I, J, Variable
@@ -173,6 +173,7 @@ class Genred(DerivativeMethods):
         self._derivatives: Derivatives | None = None
         self._joint: dict[tuple[bool, ...], Genred] = {}
         self._last_dtype: np.dtype | None = None  # for `explain`
+        self._last_program: Program | None = None
 
     def __call__(
         self,
@@ -242,6 +243,7 @@ class Genred(DerivativeMethods):
             program = self._programs[xp][backend]
         except (KeyError, TypeError):
             program = self._program(backend, xp)
+        self._last_program = program
         if progress is not None or device_id != -1:
             check_call_options(progress, device_id)
         if (n if self.axis else m) < self._smallest_axis:
@@ -276,7 +278,7 @@ class Genred(DerivativeMethods):
         -------
         str
             The formula as it is summed, the terms of each index, the instructions of the tile program, and the
-            arithmetic operations and bytes of a pair.
+            arithmetic operations and bytes of a pair; and which methods may skip pairs, and what they did in the last call.
 
         Examples
         --------
@@ -299,7 +301,31 @@ class Genred(DerivativeMethods):
             known, source = np.dtype(np.float32), ", as before the first call"
         names = dict(zip(self.variables, self.names, strict=True))
         first, *rest = describe(self._problem, names, known.name, n_reduced).split("\n")
-        return "\n".join([first + source, *rest, *explain_methods(self._problem, cpu)])
+        methods = explain_methods(self._problem, cpu)
+        report = self.last_call if isinstance(self._last_program, Choice) else None
+        return "\n".join([first + source, *rest, *methods, *explain_report(report)])
+
+    @property
+    def last_call(self) -> CallReport | None:
+        """How the last call that has returned was computed; None before the first one.
+
+        A tuple with the attributes ``method``, the name of the method that `explain` lists, or ``"all pairs"``; ``share``, which
+        share of the pairs was computed; and ``declined``, for each method that was asked and did not take the call, why.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skkeops import Genred
+        >>> nearest = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], "ArgMin", axis=1)
+        >>> points = np.random.default_rng(0).random((500, 2))
+        >>> found = nearest(points, points)
+        >>> nearest.last_call.method, nearest.last_call.share, nearest.last_call.declined["pruning"]
+        ('all pairs', 1.0, 'few pairs')
+        """
+        program = self._last_program
+        if isinstance(program, Choice):
+            return program.report
+        return None if program is None else CallReport(Program.name, 1.0, {})
 
     def cuda_source(self, dtype: Any = "float32") -> Source:
         """Return the CUDA source that computes the reduction on a GPU. It takes neither CuPy nor a device.

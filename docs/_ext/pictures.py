@@ -234,7 +234,46 @@ def adjoint() -> Picture:
     return p
 
 
-PICTURES = (pairs, line, plan, monoid, adjoint)
+def tiles() -> Picture:
+    """The tiles of columns that one tile of rows has to meet, for its ten nearest neighbours."""
+    import numpy as np
+
+    from skkeops.pairs.order import SpatialOrder, boxes_of
+
+    p = Picture(760, 330, "Points in tiles; the ten nearest neighbours of one tile are in few others")
+    rng = np.random.default_rng(3)
+    centers = np.array([[0.22, 0.3], [0.5, 0.72], [0.78, 0.32], [0.62, 0.4]])
+    points = np.clip(centers[rng.integers(4, size=1000)] + 0.1 * rng.normal(size=(1000, 2)), 0.02, 0.98)
+    order = SpatialOrder(points, 16)
+    points = points[order.index]
+    lower, upper = boxes_of(points, order.edges, points.dtype)
+    chosen = int(np.argmin((((lower + upper) / 2 - [0.24, 0.34]) ** 2).sum(axis=1)))
+    mine = points[order.edges[chosen] : order.edges[chosen + 1]]
+    cut = np.sort(((mine[:, None] - points) ** 2).sum(axis=2), axis=1)[:, 9].max()
+    gap = np.maximum(0, np.maximum(lower - upper[chosen], lower[chosen] - upper))
+    needed = (gap**2).sum(axis=1) <= cut
+    width, height, left, top = 440, 290, 20, 20
+    for k, (low, high) in enumerate(zip(lower, upper, strict=True)):
+        x, y = left + low[0] * width, top + (1 - high[1]) * height
+        colour = BLUE if k == chosen else ORANGE if needed[k] else "#cbd5e0"
+        fill = None if k == chosen or needed[k] else "white"
+        sides = (high - low) * (width, height)
+        p.box(round(x, 1), round(y, 1), round(sides[0], 1), round(sides[1], 1), colour, fill, 1, 1)
+    for x, y in points[::2]:
+        x, y = left + x * width, top + (1 - y) * height
+        p.parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='1' fill='{GREY}'/>")
+    p.box(490, 70, 22, 16, BLUE)
+    p.text(522, 83, "a tile of rows *x_i*", 14, anchor="start")
+    p.box(490, 110, 22, 16, ORANGE)
+    p.text(522, 123, "tiles of columns *y_j* that are computed", 14, anchor="start")
+    p.box(490, 150, 22, 16, "#cbd5e0", "white")
+    p.text(522, 163, "tiles whose lower bound of *F* is above", 14, anchor="start")
+    p.text(522, 183, "the tenth value of every row: skipped", 14, anchor="start")
+    p.text(490, 240, f"{needed.mean():.0%} of the pairs of this tile are computed", 14, anchor="start", weight="bold")
+    return p
+
+
+PICTURES = (pairs, line, plan, monoid, adjoint, tiles)
 
 
 def write(folder: Path) -> None:

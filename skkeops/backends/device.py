@@ -14,12 +14,13 @@ from skkeops.plan.problem import Problem
 from . import cuda
 from .gpu import check_usable
 
-__all__ = ["DeviceProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "sums_together"]
+__all__ = ["DeviceProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
 
 #: Sparse arrays of pairs are refused: see `skkeops.pairs.values.NOT_ON_DEVICE`.
 gathers_sparse = False
 #: Kernels are generated for one output.
 sums_together = False
+prunes = False
 
 
 class DeviceProgram(Program):

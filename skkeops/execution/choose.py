@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from skkeops.plan.problem import Problem
 
 from .methods.base import Method
+from .methods.pruning import Pruning
 from .methods.sparse_pairs import SparsePairs
 from .methods.symmetric_half import SymmetricHalf
 from .program import Backend, Program
 
-__all__ = ["METHODS", "Choice", "explain_methods", "prepare"]
+__all__ = ["METHODS", "CallReport", "Choice", "explain_methods", "explain_report", "prepare"]
 
 #: In the order in which they are asked.
-METHODS: tuple[type[Method], ...] = (SparsePairs, SymmetricHalf)
+METHODS: tuple[type[Method], ...] = (SparsePairs, Pruning, SymmetricHalf)
+
+
+class CallReport(NamedTuple):
+    """How a call was computed.
+
+    Attributes
+    ----------
+    method : str
+        The name of the method, ``"all pairs"`` if none was used.
+    share : float or None
+        Which share of the pairs was computed: 1.0 for all of them, None for the entries of sparse arrays.
+    declined : dict of str to str
+        The methods that were asked first, and why they did not take the call.
+    """
+
+    method: str
+    share: float | None
+    declined: dict[str, str]
 
 
 def prepare(problem: Problem, backend: Backend, options: Any = None) -> Program:
@@ -49,15 +68,42 @@ class Choice(Program):
         self.methods = methods
         self.own = own
 
+        self.report: CallReport | None = None
+        # methods that need many pairs need no time where there are few
+        counted = not self._has_pairs and min(self._output, self._reduced) >= 0
+        self._least_pairs = min(method.least_pairs for method in methods) if counted else 0
+        self._few = CallReport(own.name, own.share, {method.name: "few pairs" for method in methods})
+
     def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> Program:
         """Return the program that computes a call."""
-        return next((method for method in self.methods if method.declines_call(arrays, pairs) is None), self.own)
+        return self._ask(arrays, pairs)[0]
+
+    def _ask(self, arrays: tuple[Any, ...], pairs: Any) -> tuple[Program, dict[str, str]]:
+        """Return the program that computes a call, and why the methods before it do not."""
+        declined: dict[str, str] = {}
+        n_out, n_reduced = self.sizes(arrays)
+        for method in self.methods:
+            few = n_out * n_reduced < method.least_pairs
+            reason = "few pairs" if few else method.declines_call(arrays, pairs)
+            if reason is None:
+                return method, declined
+            declined[method.name] = reason
+        return self.own, declined
 
     def state(self, arrays, pairs=None, progress=None):
-        return self.choose(arrays, pairs).state(arrays, pairs, progress)
+        program, declined = self._ask(arrays, pairs)
+        found = program.state(arrays, pairs, progress)
+        self.report = CallReport(program.name, program.share, declined)
+        return found
 
     def run(self, arrays, pairs=None, out=None, progress=None):
-        return self.choose(arrays, pairs).run(arrays, pairs, out, progress)
+        if self._least_pairs and len(arrays[self._output]) * len(arrays[self._reduced]) < self._least_pairs:
+            self.report = self._few
+            return self.own.run(arrays, pairs, out, progress)
+        program, declined = self._ask(arrays, pairs)
+        found = program.run(arrays, pairs, out, progress)
+        self.report = CallReport(program.name, program.share, declined)
+        return found
 
 
 def explain_methods(problem: Problem, backend: Backend) -> list[str]:
@@ -67,3 +113,12 @@ def explain_methods(problem: Problem, backend: Backend) -> list[str]:
         return []
     lines = [f"  {m.name}: {reason or 'if ' + m.takes}" for m, reason in reasons.items()]
     return ["by the first method that takes the call", *lines, f"  {Program.name}: every other call"]
+
+
+def explain_report(report: CallReport | None) -> list[str]:
+    """Return lines that say how the last call was computed; none if there was no choice, or no call."""
+    if report is None:
+        return []
+    share = "" if report.share is None else f", {report.share:.3%} of the pairs"
+    others = [f"  {name} did not take it: {why}" for name, why in report.declined.items()]
+    return [f"the last call: {report.method}{share}", *others]

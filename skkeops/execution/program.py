@@ -49,6 +49,8 @@ class Program(ABC):
     """
 
     name = "all pairs"
+    #: Which share of the pairs the last call computed; None where that has no meaning.
+    share: float | None = 1.0
 
     def __init__(self, problem: Problem):
         self.problem = problem
@@ -162,10 +164,13 @@ class Backend(Protocol):
         Whether its programs cannot read sparse arrays of pairs, so that `methods.sparse_pairs` gathers their entries for them.
     sums_together : bool
         Whether its programs take problems with several outputs, and compute them in one sweep.
+    prunes : bool
+        Whether its programs compute blocks of pairs as small as tiles nearly as fast as all pairs, for `methods.pruning`.
     """
 
     gathers_sparse: bool
     sums_together: bool
+    prunes: bool
 
     def prepare(self, problem: Problem, options: Any = None) -> Program:
         """Return the program of a problem, with the options of a `Genred`."""

@@ -10,12 +10,14 @@ Exp(-Sum(Square(Var(0,3,0)-Var(1,3,1))))
 from . import calculus, operations
 from .aliases import Signature, parse_aliases
 from .derivative import gradient, gradient_matrix, gradients, substitute, tangent
+from .enclosure import Bounds, bounds
 from .errors import FormulaError
 from .expression import Constant, Expression, I, J, P, Variable, as_expression, postorder, variables_of
 from .linear import divergence, laplacian
 from .parser import parse
 
 __all__ = [
+    "Bounds",
     "Constant",
     "Expression",
     "FormulaError",
@@ -25,6 +27,7 @@ __all__ = [
     "Signature",
     "Variable",
     "as_expression",
+    "bounds",
     "calculus",
     "divergence",
     "gradient",

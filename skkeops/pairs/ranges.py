@@ -15,7 +15,7 @@ import numpy as np
 from skkeops.arrays.devices import to_host
 from skkeops.locks import Lock
 
-__all__ = ["Blocks", "Ranges"]
+__all__ = ["Blocks", "Ranges", "join_columns"]
 
 #: For each axis that may be reduced, the names of its three arrays.
 _NAMES = {1: ("ranges_i", "slices_i", "redranges_j"), 0: ("ranges_j", "slices_j", "redranges_i")}
@@ -139,10 +139,10 @@ def _check(given: tuple[np.ndarray, ...], names: tuple[str, str, str], rows: int
     if overlap.any():
         at = int(overlap.argmax())
         raise ValueError(f"{names[0]} must not overlap: found {ranges[at].tolist()} and {ranges[at + 1].tolist()}")
-    return _join(ranges, starts, ends, reduced)
+    return join_columns(ranges, starts, ends, reduced)
 
 
-def _join(
+def join_columns(
     ranges: np.ndarray, starts: np.ndarray, ends: np.ndarray, reduced: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the blocks one behind the other, columns that follow each other in one range."""

@@ -51,12 +51,15 @@ def test_the_first_method_that_takes_a_call_computes_it(monkeypatch):
     assert (function(x, y) == 0).all()
     x, y = data(4, 3)
     np.testing.assert_allclose(function(x, y)[:, 0], np.exp(-((x[:, None] - y) ** 2).sum(axis=2)).sum(axis=1), rtol=1e-13)
-    assert function.explain().splitlines()[-4:] == [
+    assert function.explain().splitlines()[-6:] == [
         "by the first method that takes the call",
         "  zero: if few values are reduced",
         "  sparse pairs: no argument has a value for each pair",
         "  all pairs: every other call",
+        "the last call: all pairs, 100.000% of the pairs",
+        "  zero did not take it: many values are reduced",
     ]
+    assert function.last_call == choose.CallReport("all pairs", 1.0, {"zero": "many values are reduced"})
     _, (by_x, by_y) = function.value_and_gradient(x, y, wrt=("x", "y"))  # the value and one of them are computed together
     assert by_x.any() and by_y.any()
     largest = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], "Max", axis=1)

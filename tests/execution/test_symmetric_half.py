@@ -7,7 +7,6 @@ import pytest
 
 from skkeops import Genred, Vi, Vj
 from skkeops.backends import cpu
-from skkeops.execution.methods import symmetric_half
 from skkeops.execution.methods.symmetric_half import SymmetricHalf
 
 ALIASES = ["x = Vi(3)", "y = Vj(3)", "b = Vj(2)", "e = Vi(1)", "p = Pm(1)"]
@@ -29,7 +28,7 @@ def squared(x, y):
 @pytest.fixture
 def small(monkeypatch):
     """The method takes few points, too."""
-    monkeypatch.setattr(symmetric_half, "_LEAST_POINTS", 1)
+    monkeypatch.setattr(SymmetricHalf, "least_pairs", 0)
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The compiled CPU backend: plans become programs of the tile engine."""
 
-from .program import CpuProgram, engine_info, evaluate, evaluate_pairs, gathers_sparse, prepare, sums_together
+from .program import CpuProgram, engine_info, evaluate, evaluate_pairs, gathers_sparse, prepare, prunes, sums_together
 
-__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "sums_together"]
+__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]

@@ -19,11 +19,12 @@ from . import _engine
 from .lowering import SHORT_AXIS, lower, lower_map, lower_pairs
 from .threads import n_threads
 
-__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "sums_together"]
+__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
 
 #: The engine reads dense arrays of pairs, and their selected rows and columns.
 gathers_sparse = True
 sums_together = True
+prunes = True
 
 _FLOAT64 = np.dtype(np.float64)
 

@@ -29,6 +29,7 @@ _LAYOUT = {0: (slice(None), None), 1: (None, slice(None)), 2: (None, None), 3: (
 gathers_sparse = False
 #: The values of all outputs are computed from the same arrays, which is what the specification has to say about it.
 sums_together = True
+prunes = False
 
 
 class ReferenceProgram(Program):

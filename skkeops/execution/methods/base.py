@@ -29,9 +29,12 @@ class Method(Program):
         How `Genred.explain` calls it.
     takes : str
         Which calls of a problem it takes, after "if".
+    least_pairs : int
+        It takes no call with fewer pairs: then it is not even asked.
     """
 
     takes: ClassVar[str]
+    least_pairs: int = 0
 
     def __init__(self, problem: Problem, backend: Backend):
         super().__init__(problem)

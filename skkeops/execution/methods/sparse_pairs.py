@@ -42,6 +42,7 @@ class SparsePairs(Method):
 
     name = "sparse pairs"
     takes = "an array of pairs is sparse"
+    share = None
 
     def __init__(self, problem: Problem, backend: Backend):
         super().__init__(problem, backend)

@@ -59,6 +59,7 @@ class SymmetricHalf(Method):
 
     name = "symmetric half"
     takes = f"the points of i and j are the same array, of at least {_LEAST_POINTS} points"
+    least_pairs = _LEAST_POINTS**2
 
     def __init__(self, problem: Problem, backend: Backend):
         super().__init__(problem, backend)
@@ -82,9 +83,6 @@ class SymmetricHalf(Method):
     def declines_call(self, arrays: tuple[Any, ...], pairs: Any) -> str | None:
         if pairs is not None:
             return "only some pairs are visited"
-        first, second = self.halves.matched[0]
-        if len(arrays[first]) < _LEAST_POINTS:
-            return "there are few points"
         if not all(_are_same(arrays[a], arrays[b]) for a, b in self.halves.matched):
             return "the points of i and j are not the same array"
         return None
@@ -97,6 +95,7 @@ class SymmetricHalf(Method):
         rows, columns = self.half.state((*arrays, *(arrays[k] for k in self.halves.moved)), above, report)
         total += rows
         total += columns
+        self.share = (1 + sum(float(end - start) ** 2 for start, end in diagonal[0]) / n**2) / 2
         if progress is not None:
             progress(n * n, n * n)
         return (total,)

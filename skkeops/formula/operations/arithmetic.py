@@ -8,6 +8,7 @@ from ..expression import Constant
 from ..registry import ops, register
 from . import algebra
 from .families import Elementwise
+from .intervals import Interval, between
 
 __all__ = ["Add", "Divide", "Minus", "Mult", "Subtract"]
 
@@ -37,6 +38,10 @@ class Minus(Elementwise):
 
     def numpy(self, f):
         return -f
+
+    def bounds(self, intervals, rounding):
+        ((lower, upper),) = intervals
+        return Interval(-upper, -lower)
 
     def partial(self, k):
         return _MINUS_ONE
@@ -73,6 +78,10 @@ class Add(Elementwise):
 
     def numpy(self, f, g):
         return f + g
+
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        return rounding.widen(f.lower + g.lower, f.upper + g.upper)
 
     def partial(self, k):
         return _ONE
@@ -136,6 +145,10 @@ class Subtract(Elementwise):
     def numpy(self, f, g):
         return f - g
 
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        return rounding.widen(f.lower - g.upper, f.upper - g.lower)
+
     def partial(self, k):
         return _MINUS_ONE if k else _ONE
 
@@ -178,6 +191,14 @@ class Mult(Elementwise):
     def numpy(self, f, g):
         return f * g
 
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        for c, other in ((f, g), (g, f)):
+            if type(c.lower) is Constant and c.lower is c.upper:
+                ends = tuple(c.lower * end for end in other)
+                return rounding.widen(*(ends if c.lower.value > 0 else ends[::-1]))
+        return rounding.widen(*between(Mult.build, f, g))
+
     def partial(self, k):
         return self.args[1 - k]
 
@@ -215,6 +236,11 @@ class Divide(Elementwise):
 
     def numpy(self, f, g):
         return f / g
+
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        rounding.require_positive(g.nearest)
+        return rounding.widen(*between(Divide.build, f, g))
 
     def partial(self, k):
         f, g = self.args

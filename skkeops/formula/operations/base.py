@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from ..errors import FormulaError
 from ..expression import Expression, as_expression, integer
 from ..registry import lookup, register
+from .intervals import Interval, Rounding
 
 __all__ = ["Composite", "Operation", "bind", "composite"]
+
 
 def bind(operation, values: Sequence[Any]) -> tuple[tuple[Expression, ...], tuple]:
     """Split what an operation is called with into expressions and checked parameters."""
@@ -127,6 +129,13 @@ class Operation(Expression):
     def chosen(self, k: int) -> Expression | None:
         """For an operation that chooses: a formula, never a NaN, that is negative where the value is not argument ``k``.
         None if the value always depends on it."""
+        return None
+
+    def bounds(self, intervals: tuple[Interval, ...], rounding: Rounding) -> Interval | None:
+        """The interval of the values for arguments in intervals, widened by the error of the operation; None if none is known.
+
+        It need hold only where every end of these intervals, and of the result, is finite.
+        """
         return None
 
     def numpy(self, *arrays):

@@ -14,8 +14,11 @@ from ..limits import MAX_DIM
 from ..registry import ops
 from .algebra import is_zero
 from .base import Operation, bind
+from .intervals import Interval, Rounding, larger
 
 __all__ = ["Bilinear", "Choice", "Contraction", "Elementwise", "NthDerivative", "Selection", "add_up", "broadcast"]
+
+_HALF = Constant(Fraction(1, 2))
 
 
 def broadcast(f: Expression, dim: int) -> Expression:
@@ -33,7 +36,22 @@ def add_up(terms: Sequence[Expression | None], dim: int) -> Expression | None:
 
 
 class Elementwise(Operation):
-    """The same scalar function in every component; dims are equal, or 1."""
+    """The same scalar function in every component; dims are equal, or 1.
+
+    Class attributes
+    ----------------
+    shape : {"", "increasing", "decreasing", "valley", "hill"}
+        For a function of one argument, what its `bounds` follow from: monotone, or even and increasing ("valley") or decreasing
+        ("hill") with the absolute value.
+    ulps : int
+        The error of what is computed, in units of the last place, at least; 0 if it is exact.
+    nonnegative : bool
+        Whether no negative number is ever computed.
+    """
+
+    shape: ClassVar[str] = ""
+    ulps: ClassVar[int] = 4
+    nonnegative: ClassVar[bool] = False
 
     @classmethod
     def build(cls, *arguments: Any) -> Expression:
@@ -70,6 +88,16 @@ class Elementwise(Operation):
         """The derivative with respect to argument ``k``, component by component; None for zero."""
         return None
 
+    def bounds(self, intervals, rounding):
+        if not self.shape:
+            return None
+        (f,) = intervals
+        ends = (f.nearest, f.farthest) if self.shape in ("valley", "hill") else f
+        lower, upper = (self.rebuild((end,)) for end in ends)
+        if self.shape in ("decreasing", "hill"):
+            lower, upper = upper, lower
+        return rounding.widen(lower, upper, self.ulps, nonnegative=self.nonnegative)
+
     def component_adjoint(self, k: int, e: Expression) -> Expression | None:
         """The adjoint of argument ``k`` for every component of the result; None for zero.
 
@@ -95,7 +123,7 @@ class Choice(Elementwise):
 
     def chosen(self, k):
         partial = self.partial(k)
-        return None if partial is None else ops.Subtract.build(partial, Constant(Fraction(1, 2)))
+        return None if partial is None else ops.Subtract.build(partial, _HALF)
 
     def component_adjoint(self, k, e):
         return None if self.partial(k) is None else e
@@ -107,6 +135,14 @@ class Choice(Elementwise):
             if condition is not None:
                 total = ops.IfElse.build(condition, direction, 0 if total is None else total)
         return add_up((total,), self.dim)
+
+
+def _middle_and_radius(interval: Interval, rounding: Rounding) -> tuple[Expression, Expression]:
+    lower, upper = interval
+    if lower is upper:
+        return lower, Constant(0, lower.dim)
+    middle = _HALF * (lower + upper)
+    return middle, larger(upper - middle, middle - lower) * Constant(1 + 4 * rounding.eps)
 
 
 _MAX_ORDER = 16
@@ -162,6 +198,10 @@ class Selection(Operation):
         """For each component of the result ``(argument, component)``, or None for zero."""
         raise NotImplementedError
 
+    def bounds(self, intervals, rounding):
+        lower, upper = (self.rebuild(ends) for ends in zip(*intervals, strict=True))
+        return Interval(lower, upper)
+
     def tangent(self, directions):
         if all(direction is None for direction in directions):
             return None
@@ -193,6 +233,17 @@ class Bilinear(Operation):
     def tensors(self) -> tuple[tuple[int, ...], ...]:
         """The same sums as a contraction of tensors, for vectors too long for `terms`: the parameters of `TensorDot`."""
         raise NotImplementedError
+
+    def bounds(self, intervals, rounding):
+        """From the middles of the intervals and their radii: exact where one argument is a point."""
+        (f, f_radius), (g, g_radius) = (_middle_and_radius(interval, rounding) for interval in intervals)
+        f_size, g_size = ops.Abs.build(f), ops.Abs.build(g)
+        f_most, g_most = f_size + f_radius, g_size + g_radius
+        middle = self.rebuild((f, g))
+        radius = self.rebuild((f_size, g_radius)) + self.rebuild((f_radius, g_most))
+        size = self.rebuild((f_most, g_most))  # rounding errors are relative to it
+        ulps = 8 + max(arg.dim for arg in self.args)
+        return rounding.widen(middle - radius, middle + radius, ulps, (size, size))
 
     def tangent(self, directions):
         f, g = self.args

@@ -18,6 +18,7 @@ class Expm1(Elementwise):
 
     name = "Expm1"
     opcode = "expm1"
+    shape = "increasing"
     cuda = "expm1({0})"
 
     def numpy(self, f):
@@ -33,6 +34,7 @@ class Log1p(Elementwise):
 
     name = "Log1p"
     opcode = "log1p"
+    shape = "increasing"
     cuda = "log1p({0})"
     domain = ((-0.5, 2.0),)
 
@@ -50,6 +52,7 @@ class Tanh(Elementwise):
     name = "Tanh"
     parity = "odd"
     opcode = "tanh"
+    shape = "increasing"
     cuda = "skkeops_tanh({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_tanh(real x)
@@ -73,6 +76,7 @@ class Sinh(Elementwise):
     name = "Sinh"
     parity = "odd"
     opcode = "sinh"
+    shape = "increasing"
     cuda = "sinh({0})"
 
     def numpy(self, f):
@@ -89,6 +93,8 @@ class Cosh(Elementwise):
     name = "Cosh"
     parity = "even"
     opcode = "cosh"
+    shape = "valley"
+    nonnegative = True
     cuda = "cosh({0})"
 
     def numpy(self, f):
@@ -105,6 +111,8 @@ class Sech(Elementwise):
     name = "Sech"
     parity = "even"
     opcode = "sech"
+    shape = "hill"
+    nonnegative = True
     cuda = "skkeops_sech({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_sech(real x)
@@ -128,6 +136,8 @@ class Logistic(Elementwise):
 
     name = "Logistic"
     opcode = "logistic"
+    shape = "increasing"
+    nonnegative = True
     cuda = "skkeops_logistic({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_logistic(real x)
@@ -152,6 +162,8 @@ class Softplus(Elementwise):
 
     name = "Softplus"
     opcode = "softplus"
+    shape = "increasing"
+    nonnegative = True
     cuda = "skkeops_softplus({0})"
     cuda_functions = """
 template <typename real> __device__ inline real skkeops_softplus(real x)

@@ -13,6 +13,7 @@ from ..expression import Constant
 from ..registry import ops, register
 from .base import composite
 from .families import Choice, Elementwise
+from .intervals import Interval, larger, smaller
 
 __all__ = [
     "Abs",
@@ -43,6 +44,8 @@ class Abs(Elementwise):
     name = "Abs"
     parity = "even"
     opcode = "abs"
+    shape = "valley"
+    ulps = 0
     cuda = "fabs({0})"
     domain = ((0.2, 2.0),)
 
@@ -64,6 +67,8 @@ class Sign(Elementwise):
 
     name = "Sign"
     opcode = "sign"
+    shape = "increasing"
+    ulps = 0
     cuda = "({0} > ({real})0 ? ({real})1 : ({0} < ({real})0 ? ({real})-1 : ({real})0))"
     domain = ((0.2, 2.0),)
 
@@ -77,6 +82,8 @@ class Step(Elementwise):
 
     name = "Step"
     opcode = "step"
+    shape = "increasing"
+    ulps = 0
     cuda = "({0} < ({real})0 ? ({real})0 : ({real})1)"
     domain = ((0.2, 2.0),)
 
@@ -90,6 +97,8 @@ class ReLU(Choice):
 
     name = "ReLU"
     opcode = "relu"
+    shape = "increasing"
+    ulps = 0
     cuda = "({0} < ({real})0 ? ({real})0 : {0})"
     domain = ((0.2, 2.0),)
 
@@ -106,6 +115,8 @@ class Floor(Elementwise):
 
     name = "Floor"
     opcode = "floor"
+    shape = "increasing"
+    ulps = 0
     cuda = "floor({0})"
     domain = ((0.2, 0.8),)
 
@@ -137,6 +148,15 @@ class Fmod(Elementwise):
     def numpy(self, f, n):
         return np.fmod(f, n)
 
+    def bounds(self, intervals, rounding):
+        f, n = intervals
+        rounding.require_positive(n.nearest)
+        # of the sign of f, and nowhere farther from 0 than f or n; f itself where that is not as large as n
+        most = n.farthest
+        lower, upper = smaller(larger(f.lower, -most), Constant(0)), larger(smaller(f.upper, most), Constant(0))
+        stays = n.nearest - f.farthest - Constant(rounding.tiny)
+        return Interval(ops.IfElse.build(stays, f.lower, lower), ops.IfElse.build(stays, f.upper, upper))
+
     def partial(self, k):
         f, n = self.args
         return Constant(1) if k == 0 else ops.Divide.build(ops.Subtract.build(self, f), n)
@@ -167,6 +187,14 @@ class Round(Elementwise):
         d = self.params[0]
         return float(d), float(f"1e{abs(d)}")
 
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        if rounding.is_double:
+            return Interval(self.rebuild((f.lower,)), self.rebuild((f.upper,)))
+        # in float32 the product with the power of ten is rounded, and may be rounded to the other side
+        half = Constant(Fraction(1, 2) * Fraction(10) ** -self.params[0])
+        return rounding.widen(f.lower - half, f.upper + half, 8)
+
     def numpy(self, f):
         d, power = self.immediates
         # float32 does not hold the powers above 38
@@ -195,6 +223,10 @@ class Clamp(Choice):
     def numpy(self, f, a, b):
         return np.where(f < a, a, np.where(f > b, b, f))
 
+    def bounds(self, intervals, rounding):
+        f, a, b = intervals
+        return _clamped(f, a, b)
+
     def partial(self, k):
         f, a, b = self.args
         if k == 0:
@@ -202,6 +234,11 @@ class Clamp(Choice):
         if k == 1:
             return LessThan.build(f, a)
         return ops.Mult.build(LessOrEqual.build(a, f), LessThan.build(b, f))
+
+
+def _clamped(f: Interval, a: Interval, b: Interval) -> Interval:
+    """The interval of ``Clamp(f, a, b)``: for a > b the value is a or b, which both formulas enclose."""
+    return Interval(smaller(larger(f.lower, a.lower), b.lower), larger(smaller(f.upper, b.upper), a.upper))
 
 
 class _BetweenIntegers(Elementwise):
@@ -231,6 +268,11 @@ class ClampInt(Choice, _BetweenIntegers):
         a, b = (np.asarray(bound, f.dtype) for bound in self.params)
         return np.where(f < a, a, np.where(f > b, b, f))
 
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        a, b = (Constant(bound) if rounding.is_double else Constant(float(np.float32(bound))) for bound in self.params)
+        return _clamped(f, Interval(a, a), Interval(b, b))
+
     def partial(self, k):
         return DiffClampInt.build(self.args[0], *self.params)
 
@@ -242,6 +284,13 @@ class DiffClampInt(_BetweenIntegers):
     name = "DiffClampInt"
     opcode = "diffclampint"
     cuda = "({0} < ({real}){p0} ? ({real})0 : ({0} > ({real}){p1} ? ({real})0 : ({real})1))"
+
+    def bounds(self, intervals, rounding):
+        (f,), (a, b) = intervals, self.params
+        if not rounding.is_double and max(abs(a), abs(b)) > 2**24:
+            return Interval(Constant(0, self.dim), Constant(1, self.dim))
+        lower = DiffClampInt.build(f.lower, a, b) * DiffClampInt.build(f.upper, a, b) if a <= b else Constant(0, self.dim)
+        return Interval(lower, LessOrEqual.build(f.lower, b) * LessOrEqual.build(a, f.upper))
 
     def numpy(self, f):
         a, b = self.params
@@ -277,6 +326,15 @@ class IfElse(Choice):
     def numpy(self, f, a, b):
         return np.where(f >= 0, a, b)
 
+    def bounds(self, intervals, rounding):
+        f, a, b = intervals
+        # the first where f is not negative, the second where it is, either elsewhere
+        lower, upper = (
+            IfElse.build(f.lower, of_a, IfElse.build(f.upper, either(of_a, of_b), of_b))
+            for of_a, of_b, either in zip(a, b, (smaller, larger), strict=True)
+        )
+        return Interval(lower, upper)
+
     def partial(self, k):
         return None if k == 0 else IfElse.build(self.args[0], *((1, 0) if k == 1 else (0, 1)))
 
@@ -295,6 +353,12 @@ class _Comparison(Elementwise):
         return Constant._of(Fraction(int(cls._holds(f.value, g.value)))) if type(f) is type(g) is Constant else None
 
 
+def _equality(f: Interval, g: Interval) -> Interval:
+    """Whether two values are equal: they may be if the intervals meet, and are if both are one point."""
+    surely = Equal.build(f.lower, f.upper) * Equal.build(g.lower, g.upper) * Equal.build(f.lower, g.lower)
+    return Interval(surely, LessOrEqual.build(f.lower, g.upper) * LessOrEqual.build(g.lower, f.upper))
+
+
 @register
 class Equal(_Comparison):
     """``Equal(f, g)``, also written ``f == g``: 1 where they are equal, otherwise 0 (a NaN equals nothing)."""
@@ -303,6 +367,9 @@ class Equal(_Comparison):
     _holds = operator.eq
     opcode = "eq"
     cuda = "({0} == {1} ? ({real})1 : ({real})0)"
+
+    def bounds(self, intervals, rounding):
+        return _equality(*intervals)
 
     def numpy(self, f, g):
         return (f == g).astype(np.result_type(f, g))
@@ -317,6 +384,10 @@ class NotEqual(_Comparison):
     opcode = "ne"
     cuda = "({0} != {1} ? ({real})1 : ({real})0)"
 
+    def bounds(self, intervals, rounding):
+        equal = _equality(*intervals)
+        return Interval(1 - equal.upper, 1 - equal.lower)
+
     def numpy(self, f, g):
         return (f != g).astype(np.result_type(f, g))
 
@@ -330,6 +401,10 @@ class LessThan(_Comparison):
     opcode = "lt"
     cuda = "({0} < {1} ? ({real})1 : ({real})0)"
 
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        return Interval(LessThan.build(f.upper, g.lower), LessThan.build(f.lower, g.upper))
+
     def numpy(self, f, g):
         return (f < g).astype(np.result_type(f, g))
 
@@ -342,6 +417,10 @@ class LessOrEqual(_Comparison):
     _holds = operator.le
     opcode = "le"
     cuda = "({0} <= {1} ? ({real})1 : ({real})0)"
+
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        return Interval(LessOrEqual.build(f.upper, g.lower), LessOrEqual.build(f.lower, g.upper))
 
     def numpy(self, f, g):
         return (f <= g).astype(np.result_type(f, g))

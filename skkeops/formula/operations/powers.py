@@ -10,6 +10,7 @@ from ..errors import FormulaError
 from ..expression import Constant
 from ..registry import ops, register
 from .families import Elementwise
+from .intervals import between, larger, smaller
 
 __all__ = ["Inv", "Pow", "Powf", "Rsqrt", "Sqrt", "Square"]
 
@@ -50,6 +51,11 @@ class Inv(Elementwise):
     def numpy(self, f):
         return 1 / f
 
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        rounding.require_positive(f.nearest)
+        return rounding.widen(Inv.build(f.upper), Inv.build(f.lower))
+
     def partial(self, k):
         return ops.Minus.build(Square.build(self))
 
@@ -61,6 +67,8 @@ class Square(Elementwise):
     name = "Square"
     parity = "even"
     opcode = "square"
+    shape = "valley"
+    nonnegative = True
     cuda = "({0} * {0})"
 
     @classmethod
@@ -87,6 +95,8 @@ class Sqrt(Elementwise):
 
     name = "Sqrt"
     opcode = "sqrt"
+    shape = "increasing"
+    nonnegative = True
     cuda = "sqrt({0})"
     domain = ((0.5, 2.0),)
 
@@ -108,6 +118,11 @@ class Rsqrt(Elementwise):
 
     def numpy(self, f):
         return np.where(f == 0, np.zeros((), f.dtype), 1 / np.sqrt(np.where(f == 0, np.ones((), f.dtype), f)))
+
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        rounding.require_positive(f.lower)
+        return rounding.widen(Rsqrt.build(f.upper), Rsqrt.build(f.lower), nonnegative=True)
 
     def partial(self, k):
         return ops.Mult.build(Fraction(-1, 2), Pow.build(self, 3))
@@ -151,6 +166,14 @@ class Pow(Elementwise):
 
     def numpy(self, f):
         return np.power(f, np.asarray(self.params[0], f.dtype))
+
+    def bounds(self, intervals, rounding):
+        (f,), (m,) = intervals, self.params
+        if m < 0:
+            rounding.require_positive(f.nearest)
+        ends = f if m % 2 else (f.nearest, f.farthest)
+        lower, upper = (Pow.build(end, m) for end in (ends if m > 0 else ends[::-1]))
+        return rounding.widen(lower, upper, 4 + 2 * abs(m), nonnegative=m % 2 == 0)
 
     def partial(self, k):
         m = self.params[0]
@@ -204,6 +227,13 @@ class Powf(Elementwise):
 
     def numpy(self, f, g):
         return np.power(f, g)
+
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        tiny = Constant(rounding.tiny)
+        # the base is positive, or it may be 0 and the exponent is positive
+        rounding.require(larger(f.lower - tiny, smaller(f.lower, g.lower - tiny)))
+        return rounding.widen(*between(Powf.build, f, g), 8, nonnegative=True)
 
     def partial(self, k):
         # at 0 one factor is 0 and the other infinite: their limit is chosen, not computed

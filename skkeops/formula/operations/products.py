@@ -14,6 +14,7 @@ from ..registry import ops, register
 from . import algebra
 from .base import composite
 from .families import Bilinear
+from .intervals import between
 
 __all__ = ["Kron", "MatVecMult", "Scalprod", "TensorDot", "TensorProd", "VecMatMult"]
 
@@ -73,6 +74,11 @@ class Scalprod(Bilinear):
 
     def numpy(self, f, g):
         return (f * g).sum(axis=-1, keepdims=True)
+
+    def bounds(self, intervals, rounding):
+        products = rounding.widen(*between(ops.Mult.build, *intervals))
+        sizes = tuple(ops.Sum.build(ops.Abs.build(end)) for end in products)
+        return rounding.widen(*map(ops.Sum.build, products), 4 + self.args[0].dim, sizes)
 
     def adjoint(self, k, e):
         return ops.Mult.build(e, self.args[1 - k])

@@ -6,8 +6,10 @@ from math import pi, sqrt
 
 import numpy as np
 
+from ..expression import Constant
 from ..registry import ops, register
 from .families import Elementwise, NthDerivative
+from .intervals import larger
 
 __all__ = ["Digamma", "Erf", "Erfc", "LogGamma"]
 
@@ -17,6 +19,9 @@ def _scipy(name):
     import scipy.special
 
     return getattr(scipy.special, name)
+
+
+_LEAST_GAMMA = 1.4616321449683622  # where the gamma function of positive numbers is least
 
 
 def _bell(f, factor):
@@ -30,6 +35,7 @@ class Erf(Elementwise):
     name = "Erf"
     parity = "odd"
     opcode = "erf"
+    shape = "increasing"
     cuda = "erf({0})"
 
     def numpy(self, f):
@@ -45,6 +51,8 @@ class Erfc(Elementwise):
 
     name = "Erfc"
     opcode = "erfc"
+    shape = "decreasing"
+    nonnegative = True
     cuda = "erfc({0})"
 
     def numpy(self, f):
@@ -67,6 +75,13 @@ class LogGamma(Elementwise):
     def numpy(self, f):
         # as in C: SciPy has -inf
         return np.where(f == -np.inf, np.asarray(np.inf, f.dtype), _scipy("gammaln")(f))
+
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        rounding.require_positive(f.lower)
+        lowest = ops.Clamp.build(Constant(_LEAST_GAMMA), *f)  # convex on the positive numbers
+        ends = (LogGamma.build(end) for end in f)
+        return rounding.widen(LogGamma.build(lowest), larger(*ends), 8, absolute=8)
 
     def partial(self, k):
         return Digamma.build(self.args[0])
@@ -122,6 +137,12 @@ class Digamma(NthDerivative):
     cuda = "({real})skkeops_polygamma((double){0}, {p0})"
     cuda_functions = _POLYGAMMA
     domain = ((0.5, 4.0),)
+
+    def bounds(self, intervals, rounding):
+        (f,), (n,) = intervals, self.params
+        rounding.require_positive(f.lower)
+        ends = [self.rebuild((end,)) for end in (f if n % 2 == 0 else f[::-1])]  # n odd: positive and decreasing
+        return rounding.widen(*ends, 8 + 2 * n, absolute=8)
 
     def numpy(self, f):
         n = self.params[0]

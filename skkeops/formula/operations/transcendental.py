@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import exp, pi
+
 import numpy as np
 
 from ..expression import Constant
 from ..registry import ops, register
 from .families import Elementwise, NthDerivative
+from .intervals import Interval, Rounding, between, larger, smaller
 
 __all__ = ["Acos", "Asin", "Atan", "Atan2", "Cos", "Exp", "Log", "Sin", "SinXDivX", "XLogX"]
 
@@ -17,6 +21,8 @@ class Exp(Elementwise):
 
     name = "Exp"
     opcode = "exp"
+    shape = "increasing"
+    nonnegative = True
     cuda = "exp({0})"
 
     @classmethod
@@ -37,6 +43,7 @@ class Log(Elementwise):
 
     name = "Log"
     opcode = "log"
+    shape = "increasing"
     cuda = "log({0})"
     domain = ((0.5, 2.0),)
 
@@ -64,8 +71,26 @@ class XLogX(Elementwise):
     def numpy(self, f):
         return np.where(f == 0, np.zeros((), f.dtype), f * np.log(np.where(f == 0, np.ones((), f.dtype), f)))
 
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        rounding.require(f.lower)
+        lowest = ops.Clamp.build(Constant(exp(-1)), *f)  # convex, with its minimum at 1 / e
+        ends = (XLogX.build(end) for end in f)
+        return rounding.widen(XLogX.build(lowest), larger(*ends))
+
     def partial(self, k):
         return ops.Add.build(1, Log.build(self.args[0]))
+
+
+def _wave(node: Elementwise, f: Interval, crest: Fraction, rounding: Rounding) -> Interval:
+    """The interval of a wave between -1 and 1 of the period 2 pi, whose crests are at so many periods, and whole ones more."""
+    periods = rounding.widen(*(end * Constant(1 / (2 * pi)) for end in f))
+    values = [node.rebuild((end,)) for end in f]
+    ends = []
+    for level, place, either in ((-1, crest + Fraction(1, 2), smaller), (1, crest, larger)):
+        before, last = (ops.Floor.build(end - Constant(place)) for end in periods)
+        ends.append(ops.IfElse.build(last - before - 1, level, either(*values)))
+    return rounding.widen(*ends, absolute=4)
 
 
 @register
@@ -79,6 +104,9 @@ class Sin(Elementwise):
 
     def numpy(self, f):
         return np.sin(f)
+
+    def bounds(self, intervals, rounding):
+        return _wave(self, intervals[0], Fraction(1, 4), rounding)
 
     def partial(self, k):
         return Cos.build(self.args[0])
@@ -96,6 +124,9 @@ class Cos(Elementwise):
     def numpy(self, f):
         return np.cos(f)
 
+    def bounds(self, intervals, rounding):
+        return _wave(self, intervals[0], Fraction(0), rounding)
+
     def partial(self, k):
         return ops.Minus.build(Sin.build(self.args[0]))
 
@@ -111,6 +142,7 @@ class Asin(Elementwise):
 
     name = "Asin"
     opcode = "asin"
+    shape = "increasing"
     cuda = "asin({0})"
     domain = ((-0.8, 0.8),)
 
@@ -127,6 +159,8 @@ class Acos(Elementwise):
 
     name = "Acos"
     opcode = "acos"
+    shape = "decreasing"
+    nonnegative = True
     cuda = "acos({0})"
     domain = ((-0.8, 0.8),)
 
@@ -143,6 +177,7 @@ class Atan(Elementwise):
 
     name = "Atan"
     opcode = "atan"
+    shape = "increasing"
     cuda = "atan({0})"
 
     def numpy(self, f):
@@ -164,6 +199,14 @@ class Atan2(Elementwise):
 
     def numpy(self, f, g):
         return np.arctan2(f, g)
+
+    def bounds(self, intervals, rounding):
+        f, g = intervals
+        # a box that has neither the origin nor abscissas below it
+        clear = larger(larger(g.lower, f.lower), -f.upper) - Constant(rounding.tiny)
+        corners = between(Atan2.build, f, g)
+        lower, upper = (ops.IfElse.build(clear, c, edge) for c, edge in zip(corners, (-pi, pi), strict=True))
+        return rounding.widen(lower, upper, absolute=4)
 
     def partial(self, k):
         f, g = self.args
@@ -209,6 +252,17 @@ class SinXDivX(NthDerivative):
     cuda = "skkeops_sinxdivx<{real}>({0}, {p0})"
     cuda_functions = _SINXDIVX
     domain = ((-4.0, 4.0),)
+
+    def bounds(self, intervals, rounding):
+        (f,), (n,) = intervals, self.params
+        if n:  # the integral of at most t^n
+            most = Constant(Fraction(1, n + 1), self.dim)
+            return rounding.widen(-most, most)
+        # decreasing up to its first minimum, -0.2173 at 4.4934, then at most 1 / |f| away from 0
+        near = Constant(4.49) - f.farthest
+        rest = ops.IfElse.build(f.nearest - 1, ops.Inv.build(larger(f.nearest, Constant(1))), 1)
+        lower = ops.IfElse.build(near, SinXDivX.build(f.farthest), Constant(-0.2173))
+        return rounding.widen(lower, ops.IfElse.build(near, SinXDivX.build(f.nearest), rest), 8, absolute=8)
 
     def numpy(self, f):
         n = self.params[0]

@@ -13,6 +13,7 @@ from ..registry import ops, register
 from . import algebra
 from .base import Operation, composite
 from .families import Contraction
+from .intervals import Interval
 
 __all__ = ["ArgMax", "ArgMin", "Max", "Min", "OneHot", "Prod", "Sum"]
 
@@ -50,6 +51,12 @@ class Sum(Contraction):
 
     def numpy(self, f):
         return f.sum(axis=-1, keepdims=True)
+
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        # errors are relative to the sum of magnitudes, in whatever order the components are added
+        sizes = tuple(Sum.build(ops.Abs.build(end)) for end in f)
+        return rounding.widen(Sum.build(f.lower), Sum.build(f.upper), 4 + self.args[0].dim, sizes)
 
     def adjoint(self, k, e):
         return ops.SumT.build(e, self.args[0].dim)
@@ -93,6 +100,10 @@ class _Extremum(Contraction):
     def numpy(self, f):
         return self._winner(f)[0]
 
+    def bounds(self, intervals, rounding):
+        (f,) = intervals
+        return Interval(self.rebuild((f.lower,)), self.rebuild((f.upper,)))
+
     def chosen(self, k):
         index = (ArgMax if type(self) is Max else ArgMin).build(self.args[0])
         return ops.Subtract.build(OneHot.build(index, self.args[0].dim), Constant(Fraction(1, 2)))
@@ -134,6 +145,9 @@ class _ArgExtremum(_Extremum):
     @classmethod
     def simplify(cls, args, params):
         return Constant(0) if args[0].dim == 1 else None
+
+    def bounds(self, intervals, rounding):
+        return Interval(Constant(0), Constant(self.args[0].dim - 1))
 
     def numpy(self, f):
         return self._winner(f)[1]
@@ -186,6 +200,12 @@ class OneHot(Operation):
     @classmethod
     def output_dim(cls, args, params):
         return params[0]
+
+    def bounds(self, intervals, rounding):
+        lower, upper = rounding.widen(*(end + Constant(Fraction(1, 2)) for end in intervals[0]))
+        same = ops.Floor.build(lower) - ops.Floor.build(upper)
+        hot = self.rebuild((intervals[0].lower,))
+        return Interval(ops.IfElse.build(same, hot, 0), ops.IfElse.build(same, hot, 1))
 
     def numpy(self, f):
         return (np.trunc(f + np.asarray(0.5, f.dtype)) == np.arange(self.params[0])).astype(f.dtype)
