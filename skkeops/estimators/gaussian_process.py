@@ -114,7 +114,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
     n_probes_ : int
         For "iterative": the number of probes at the end.
     n_iter_ : int
-        For "iterative": the number of products with the matrix for the last likelihood.
+        For "iterative": the number of products with the matrix for the last likelihood; 1 for "cholesky".
     residual_ : float
         For "iterative": the norm of the residual, relative to that of y.
     n_features_in_ : int
@@ -299,7 +299,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         self.mean_coef_ = like(coefficients[:, 0] if targets.ndim == 1 else coefficients, X)
         self.log_marginal_likelihood_value_, self.log_marginal_likelihood_error_ = process.log_likelihood, 0.0
         if process.is_exact:
-            self.method_, self.L_ = "cholesky", like(process.factor, X)
+            self.method_, self.n_iter_, self.L_ = "cholesky", 1, like(process.factor, X)
             if value is not None:
                 self.log_marginal_likelihood_value_ = value
         else:
