@@ -223,8 +223,8 @@ def _tile_shape(
 ) -> tuple[int, int]:
     """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it.
 
-    Long vectors are read once for a tile, and want few lanes and many rows; sums to many columns want many lanes, and few rows, whose
-    states stay at hand.
+    Long vectors are read once for a tile, and want few lanes and many rows; sums to many columns want many lanes, and few rows,
+    whose states stay at hand.
     """
     rows, lanes = (4, 512) if order == 0 else (8, 512)
     if longest >= _LONG:
