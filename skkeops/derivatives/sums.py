@@ -117,8 +117,8 @@ class SumDerivatives(Derivatives):
         """Return programs that compute gradients, and the value where asked for, with what each of them computes.
 
         Sums are outputs of one problem: its sweep computes what their formulas share once. Ranges that a user gave are blocks of
-        pairs for each axis, so that with them there is a problem for each axis. None stands for the value. Variables on which nothing
-        depends have none.
+        pairs for each axis, so that with them there is a problem for each axis. None stands for the value. Variables on which
+        nothing depends have none.
         """
         key = ("sweeps", wrt, with_value, setting.backend, setting.xp, setting.ranges is None)
         if key in self._cache:

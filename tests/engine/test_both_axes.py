@@ -14,7 +14,7 @@ from .common import simd_level  # noqa: F401
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("m", "n"), [(0, 3), (3, 0), (1, 1), (31, 33), (129, 257), (140, 8200), (8200, 140), (64, 65), (65, 64)])
-def test_sums_over_both_axes_of_every_form(m, n, dtype, simd_level):
+def test_sums_over_both_axes_of_every_form(m, n, dtype, simd_level):  # noqa: F811
     """What a fold reads may lie in rows, lanes, tiles or in none of them, on either axis."""
     x, y, b, w, p = (Variable(k, dim, c) for k, (dim, c) in enumerate(((3, 0), (3, 1), (2, 1), (1, 0), (1, 2))))
     k = lookup("Exp").build(-p * lookup("SqDist").build(x, y))
@@ -45,7 +45,7 @@ def test_sums_over_both_axes_of_every_form(m, n, dtype, simd_level):
         np.testing.assert_allclose(sums, pairs.sum(axis=axis), rtol=0, atol=scale * (3e-6 if dtype == "float32" else 1e-12))
 
 
-def test_large_terms_that_cancel_are_summed_again_in_float64(simd_level):
+def test_large_terms_that_cancel_are_summed_again_in_float64(simd_level):  # noqa: F811
     """Sums of sixteen rows leave float32's range on the way, and what is summed does not."""
     x, y = Variable(0, 1, 0), Variable(1, 1, 1)
     problem = Problem((Output(Sum(), (x * y,), 1), Output(Sum(), (x * y,), 0)), (x, y))

@@ -69,7 +69,8 @@ def test_views_of_the_same_numbers_are_the_same_array(taken):
     assert len(taken) == 3
     turned = np.asfortranarray(x)
     for y in (x.copy(), turned, x[::-1]):
-        np.testing.assert_allclose(f(x, y, b, e, p)[:5], (np.exp(-0.7 * squared(x[:5, None], y)[..., 0]) @ b), rtol=1e-11, atol=1e-12)
+        expected = np.exp(-0.7 * squared(x[:5, None], y)[..., 0]) @ b
+        np.testing.assert_allclose(f(x, y, b, e, p)[:5], expected, rtol=1e-11, atol=1e-12)
     found = f(x[1:], x[:-1], b[1:], e[1:], p)
     np.testing.assert_allclose(found[0], np.exp(-0.7 * squared(x[1], x[:-1])[:, 0]) @ b[1:], rtol=1e-11)
     assert len(taken) == 3

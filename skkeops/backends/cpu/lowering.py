@@ -262,8 +262,8 @@ def _tile_shape(
     """Rows and lanes of a tile: as many pairs as keep the temporaries in the first-level cache, or near it.
 
     Sums over both axes want many rows, over which the sums of lanes stay in registers.
-    Long vectors are read once for a tile, and want few lanes and many rows; sums to many columns want many lanes, and few rows, whose
-    states stay at hand.
+    Long vectors are read once for a tile, and want few lanes and many rows; sums to many columns want many lanes, and few rows,
+    whose states stay at hand.
     """
     rows, lanes = (8, 512) if order else (16, 256) if both_axes else (4, 512)
     if longest >= _LONG:
