@@ -1,6 +1,7 @@
-"""``python -m benchmarks.sweeps``: a value and all gradients, in passes: how many forward calls they cost together.
+"""``python -m benchmarks.sweeps``: a value and all gradients, in passes: how many forward calls they cost together; and what a
+sum over the pairs of points with themselves costs beside one of two sets.
 
-The forward call and the call of `value_and_gradient` take turns. The variables are points i and j, weights j and a parameter.
+What is compared takes turns. The variables are points i and j, weights j and a parameter.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ def main() -> None:
 
                 one, all_of_it = take_turns([forward, everything], seconds, 6)
                 print(f"{op:10} D={d:<3}{dtype:10}{one * 1e3:8.1f} ms{all_of_it * 1e3:20.1f} ms{all_of_it / one:25.2f}", flush=True)
+    print(f"{n} x {n} pairs      two sets   one set with itself   share")
+    for d in (3, 10):
+        for dtype in ("float32", "float64"):
+            rng = np.random.default_rng(0)
+            p, x, b = (rng.random(shape).astype(dtype) for shape in ((1,), (n, d), (n, 1)))
+            f = Genred(FORMULAS["Sum"], ["p = Pm(1)", f"x = Vi({d})", f"y = Vj({d})", "b = Vj(1)"], axis=1)
+            y = x.copy()
+            both, half = take_turns([lambda f=f, a=(p, x, y, b): f(*a), lambda f=f, a=(p, x, x, b): f(*a)], seconds, 6)
+            print(f"{'Sum':10} D={d:<3}{dtype:10}{both * 1e3:8.1f} ms{half * 1e3:19.1f} ms{half / both:8.2f}", flush=True)
 
 
 if __name__ == "__main__":
