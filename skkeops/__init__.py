@@ -38,6 +38,7 @@ _HOMES = {
     "KernelSolve": "skkeops.solvers.kernel_solve",
     "KernelSum": "skkeops.estimators",
     "LazyTensor": "skkeops.lazy",
+    "ManyReductions": "skkeops.many",
     "NearestNeighbors": "skkeops.estimators",
     "Pm": "skkeops.lazy",
     "RadiusNeighborsTransformer": "skkeops.estimators",
