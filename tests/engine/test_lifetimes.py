@@ -162,10 +162,12 @@ def check_program(program, place, value, terms):
     matcher = Matcher(place, LANE)
     machine, known = Machine(program), {}
     wanted = [] if value is None else [(program["value"], value)]
-    for (scale, vector, minus, _, _), term in zip(program["terms"], terms, strict=True):
-        wanted += [
-            (o, e) for o, e in ((scale, term.scale), (vector, term.vector), (minus, term.minus)) if e is not None
-        ]
+    for (scale, times, vector, minus, _, _), term in zip(program["terms"], terms, strict=True):
+        factors = [(scale, term.scale)]
+        if times is not None:  # the fold multiplies the factors of the scale, of which the first is in the tile
+            first, second = term.scale.args if place(term.scale.args[0]) == TILE else term.scale.args[::-1]
+            factors = [(scale, first), (times, second)]
+        wanted += [(o, e) for o, e in (*factors, (vector, term.vector), (minus, term.minus)) if e is not None]
     for operand, expression in wanted:
         expected = meaning(matcher, expression, known)
         assert machine.read(operand, TILE, len(expected)) == expected, expression

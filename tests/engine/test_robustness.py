@@ -198,13 +198,13 @@ def test_the_engine_refuses_arrays_that_it_would_misread():
 
 def test_programs_that_were_not_built_do_not_run():
     empty, half = _engine.Program.__new__(_engine.Program), _engine.Program.__new__(_engine.Program)
-    fields = dict.fromkeys(
-        "order largest k width lane_planes row_planes const_planes n_temps tile_rows tile_lanes segment row_group".split(), 1
-    )
+    numbers = "order largest k width turned_width lane_planes row_planes const_planes n_temps tile_rows tile_lanes segment"
+    fields = dict.fromkeys((numbers + " row_group").split(), 1)
+    fields |= dict.fromkeys("variables terms turned literals tables".split(), [])
     fields |= {f"{place}_code": [] for place in ("pair", "lane", "row", "const")}
     fields |= {f"{place}_loads": [] for place in ("pair", "lane", "row", "const")}
     with pytest.raises(KeyError, match="no fold"):
-        half.__init__(is_double=True, variables=[], fold="no fold", terms=[], value=None, literals=[], tables=[], **fields)
+        half.__init__(is_double=True, fold="no fold", value=None, **fields)
     for program in (empty, half):
         with pytest.raises(RuntimeError, match="not initialised"):
             program.run((), 1, 1, 1)

@@ -43,7 +43,7 @@ def test_gradient(name, space, weighted, rng):
         numeric = (moved(wrt, step) - moved(wrt, -step)) / (2 * step)
         exact = float(np.sum(gradient * directions[wrt]))
         assert exact == pytest.approx(numeric, rel=1e-6, abs=2e-6)
-        np.testing.assert_array_equal(density.gradient(queries, e, wrt=wrt), gradient)
+        np.testing.assert_allclose(density.gradient(queries, e, wrt=wrt), gradient, rtol=1e-11, atol=1e-12)
 
 
 def test_gradient_by_weights_that_are_zero(rng):

@@ -50,7 +50,8 @@ def lower(plan: Plan, order: int, is_double: bool) -> Program:
         float64 instead of float32.
     """
     reduction, variables = plan.problem.outputs[0].reduction, plan.problem.variables
-    along_lanes, over_rows = plan.terms, ()
+    along_lanes: tuple[SumTerm, ...] = plan.terms
+    over_rows: tuple[SumTerm, ...] = ()
     roles = {plan.output: "out", plan.reduced: "reduced", P: "parameter", IJ: "pair" if plan.output == I else "turned pair"}
     if plan.has_both_axes:
         # Rows and lanes are alike: each output is summed along its own axis of the tile, whatever lies along the lanes.
@@ -200,14 +201,15 @@ def _factors(term: SumTerm, codes: Codes, along_lanes: bool) -> tuple[Expression
     The first has a value for each pair; the second is None where the scale is no such product, or nothing else is multiplied.
     """
     scale, vector = term.scale, term.vector
-    if not isinstance(scale, lookup("Mult")) or vector is None:
+    if scale is None or type(scale) is not lookup("Mult") or vector is None:
         return scale, None
     if term.minus is None and codes.place(vector) in (ROW, CONST):
         return scale, None
-    places = [codes.place(factor) for factor in scale.args]
+    first, second = scale.args
+    places = codes.place(first), codes.place(second)
     if TILE not in places or not {TILE, LANE if along_lanes else ROW}.issuperset(places):
         return scale, None
-    return scale.args if places[0] == TILE else scale.args[::-1]
+    return (first, second) if places[0] == TILE else (second, first)
 
 
 def _operands_of_terms(

@@ -84,13 +84,14 @@ class XLogX(Elementwise):
 
 def _wave(node: Elementwise, f: Interval, crest: Fraction, rounding: Rounding) -> Interval:
     """The interval of a wave between -1 and 1 of the period 2 pi, whose crests are at so many periods, and whole ones more."""
-    periods = rounding.widen(*(end * Constant(1 / (2 * pi)) for end in f))
+    frequency = Constant(1 / (2 * pi))
+    periods = rounding.widen(f.lower * frequency, f.upper * frequency)
     values = [node.rebuild((end,)) for end in f]
     ends = []
     for level, place, either in ((-1, crest + Fraction(1, 2), smaller), (1, crest, larger)):
         before, last = (ops.Floor.build(end - Constant(place)) for end in periods)
         ends.append(ops.IfElse.build(last - before - 1, level, either(*values)))
-    return rounding.widen(*ends, absolute=4)
+    return rounding.widen(ends[0], ends[1], absolute=4)
 
 
 @register
