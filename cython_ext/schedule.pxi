@@ -77,7 +77,7 @@ cdef int schedule_parts(Program program, skk_call *call, skk_state *state, doubl
     cdef skk_unit *units
     cdef int64_t *spans
     cdef double look
-    cdef Pieces pieces = Pieces(call.n_out, call.n_red, group, segment, ranges)
+    cdef _Pieces pieces = _Pieces(call.n_out, call.n_red, group, segment, ranges)
     begin_list(program, &work, call)
     work.partial = 1
     work.turned_ld = up(min(segment, call.n_red), SKK_LANE_PAD)
@@ -128,7 +128,7 @@ cdef int schedule_parts(Program program, skk_call *call, skk_state *state, doubl
     return 0
 
 
-cdef class Pieces:
+cdef class _Pieces:
     """All pairs, or those of some ranges, in pieces: so many rows of a block, with so many reduced indices of one of its ranges.
 
     Rows ascend, and with the same rows the reduced indices are taken in the order of the ranges.

@@ -46,7 +46,8 @@ def quadrature(tridiagonals: list[tuple[np.ndarray, np.ndarray]], squares: np.nd
     """
     found = np.empty(len(tridiagonals))
     for k, (diagonal, other) in enumerate(tridiagonals):
-        values, vectors = eigh_tridiagonal(diagonal, other)
+        # The default driver, stemr, fails on some matrices with tiny entries beside the diagonal, as the last steps leave them.
+        values, vectors = eigh_tridiagonal(diagonal, other, lapack_driver="stev")
         found[k] = squares[k] * vectors[0] ** 2 @ np.log(np.maximum(values, np.finfo(np.float64).tiny))
     return found
 

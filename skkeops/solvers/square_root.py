@@ -81,6 +81,8 @@ def _weights(diagonals: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the first columns of the roots of the Lanczos matrices, (n_steps, n_vectors)."""
     found = np.empty_like(diagonals)
     for k in range(diagonals.shape[1]):
-        values, turn = eigh_tridiagonal(diagonals[:, k], others[:, k] if len(others) else np.zeros(0))
+        values, turn = eigh_tridiagonal(
+            diagonals[:, k], others[:, k] if len(others) else np.zeros(0), lapack_driver="stev"
+        )
         found[:, k] = turn @ (np.sqrt(np.maximum(values, 0)) * turn[0])
     return found

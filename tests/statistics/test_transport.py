@@ -110,7 +110,7 @@ def test_no_convergence():
         (lambda: sinkhorn_divergence(X, Y, blur=0.0), "blur == 0.0, must be > 0"),
         (lambda: sinkhorn_divergence(X, Y, p=3), "p must be 1 or 2: found 3"),
         (lambda: sinkhorn_divergence(X, Y, wrt="x"), "wrt must be names among 'X', 'Y', 'a', 'b', or None: found 'x'"),
-        (lambda: sinkhorn_divergence(X, Y, 0 * A), "at least one non-zero number"),
+        (lambda: sinkhorn_divergence(X, Y, 0 * A), "at least one non-zero number|must have a positive sum"),
         (lambda: sinkhorn_divergence(X, Y, b=-B), "Negative values"),
         (lambda: sinkhorn_divergence(X, Y, b=A), "sample_weight.shape"),
         (lambda: sinkhorn_divergence(X, Y[:, :1]), "X and Y must have the same features"),
