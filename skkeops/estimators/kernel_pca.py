@@ -19,7 +19,7 @@ from .kernel_ridge import KernelRidge
 from .namespaces import like, on_the_device_of_samples, to_engine
 from .reduction import weighted_sum
 from .rows import over_rows
-from .training_matrix import TrainingMatrix
+from .training_matrix import TrainingMatrix, check_kernel_of_samples
 
 __all__ = ["KernelPCA"]
 
@@ -194,10 +194,7 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimat
         kernel = self.kernel_ = self._fit_kernel(x.shape[1])
         self._check_kernel_samples(x, "the samples")
         bound = kernel.bind(kernel.query_columns(x.shape[1]), x.shape[1])
-        if bound.expression.dim != 1:
-            raise ValueError(f"the kernel must be a number: found a formula with {bound.expression.dim} components")
-        if kernel.columns(0) is not None:
-            raise ValueError(f"the kernel must compare samples with the same features, as formulas of x and y do: found {kernel!r}")
+        check_kernel_of_samples(kernel, bound)
         matrix = TrainingMatrix(x.astype(np.float64, copy=False), None, bound, self.backend)
         noise, xp, n = matrix.shift(np.zeros(1)), namespace_of(x), len(x)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from skkeops.arrays.devices import contiguous
@@ -13,16 +14,16 @@ from .trend import LeastSquares, Trend
 __all__ = ["ProcessGradients"]
 
 
-class ProcessGradients:
+class ProcessGradients(ABC):
     """What a process with a covariance, a trend and a fit can differentiate."""
 
     covariance: FormulaCovariance
     trend: Trend
     fit: LeastSquares
 
+    @abstractmethod
     def solve_cross(self, cross: Any) -> Any:
         """Return the products of the inverse of A with covariances of queries and samples, as rows."""
-        raise NotImplementedError
 
     def mean_gradient(self, queries: Any, e: Any) -> Any:
         """Return the gradient of ``(mean(queries) * e).sum()``, for e of shape (n_queries, n_targets)."""

@@ -16,7 +16,7 @@ from .eigenpairs import largest_eigenpairs
 from .namespaces import like, on_the_device_of_samples, to_engine
 from .reduction import weighted_sum
 from .rows import over_rows
-from .training_matrix import TrainingMatrix
+from .training_matrix import TrainingMatrix, check_kernel_of_samples
 
 __all__ = ["SpectralEmbedding"]
 
@@ -155,8 +155,7 @@ class SpectralEmbedding(KernelEstimator):
         kernel = self.kernel_ = self._fit_kernel(x.shape[1])
         self._check_kernel_samples(x, "the samples")
         bound = kernel.bind(kernel.query_columns(x.shape[1]), x.shape[1])
-        if bound.expression.dim != 1 or kernel.columns(0) is not None:
-            raise ValueError(f"the kernel must be a number, a formula of x and y: found {kernel!r}")
+        check_kernel_of_samples(kernel, bound)
         n = len(x)
         if self.n_components >= n:
             raise ValueError(f"n_components must be less than the number of samples: found {self.n_components} and n_samples={n}")

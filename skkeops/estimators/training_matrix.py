@@ -14,7 +14,15 @@ from skkeops.kernels.matrix import dense
 
 from .reduction import weighted_sum
 
-__all__ = ["TrainingMatrix"]
+__all__ = ["TrainingMatrix", "check_kernel_of_samples"]
+
+
+def check_kernel_of_samples(kernel: Any, bound: BoundKernel) -> None:
+    """Refuse a kernel that has no matrix on the training samples: one of several components, or with columns of their own for y."""
+    if bound.expression.dim != 1:
+        raise ValueError(f"the kernel must be a number: found a formula with {bound.expression.dim} components")
+    if kernel.columns(0) is not None:
+        raise ValueError(f"the kernel must compare samples with the same features, as formulas of x and y do: found {kernel!r}")
 
 
 class TrainingMatrix:

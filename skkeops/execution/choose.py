@@ -90,15 +90,23 @@ class Choice(Program):
             declined[method.name] = reason
         return self.own, declined
 
+    def _has_few_pairs(self, arrays: tuple[Any, ...]) -> bool:
+        """Return whether no method takes a call, as there are few pairs; noted in less time than the methods take to be asked."""
+        if self._least_pairs and len(arrays[self._output]) * len(arrays[self._reduced]) < self._least_pairs:
+            self.report = self._few
+            return True
+        return False
+
     def state(self, arrays, pairs=None, progress=None):
+        if self._has_few_pairs(arrays):
+            return self.own.state(arrays, pairs, progress)
         program, declined = self._ask(arrays, pairs)
         found = program.state(arrays, pairs, progress)
         self.report = CallReport(program.name, program.share, declined)
         return found
 
     def run(self, arrays, pairs=None, out=None, progress=None):
-        if self._least_pairs and len(arrays[self._output]) * len(arrays[self._reduced]) < self._least_pairs:
-            self.report = self._few
+        if self._has_few_pairs(arrays):
             return self.own.run(arrays, pairs, out, progress)
         program, declined = self._ask(arrays, pairs)
         found = program.run(arrays, pairs, out, progress)

@@ -18,9 +18,9 @@ from skkeops.formula.expression import IJ, I, J, P
 from skkeops.formula.operations import Selection, lookup
 from skkeops.plan.homes import Home, home_of
 from skkeops.plan.plan import make_plan
-from skkeops.plan.problem import Problem
+from skkeops.plan.problem import Output, Problem
 from skkeops.plan.terms import SumTerm
-from skkeops.reductions import get_reduction
+from skkeops.reductions import Sum, get_reduction
 
 from ..formula.strategies import expressions
 
@@ -157,12 +157,12 @@ def poison(monkeypatch):
     return made
 
 
-def check_program(program, place, value, terms):
+def check_program(program, place, value, terms, summed="terms"):
     """What the fold reads, and may overwrite, is what it should be."""
     matcher = Matcher(place, LANE)
     machine, known = Machine(program), {}
     wanted = [] if value is None else [(program["value"], value)]
-    for (scale, times, vector, minus, _, _), term in zip(program["terms"], terms, strict=True):
+    for (scale, times, vector, minus, _, _), term in zip(program[summed], terms, strict=True):
         factors = [(scale, term.scale)]
         if times is not None:  # the fold multiplies the factors of the scale, of which the first is in the tile
             first, second = term.scale.args if place(term.scale.args[0]) == TILE else term.scale.args[::-1]
@@ -201,6 +201,12 @@ def test_registers_hold_what_is_read(problem, order):
         places = {Home.CONSTANT: CONST, lane: LANE, row: ROW, Home.PAIR: TILE}
         check_program(made[-1], lambda node: places[plan.home(node)], plan.value, plan.terms)
         values = problem.values
+        both = make_plan(Problem(tuple(Output(Sum(), values[:1], axis) for axis in (1, 0)), VARIABLES))
+        lowering.lower(both, order, True)
+        for summed, axis in (("terms", 1 - order), ("turned", order)):
+            lanes = (Home.REDUCED, Home.OUTPUT) if order == 0 else (Home.OUTPUT, Home.REDUCED)
+            homes = {Home.CONSTANT: CONST, lanes[0]: LANE, lanes[1]: ROW, Home.PAIR: TILE}
+            check_program(made[-1], lambda node, homes=homes: homes[both.home(node)], None, both.terms_over(axis), summed)
         lowering.lower_map(values, VARIABLES, True)
         terms = [SumTerm(None, None, e) for e in values]
         check_program(made[-1], lambda node: LANE if node.categories - {P} else CONST, None, terms)
