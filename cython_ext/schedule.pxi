@@ -80,7 +80,7 @@ cdef int schedule_parts(Program program, skk_call *call, skk_state *state, doubl
     cdef _Pieces pieces = _Pieces(call.n_out, call.n_red, group, segment, ranges)
     begin_list(program, &work, call)
     work.partial = 1
-    work.turned_ld = up(min(segment, call.n_red), SKK_LANE_PAD)
+    work.turned_ld = up(min(segment, call.n_red), SKK_LANE_PAD) + 32  # not a power of two: columns share no cache sets
     group = min(group, call.n_out)
     part_numbers = group * (w + 1) + (program.p.turned_width * work.turned_ld if turned != NULL else 0)
     # the partial states that are there at once stay below 16 MB, unless those of a few units are more
