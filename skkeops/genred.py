@@ -278,7 +278,8 @@ class Genred(DerivativeMethods):
         -------
         str
             The formula as it is summed, the terms of each index, the instructions of the tile program, and the
-            arithmetic operations and bytes of a pair; and which methods may skip pairs, and what they did in the last call.
+            arithmetic operations and bytes of a pair; how often gradients go over the pairs; and which methods may
+            skip pairs, and what they did in the last call.
 
         Examples
         --------
@@ -303,7 +304,7 @@ class Genred(DerivativeMethods):
         first, *rest = describe(self._problem, names, known.name, n_reduced).split("\n")
         methods = explain_methods(self._problem, cpu)
         report = self.last_call if isinstance(self._last_program, Choice) else None
-        return "\n".join([first + source, *rest, *methods, *explain_report(report)])
+        return "\n".join([first + source, *rest, self._explain_derivatives(), *methods, *explain_report(report)])
 
     @property
     def last_call(self) -> CallReport | None:

@@ -120,6 +120,10 @@ class Derivatives(ABC):
         return self.reduction.restore((values, output[1]) if len(output) > 1 else values)
 
     @abstractmethod
+    def explain(self) -> str:
+        """Return a line that says how often gradients by all variables go over the pairs."""
+
+    @abstractmethod
     def adjoint(
         self,
         wrt: Sequence[Variable],

@@ -195,6 +195,13 @@ class DerivativeMethods:
             known = self._outputs.check_result(output, call.rows(self.axis), call.count(self.axis), call.xp)
             return derivatives.tangent(directions, setting, derivatives.states(setting, known))
 
+    def _explain_derivatives(self) -> str:
+        """Return a line on the gradients, for `Genred.explain`."""
+        try:
+            return self._get_derivatives().explain()
+        except ValueError:  # the reduction has no derivative
+            return "gradients: none"
+
     def _get_derivatives(self) -> Derivatives:
         if self._derivatives is None:
             self._derivatives = differentiate(self._problem, self._prepare)

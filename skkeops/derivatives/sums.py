@@ -37,6 +37,12 @@ class SumDerivatives(Derivatives):
         partition = program.state(arrays, setting.pairs(program.axis))
         return self.reduction.restore(output[0].astype(np.float64, copy=False), partition)
 
+    def explain(self):
+        if any(v.category == IJ for v in self.problem.variables):
+            return "gradients: one sweep over the pairs for each variable"
+        value = "with the value" if self.reduction.fold == "sum" else "after that of the value"
+        return f"gradients: one sweep over the pairs for all variables, {value}; with ranges one for each axis, on a GPU for each variable"
+
     def adjoint(self, wrt, setting, grad_output, states):
         rows = setting.rows(self.rows_category)
         whole = setting.ranges is None and 0 < rows <= self.forward(setting).block_rows

@@ -43,6 +43,9 @@ class WinnerDerivatives(Derivatives):
             output = None  # values alone do not tell who won
         return super().states(setting, output, results)
 
+    def explain(self):
+        return "gradients: of the winning pairs alone"
+
     @np.errstate(all="ignore")
     def adjoint(self, wrt, setting, grad_output, states):
         arrays, n, dtype, xp = setting.arrays, setting.n, setting.dtype, setting.xp

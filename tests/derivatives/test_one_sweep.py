@@ -120,6 +120,17 @@ def test_ranges_have_a_sweep_for_each_axis(sweeps):
         np.testing.assert_allclose(found, sum(expected) if k == 3 else np.concatenate(expected), rtol=1e-11)
 
 
+def test_explain_tells_the_sweeps_of_gradients():
+    line = {op: Genred(formula, ALIASES, op, axis=1).explain().splitlines() for op, (formula, _) in CASES.items()}
+    assert any(text.startswith("gradients: one sweep over the pairs for all variables, with the value;") for text in line["Sum"])
+    assert any(text.startswith("gradients: one sweep over the pairs for all variables, after that") for text in line["LogSumExp"])
+    masked = Genred("m * x", ["m = Vij(1)", "x = Vj(1)"], axis=1)
+    assert "gradients: one sweep over the pairs for each variable" in masked.explain().splitlines()
+    nearest = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], "Min", axis=1)
+    assert "gradients: of the winning pairs alone" in nearest.explain().splitlines()
+    assert "gradients: none" in Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], "ArgMin", axis=1).explain().splitlines()
+
+
 def test_blocks_of_rows(sweeps, small_blocks):
     small_blocks(4)
     arrays = data(11, 13)
