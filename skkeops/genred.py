@@ -14,7 +14,7 @@ from skkeops.arrays.conversion import check_floating
 from skkeops.calls.arguments import Arguments
 from skkeops.calls.batches import Batch
 from skkeops.calls.declaration import declare
-from skkeops.calls.options import Options, check_call_options, warn_deprecated
+from skkeops.calls.options import Options, check_call_options, check_tolerance, warn_deprecated
 from skkeops.calls.outputs import Outputs
 from skkeops.derivatives import Derivatives
 from skkeops.derivatives.methods import DerivativeMethods
@@ -170,6 +170,7 @@ class Genred(DerivativeMethods):
         self._check = self._arguments.check
         self._smallest_axis = self.reduction.smallest_axis
         self._programs: dict[ModuleType, dict[Any, Program]] = {}
+        self._tolerant: dict[ModuleType, dict[Any, Program]] = {}  # for calls with a tolerance
         self._derivatives: Derivatives | None = None
         self._joint: dict[tuple[bool, ...], Genred] = {}
         self._last_dtype: np.dtype | None = None  # for `explain`
@@ -183,19 +184,20 @@ class Genred(DerivativeMethods):
         ranges: Any = None,
         out: Any = None,
         progress: Callable[[int, int], Any] | None = None,
+        rtol: float = 0.0,
+        atol: float = 0.0,
     ) -> Any:
         """Reduce the formula over the arrays.
 
         Parameters
         ----------
         *args : array-like
-            One per variable, in the order of the aliases: (M, dim) for ``Vi(dim)``, (N, dim) for ``Vj(dim)``,
-            (dim,) for ``Pm(dim)`` (a number will do for ``Pm(1)``), (M, N, dim) for ``Vij(dim)`` ((M, N), dense or one of
-            SciPy's sparse arrays, will do for ``Vij(1)``; see `skkeops.Vij`). float32 and float64 are promoted
-            together, float16 becomes float32, integers follow the others. Strided, read-only and
-            memory-mapped arrays are read in place. Complex arrays are refused, for formulas do not know which of
-            their vectors are complex: give ``z.view(z.real.dtype)`` to a variable of twice the dim. Arrays are all of
-            NumPy, or all of CuPy on one device.
+            One per variable, in the order of the aliases: (M, dim) for ``Vi(dim)``, (N, dim) for ``Vj(dim)``, (dim,) for
+            ``Pm(dim)`` (a number will do for ``Pm(1)``), (M, N, dim) for ``Vij(dim)`` ((M, N), dense or one of SciPy's sparse
+            arrays, will do for ``Vij(1)``; see `skkeops.Vij`). float32 and float64 are promoted together, float16 becomes
+            float32, integers follow the others. Strided, read-only and memory-mapped arrays are read in place. Complex arrays
+            are refused, for formulas do not know which of their vectors are complex: give ``z.view(z.real.dtype)`` to a
+            variable of twice the dim. Arrays are all of NumPy, or all of CuPy on one device.
 
             Batch dimensions may come first, and broadcast as NumPy's do: (..., M, dim), (..., N, dim), (..., dim), (...,
             M, N, dim). Every problem of the batch is reduced by itself. Parameters have batch dimensions only where
@@ -214,12 +216,16 @@ class Genred(DerivativeMethods):
             row that meets no column gives what an empty axis would (Sum: 0, LogSumExp: -inf); an index that no pair gave is
             -1. With batch dimensions they are those of every problem.
         out : ndarray or tuple of ndarray, optional
-            Where to write the result: of its shape and dtype; a tuple for a reduction that returns two
-            arrays.
+            Where to write the result: of its shape and dtype; a tuple for a reduction that returns two arrays.
         progress : callable, optional
-            Called from time to time as ``progress(done, total)``, with numbers of pairs. An exception that it
-            raises stops the computation. On a GPU up to 32 times, after some milliseconds' work or more, for which the
-            host waits; a piece is some of the rows, so the last bits of sums may be others than without.
+            Called from time to time as ``progress(done, total)``, with numbers of pairs. An exception that it raises stops the
+            computation. On a GPU up to 32 times, after some milliseconds' work or more, for which the host waits; a piece is
+            some of the rows, so the last bits of sums may be others than without.
+        rtol, atol : float, default=0.0
+            For sums of many pairs, how much may be left out: pairs that provably do not matter are not computed. A Sum is off by
+            at most ``atol + rtol * sum_j abs(F)``, in each row and each component, and so is the sum of exponentials of which
+            LogSumExp is the logarithm. SumSoftMaxWeight takes `rtol` alone: it is off by at most `rtol` times the average of
+            ``abs(G)``. Rounding comes on top. `rtol` is below 1; with zeros all pairs are computed. See :doc:`/cost_follows_data`.
 
         Returns
         -------
@@ -239,10 +245,15 @@ class Genred(DerivativeMethods):
         # Small calls are all overhead: nothing is done here that could be done at construction.
         arrays, m, n, dtype, xp, batch = call = self._check(args)
         self._last_dtype = dtype
-        try:
-            program = self._programs[xp][backend]
-        except (KeyError, TypeError):
-            program = self._program(backend, xp)
+        pairs: Any = None
+        if rtol != 0 or atol != 0:
+            pairs = check_tolerance(rtol, atol, self.reduction)
+            program = self._program(backend, xp, with_tolerance=True)
+        else:
+            try:
+                program = self._programs[xp][backend]
+            except (KeyError, TypeError):
+                program = self._program(backend, xp)
         self._last_program = program
         if progress is not None or device_id != -1:
             check_call_options(progress, device_id)
@@ -252,7 +263,8 @@ class Genred(DerivativeMethods):
             return Batch(self, args, call, backend, ranges).call(device_id, out, progress)
         if out is not None:
             out = self._outputs.check_out(out, call.rows(self.axis), dtype, xp)
-        pairs = None if ranges is None else Ranges.of(ranges, m, n).of_axis(self.axis)
+        if ranges is not None:
+            pairs = Ranges.of(ranges, m, n).of_axis(self.axis)
         if device_id != -1:
             with backends.on_device(backend, xp, device_id, arrays):
                 return program.run(arrays, pairs, out, progress)
@@ -311,7 +323,8 @@ class Genred(DerivativeMethods):
         """How the last call that has returned was computed; None before the first one.
 
         A tuple with the attributes ``method``, the name of the method that `explain` lists, or ``"all pairs"``; ``share``, which
-        share of the pairs was computed; and ``declined``, for each method that was asked and did not take the call, why.
+        share of the pairs was computed; ``declined``, for each method that was asked and did not take the call, why; and
+        ``error``, a bound of the error for pairs that were left out, as a part of what the tolerance allows.
 
         Examples
         --------
@@ -361,23 +374,24 @@ class Genred(DerivativeMethods):
 
     # Helpers
 
-    def _program(self, backend: str, xp: ModuleType) -> Program:
-        """Return the program of this reduction, of a backend for arrays of a namespace."""
+    def _program(self, backend: str, xp: ModuleType, with_tolerance: bool = False) -> Program:
+        """Return the program of this reduction, of a backend for arrays of a namespace; calls with tolerances have another."""
+        known = self._tolerant if with_tolerance else self._programs
         try:
-            return self._programs[xp][backend]
+            return known[xp][backend]
         except (KeyError, TypeError):
             module = backends.get(backend, xp)
-        programs = self._programs.setdefault(xp, {})
+        programs = known.setdefault(xp, {})
         if module not in programs:  # "auto" is another name of "CPU", or of "GPU"
-            programs[module] = prepare(self._problem, module, self._options)
+            programs[module] = prepare(self._problem, module, self._options, with_tolerance)
         programs[backend] = programs[module]
         return programs[backend]
 
-    def _prepare(self, problem: Problem, backend: str, xp: ModuleType) -> Program:
+    def _prepare(self, problem: Problem, backend: str, xp: ModuleType, with_tolerance: bool = False) -> Program:
         """Return the program of a problem, this one or one derived from it, with the options of this object."""
         if problem is self._problem:
-            return self._program(backend, xp)
-        return prepare(problem, backends.get(backend, xp), self._options)
+            return self._program(backend, xp, with_tolerance)
+        return prepare(problem, backends.get(backend, xp), self._options, with_tolerance)
 
     def _of_batch(self, per_row: tuple[bool, ...]) -> Genred:
         """Return this reduction as that of all problems of a batch: some parameters have a value for each row, and there are

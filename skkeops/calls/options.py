@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skkeops.pairs.tolerance import Tolerance
+from skkeops.reductions import Reduction
+
 _ACCUMULATORS = ("auto", "float16", "float32", "float64")
 _SUM_SCHEMES = ("auto", "direct_sum", "block_sum", "kahan_scheme")
 _SUM_FOLDS = ("sum", "shift_exp")
@@ -79,3 +82,19 @@ def check_call_options(progress: Any, device_id: Any) -> None:
         )
     if isinstance(device_id, bool) or not isinstance(device_id, (int, np.integer)):
         raise TypeError(f"device_id must be an integer: found {device_id!r} ({type(device_id).__name__})")
+
+
+def check_tolerance(rtol: Any, atol: Any, reduction: Reduction) -> Tolerance | None:
+    """Return the tolerance of a call, None if it is zero; refuse one that means nothing, there or anywhere."""
+    for name, value, below in (("rtol", rtol, 1.0), ("atol", atol, np.inf)):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{name} must be a number: found {value!r} ({type(value).__name__})")
+        if not 0 <= value < below:
+            raise ValueError(f"{name} must be at least 0 and below {below:g}: found {value!r}")
+        if value and name not in reduction.tolerances:
+            known = ", ".join(reduction.tolerances)
+            raise ValueError(
+                f"{name}={value!r} is for sums: reduction_op={reduction.name!r} has "
+                + (f"no other tolerance than {known}" if known else "no tolerance")
+            )
+    return Tolerance(float(rtol), float(atol)) if rtol or atol else None

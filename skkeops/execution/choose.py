@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from skkeops.pairs.tolerance import Tolerance
 from skkeops.plan.problem import Problem
 
 from .methods.base import Method
 from .methods.pruning import Pruning
 from .methods.sparse_pairs import SparsePairs
 from .methods.symmetric_half import SymmetricHalf
+from .methods.truncation import Truncation
 from .program import Backend, Program
 
 __all__ = ["METHODS", "CallReport", "Choice", "explain_methods", "explain_report", "prepare"]
 
 #: In the order in which they are asked.
-METHODS: tuple[type[Method], ...] = (SparsePairs, Pruning, SymmetricHalf)
+METHODS: tuple[type[Method], ...] = (SparsePairs, Pruning, Truncation, SymmetricHalf)
 
 
 class CallReport(NamedTuple):
@@ -29,14 +31,18 @@ class CallReport(NamedTuple):
         Which share of the pairs was computed: 1.0 for all of them, None for the entries of sparse arrays.
     declined : dict of str to str
         The methods that were asked first, and why they did not take the call.
+    error : float
+        A bound of the error for pairs that were left out, as a part of what the tolerance of the call allows: 0.0 where all that
+        contribute were computed, never above 1.0.
     """
 
     method: str
     share: float | None
     declined: dict[str, str]
+    error: float = 0.0
 
 
-def prepare(problem: Problem, backend: Backend, options: Any = None) -> Program:
+def prepare(problem: Problem, backend: Backend, options: Any = None, with_tolerance: bool = False) -> Program:
     """Return the program of a problem: that of the backend, or a choice where there are methods for it.
 
     Parameters
@@ -46,10 +52,18 @@ def prepare(problem: Problem, backend: Backend, options: Any = None) -> Program:
         The module of a backend.
     options : Options, optional
         The options of `Genred` that a backend may follow.
+    with_tolerance : bool
+        Whether its calls have a `Tolerance` for their pairs: then it is always a choice.
     """
     own = backend.prepare(problem, options)
-    methods = [method(problem, backend) for method in METHODS if method.declines(problem, backend) is None]
-    return Choice(problem, methods, own) if methods else own
+    asked = [method for method in METHODS if with_tolerance or not method.takes_tolerances]
+    reasons = {method: method.declines(problem, backend) for method in asked}
+    methods = [method(problem, backend) for method, reason in reasons.items() if reason is None]
+    if not with_tolerance:
+        return Choice(problem, methods, own) if methods else own
+    # who gives a tolerance hears why nothing is skipped
+    never = {method.name: reason for method, reason in reasons.items() if reason is not None and method.takes_tolerances}
+    return Choice(problem, methods, own, never)
 
 
 class Choice(Program):
@@ -61,18 +75,20 @@ class Choice(Program):
     methods : list of Method
     own : Program
         The program of the backend, which accepts every call.
+    never : dict of str to str, optional
+        Methods that take no call of the problem, and why, for reports.
     """
 
-    def __init__(self, problem: Problem, methods: list[Method], own: Program):
+    def __init__(self, problem: Problem, methods: list[Method], own: Program, never: dict[str, str] | None = None):
         super().__init__(problem)
         self.methods = methods
         self.own = own
-
+        self._never = never or {}
         self.report: CallReport | None = None
         # methods that need many pairs need no time where there are few
         counted = not self._has_pairs and min(self._output, self._reduced) >= 0
-        self._least_pairs = min(method.least_pairs for method in methods) if counted else 0
-        self._few = CallReport(own.name, own.share, {method.name: "few pairs" for method in methods})
+        self._least_pairs = min((method.least_pairs for method in methods), default=0) if counted else 0
+        self._few = CallReport(own.name, own.share, self._never | {method.name: "few pairs" for method in methods})
 
     def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> Program:
         """Return the program that computes a call."""
@@ -80,11 +96,11 @@ class Choice(Program):
 
     def _ask(self, arrays: tuple[Any, ...], pairs: Any) -> tuple[Program, dict[str, str]]:
         """Return the program that computes a call, and why the methods before it do not."""
-        declined: dict[str, str] = {}
+        declined = dict(self._never)
         n_out, n_reduced = self.sizes(arrays)
         for method in self.methods:
             few = n_out * n_reduced < method.least_pairs
-            reason = "few pairs" if few else method.declines_call(arrays, pairs)
+            reason = "few pairs" if few else method.declines_call(arrays, _pairs_for(method, pairs))
             if reason is None:
                 return method, declined
             declined[method.name] = reason
@@ -99,19 +115,24 @@ class Choice(Program):
 
     def state(self, arrays, pairs=None, progress=None):
         if self._has_few_pairs(arrays):
-            return self.own.state(arrays, pairs, progress)
+            return self.own.state(arrays, _pairs_for(self.own, pairs), progress)
         program, declined = self._ask(arrays, pairs)
-        found = program.state(arrays, pairs, progress)
-        self.report = CallReport(program.name, program.share, declined)
+        found = program.state(arrays, _pairs_for(program, pairs), progress)
+        self.report = CallReport(program.name, program.share, declined, program.error)
         return found
 
     def run(self, arrays, pairs=None, out=None, progress=None):
         if self._has_few_pairs(arrays):
-            return self.own.run(arrays, pairs, out, progress)
+            return self.own.run(arrays, _pairs_for(self.own, pairs), out, progress)
         program, declined = self._ask(arrays, pairs)
-        found = program.run(arrays, pairs, out, progress)
-        self.report = CallReport(program.name, program.share, declined)
+        found = program.run(arrays, _pairs_for(program, pairs), out, progress)
+        self.report = CallReport(program.name, program.share, declined, program.error)
         return found
+
+
+def _pairs_for(program: Program, pairs: Any) -> Any:
+    """Return what a program is told about pairs: all of them instead of a tolerance that it does not know."""
+    return None if isinstance(pairs, Tolerance) and not getattr(program, "takes_tolerances", False) else pairs
 
 
 def explain_methods(problem: Problem, backend: Backend) -> list[str]:
@@ -129,4 +150,5 @@ def explain_report(report: CallReport | None) -> list[str]:
         return []
     share = "" if report.share is None else f", {report.share:.3%} of the pairs"
     others = [f"  {name} did not take it: {why}" for name, why in report.declined.items()]
-    return [f"the last call: {report.method}{share}", *others]
+    error = f", errors within {report.error:.1%} of the tolerance" if report.error else ""
+    return [f"the last call: {report.method}{share}{error}", *others]

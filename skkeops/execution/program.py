@@ -51,6 +51,8 @@ class Program(ABC):
     name = "all pairs"
     #: Which share of the pairs the last call computed; None where that has no meaning.
     share: float | None = 1.0
+    #: A bound of the error of the last call for pairs that it left out, as a part of what its tolerance allows.
+    error: float = 0.0
 
     def __init__(self, problem: Problem):
         self.problem = problem

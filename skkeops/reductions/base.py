@@ -38,6 +38,8 @@ class Reduction(ABC):
         For the fold ``"extremum"``: whether the largest value wins, or the smallest.
     derivative : {"sum", "winners", ""}
         How the derivative is computed: as a Sum of new formulas, at the winning indices only, or not at all.
+    tolerances : tuple of str
+        Which of ``rtol`` and ``atol`` a call may have: see `summand`.
     returns_value, returns_index : bool
         What the user gets. Both: a tuple (value, index).
     returns_state : bool
@@ -52,6 +54,7 @@ class Reduction(ABC):
     largest: ClassVar[bool | None] = None
     returns_state: ClassVar[bool] = False
     derivative: ClassVar[str] = ""
+    tolerances: ClassVar[tuple[str, ...]] = ()
     returns_value: ClassVar[bool] = True
     returns_index: ClassVar[bool] = False
     needs_formula2: ClassVar[bool] = False
@@ -139,6 +142,18 @@ class Reduction(ABC):
     def output_dim(self, dims: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one row of the output's values, given the dimensions of `values`."""
         return (dims[0],)
+
+    def summand(self, values: tuple[Expression, ...]) -> tuple[Expression | None, Expression]:
+        """Return E and G of the sums of ``exp(E) G`` that the result is made of; E is None where the sums are those of G.
+
+        A tolerance is about each component of these sums: pairs may be left out whose ``exp(E) |G|`` add up to at most
+        ``rtol`` times the sum of all of them, or to ``atol``.
+        """
+        raise ValueError(f"reduction_op={self.name!r} has no tolerance: it adds nothing, or its result is a raw state (m, s)")
+
+    def rtol_of_sums(self, rtol: float) -> float:
+        """Return how much each of the sums of `summand` may be off, so that the result is off by at most `rtol`."""
+        return rtol
 
     def adjoint(
         self,

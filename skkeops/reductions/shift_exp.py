@@ -125,11 +125,15 @@ class LogSumExp(ShiftExp):
 
     name = "LogSumExp"
     derivative = "sum"
+    tolerances = ("rtol", "atol")
 
     def result(self, m: Any, s: Any, unit: Any) -> Any:
         # s is at least 1, or it is 0 in a row of -inf, where m = -inf decides alone. Keeping it above 0 takes
         # half the time of silencing the logarithm.
         return m + np.log(np.maximum(s, _TINY))
+
+    def summand(self, values):
+        return values[0], Constant(1)
 
     def restore(self, output: Any, partition: State | None = None) -> State:
         return output, np.where(output == -np.inf, 0.0, 1.0)
@@ -161,6 +165,9 @@ class LogSumExpWeight(LogSumExp):
 
     def _sums(self, s: np.ndarray) -> np.ndarray:
         return np.where(s < 0, np.nan, s)  # a negative sum has no logarithm
+
+    def summand(self, values):
+        return _bare(*values), values[1]
 
     def restore(self, output: Any, partition: State | None = None) -> State:
         m = output.max(axis=1, keepdims=True)
@@ -196,7 +203,16 @@ class SumSoftMaxWeight(ShiftExp):
     name = "SumSoftMaxWeight"
     aliases = ("SoftMax",)
     derivative = "sum"
+    tolerances = ("rtol",)
     needs_formula2 = True
+
+    def summand(self, values):
+        return values[0], ops.Concat.build(Constant(1), values[1])
+
+    def rtol_of_sums(self, rtol):
+        # The average N / Z of the pairs that are left, where N and Z lack at most a share r of their absolute sums, is off by at
+        # most (r + r / (1 - r)) A with A the average of abs(G): this r makes it at most rtol * A.
+        return rtol * (1 - rtol) / 2
 
     def result(self, m: Any, s: Any, unit: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):

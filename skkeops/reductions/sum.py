@@ -28,6 +28,7 @@ class Sum(Reduction):
     name = "Sum"
     fold = "sum"
     derivative = "sum"
+    tolerances = ("rtol", "atol")
 
     def identity(self, rows: int, dims: tuple[int, ...]) -> State:
         return (np.zeros((rows, dims[0])),)
@@ -43,6 +44,9 @@ class Sum(Reduction):
             return state[0]
         with np.errstate(over="ignore"):
             return state[0].astype(dtype)
+
+    def summand(self, values):
+        return None, values[0]
 
     def adjoint(self, values, variable, e, saved):
         return gradient(values[0], variable, e)

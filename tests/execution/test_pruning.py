@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from skkeops import Genred, LazyTensor, Vi, Vj
 from skkeops.backends import cpu, reference
 from skkeops.execution import choose
-from skkeops.execution.methods import pruning
+from skkeops.execution.methods import pruning, tiles
 from skkeops.execution.methods.pruning import Pruning
 from skkeops.execution.methods.ties import order_ties, rows_with_ties
 from skkeops.formula import operations as ops
@@ -27,11 +27,11 @@ EACH = [
 @pytest.fixture
 def always(monkeypatch):
     """Small calls are asked, too, and whatever can be skipped is."""
-    monkeypatch.setattr(pruning, "LEAST_PAIRS", 0)
+    monkeypatch.setattr(tiles.TileMethod, "least_pairs", 0)
     monkeypatch.setattr(pruning, "_PAIRS_PER_ROW", 0)
-    monkeypatch.setattr(pruning, "_WORTH", 1.0)
+    monkeypatch.setattr(tiles, "WORTH", 1.0)
     monkeypatch.setattr(pruning, "_WORTH_IN_SAMPLE", 1.0)
-    monkeypatch.setattr(pruning, "_COST_OF_REPEATING", 0)
+    monkeypatch.setattr(Pruning, "cost_of_repeating", 0)
 
 
 def points(kind, rng, n, dim):
@@ -147,7 +147,7 @@ def test_columns_are_sorted_once_and_noticed_when_they_change(always, monkeypatc
     y = rng.random((N, 2))
     function = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], "ArgMin", axis=1)
     made = []
-    monkeypatch.setattr(pruning, "SpatialOrder", lambda *args, real=pruning.SpatialOrder: made.append(args[1]) or real(*args))
+    monkeypatch.setattr(tiles, "SpatialOrder", lambda *args, real=tiles.SpatialOrder: made.append(args[1]) or real(*args))
     check(function, (rng.random((M, 2)), y))
     check(function, (rng.random((M, 2)), y.copy()))
     assert sorted(made) == [16, 16, 64]
@@ -235,12 +235,12 @@ def test_calls_that_it_declines(monkeypatch):
     x, y = rng.random((M, 2)), rng.random((N, 2))
     assert function.last_call is None
     function(x, y)
-    assert function.last_call == ("all pairs", 1.0, {"pruning": "few pairs"})
+    assert function.last_call == ("all pairs", 1.0, {"pruning": "few pairs"}, 0.0)
     assert function.explain().splitlines()[-2:] == [
         "the last call: all pairs, 100.000% of the pairs",
         "  pruning did not take it: few pairs",
     ]
-    monkeypatch.setattr(pruning, "LEAST_PAIRS", 0)
+    monkeypatch.setattr(tiles.TileMethod, "least_pairs", 0)
     function = Genred("SqDist(x, y)", NAMES[:2], "ArgMin", axis=1)
     everything = (np.array([[0, M]]), np.array([1]), np.array([[0, N]]), np.array([[0, N]]), np.array([1]), np.array([[0, M]]))
     function(x, y, ranges=everything)
@@ -256,8 +256,8 @@ def test_calls_that_it_declines(monkeypatch):
 
 
 def test_it_gives_up_where_little_can_be_skipped(monkeypatch):
-    for name in ("LEAST_PAIRS", "_PAIRS_PER_ROW"):
-        monkeypatch.setattr(pruning, name, 0)
+    monkeypatch.setattr(tiles.TileMethod, "least_pairs", 0)
+    monkeypatch.setattr(pruning, "_PAIRS_PER_ROW", 0)
     monkeypatch.setattr(pruning, "_WORTH_IN_SAMPLE", 1.0)
     rng = np.random.default_rng(9)
     x, y = rng.normal(size=(M, 8)), rng.normal(size=(N, 8))

@@ -31,10 +31,13 @@ class Method(Program):
         Which calls of a problem it takes, after "if".
     least_pairs : int
         It takes no call with fewer pairs: then it is not even asked.
+    takes_tolerances : bool
+        Whether it is for calls with a tolerance alone, which it finds where others find blocks of pairs. Others compute exactly.
     """
 
     takes: ClassVar[str]
     least_pairs: int = 0
+    takes_tolerances: ClassVar[bool] = False
 
     def __init__(self, problem: Problem, backend: Backend):
         super().__init__(problem)

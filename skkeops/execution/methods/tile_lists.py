@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from skkeops.pairs.ranges import Blocks, join_columns
 
-__all__ = ["Search", "blocks_of"]
+__all__ = ["GENERATIONS", "Boxes", "Evaluate", "Generation", "Search", "blocks_of"]
 
 _STEP = 2  # levels of each tree from one generation to the next: a pair of nodes has up to 16 children
-_GENERATIONS = 3
+#: How many generations a search has.
+GENERATIONS = 4
+_AT_ONCE = 1 << 16  # pairs whose bounds are evaluated at once
 
 Boxes = list[list[tuple[np.ndarray, np.ndarray]]]
 Evaluate = Callable[[str, list[tuple[np.ndarray, np.ndarray]], list[tuple[np.ndarray, np.ndarray]]], np.ndarray]
+Promise = Callable[[list[tuple[np.ndarray, np.ndarray]], list[tuple[np.ndarray, np.ndarray]]], np.ndarray]
 
 
 class Search:
@@ -32,22 +36,26 @@ class Search:
     evaluate : callable
         ``evaluate(which, row_boxes, column_boxes)`` returns the ``"lower"`` or the ``"upper"`` bounds of n pairs of boxes: an array
         (n, dim).
+    promise : callable, optional
+        ``promise(row_boxes, column_boxes)`` returns a number for each of n pairs of boxes, the smaller the more they promise.
+        Default: the sum of the components of the upper bounds.
     """
 
-    def __init__(self, rows: Boxes, columns: Boxes, evaluate: Evaluate):
+    def __init__(self, rows: Boxes, columns: Boxes, evaluate: Evaluate, promise: Promise | None = None):
         # both corners of a box in one row, so that those of a pair are found at once
         self._rows, self._columns = ([list(map(_joined, level)) for level in side] for side in (rows, columns))
         self._evaluate = evaluate
+        self._promise = promise or (lambda rows, columns: evaluate("upper", rows, columns).sum(axis=1))
         depths = len(rows) - 1, len(columns) - 1
         self._levels = [
-            tuple(max(0, depth - _STEP * left) for depth in depths) for left in range(_GENERATIONS, -1, -1)
+            tuple(max(0, depth - _STEP * left) for depth in depths) for left in range(GENERATIONS - 1, -1, -1)
         ]
         #: The level of the tree of rows at which a search starts.
         self.start = self._levels[0][0]
 
     def promising(self, first: int, last: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return for each tile of rows below some nodes, counted from the first of them, `count` tiles of columns with small upper
-        bounds; sorted by rows.
+        """Return for each tile of rows below some nodes, counted from the first of them, `count` tiles of columns that promise
+        much; sorted by rows.
 
         Parameters
         ----------
@@ -80,8 +88,8 @@ class Search:
             i = np.repeat(np.arange(begin, begin + nodes), columns.shape[1])
             box = _take(self._columns[self._levels[generation][1]], columns.ravel())
             if columns.shape[1] > count:
-                bound = self._evaluate("upper", boxes(i), box).sum(axis=1).reshape(columns.shape)
-                best = np.argpartition(bound, count - 1, axis=1)[:, :count]
+                promise = self._promise(boxes(i), box).reshape(columns.shape)
+                best = np.argpartition(promise, count - 1, axis=1)[:, :count]
                 columns = np.take_along_axis(columns, best, axis=1)
         columns.sort(axis=1)
         return np.repeat(np.arange(nodes), columns.shape[1]), columns.ravel()
@@ -97,20 +105,73 @@ class Search:
         cuts : ndarray of shape (tiles, dim)
             A number for each tile of rows below them, and each component.
         """
+        def keep(pairs: Generation) -> np.ndarray:
+            cut = cuts.reshape(-1, pairs.below, cuts.shape[1]).max(axis=1)
+            return (pairs.bounds("lower") <= cut[pairs.rows]).any(axis=1)
+
+        return self.descend(first, last, keep)
+
+    def descend(self, first: int, last: int, keep: Callable[[Generation], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pairs of tiles below some nodes of rows that are kept in every generation; as `promising` does.
+
+        Parameters
+        ----------
+        first, last : int
+            Nodes of rows of the level `start`.
+        keep : callable
+            Returns which pairs of nodes of a generation are kept: an array of bool.
+        """
         n_columns = 2 ** self._levels[0][1]
-        i, j = np.repeat(np.arange(first, last), n_columns), np.tile(np.arange(n_columns), last - first)
+        i, j = np.repeat(np.arange(last - first), n_columns), np.tile(np.arange(n_columns), last - first)
         for generation, (row_level, column_level) in enumerate(self._levels):
             if generation:
                 before = self._levels[generation - 1]
                 i, j = _children(i, j, 2 ** (row_level - before[0]), 2 ** (column_level - before[1]))
-            below = 2 ** (len(self._rows) - 1 - row_level)  # tiles below a node
-            cut = cuts.reshape(-1, below, cuts.shape[1]).max(axis=1)
-            lower = self._evaluate("lower", _take(self._rows[row_level], i), _take(self._columns[column_level], j))
-            kept = (lower <= cut[i - first * 2 ** (row_level - self.start)]).any(axis=1)
+            begin = first * 2 ** (row_level - self.start)
+            boxes = self._rows[row_level], self._columns[column_level]
+            below = 2 ** (len(self._rows) - 1 - row_level)
+            kept = keep(Generation(i, j, begin, below, column_level, generation, boxes, self._evaluate))
             i, j = i[kept], j[kept]
-        i -= first * 2 ** (len(self._rows) - 1 - self.start)
         order = np.argsort(i * 2 ** (len(self._columns) - 1) + j)
         return i[order], j[order]
+
+
+class Generation(NamedTuple):
+    """Pairs of nodes of both trees that a search has come to.
+
+    Attributes
+    ----------
+    rows, columns : ndarray of int64
+        Nodes of rows, counted from the first one of the search, and nodes of columns.
+    begin : int
+        The first node of rows.
+    below : int
+        How many tiles of rows there are below a node.
+    column_level : int
+        The level of the nodes of columns.
+    number : int
+        Of the generation, from 0.
+    boxes, evaluate
+        Those of the search: the boxes of all nodes of rows and of columns of these levels.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    begin: int
+    below: int
+    column_level: int
+    number: int
+    boxes: tuple[list[np.ndarray], list[np.ndarray]]
+    evaluate: Evaluate
+
+    def bounds(self, which: str) -> np.ndarray:
+        """Return the lower or the upper bounds of all pairs, (n, dim): some pairs at a time, whose boxes the cache holds."""
+        found = []
+        for start in range(0, max(1, len(self.rows)), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            rows = _take(self.boxes[0], self.begin + self.rows[some])
+            found.append(self.evaluate(which, rows, _take(self.boxes[1], self.columns[some])))
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _joined(box: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -1,0 +1,405 @@
+"""What methods have in common that skip tiles: both sides in a spatial order, bounds over boxes, samples that tell whether it pays.
+
+A tile of rows against a tile of columns is a block of pairs for which the bounds of a formula (`skkeops.formula.bounds`) hold at
+once. A method says which tiles of columns a tile of rows needs; the backend computes those, as blocks of pairs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skkeops.arrays.conversion import dtype_of
+from skkeops.execution.blocks import Progress
+from skkeops.execution.program import Backend, Program
+from skkeops.formula.derivative import gradients, substitute
+from skkeops.formula.errors import FormulaError
+from skkeops.formula.expression import IJ, Expression, P, Variable, variables_of
+from skkeops.formula.operations import Concat
+from skkeops.locks import Lock
+from skkeops.pairs.order import SpatialOrder, boxes_of, sample_tiles
+from skkeops.pairs.ranges import Blocks
+from skkeops.plan.problem import Problem
+from skkeops.reductions.base import State
+
+from .base import Method
+from .tile_lists import Boxes, Evaluate, Search
+
+__all__ = ["COLUMN_TILE", "Part", "SampledTiles", "TileMethod", "count_pairs", "far_rows", "has_pairs"]
+
+#: Fewer pairs than these are computed sooner than anything is known of them.
+LEAST_PAIRS = 1 << 24
+ROW_TILE, COLUMN_TILE = 16, 64
+#: With more than this share of the pairs left, all of them are computed.
+WORTH = 0.5
+#: About how many pairs of tiles the lists of one step hold.
+_PAIRS_OF_TILES = 1 << 23
+#: Columns in their order are kept for the next call up to this size.
+_KEPT_BYTES = 1 << 26
+#: Rows of each side that a decision is made from.
+_SAMPLE = 1 << 14
+#: Columns that were sorted with other weights are sorted again where these differ by such a factor.
+_OTHER_WEIGHT = 4.0
+
+
+class Kept(NamedTuple):
+    """Columns in their order: what is used again if a call has the same ones."""
+
+    order: SpatialOrder
+    arrays: tuple[np.ndarray, ...]
+    scale: np.ndarray
+
+
+class SampledTiles(NamedTuple):
+    """Some tiles of one side, drawn at random.
+
+    Attributes
+    ----------
+    boxes : list of tuple of two ndarray
+        For each variable the corners: as large as if no row of the side was missing.
+    edges : ndarray of int64
+        Where each tile begins among their rows, and where the last one ends.
+    rows : ndarray of int64
+        The rows, tile by tile.
+    """
+
+    boxes: list[tuple[np.ndarray, np.ndarray]]
+    edges: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def n_tiles(self) -> int:
+        """How many tiles there are."""
+        return len(self.edges) - 1
+
+
+class Part(NamedTuple):
+    """Some tiles of rows, and what they are computed from.
+
+    Attributes
+    ----------
+    search : Search
+    arrays : tuple of ndarray
+        Both sides in their orders, of the rows those of these tiles.
+    edges : ndarray of int64
+        Where the tiles begin among the rows, and where the last one ends.
+    columns : SpatialOrder
+    nodes : tuple of int
+        The first node of the tree of rows, at the level at which a search starts, and the one behind the last.
+    n_reduced : int
+        How many columns there are, in tiles or not.
+    pairs : object
+        What the call says of the pairs that are to be visited.
+    """
+
+    search: Search
+    arrays: tuple[Any, ...]
+    edges: np.ndarray
+    columns: SpatialOrder
+    nodes: tuple[int, int]
+    n_reduced: int
+    pairs: Any
+
+
+class TileMethod(Method):
+    """A way to compute a problem at the cost of the tiles that it needs.
+
+    A subclass gives `formula`, `ranked`, `boxed`, `telling_pairs`, `needed` and `compute`, besides what a method has to say.
+
+    Parameters
+    ----------
+    problem : Problem
+    backend : Backend
+
+    Attributes
+    ----------
+    formula : Expression
+        Its variables tell which rows are near each other.
+    ranked : Expression
+        A formula of dim 1 whose slopes tell how much each coordinate counts.
+    """
+
+    least_pairs = LEAST_PAIRS
+    formula: Expression
+    ranked: Expression
+    #: Pairs that are computed again cost so many others.
+    cost_of_repeating: int = 1
+
+    def __init__(self, problem: Problem, backend: Backend):
+        super().__init__(problem, backend)
+        self.sides = 1 - self.axis, self.axis  # the categories of rows of the output, and of what is reduced
+        # all rows at once, which share the work on the columns: their states are not larger than the results
+        self.block_rows = 1 << 62
+        self._boxed: dict[str, tuple[Mapping[str, Expression], dict[Variable, tuple[Variable, Variable]]]] = {}
+        self._slopes: tuple[tuple[Variable, ...], Expression | None] | None = None
+        self._kept: Kept | None = None
+        self._lock = Lock()
+
+    # What a subclass gives
+
+    @abstractmethod
+    def boxed(
+        self, turned: Callable[[Expression], Expression], dtype: str
+    ) -> tuple[Mapping[str, Expression], dict[Variable, tuple[Variable, Variable]]]:
+        """Return formulas over boxes by their names, ``"lower"`` and ``"upper"`` among them, and the variables of the boxes.
+
+        `turned` makes formulas whose rows are indexed by i and whose columns by j, whatever the axis.
+        """
+
+    @abstractmethod
+    def telling_pairs(self, arrays: tuple[Any, ...], rng: np.random.Generator, pairs: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows and columns of some pairs at which the slopes of `ranked` tell how much each coordinate counts."""
+
+    @abstractmethod
+    def program_of_rest(self) -> Program:
+        """Return the program of rows that meet all columns, whose state has the layout of `compute`."""
+
+    @abstractmethod
+    def needed(self, part: Part) -> tuple[Blocks, float]:
+        """Return the blocks of pairs that some rows have to meet, and a bound of the error that this makes, as `Program.error`."""
+
+    @abstractmethod
+    def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
+        """Return the state of some rows, and how many pairs were computed again for it."""
+
+    def promise(self, evaluate: Evaluate) -> Callable[[Any, Any], np.ndarray] | None:
+        """Return what says how much pairs of boxes promise, the less the more; None for the sum of upper bounds."""
+        return None
+
+    def finish(self, state: State) -> State:
+        """Return a state as that of the reduction."""
+        return state
+
+    # Of a problem
+
+    def of_side(self, category: int) -> list[int]:
+        """Return the places of the variables of rows or of columns that the formula has."""
+        used = set(variables_of(self.formula))
+        return [k for k, v in enumerate(self.problem.variables) if v.category == category and v in used]
+
+    def take(self, arrays: tuple[Any, ...], side: int, rows: Any) -> tuple[Any, ...]:
+        """Return the arrays with some rows of one side, 0 (rows of the output) or 1 (columns), in this order."""
+        category = self.sides[side]
+        return tuple(
+            np.ascontiguousarray(a[rows]) if v.category == category else a
+            for v, a in zip(self.problem.variables, arrays, strict=True)
+        )
+
+    def _formulas(self, dtype: np.dtype) -> tuple[Mapping[str, Expression], dict[Variable, tuple[Variable, Variable]]]:
+        """Return the formulas over boxes of rows (as if of i) and of columns (of j)."""
+        if dtype.name not in self._boxed:
+            turned: dict[Expression, Expression] = {
+                v: Variable(v.position, v.dim, v.category if self.axis == 1 or v.category == P else 1 - v.category)
+                for v in self.problem.variables
+            }
+            self._boxed[dtype.name] = self.boxed(lambda e: substitute(e, turned), dtype.name)
+        return self._boxed[dtype.name]
+
+    def _gradient(self) -> tuple[tuple[Variable, ...], Expression | None]:
+        """Return the variables of rows and of columns, and the slopes of `ranked` by their components, one behind the other."""
+        if self._slopes is None:
+            variables = tuple(self.problem.variables[k] for side in self.sides for k in self.of_side(side))
+            slopes: Expression | None = None
+            try:
+                for g in gradients(self.ranked, variables, 1):
+                    slopes = g if slopes is None else Concat(slopes, g)
+            except FormulaError:  # it has no derivative, or too many components
+                slopes = None
+            self._slopes = variables, slopes
+        return self._slopes
+
+    # Of a call
+
+    def declines_sizes(self, arrays: tuple[Any, ...], pairs_per_row: int) -> str | None:
+        """Return why a call is declined for its sizes, or for numbers that bounds do not hold for."""
+        n_out, n_reduced = self.sizes(arrays)
+        if n_out * n_reduced < pairs_per_row * (n_out + n_reduced):
+            return "one side has few rows"
+        dtype = dtype_of(arrays)
+        for v, a in zip(self.problem.variables, arrays, strict=True):
+            if v.category == P and dtype.itemsize < 8 and ((a != 0) & (np.abs(a) < np.finfo(dtype).tiny)).any():
+                return "a parameter is a denormal number"
+        return None
+
+    def evaluator(self, arrays: tuple[Any, ...], dtype: np.dtype) -> Evaluate:
+        """Return the function that evaluates formulas over boxes, by their names, at pairs of them."""
+        formulas, boxes = self._formulas(dtype)
+        by_position = {v.position: pair for v, pair in boxes.items()}
+        names: list[Variable] = []
+        for side in self.sides:
+            for k in self.of_side(side):
+                names += by_position[self.problem.variables[k].position]
+        given = [(v, a) for v, a in zip(self.problem.variables, arrays, strict=True) if v.position in by_position]
+        names += [by_position[v.position][0] for v, _ in given if v.category == P]
+        parameters = [a.astype(np.float64) for v, a in given if v.category == P]
+
+        def evaluate(which, rows, columns):
+            ends = [end for box in (*rows, *columns) for end in box]
+            n = len(ends[0])
+            return self.backend.evaluate((formulas[which],), tuple(names), (*ends, *parameters), n)[0]
+
+        return evaluate
+
+    def scales(self, arrays: tuple[Any, ...], rng: np.random.Generator, pairs: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return a weight for each coordinate of rows and of columns: how fast the formula changes with it where that counts.
+
+        The mean slopes of the formula at pairs that tell say which coordinates its tiles should be short in.
+        """
+        variables, slopes = self._gradient()
+        values = None
+        if slopes is not None:
+            i, j = self.telling_pairs(arrays, rng, pairs)
+            if len(i):
+                sample = self.take(self.take(arrays, 0, i), 1, j)
+                values = np.abs(self.backend.evaluate((slopes,), self.problem.variables, sample, len(i))[0].astype(np.float64))
+                values = np.where(np.isfinite(values), values, 0.0).mean(axis=0)
+        found = []
+        for side in self.sides:
+            width = sum(self.problem.variables[k].dim for k in self.of_side(side))
+            mine = np.ones(width)
+            if values is not None:
+                begin = sum(v.dim for v in variables if v.category == self.sides[0]) if side == self.sides[1] else 0
+                slope = values[begin : begin + width]
+                mine = slope / slope.max() if 0 < slope.max() < np.inf else mine
+            found.append(mine)
+        return found[0], found[1]
+
+    def _coordinates(self, arrays: tuple[Any, ...], side: int, scale: np.ndarray) -> np.ndarray:
+        """Return what is near on one side: the components of its variables, weighted."""
+        columns = [arrays[k].astype(np.float64) for k in self.of_side(self.sides[side])]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.concatenate(columns, axis=1) * scale
+
+    def sample_of_side(
+        self, arrays: tuple[Any, ...], dtype: np.dtype, side: int, scale: np.ndarray, count: int, rng: np.random.Generator
+    ) -> SampledTiles | None:
+        """Return some tiles of one side, drawn at random, without computing the others; None if no row is finite.
+
+        A tile of a sample has as few rows as it would have if the others were there. Its box is the larger for the rows that are
+        missing, as if they were spread evenly. So these boxes decide about a method alone, and not about results.
+        """
+        n, size = self.sizes(arrays)[side], (ROW_TILE, COLUMN_TILE)[side]
+        some = rng.integers(n, size=_SAMPLE) if n > _SAMPLE else np.arange(n)
+        sample = self.take(arrays, side, some)
+        few = max(2, round(size * len(some) / n))
+        tiles = sample_tiles(self._coordinates(sample, side, scale), few, count, rng)
+        if not tiles:
+            return None
+        edges = np.cumsum([0, *map(len, tiles)])
+        rows = np.concatenate(tiles)
+        part = self.take(sample, side, rows)
+        grown = (size - 1) / (size + 1) * (few + 1) / (few - 1)
+        found = [boxes_of(part[k], edges, dtype) for k in self.of_side(self.sides[side])]
+        boxes = [(u - (u - lo) * (1 + grown) / 2, lo + (u - lo) * (1 + grown) / 2) for lo, u in found]
+        return SampledTiles(boxes, edges, some[rows])
+
+    def _columns(self, arrays: tuple[Any, ...], scale: np.ndarray) -> tuple[SpatialOrder, tuple[Any, ...]]:
+        """Return the order of the columns, and the arrays with them in this order: those of before, if they are the same."""
+        places = self.of_side(self.sides[1])
+        with self._lock:
+            kept = self._kept
+        if (
+            kept is None
+            or ((scale > _OTHER_WEIGHT * kept.scale) | (kept.scale > _OTHER_WEIGHT * scale)).any()
+            or not all(_same(arrays[k], kept.order.index, a) for k, a in zip(places, kept.arrays, strict=True))
+        ):
+            order = SpatialOrder(self._coordinates(arrays, 1, scale), COLUMN_TILE)
+            kept = Kept(order, tuple(np.ascontiguousarray(arrays[k][order.index]) for k in places), scale)
+            if sum(a.nbytes for a in kept.arrays) + order.index.nbytes <= _KEPT_BYTES:
+                with self._lock:
+                    self._kept = kept
+        in_order = list(arrays)
+        for k, v in enumerate(self.problem.variables):
+            if v.category == self.sides[1]:
+                in_order[k] = kept.arrays[places.index(k)] if k in places else arrays[k][kept.order.index]
+        return kept.order, tuple(in_order)
+
+    def state(self, arrays: tuple[Any, ...], pairs: Any = None, progress: Progress | None = None) -> State:
+        n_out, n_reduced = self.sizes(arrays)
+        dtype = dtype_of(arrays)
+        scales = self.scales(arrays, np.random.default_rng(0), pairs)
+        columns, in_order = self._columns(arrays, scales[1])
+        rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), ROW_TILE)
+        in_order = self.take(in_order, 0, rows.index)
+        rest = self.program_of_rest()
+        state = rest.reduction.identity(n_out, rest.problem.output.dims)
+        computed, first, done, nodes, error, worth = 0, 0, 0, 0, 0.0, True
+        if rows.n_ordered and columns.n_ordered:
+            evaluate = self.evaluator(arrays, dtype)
+            boxes: list[Boxes] = [
+                order.levels([in_order[k][: order.n_ordered] for k in self.of_side(side)], dtype)
+                for order, side in zip((rows, columns), self.sides, strict=True)
+            ]
+            search = Search(*boxes, evaluate, self.promise(evaluate))
+            nodes, below = 2**search.start, 2 ** (rows.depth - search.start)  # of the tree of rows, and tiles below one
+            most = max(1, _PAIRS_OF_TILES // (below * 2**columns.depth))
+        while worth and first < nodes:
+            last = min(nodes, first + min(most, max(1, first)))  # few of them at first, which tell what can be skipped
+            edges = rows.edges[first * below : last * below + 1]
+            some = slice(edges[0], edges[-1])
+            all_of_them = int(edges[-1] - edges[0]) * n_reduced
+            part = Part(search, self.take(in_order, 0, some), edges - edges[0], columns, (first, last), n_reduced, pairs)
+            blocks, bound = self.needed(part)
+            if count_pairs(blocks) > WORTH * all_of_them:
+                break
+            found, repeated = self.compute(part, blocks)
+            for whole, new in zip(state, found, strict=True):
+                whole[some] = new
+            computed += count_pairs(blocks) + repeated
+            error = max(error, bound)
+            worth = count_pairs(blocks) + self.cost_of_repeating * repeated < WORTH * all_of_them
+            first, done = last, int(edges[-1])
+            if progress is not None:
+                progress(done * n_reduced, n_out * n_reduced)
+        if done < n_out:  # rows in no tile, or all that are left where little can be skipped
+            for whole, new in zip(state, rest.state(self.take(arrays, 0, rows.index[done:])), strict=True):
+                whole[done:] = new
+            computed += (n_out - done) * n_reduced
+        self.share, self.error = computed / (n_out * n_reduced), error
+        if progress is not None:
+            progress(n_out * n_reduced, n_out * n_reduced)
+        return self.finish(tuple(_undo(part, rows.index) for part in state))
+
+
+def has_pairs(problem: Problem) -> bool:
+    """Return whether an argument has a value for each pair."""
+    return any(v.category == IJ for v in problem.variables)
+
+
+def far_rows(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the rows whose values, in some component, are far above those of the best quarter of the rows of their tile.
+
+    A tile may lie between clusters: such rows search on their own.
+    """
+    tile = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    usual = np.empty_like(values)
+    with np.errstate(invalid="ignore"):
+        for c in range(values.shape[1]):
+            ranked = values[np.lexsort((values[:, c], tile)), c]
+            least, quarter = ranked[edges[:-1]], ranked[edges[:-1] + np.diff(edges) // 4]
+            usual[:, c] = (quarter + 4 * (quarter - least))[tile]
+    return np.flatnonzero((values > np.where(np.isnan(usual), np.inf, usual)).any(axis=1))
+
+
+def count_pairs(blocks: Blocks) -> int:
+    """Return how many pairs there are in blocks."""
+    rows, slices, columns = blocks
+    owner = np.repeat(np.diff(rows, axis=1)[:, 0], np.diff(slices, prepend=0))
+    return int((owner * np.diff(columns, axis=1)[:, 0]).sum())
+
+
+def _same(array: np.ndarray, order: np.ndarray, kept: np.ndarray) -> bool:
+    """Whether an array in an order is one that was kept, bit by bit."""
+    if array.dtype != kept.dtype or array.shape != kept.shape:
+        return False
+    as_integers = np.dtype(f"i{array.dtype.itemsize}")
+    return np.array_equal(np.ascontiguousarray(array[order]).view(as_integers), kept.view(as_integers))
+
+
+def _undo(rows: np.ndarray, order: np.ndarray) -> np.ndarray:
+    result = np.empty_like(rows)
+    result[order] = rows
+    return result
