@@ -138,7 +138,7 @@ def fit_moments(
     -------
     fit : LocalFit
     share : ndarray of shape (n,)
-        The smallest share that was met: the errors of the moments are divided by it.
+        The product of the smallest shares of each degree: the errors of the moments are divided by it.
     """
     n, n_terms, n_targets = products.shape
     xp = namespace_of(products)
@@ -159,7 +159,7 @@ def fit_moments(
 
 
 def _orthogonal(moments: np.ndarray, n_features: int, degree: int, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return polynomials that are orthogonal under the weights, as columns of coefficients, and the smallest share.
+    """Return polynomials that are orthogonal under the weights, as columns of coefficients, and the product of the smallest shares.
 
     Columns of zeros stand for what was left out. Moments that are not numbers give polynomials of no meaning.
     """
@@ -177,7 +177,7 @@ def _orthogonal(moments: np.ndarray, n_features: int, degree: int, least: float)
         size = np.sqrt(np.maximum(np.einsum("nkk->nk", gram[:, block, block]), 0))
         unit = np.where(size > 0, 1 / np.where(size > 0, size, 1), 0)
         found, vectors = np.linalg.eigh(left * unit[:, :, None] * unit[:, None, :])
-        share = np.minimum(share, found[:, 0])
+        share = share * np.clip(found[:, 0], 0, 1)
         kept = found > least
         scale = np.where(kept, 1 / np.sqrt(np.where(kept, found, 1)), 0)
         basis[:, :, block] = rest @ (unit[:, :, None] * vectors * scale[:, None, :])
