@@ -1,11 +1,11 @@
-"""``python -m benchmarks.estimators``: the estimators beside scikit-learn's, one table after the other."""
+"""``python -m benchmarks.estimators``: the estimators beside those of scikit-learn and statsmodels, one table after the other."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-MODULES = ("kernel_sum", "kernel_density", "kernel_ridge")
+MODULES = ("kernel_sum", "kernel_density", "kernel_ridge", "local_regression")
 
 
 def main() -> int:

@@ -363,7 +363,7 @@ def test_a_negative_kernel_has_no_logarithm():
     with pytest.raises(ValueError, match="takes the logarithm of the kernel, which is negative"):
         KernelLogSumExp("linear").fit(Y).transform(X)
     with pytest.raises(ValueError, match="takes the logarithm of the kernel, which is negative"):
-        KernelSmoother("linear").fit(Y, B).predict(X)
+        KernelSmoother(kernels.Linear()).fit(Y, B).predict(X)
 
 
 @pytest.mark.parametrize("estimator", ["KernelSum", "KernelLogSumExp", "KernelSmoother", "KernelRidge"])
