@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.arrays.devices import namespace_of, to_device, to_host
+from skkeops.arrays.devices import namespace_of, to_device
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
 
@@ -61,7 +61,6 @@ class Euclidean(Geometry):
         center = None if scaling is None else center_of(samples).astype(dtype)
         self.space = Space(center, scaling, unit, dtype)
         self._degree = 0
-        h = to_host(h) if self.axes else h
         if isinstance(window, TailedWindow) or each:
             factor = window.factor if isinstance(window, TailedWindow) else 1.0
             parameter = _scale_of(factor, h, dtype) if each else factor / _in_unit(h, unit, dtype)
@@ -80,7 +79,7 @@ class Euclidean(Geometry):
     def log_mass(self):
         h, n_features = self.h, self.samples.shape[1]
         total = self.window.log_mass(n_features) + self.space.log_volume
-        own = self._columns * np.log(to_host(h)).sum(axis=-1) if self.axes else n_features * math.log(h)
+        own = self._columns * np.log(h).sum(axis=-1) if self.axes else n_features * math.log(h)
         if self._degree:
             own = own + self._degree * (np.log(self._limit)[:, 0] if self.per_sample else math.log(self._limit))
         return total + own if self.per_sample else float(total + own)
@@ -106,7 +105,7 @@ def _in_unit(h: Any, unit: float, dtype: np.dtype) -> Any:
     """Return a bandwidth in a unit, or the nearest number whose square is a normal one; of an array each of them."""
     info = np.finfo(dtype)
     least, most = 64 * float(info.tiny) ** 0.5, float(info.max) ** 0.5 / 64
-    return np.clip(h / unit, least, most) if isinstance(h, np.ndarray) else min(max(h / unit, least), most)
+    return np.minimum(np.maximum(h / unit, least), most) if np.ndim(h) else min(max(h / unit, least), most)
 
 
 def _scale_of(factor: float, h: np.ndarray, dtype: np.dtype) -> np.ndarray:

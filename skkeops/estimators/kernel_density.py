@@ -18,7 +18,6 @@ from .base import KernelEstimator
 from .density_geometry import Geometry
 from .density_options import Place, check_bandwidth, check_metric
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
-from .rows import over_rows
 from .scaling import Space, center_of, measure_scaling, power_of_two
 from .score import DensityScore
 from .validation import validate_samples
@@ -299,9 +298,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         return like(self._log_densities(self._sums(x.dtype), x).astype(x.dtype), X)
 
     def _log_densities(self, sums: WindowSums, x: np.ndarray) -> np.ndarray:
-        """Return log densities of queries in float64: the place where all pairs are gone over."""
-        found = over_rows(sums.reduction, sums.enter(x), self.backend, self.n_jobs, self.verbose, "KernelDensity")
-        return sums.log_density(x, found[:, 0])
+        """Return log densities of queries, in float64."""
+        return sums.log_densities(x, self.backend, self.n_jobs, self.verbose, type(self).__name__)
 
     def sample(self, n_samples=1, random_state=None):
         """Draw random samples from the estimated density.

@@ -14,6 +14,7 @@ from skkeops.formula.expression import I, Variable
 
 from .density_geometry import Geometry
 from .reduction import PairReduction, reduction_of
+from .rows import over_rows
 
 __all__ = ["WindowSums"]
 
@@ -40,18 +41,18 @@ class WindowSums:
             self._weights = weights
         log_mass = geometry.log_mass()
         self._inverse_masses: np.ndarray | None = None  # up to the factor of the smallest mass
-        if isinstance(log_mass, np.ndarray):
-            least = float(np.min(log_mass))
+        if isinstance(log_mass, float):
+            least, log_inverse_masses = log_mass, 0.0
+        else:
+            least = float(log_mass.min())
             log_inverse_masses = to_device(least - log_mass, namespace_of(samples))
             self._inverse_masses = np.exp(log_inverse_masses)
-        else:
-            least, log_inverse_masses = float(log_mass), 0.0
         total = len(samples) if weights is None else float(weights.sum())
         self._log_mass = math.log(total) + least
         with_factors = weights is not None or self._inverse_masses is not None
         self._formula = geometry.formula(with_factors)
         xp = namespace_of(samples)
-        arrays = [geometry.enter(samples)]
+        arrays = [geometry.enter(samples.astype(dtype, copy=False))]
         arrays += [to_device(a.astype(dtype, copy=False), xp) for a in (geometry.parameter, *geometry.constants)]
         if with_factors:
             with np.errstate(divide="ignore"):
@@ -61,17 +62,20 @@ class WindowSums:
             self._formula.weighted, self._formula.variables, arrays, "LogSumExp" if self._has_tails else "Sum"
         )
 
-    def enter(self, x: np.ndarray) -> np.ndarray:
-        """Return the coordinates of queries, which `reduction` takes."""
-        return self._geometry.enter(x)
+    def log_densities(self, x: np.ndarray, backend: str, n_jobs: int | None, verbose: Any, title: str) -> np.ndarray:
+        """Return the logarithms of densities at queries, in float64, of shape (n_queries,): all pairs are gone over here.
 
-    def log_density(self, x: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """Return the logarithms of densities at queries, in float64, from values of `reduction` of shape (n_queries,)."""
-        if self._has_tails:
-            found = sums.astype(np.float64) - self._log_mass
-        else:
+        Parameters
+        ----------
+        x : ndarray of shape (n_queries, n_features)
+        backend, n_jobs, verbose, title
+            As for `over_rows`.
+        """
+        sums = over_rows(self.reduction, self._geometry.enter(x), backend, n_jobs, verbose, title)[:, 0]
+        if not self._has_tails:
             with np.errstate(divide="ignore"):
-                found = np.log(sums, dtype=np.float64) - self._log_mass
+                sums = np.log(sums, dtype=np.float64)
+        found = sums.astype(np.float64, copy=False) - self._log_mass
         outside = self._geometry.outside(x)
         return found if outside is None else np.where(outside, -np.inf, found)
 

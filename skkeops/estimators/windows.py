@@ -122,7 +122,7 @@ class CompactWindow(Window):
 
     def limit(self, h: Any, dtype: np.dtype) -> Any:
         """Return bandwidths as `value` takes them."""
-        h = np.asarray(h, dtype=dtype)[()]
+        h = h.astype(dtype) if np.ndim(h) else np.dtype(dtype).type(h)
         return squared_limit(h) if self.squared else h
 
     def of(self, u):
