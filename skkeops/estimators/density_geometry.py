@@ -101,6 +101,10 @@ class Geometry(ABC):
     def pull(self, gradient: np.ndarray) -> np.ndarray:
         """Return the gradient by points from the gradient by coordinates."""
 
+    def by_feature(self, columns: np.ndarray) -> np.ndarray:
+        """Return what there is for each parameter of the expression, of shape (rows, n_parameters), in the order of features."""
+        return columns
+
     @abstractmethod
     def log_mass(self) -> float | np.ndarray:
         """Return the logarithm of the integral of the expression's window, a number or one for each reference sample."""

@@ -11,12 +11,12 @@ from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skkeops.arrays.devices import computing, to_host
+from skkeops.arrays.devices import computing, namespace_of, to_device, to_host
 
 from .bandwidth import LeaveOneOut, abramson, best_bandwidth, effective_size, scott, silverman
 from .base import KernelEstimator
 from .density_geometry import Geometry
-from .density_options import Place, check_bandwidth, check_metric
+from .density_options import Place, check_bandwidth, check_bounds, check_combination, check_metric, check_period
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
 from .scaling import Space, center_of, measure_scaling, power_of_two
 from .score import DensityScore
@@ -92,6 +92,10 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         The standard deviations, for ``scaling="std"``.
     covariance_ : ndarray of shape (n_features, n_features)
         The covariance, for ``scaling="covariance"``.
+    bounds_ : ndarray of shape (n_features, 2)
+        The bounds, infinite where there are none, if there are any.
+    period_ : ndarray of shape (n_features,)
+        The periods, infinite where there are none, if there are any.
     leave_one_out_score_ : float
         The leave-one-out log-likelihood of the reference samples, if the bandwidth was learned.
     n_iter_, n_evaluations_ : int
@@ -170,6 +174,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         "leaf_size": [Interval(Integral, 1, None, closed="left")],
         "metric_params": [None, dict],
         "scaling": [StrOptions({"std", "covariance"}), None],
+        "bounds": ["array-like", None],
+        "period": ["array-like", None],
         **KernelEstimator._shared_constraints,
     }
     _own_gradient_names = ("sample_weight", "bandwidth")
@@ -188,6 +194,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         leaf_size=40,
         metric_params=None,
         scaling=None,
+        bounds=None,
+        period=None,
         backend="auto",
         n_jobs=None,
         verbose=0,
@@ -202,6 +210,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         self.leaf_size = leaf_size
         self.metric_params = metric_params
         self.scaling = scaling
+        self.bounds = bounds
+        self.period = period
         self.backend = backend
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -242,7 +252,10 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         samples, w = to_engine(X), None if weights is None else to_engine(weights).astype(np.float64)
         bandwidth = check_bandwidth(self.bandwidth, samples.shape, self.scaling, name)
         scaling = measure_scaling(self.scaling, samples, w)
-        place = Place(self.kernel, scaling)
+        bounds, period = (check(given, X.shape[1]) for check, given in ((check_bounds, self.bounds), (check_period, self.period)))
+        place = Place(self.kernel, scaling, bounds, period)
+        check_combination(place, self.get_params(deep=False), X.shape[1])
+        place.check_samples(samples)
         search = None
         if isinstance(bandwidth, str) and bandwidth.startswith("cv"):
             points = samples.astype(np.float64)
@@ -257,11 +270,15 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
             h = rule(n, samples.shape[1])
             bandwidth = abramson(h, self._pilot(place, samples, w, h), w) if bandwidth == "abramson" else h
 
+        place.check_bandwidth(bandwidth)
         # A fit that fails leaves what was fitted before.
-        for fitted in ("scale_", "covariance_", "leave_one_out_score_", "n_iter_", "n_evaluations_"):
+        for fitted in ("scale_", "covariance_", "bounds_", "period_", "leave_one_out_score_", "n_iter_", "n_evaluations_"):
             vars(self).pop(fitted, None)
         if self.scaling is not None:
             setattr(self, "scale_" if self.scaling == "std" else "covariance_", like(scaling.astype(samples.dtype), X))
+        for fitted, found in (("bounds_", bounds), ("period_", period)):
+            if found is not None:
+                setattr(self, fitted, like(to_device(found, namespace_of(samples)), X))
         if search is not None:
             self.leave_one_out_score_ = search.value
             self.n_iter_ = search.n_iterations
@@ -365,7 +382,11 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     def _geometry(self, dtype: Any) -> Geometry:
         """Return the windows on the reference samples, computed in a dtype."""
         scaling = getattr(self, "scale_", getattr(self, "covariance_", None))
-        place = Place(self.kernel, None if scaling is None else to_engine(scaling))
+        scaling = None if scaling is None else to_engine(scaling)
+        bounds, period = (
+            to_host(to_engine(getattr(self, name))) if hasattr(self, name) else None for name in ("bounds_", "period_")
+        )
+        place = Place(self.kernel, scaling, bounds, period)
         h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
         return place.geometry(to_engine(self.X_fit_), h, dtype)
 

@@ -22,7 +22,9 @@ from .validation import validate_samples
 __all__ = ["KernelDensityClassifier"]
 
 #: The parameters that the density of a class takes.
-_OF_THE_DENSITIES = ("bandwidth", "kernel", "metric", "metric_params", "scaling", "backend", "n_jobs", "verbose")
+_OF_THE_DENSITIES = (
+    "bandwidth", "kernel", "metric", "metric_params", "scaling", "bounds", "period", "backend", "n_jobs", "verbose",
+)  # fmt: skip
 
 
 class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
@@ -45,6 +47,10 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         As for `KernelDensity`.
     scaling : {None, "std", "covariance"}, default=None
         As for `KernelDensity`: the spread of the samples of each class.
+    bounds : array-like of shape (n_features, 2), default=None
+        As for `KernelDensity`.
+    period : array-like of shape (n_features,), default=None
+        As for `KernelDensity`.
     priors : array-like of shape (n_classes,), default=None
         The prior probabilities of the classes, in the order of `classes_`. None for their parts of the weights of the samples.
     backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
@@ -106,6 +112,8 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         metric="euclidean",
         metric_params=None,
         scaling=None,
+        bounds=None,
+        period=None,
         priors=None,
         backend="auto",
         n_jobs=None,
@@ -116,6 +124,8 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         self.metric = metric
         self.metric_params = metric_params
         self.scaling = scaling
+        self.bounds = bounds
+        self.period = period
         self.priors = priors
         self.backend = backend
         self.n_jobs = n_jobs

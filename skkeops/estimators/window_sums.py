@@ -130,10 +130,10 @@ class WindowSums:
         """Return the gradient by the bandwidth, from that of the sums by the parameter of the formula, which is proportional to
         a power of it, and from the slopes of the masses, in the shape of the bandwidth."""
         geometry, h, xp = self._geometry, self._geometry.h, namespace_of(by_parameter)
-        by_sums = geometry.power * by_parameter * to_device(geometry.parameter, xp)
+        by_sums = geometry.by_feature(np.atleast_2d(geometry.power * by_parameter * to_device(geometry.parameter, xp)))
         slope = to_device(geometry.mass_slope(), xp)
         by_masses = total * slope if shares is None else shares * slope
-        by_logarithm = _like(np.atleast_2d(by_sums), h) - _like(by_masses, h)
+        by_logarithm = _like(by_sums, h) - _like(by_masses, h)
         return by_logarithm / h if np.ndim(h) else float(by_logarithm) / h
 
     def _weight_gradient(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.special import erf, gammainc, gammaln
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Constant, Expression
 
-__all__ = ["WINDOWS", "AnyWindow", "CompactWindow", "TailedWindow", "Window", "get_window"]
+__all__ = ["WINDOWS", "AnyWindow", "CompactWindow", "TailedWindow", "Window", "draw_until_kept", "get_window"]
 
 
 def log_ball(dim: int) -> float:
@@ -35,6 +36,17 @@ def squared_limit(h: Any) -> Any:
         while (low := np.sqrt(limit) < h).any():
             limit = np.where(low, np.nextafter(limit, infinity), limit)
     return limit[()]
+
+
+def draw_until_kept(size: int, propose: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return random numbers by rejection: `propose` returns, for some indices, a number for each and whether it is kept."""
+    drawn = np.empty(size)
+    open_ = np.arange(size)
+    while len(open_):
+        values, kept = propose(open_)
+        drawn[open_[kept]] = values[kept]
+        open_ = open_[~kept]
+    return drawn
 
 
 def _scaled_square(x: Expression, y: Expression, scale: Expression) -> Expression:

@@ -10,6 +10,9 @@ DENSITIES = {
     "per sample": {"bandwidth": H, "scaling": "std"},
     "per sample, compact": {"bandwidth": 2 * H, "kernel": "epanechnikov"},
     "per sample and feature": {"bandwidth": H[:, None] * [1, 2], "kernel": "exponential"},
+    "bounds": {"bounds": [(0, 1), (0, None)], "bandwidth": [0.3, 0.2], "scaling": "std"},
+    "bounds, per sample": {"bounds": [(None, 1), (0, 1)], "bandwidth": H[:, None]},
+    "period": {"period": [None, 1.0], "bandwidth": [0.3, 0.1]},
     "abramson": {"bandwidth": "abramson", "scaling": "covariance"},
 }
 
