@@ -15,6 +15,7 @@ from skkeops.arrays.devices import to_host
 from .density_euclidean import Euclidean
 from .density_features import Features
 from .density_geometry import Geometry
+from .density_sphere import Sphere, check_latitudes
 from .namespaces import to_engine
 from .windows import TailedWindow, get_window
 
@@ -38,12 +39,15 @@ class Place:
         The bounds of the features, infinite where there are none.
     period : ndarray of shape (n_features,) or None
         The periods of the features, infinite where there are none.
+    on_sphere : bool
+        Whether the features are latitude and longitude.
     """
 
     kernel: str
     scaling: np.ndarray | None = None
     bounds: np.ndarray | None = None
     period: np.ndarray | None = None
+    on_sphere: bool = False
 
     @property
     def is_product(self) -> bool:
@@ -53,6 +57,8 @@ class Place:
     def geometry(self, samples: np.ndarray, h: Any, dtype: Any) -> Geometry:
         """Return the windows of bandwidths h on reference samples."""
         window = get_window(self.kernel)
+        if self.on_sphere:
+            return Sphere(window, samples, h, dtype)
         if not self.is_product:
             return Euclidean(window, samples, h, dtype, self.scaling)
         open_ = np.full(samples.shape[1], np.inf)
@@ -61,7 +67,9 @@ class Place:
         return Features(window, samples, h, dtype, bounds, period, self.scaling)
 
     def check_samples(self, samples: np.ndarray) -> None:
-        """Raise if samples are beyond the bounds."""
+        """Raise if samples are beyond the bounds, or the poles."""
+        if self.on_sphere:
+            check_latitudes(samples)
         if self.bounds is None:
             return
         lowest, highest = (to_host(edge(axis=0)) for edge in (samples.min, samples.max))
@@ -73,7 +81,12 @@ class Place:
             )
 
     def check_bandwidth(self, h: Any) -> None:
-        """Raise if a window of a bandwidth overlaps itself on a circle."""
+        """Raise if windows of these bandwidths are not round on the sphere, or overlap themselves on a circle."""
+        if self.on_sphere and (np.ndim(h) == 1 or (np.ndim(h) == 2 and h.shape[1] > 1)):
+            raise ValueError(
+                "metric='haversine' has round windows: found a bandwidth for each feature, expected one, or one for each sample, "
+                "of shape (n_samples, 1)"
+            )
         if self.period is None or isinstance(get_window(self.kernel), TailedWindow):
             return
         largest, period = float(np.max(h)), float(self.period[0])
@@ -84,17 +97,18 @@ class Place:
             )
 
 
-def check_metric(metric: str, metric_params: Mapping[str, Any] | None, name: str) -> None:
-    """Raise if the mass of the windows of a metric is not known."""
+def check_metric(metric: str, metric_params: Mapping[str, Any] | None, name: str) -> bool:
+    """Return whether a metric is that of the sphere; raise if the mass of its windows is not known."""
     params = dict(metric_params or {})
     p = params.pop("p", 2) if metric in _MINKOWSKI else 2
-    if metric not in (*_EUCLIDEAN, *_MINKOWSKI) or p != 2:
+    if metric not in (*_EUCLIDEAN, *_MINKOWSKI, "haversine") or p != 2:
         raise ValueError(
-            f"{name} knows the mass of its windows for the Euclidean distance only: found metric={metric!r}, "
-            f"metric_params={metric_params!r}; expected 'euclidean'"
+            f"{name} knows the mass of its windows for the Euclidean distance and that on the sphere only: found metric="
+            f"{metric!r}, metric_params={metric_params!r}; expected 'euclidean' or 'haversine'"
         )
     if params:
         raise ValueError(f"the metric {metric!r} has no such parameters: found metric_params={params!r}")
+    return metric == "haversine"
 
 
 def check_bounds(bounds: Any, n_features: int) -> np.ndarray | None:
@@ -141,9 +155,11 @@ def check_combination(place: Place, options: Mapping[str, Any], n_features: int)
     ----------
     place : Place
     options : dict
-        The parameters "bandwidth" and "scaling".
+        The parameters "bandwidth", "scaling", "bounds" and "period".
     n_features : int
     """
+    if place.on_sphere:
+        _check_sphere(place, options, n_features)
     if not place.is_product:
         return
     names = " and ".join(name for name in ("bounds", "period") if getattr(place, name) is not None)
@@ -164,6 +180,21 @@ def check_combination(place: Place, options: Mapping[str, Any], n_features: int)
         raise ValueError(
             f"bandwidth={options['bandwidth']!r} is learned without bounds and periods only: found {names}; expected a number, "
             "another name, or sklearn.model_selection.GridSearchCV"
+        )
+
+
+def _check_sphere(place: Place, options: Mapping[str, Any], n_features: int) -> None:
+    """Raise if parameters do not go with the sphere."""
+    if n_features != 2:
+        raise ValueError(f"metric='haversine' takes 2 features, latitude and longitude in radians: found {n_features}")
+    for name in ("scaling", "bounds", "period"):
+        if options[name] is not None:
+            raise ValueError(f"metric='haversine' excludes {name}, which is of features on a line: expected {name}=None")
+    h = options["bandwidth"]
+    if isinstance(h, str) and h.startswith("cv"):
+        raise ValueError(
+            f"bandwidth={h!r} is learned for the Euclidean distance only: found metric='haversine'; expected a number, another "
+            "name, or sklearn.model_selection.GridSearchCV"
         )
 
 

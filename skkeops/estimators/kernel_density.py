@@ -59,8 +59,10 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         Without effect: there is no tree.
     kernel : {"gaussian", "tophat", "epanechnikov", "exponential", "linear", "cosine"}, default="gaussian"
         The window.
-    metric : str, default="euclidean"
-        The distance: Euclidean. scikit-learn's others have windows whose mass is not known.
+    metric : {"euclidean", "haversine"}, default="euclidean"
+        The distance. "haversine" is that on the sphere: features are latitude and longitude in radians, as in scikit-learn. A Gaussian
+        window is then that of von Mises and Fisher, with the concentration ``1 / h^2``; others are those of the great-circle distance.
+        All have their exact mass on the sphere. The masses of windows of scikit-learn's other metrics are not known.
     atol, rtol : float, default=0
         Without effect: results are exact.
     breadth_first : bool, default=True
@@ -246,14 +248,14 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
             If the bandwidth is to be learned and the likelihood has no maximum in reach.
         """
         name = type(self).__name__
-        check_metric(self.metric, self.metric_params, name)
+        on_sphere = check_metric(self.metric, self.metric_params, name)
         X = self._fit_samples(X)
         weights = self._fit_weights(sample_weight, X, non_negative=True)
         samples, w = to_engine(X), None if weights is None else to_engine(weights).astype(np.float64)
         bandwidth = check_bandwidth(self.bandwidth, samples.shape, self.scaling, name)
         scaling = measure_scaling(self.scaling, samples, w)
         bounds, period = (check(given, X.shape[1]) for check, given in ((check_bounds, self.bounds), (check_period, self.period)))
-        place = Place(self.kernel, scaling, bounds, period)
+        place = Place(self.kernel, scaling, bounds, period, on_sphere)
         check_combination(place, self.get_params(deep=False), X.shape[1])
         place.check_samples(samples)
         search = None
@@ -268,6 +270,7 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
             n = len(samples) if self.scaling is None else effective_size(w, len(samples))
             rule = scott if bandwidth == "scott" else silverman
             h = rule(n, samples.shape[1])
+            place.check_bandwidth(h)
             bandwidth = abramson(h, self._pilot(place, samples, w, h), w) if bandwidth == "abramson" else h
 
         place.check_bandwidth(bandwidth)
@@ -386,7 +389,7 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         bounds, period = (
             to_host(to_engine(getattr(self, name))) if hasattr(self, name) else None for name in ("bounds_", "period_")
         )
-        place = Place(self.kernel, scaling, bounds, period)
+        place = Place(self.kernel, scaling, bounds, period, self.metric == "haversine")
         h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
         return place.geometry(to_engine(self.X_fit_), h, dtype)
 

@@ -13,6 +13,8 @@ DENSITIES = {
     "bounds": {"bounds": [(0, 1), (0, None)], "bandwidth": [0.3, 0.2], "scaling": "std"},
     "bounds, per sample": {"bounds": [(None, 1), (0, 1)], "bandwidth": H[:, None]},
     "period": {"period": [None, 1.0], "bandwidth": [0.3, 0.1]},
+    "sphere": {"metric": "haversine", "bandwidth": "abramson"},
+    "sphere, compact": {"metric": "haversine", "bandwidth": H[:, None], "kernel": "cosine"},
     "abramson": {"bandwidth": "abramson", "scaling": "covariance"},
 }
 

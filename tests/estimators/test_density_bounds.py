@@ -296,7 +296,7 @@ def test_jobs_and_backends(backend, rng):
         ({"bounds": [(0, 2), (0, 2)], "scaling": "covariance"}, "scaling='covariance' mixes the features"),
         ({"period": [None, 2], "scaling": "std"}, "period excludes scaling"),
         ({"period": [None, 2], "bounds": [(0, 2), (0, None)]}, r"found both for the features \[1\]"),
-        ({"bounds": [(0, 2), (0, 2)], "bandwidth": "cv"}, "bandwidth='cv' is learned without bounds and periods only: found bounds"),
+        ({"bounds": [(0, 2), (0, 2)], "bandwidth": "cv"}, "learned without bounds and periods only: found bounds"),
     ],
 )
 def test_parameters_that_make_no_sense(params, match, rng):
