@@ -31,6 +31,7 @@ _HOMES = {
     "KNeighborsRegressor": "skkeops.estimators",
     "KNeighborsTransformer": "skkeops.estimators",
     "KernelDensity": "skkeops.estimators",
+    "KernelDensityClassifier": "skkeops.estimators",
     "KernelLogSumExp": "skkeops.estimators",
     "KernelPCA": "skkeops.estimators",
     "KernelRidge": "skkeops.estimators",

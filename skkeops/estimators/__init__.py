@@ -5,6 +5,7 @@ from .k_neighbors_classifier import KNeighborsClassifier
 from .k_neighbors_regressor import KNeighborsRegressor
 from .k_neighbors_transformer import KNeighborsTransformer
 from .kernel_density import KernelDensity
+from .kernel_density_classifier import KernelDensityClassifier
 from .kernel_log_sum_exp import KernelLogSumExp
 from .kernel_pca import KernelPCA
 from .kernel_ridge import KernelRidge
@@ -20,6 +21,7 @@ __all__ = [
     "KNeighborsRegressor",
     "KNeighborsTransformer",
     "KernelDensity",
+    "KernelDensityClassifier",
     "KernelLogSumExp",
     "KernelPCA",
     "KernelRidge",

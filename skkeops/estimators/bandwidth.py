@@ -19,7 +19,7 @@ from .reduction import reduction_of
 from .scaling import center_of, power_of_two
 from .windows import TailedWindow, get_window
 
-__all__ = ["LeaveOneOut", "Search", "best_bandwidth", "effective_size", "scott", "silverman"]
+__all__ = ["LeaveOneOut", "Search", "abramson", "best_bandwidth", "effective_size", "scott", "silverman"]
 
 _FAR = 1e30  # Exponents of samples that are left out are lowered by this number: far below all others, and finite.
 _STARTS = (1.0, 1 / 4, 1 / 16)  # The search starts from these multiples of the rule of thumb, which is too wide for clusters.
@@ -42,6 +42,28 @@ def scott(n_samples: float, n_features: int) -> float:
 def silverman(n_samples: float, n_features: int) -> float:
     """Return the bandwidth ``(n (d + 2) / 4)^(-1 / (d + 4))``, for data of unit variance."""
     return float((n_samples * (n_features + 2) / 4) ** (-1 / (n_features + 4)))
+
+
+def abramson(h: float, log_pilot: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Return Abramson's bandwidths, ``h (g / f(x_j))^(1/2)`` for a pilot density f whose geometric mean over the samples is g.
+
+    Parameters
+    ----------
+    h : float
+        The bandwidth of the pilot.
+    log_pilot : ndarray of shape (n_samples,)
+        The logarithms of the pilot at the samples.
+    weights : ndarray of shape (n_samples,) or None
+        The weights of the samples in the mean. A sample of no weight, where the pilot may be zero, has the bandwidth h.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 1)
+    """
+    counted = np.isfinite(log_pilot) if weights is None else (weights > 0) & np.isfinite(log_pilot)
+    log_pilot = np.where(counted, log_pilot, 0)
+    mean = np.average(log_pilot, weights=counted if weights is None else weights / weights.max())
+    return h * np.exp(np.where(counted, 0.5 * (mean - log_pilot), 0))[:, None]
 
 
 class LeaveOneOut:

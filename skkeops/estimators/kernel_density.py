@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import DensityMixin, _fit_context
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skkeops.arrays.devices import computing, namespace_of, to_device, to_host
 
-from .bandwidth import LeaveOneOut, best_bandwidth, effective_size, scott, silverman
+from .bandwidth import LeaveOneOut, abramson, best_bandwidth, effective_size, scott, silverman
 from .base import KernelEstimator
+from .density_geometry import Geometry
+from .density_options import Place, check_bandwidth, check_bounds, check_combination, check_metric, check_period
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
-from .rows import over_rows
 from .scaling import Space, center_of, measure_scaling, power_of_two
 from .score import DensityScore
 from .validation import validate_samples
-from .window_sums import WindowSums, space_of
-from .windows import WINDOWS, get_window
+from .window_sums import WindowSums
+from .windows import WINDOWS
 
 __all__ = ["KernelDensity"]
-
-_EUCLIDEAN = ("euclidean", "l2")
-_MINKOWSKI = ("minkowski", "p")  # Euclidean with p=2
 
 
 class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     r"""Kernel density estimation, exact, with gradients, and with a bandwidth that can be learned.
 
-    .. math:: \hat f(x) = \frac{1}{\sum_j w_j} \sum_j w_j \, \frac{k(\|x - x'_j\| / h)}{Z_k \, h^d}
+    .. math:: \hat f(x) = \frac{1}{\sum_j w_j} \sum_j w_j \, \frac{k(\|x - x'_j\| / h_j)}{Z_k \, h_j^d}
 
-    for reference samples x'_j with weights w_j in d dimensions, a window k and a bandwidth h. It replaces
+    for reference samples x'_j with weights w_j in d dimensions, a window k and a bandwidth h, or one for each sample. It replaces
     `sklearn.neighbors.KernelDensity`: the same parameters, and the same results where those are right. All pairs are
     summed up, in log space, so that there are no tolerances.
 
@@ -52,16 +49,20 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
 
     Parameters
     ----------
-    bandwidth : float, array-like of shape (n_features,) or {"scott", "silverman", "cv", "cv_ard"}, default=1.0
-        The bandwidth h, positive; one per feature; a rule of thumb, which does not look at the scale of the data (see
-        `scaling`); or that of the largest leave-one-out likelihood, one for all features ("cv") or one for each
-        ("cv_ard"). Learning takes a window without an end, "gaussian" or "exponential".
+    bandwidth : float, array-like or {"scott", "silverman", "abramson", "cv", "cv_ard"}, default=1.0
+        The bandwidth h, positive: a number; one per feature, of shape (n_features,); one per sample, of shape (n_samples,) or
+        (n_samples, 1); or (n_samples, n_features). An array of n_features numbers is one per feature. Names find it: "scott" and
+        "silverman" are rules of thumb, which do not look at the scale of the data (see `scaling`); "abramson" gives each sample its
+        own, around Silverman's (see Notes); "cv" is the one of the largest leave-one-out likelihood, "cv_ard" one for each feature.
+        Learning takes a window without an end, "gaussian" or "exponential".
     algorithm : {"auto", "kd_tree", "ball_tree"}, default="auto"
         Without effect: there is no tree.
     kernel : {"gaussian", "tophat", "epanechnikov", "exponential", "linear", "cosine"}, default="gaussian"
         The window.
-    metric : str, default="euclidean"
-        The distance: Euclidean. scikit-learn's others have windows whose mass is not known.
+    metric : {"euclidean", "haversine"}, default="euclidean"
+        The distance. "haversine" is that on the sphere: features are latitude and longitude in radians, as in scikit-learn. A Gaussian
+        window is then that of von Mises and Fisher, with the concentration ``1 / h^2``; others are those of the great-circle distance.
+        All have their exact mass on the sphere. The masses of windows of scikit-learn's other metrics are not known.
     atol, rtol : float, default=0
         Without effect: results are exact.
     breadth_first : bool, default=True
@@ -83,7 +84,7 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
 
     Attributes
     ----------
-    bandwidth_ : float or ndarray of shape (n_features,)
+    bandwidth_ : float or ndarray of shape (n_features,), (n_samples, 1) or (n_samples, n_features)
         The bandwidth, in units of the scaling.
     X_fit_ : ndarray of shape (n_samples, n_features)
         The reference samples.
@@ -93,6 +94,10 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         The standard deviations, for ``scaling="std"``.
     covariance_ : ndarray of shape (n_features, n_features)
         The covariance, for ``scaling="covariance"``.
+    bounds_ : ndarray of shape (n_features, 2)
+        The bounds, infinite where there are none, if there are any.
+    period_ : ndarray of shape (n_features,)
+        The periods, infinite where there are none, if there are any.
     leave_one_out_score_ : float
         The leave-one-out log-likelihood of the reference samples, if the bandwidth was learned.
     n_iter_, n_evaluations_ : int
@@ -115,6 +120,9 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
 
     Leaving one sample out leaves out all samples at its place: see `skkeops.estimators.bandwidth.LeaveOneOut`.
 
+    Abramson's bandwidths are :math:`h_j = h \sqrt{g / \tilde f(x'_j)}` with Silverman's h, the density :math:`\tilde f` of all
+    samples with that bandwidth, and its geometric mean g over the samples: wide where samples are rare. They take a second pass.
+
     With weights and a scaling, the rules of thumb take Kish's effective number of samples, like SciPy; without a scaling
     the number of samples, like scikit-learn.
 
@@ -124,6 +132,9 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     References
     ----------
     B. W. Silverman, "Density Estimation for Statistics and Data Analysis", Chapman and Hall, 1986.
+
+    I. S. Abramson, "On bandwidth variation in kernel estimates: a square root law", The Annals of Statistics 10, 1982; with the
+    geometric mean as in Silverman's book, section 5.3.
 
     D. W. Scott, "Multivariate Density Estimation: Theory, Practice, and Visualization", Wiley, 1992.
 
@@ -153,7 +164,7 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "bandwidth": [
             Interval(Real, 0, None, closed="neither"),
-            StrOptions({"scott", "silverman", "cv", "cv_ard"}),
+            StrOptions({"scott", "silverman", "abramson", "cv", "cv_ard"}),
             "array-like",
         ],
         "algorithm": [StrOptions({"auto", "kd_tree", "ball_tree"})],
@@ -165,6 +176,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         "leaf_size": [Interval(Integral, 1, None, closed="left")],
         "metric_params": [None, dict],
         "scaling": [StrOptions({"std", "covariance"}), None],
+        "bounds": ["array-like", None],
+        "period": ["array-like", None],
         **KernelEstimator._shared_constraints,
     }
     _own_gradient_names = ("sample_weight", "bandwidth")
@@ -183,6 +196,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         leaf_size=40,
         metric_params=None,
         scaling=None,
+        bounds=None,
+        period=None,
         backend="auto",
         n_jobs=None,
         verbose=0,
@@ -197,6 +212,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         self.leaf_size = leaf_size
         self.metric_params = metric_params
         self.scaling = scaling
+        self.bounds = bounds
+        self.period = period
         self.backend = backend
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -230,29 +247,41 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         ConvergenceWarning
             If the bandwidth is to be learned and the likelihood has no maximum in reach.
         """
-        self._check_distance()
+        name = type(self).__name__
+        on_sphere = check_metric(self.metric, self.metric_params, name)
         X = self._fit_samples(X)
         weights = self._fit_weights(sample_weight, X, non_negative=True)
-        bandwidth = self._given_bandwidth(X.shape[1])
         samples, w = to_engine(X), None if weights is None else to_engine(weights).astype(np.float64)
+        bandwidth = check_bandwidth(self.bandwidth, samples.shape, self.scaling, name)
         scaling = measure_scaling(self.scaling, samples, w)
+        bounds, period = (check(given, X.shape[1]) for check, given in ((check_bounds, self.bounds), (check_period, self.period)))
+        place = Place(self.kernel, scaling, bounds, period, on_sphere)
+        check_combination(place, self.get_params(deep=False), X.shape[1])
+        place.check_samples(samples)
         search = None
-        if bandwidth is None and self.bandwidth in ("cv", "cv_ard"):
+        if isinstance(bandwidth, str) and bandwidth.startswith("cv"):
             points = samples.astype(np.float64)
             if scaling is not None:
                 points = Space(center_of(points, w), scaling).enter(points)
             likelihood = LeaveOneOut(points, w, self.kernel, self.backend)
-            search = best_bandwidth(likelihood, per_feature=self.bandwidth == "cv_ard")
+            search = best_bandwidth(likelihood, per_feature=bandwidth == "cv_ard")
             bandwidth = search.bandwidth if search.bandwidth.ndim else float(search.bandwidth)
-        elif bandwidth is None:
+        elif isinstance(bandwidth, str):
             n = len(samples) if self.scaling is None else effective_size(w, len(samples))
-            bandwidth = {"scott": scott, "silverman": silverman}[self.bandwidth](n, X.shape[1])
+            rule = scott if bandwidth == "scott" else silverman
+            h = rule(n, samples.shape[1])
+            place.check_bandwidth(h)
+            bandwidth = abramson(h, self._pilot(place, samples, w, h), w) if bandwidth == "abramson" else h
 
+        place.check_bandwidth(bandwidth)
         # A fit that fails leaves what was fitted before.
-        for name in ("scale_", "covariance_", "leave_one_out_score_", "n_iter_", "n_evaluations_"):
-            vars(self).pop(name, None)
+        for fitted in ("scale_", "covariance_", "bounds_", "period_", "leave_one_out_score_", "n_iter_", "n_evaluations_"):
+            vars(self).pop(fitted, None)
         if self.scaling is not None:
             setattr(self, "scale_" if self.scaling == "std" else "covariance_", like(scaling.astype(samples.dtype), X))
+        for fitted, found in (("bounds_", bounds), ("period_", period)):
+            if found is not None:
+                setattr(self, fitted, like(to_device(found, namespace_of(samples)), X))
         if search is not None:
             self.leave_one_out_score_ = search.value
             self.n_iter_ = search.n_iterations
@@ -261,6 +290,11 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         self.X_fit_ = X
         self.sample_weight_fit_ = weights
         return self
+
+    def _pilot(self, place: Place, samples: np.ndarray, weights: np.ndarray | None, h: float) -> np.ndarray:
+        """Return the log densities of the reference samples for one bandwidth, in float64."""
+        samples = samples.astype(np.float64, copy=False)
+        return self._log_densities(WindowSums(place.geometry(samples, h, np.float64), weights), samples)
 
     @on_the_device_of_samples
     def score_samples(self, X):  # noqa: N803
@@ -281,9 +315,11 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
             return lazy
         X = self._check_queries(X, "score_samples")
         x = to_engine(X)
-        sums = self._sums(x.dtype)
-        found = over_rows(sums.reduction, sums.enter(x), self.backend, self.n_jobs, self.verbose, "KernelDensity")
-        return like(sums.log_density(found[:, 0]).astype(x.dtype), X)
+        return like(self._log_densities(self._sums(x.dtype), x).astype(x.dtype), X)
+
+    def _log_densities(self, sums: WindowSums, x: np.ndarray) -> np.ndarray:
+        """Return log densities of queries, in float64."""
+        return sums.log_densities(x, self.backend, self.n_jobs, self.verbose, type(self).__name__)
 
     def sample(self, n_samples=1, random_state=None):
         """Draw random samples from the estimated density.
@@ -311,10 +347,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
             steps = np.cumsum(w / power_of_two(float(w.max())))  # whose sum is finite
             # Rounding must not choose the last sample if it weighs nothing.
             chosen = np.searchsorted(steps, np.minimum(u * steps[-1], np.nextafter(steps[-1], 0)), side="right")
-        noise = get_window(self.kernel).noise(n_samples, samples.shape[1], rng)
         with computing((samples,)):
-            chosen, noise = (to_device(a, namespace_of(samples)) for a in (chosen, noise))  # one seed, the same samples
-            drawn = samples[chosen] + self._space(np.float64).spread(noise * self._bandwidth())
+            drawn = self._geometry(np.float64).draw(chosen, rng)
             return like(drawn.astype(samples.dtype), self.X_fit_)
 
     @on_the_device_of_samples
@@ -340,51 +374,6 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         """
         return self._gradient(X, grad_output, wrt)
 
-    # Parameters
-
-    def _check_distance(self) -> None:
-        params = dict(self.metric_params or {})
-        p = params.pop("p", 2) if self.metric in _MINKOWSKI else 2
-        if self.metric not in (*_EUCLIDEAN, *_MINKOWSKI) or p != 2:
-            raise ValueError(
-                f"{type(self).__name__} knows the mass of its windows for the Euclidean distance only: found metric="
-                f"{self.metric!r}, metric_params={self.metric_params!r}; expected 'euclidean'"
-            )
-        if params:
-            raise ValueError(f"the metric {self.metric!r} has no such parameters: found metric_params={params!r}")
-
-    def _given_bandwidth(self, n_features: int) -> float | np.ndarray | None:
-        """Return the bandwidth as a number or one per feature, None if it is to be found."""
-        if isinstance(self.bandwidth, str):
-            if self.bandwidth == "cv_ard" and self.scaling == "covariance":
-                raise ValueError(
-                    "bandwidth='cv_ard' has one bandwidth per feature, and scaling='covariance' mixes the features: "
-                    "expected bandwidth='cv', or another scaling"
-                )
-            return None
-        words = f"The 'bandwidth' parameter of {type(self).__name__} must be"
-        if np.ndim(self.bandwidth) == 0:
-            h = float(self.bandwidth)
-            if not 0 < h < math.inf:
-                raise InvalidParameterError(f"{words} a float in the range (0.0, inf). Got {h!r} instead.")
-            return h
-        try:
-            given = to_host(to_engine(self.bandwidth)) if hasattr(self.bandwidth, "shape") else self.bandwidth
-            each = np.array(given, dtype=np.float64)
-        except (TypeError, ValueError):
-            each = np.empty(0)
-        if each.shape != (n_features,) or not ((each > 0) & (each < np.inf)).all():
-            raise InvalidParameterError(
-                f"{words} a float in the range (0.0, inf), or an array of {n_features} of them, one per feature. Got "
-                f"{self.bandwidth!r} instead."
-            )
-        if self.scaling == "covariance":
-            raise ValueError(
-                "bandwidths per feature and scaling='covariance', which mixes the features, exclude each other: "
-                "expected one bandwidth, or another scaling"
-            )
-        return each
-
     # Sums over the reference samples
 
     def _check_queries(self, X: Any, method: str) -> Any:  # noqa: N803
@@ -393,21 +382,21 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
-    def _bandwidth(self) -> Any:
-        """Return the bandwidth as an array that a backend computes with, or as a number."""
-        return to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
-
-    def _space(self, dtype: Any) -> Space:
+    def _geometry(self, dtype: Any) -> Geometry:
+        """Return the windows on the reference samples, computed in a dtype."""
         scaling = getattr(self, "scale_", getattr(self, "covariance_", None))
         scaling = None if scaling is None else to_engine(scaling)
-        return space_of(to_engine(self.X_fit_), self.bandwidth_, scaling, dtype)
+        bounds, period = (
+            to_host(to_engine(getattr(self, name))) if hasattr(self, name) else None for name in ("bounds_", "period_")
+        )
+        place = Place(self.kernel, scaling, bounds, period, self.metric == "haversine")
+        h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
+        return place.geometry(to_engine(self.X_fit_), h, dtype)
 
     def _sums(self, dtype: np.dtype) -> WindowSums:
         """Return the sums over the reference samples, as a function of queries of a dtype."""
-        samples = to_engine(self.X_fit_)
         weights = None if self.sample_weight_fit_ is None else to_engine(self.sample_weight_fit_)
-        space = self._space(np.result_type(dtype, samples.dtype))
-        return WindowSums(get_window(self.kernel), samples, weights, self._bandwidth(), space)
+        return WindowSums(self._geometry(np.result_type(dtype, to_engine(self.X_fit_).dtype)), weights)
 
     # Gradients
 

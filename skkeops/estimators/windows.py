@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from scipy.special import gammainc, gammaln
+from scipy.special import erf, gammainc, gammaln
 
 from skkeops.formula import operations as ops
-from skkeops.formula.expression import Expression
+from skkeops.formula.expression import Constant, Expression
 
-__all__ = ["WINDOWS", "AnyWindow", "CompactWindow", "TailedWindow", "Window", "get_window"]
+__all__ = ["WINDOWS", "AnyWindow", "CompactWindow", "TailedWindow", "Window", "draw_until_kept", "get_window"]
 
 
 def log_ball(dim: int) -> float:
@@ -20,20 +21,32 @@ def log_ball(dim: int) -> float:
     return 0.5 * dim * math.log(math.pi) - float(gammaln(0.5 * dim + 1))
 
 
-def squared_limit(h: np.floating) -> np.floating:
+def squared_limit(h: Any) -> Any:
     """Return the smallest number whose square root, rounded, is at least h.
 
     The distance is below h exactly if the squared distance is below this number. So no roots are needed to decide as
-    scikit-learn does, which compares distances with h. (``h * h`` is rounded, and may decide otherwise.)
+    scikit-learn does, which compares distances with h. (``h * h`` is rounded, and may decide otherwise.) Of an array it
+    returns the numbers one by one.
     """
     zero, infinity = h.dtype.type(0), h.dtype.type(np.inf)
     with np.errstate(over="ignore", under="ignore"):
         limit = h * h
-        while limit > zero and np.sqrt(limit) >= h:  # zero has no smaller one
-            limit = np.nextafter(limit, zero)
-        while np.sqrt(limit) < h:
-            limit = np.nextafter(limit, infinity)
-    return limit
+        while (high := (limit > zero) & (np.sqrt(limit) >= h)).any():  # zero has no smaller one
+            limit = np.where(high, np.nextafter(limit, zero), limit)
+        while (low := np.sqrt(limit) < h).any():
+            limit = np.where(low, np.nextafter(limit, infinity), limit)
+    return limit[()]
+
+
+def draw_until_kept(size: int, propose: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return random numbers by rejection: `propose` returns, for some indices, a number for each and whether it is kept."""
+    drawn = np.empty(size)
+    open_ = np.arange(size)
+    while len(open_):
+        values, kept = propose(open_)
+        drawn[open_[kept]] = values[kept]
+        open_ = open_[~kept]
+    return drawn
 
 
 def _scaled_square(x: Expression, y: Expression, scale: Expression) -> Expression:
@@ -53,6 +66,22 @@ class Window(ABC):
     @abstractmethod
     def noise(self, size: int, dim: int, rng: np.random.RandomState) -> np.ndarray:
         """Return random points of the window of bandwidth 1, of shape (size, dim)."""
+
+    @abstractmethod
+    def profile(self, r: np.ndarray) -> np.ndarray:
+        """Return k(r) for distances, in float64."""
+
+    @abstractmethod
+    def half_mass(self, r: np.ndarray) -> np.ndarray:
+        """Return the integral of k from 0 to r, for r >= 0."""
+
+    @abstractmethod
+    def of(self, u: Expression) -> Expression:
+        """Return the window of a vector of differences times `scale`: its logarithm if it has tails, else its value."""
+
+    @abstractmethod
+    def cumulative(self, u: Expression) -> Expression:
+        """Return, for each component of such a vector, which part of the mass in one dimension is below it."""
 
 
 class RadialWindow(Window):
@@ -86,6 +115,11 @@ class TailedWindow(Window):
     def deviation(self, dim: int) -> float:
         """Return the standard deviation of each coordinate, for the bandwidth 1."""
 
+    @abstractmethod
+    def fall(self, x: Expression, y: Expression, scale: Expression) -> Expression:
+        """Return by how much the exponent is lower at x + y than at x - y: how far the mirror image of a sample is, beside the
+        sample. For each component; x and y are not negative."""
+
 
 class CompactWindow(Window):
     """A window that is zero at and beyond the bandwidth."""
@@ -98,10 +132,20 @@ class CompactWindow(Window):
         """Return the window at a distance, times ``h**degree``. It compares the distance with h, as a quotient of both rounds
         and could put a sample on the wrong side of the bandwidth."""
 
-    def limit(self, h: float, dtype: np.dtype) -> np.floating:
-        """Return the bandwidth as `value` takes it."""
-        h = np.dtype(dtype).type(h)
+    def limit(self, h: Any, dtype: np.dtype) -> Any:
+        """Return bandwidths as `value` takes them."""
+        h = h.astype(dtype) if np.ndim(h) else np.dtype(dtype).type(h)
         return squared_limit(h) if self.squared else h
+
+    def of(self, u):
+        return self.value(ops.SqNorm2(u) if self.squared else ops.Norm2(u), Constant(1))
+
+    def cumulative(self, u):
+        return 0.5 + 0.5 * self.odd_part(ops.Clamp.build(u, Constant(-1), Constant(1)))
+
+    @abstractmethod
+    def odd_part(self, u: Expression) -> Expression:
+        """Return twice `cumulative`, less 1, between -1 and 1."""
 
 
 class Gaussian(TailedWindow):
@@ -124,6 +168,21 @@ class Gaussian(TailedWindow):
 
     def noise(self, size, dim, rng):
         return rng.normal(size=(size, dim))
+
+    def profile(self, r):
+        return np.exp(-0.5 * r * r)
+
+    def half_mass(self, r):
+        return math.sqrt(0.5 * math.pi) * erf(math.sqrt(0.5) * r)
+
+    def of(self, u):
+        return -ops.SqNorm2(u)
+
+    def cumulative(self, u):
+        return 0.5 * ops.Erfc.build(-u)
+
+    def fall(self, x, y, scale):
+        return 4 * ((x * scale) * (y * scale))
 
 
 class Exponential(RadialWindow, TailedWindow):
@@ -150,6 +209,22 @@ class Exponential(RadialWindow, TailedWindow):
     def radii(self, size, dim, rng):
         return rng.gamma(dim, size=size)
 
+    def profile(self, r):
+        return np.exp(-r)
+
+    def half_mass(self, r):
+        return -np.expm1(-r)
+
+    def of(self, u):
+        return -ops.Norm2(u)
+
+    def cumulative(self, u):
+        tail = 0.5 * ops.Exp.build(-ops.Abs.build(u))
+        return ops.IfElse.build(u, 1 - tail, tail)
+
+    def fall(self, x, y, scale):
+        return 2 * ops.IfElse.build(x - y, y, x) * scale
+
 
 class Tophat(CompactWindow):
     """1 for r < 1."""
@@ -169,6 +244,15 @@ class Tophat(CompactWindow):
         square = np.einsum("ij,ij->i", x, x)
         return x * (gammainc(0.5 * dim, 0.5 * square) ** (1 / dim) / np.sqrt(square))[:, None]
 
+    def profile(self, r):
+        return (r < 1) * 1.0
+
+    def half_mass(self, r):
+        return np.minimum(r, 1)
+
+    def odd_part(self, u):
+        return u
+
 
 class Epanechnikov(RadialWindow, CompactWindow):
     """``1 - r^2`` for r < 1."""
@@ -186,6 +270,16 @@ class Epanechnikov(RadialWindow, CompactWindow):
     def radii(self, size, dim, rng):
         return np.sqrt(rng.beta(0.5 * dim, 2, size=size))
 
+    def profile(self, r):
+        return np.maximum(1 - r * r, 0)
+
+    def half_mass(self, r):
+        r = np.minimum(r, 1)
+        return r * (1 - r * r / 3)
+
+    def odd_part(self, u):
+        return 0.5 * u * (3 - ops.Square.build(u))
+
 
 class Linear(RadialWindow, CompactWindow):
     """``1 - r`` for r < 1."""
@@ -201,6 +295,16 @@ class Linear(RadialWindow, CompactWindow):
 
     def radii(self, size, dim, rng):
         return rng.beta(dim, 2, size=size)
+
+    def profile(self, r):
+        return np.maximum(1 - r, 0)
+
+    def half_mass(self, r):
+        r = np.minimum(r, 1)
+        return r * (1 - 0.5 * r)
+
+    def odd_part(self, u):
+        return u * (2 - ops.Abs.build(u))
 
 
 class Cosine(RadialWindow, CompactWindow):
@@ -231,6 +335,15 @@ class Cosine(RadialWindow, CompactWindow):
             accepted = rng.uniform(size=len(r)) < np.sinc(0.5 * (1 - r))
             kept = np.concatenate((kept, r[accepted]))
         return kept[:size]
+
+    def profile(self, r):
+        return np.where(r < 1, np.cos(0.5 * math.pi * np.minimum(r, 1)), 0)
+
+    def half_mass(self, r):
+        return 2 / math.pi * np.sin(0.5 * math.pi * np.minimum(r, 1))
+
+    def odd_part(self, u):
+        return ops.Sin.build(0.5 * math.pi * u)
 
 
 AnyWindow: TypeAlias = TailedWindow | CompactWindow

@@ -33,6 +33,7 @@ ESTIMATORS = {
     "density, covariance": KernelDensity(bandwidth="silverman", scaling="covariance", kernel="exponential"),
     "density, learned": KernelDensity(bandwidth="cv"),
     "density, learned per feature": KernelDensity(bandwidth="cv_ard"),
+    "density, adaptive": KernelDensity(bandwidth="abramson"),
     "density, each": KernelDensity(bandwidth=[0.5, 0.9, 1.4], kernel="linear"),
 }
 METHODS = ("transform", "predict", "score_samples")

@@ -20,6 +20,7 @@ from skkeops import (
     Formula,
     GaussianProcessRegressor,
     KernelDensity,
+    KernelDensityClassifier,
     KernelLogSumExp,
     KernelPCA,
     KernelRidge,
@@ -35,6 +36,7 @@ from skkeops import (
 )
 
 KERNELS = [GaussianProcessRegressor, KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum]
+CLASSIFIERS = [KernelDensityClassifier]
 NEIGHBORS = [
     KNeighborsClassifier,
     KNeighborsRegressor,
@@ -43,7 +45,7 @@ NEIGHBORS = [
     RadiusNeighborsTransformer,
 ]
 SPECTRA = [KernelPCA, SpectralEmbedding]
-ESTIMATORS = [*KERNELS, *NEIGHBORS, *SPECTRA]
+ESTIMATORS = [*KERNELS, *CLASSIFIERS, *NEIGHBORS, *SPECTRA]
 TRANSFORMERS = [KernelSum, KernelLogSumExp, KernelPCA]
 
 CONFIGURATIONS = [
@@ -73,6 +75,10 @@ CONFIGURATIONS = [
     KernelDensity(kernel="epanechnikov", bandwidth="scott"),
     KernelDensity(kernel="exponential", bandwidth="silverman"),
     KernelDensity(bandwidth="cv"),
+    KernelDensity(bandwidth="abramson", kernel="cosine"),
+    KernelDensityClassifier(),
+    KernelDensityClassifier(bandwidth=2.0, kernel="exponential", n_jobs=2),
+    KernelDensityClassifier(bandwidth=3.0, kernel="epanechnikov"),
     *(estimator() for estimator in (*NEIGHBORS, *SPECTRA)),
     KernelPCA(3, kernel="rbf", fit_inverse_transform=True),
     KernelPCA(2, kernel=kernels.Matern(3.0), eigen_solver="arpack", random_state=0),
@@ -152,6 +158,7 @@ def test_array_api_checks():
         ("SpectralEmbedding", {}),
         ("KernelDensity", {}),
         ("KernelDensity", {"kernel": "tophat", "bandwidth": "scott"}),
+        ("KernelDensityClassifier", {}),
     ]
     code = _ARRAY_API.format(cases=cases)
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}

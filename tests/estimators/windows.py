@@ -20,7 +20,10 @@ PROFILES = {
 LOG_PROFILES = {"gaussian": lambda r: -0.5 * r * r, "exponential": lambda r: -r}
 NAMES = sorted(PROFILES)
 COMPACT = sorted(set(NAMES) - set(LOG_PROFILES))
-SPACES = ({}, {"scaling": "std"}, {"scaling": "covariance"}, {"bandwidth": "per feature"})
+SPACES = (
+    {}, {"scaling": "std"}, {"scaling": "covariance"}, {"bandwidth": "per feature"}, {"bandwidth": "per sample"},
+    {"bandwidth": "per sample", "scaling": "covariance"},
+)  # fmt: skip
 
 
 def log_mass(name, dim):
@@ -53,4 +56,6 @@ def fitted(name, space, h, X, **fit):
     params = {"kernel": name, "bandwidth": h, **space}
     if params["bandwidth"] == "per feature":
         params["bandwidth"] = h * np.linspace(0.7, 1.4, X.shape[1])
+    if isinstance(params["bandwidth"], str):
+        params["bandwidth"] = h * np.linspace(0.7, 1.4, len(X))
     return KernelDensity(**params).fit(X, **fit)
