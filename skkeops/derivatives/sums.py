@@ -41,7 +41,10 @@ class SumDerivatives(Derivatives):
         if any(v.category == IJ for v in self.problem.variables):
             return "gradients: one sweep over the pairs for each variable"
         value = "with the value" if self.reduction.fold == "sum" else "after that of the value"
-        return f"gradients: one sweep over the pairs for all variables, {value}; with ranges one for each axis, on a GPU for each variable"
+        return (
+            f"gradients: one sweep over the pairs for all variables, {value}; with ranges one for each axis, on a GPU one for each "
+            "variable"
+        )
 
     def adjoint(self, wrt, setting, grad_output, states):
         rows = setting.rows(self.rows_category)

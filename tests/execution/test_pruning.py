@@ -95,6 +95,19 @@ def test_the_same_bits_for_all_data(kind, dtype, always):
                 assert share < 0.5
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuts_from_the_nearest_of_many_nodes(kind, always, monkeypatch):
+    rng = np.random.default_rng(3)
+    with np.errstate(over="ignore"):
+        x, y = (points(kind, rng, n, 4) for n in (M, N))
+    function = Genred("SqDist(x, y)", ["x = Vi(4)", "y = Vj(4)"], "KMin_ArgKMin", axis=1, opt_arg=7)
+    monkeypatch.setattr(pruning, "_MANY", M * N)
+    share = check(function, (x, y))
+    monkeypatch.setattr(pruning, "_MANY", 2)
+    tighter = check(function, (x, y))
+    assert tighter < 0.9 * share if kind in ("uniform", "tiny") else tighter <= share
+
+
 @pytest.mark.parametrize("formula, op", [
     ("p * Sum(Abs(x - y)) - b", "ArgKMin"),
     ("Exp(-p * SqDist(x, y)) * b", "Max_ArgMax"),

@@ -36,7 +36,13 @@ def test_needed_tiles_are_those_below_the_cut(m, n):
     expected = lower.reshape(tiles) <= cuts
     nodes, below = 2**search.start, tiles[0] // 2**search.start
     for first, last in ((0, nodes), (nodes // 2, nodes)):
-        i, j = search.needed(first, last, cuts[first * below : last * below])
+        some = cuts[first * below : last * below]
+
+        def may_win(pairs, some=some):
+            cut = some.reshape(-1, pairs.below, some.shape[1]).max(axis=1)
+            return (pairs.bounds("lower") <= cut[pairs.rows]).any(axis=1)
+
+        i, j = search.descend(first, last, may_win)
         found = np.zeros(((last - first) * below, tiles[1]), bool)
         found[i, j] = True
         assert found.sum() == len(i)

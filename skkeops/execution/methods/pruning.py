@@ -9,6 +9,8 @@ values share the last one: rows with such ties are computed again on their colum
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,8 @@ from skkeops.reductions import KMinArgKMin
 from skkeops.reductions.base import State
 
 from .ties import order_ties, rows_with_ties
-from .tile_lists import blocks_of
-from .tiles import Part, TileMethod, far_rows, has_pairs
+from .tile_lists import Generation, blocks_of
+from .tiles import COLUMN_TILE, Part, TileMethod, far_rows, has_pairs
 
 __all__ = ["Pruning"]
 
@@ -34,6 +36,8 @@ _PAIRS_PER_ROW = 24000
 _LARGEST_K = 256
 #: With more than this share of the tiles of a sample left, whose tiles are small, all pairs are computed.
 _WORTH_IN_SAMPLE = 0.15
+#: Nodes of columns that are left for a node of rows, from which on some more pairs are computed for a better cut: so many columns.
+_MANY, _TIGHTENING = 24, 512
 
 
 class Pruning(TileMethod):
@@ -129,8 +133,15 @@ class Pruning(TileMethod):
             points = [some[place].astype(np.float64) for place in self.of_side(self.sides[0])]
             own = blocks_of(*search.promising_for(points, count), np.arange(len(far) + 1), columns.edges, n_reduced)
             values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
-        cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
-        return blocks_of(*search.needed(*nodes, cuts), edges, columns.edges, n_reduced), 0.0
+        cuts = _Cuts(np.maximum.reduceat(values, edges[:-1], axis=0), partial(self._cuts_of, part), columns.depth)
+        return blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced), 0.0
+
+    def _cuts_of(self, part: Part, rows: np.ndarray, columns: np.ndarray, below: int, column_level: int) -> np.ndarray:
+        """Return the cuts of the tiles of rows that pairs of nodes lead to, given for each node of rows, in ascending order."""
+        edges = part.columns.edges[:: 2 ** (part.columns.depth - column_level)]
+        blocks = blocks_of(rows, columns, part.edges[::below], edges, part.n_reduced)
+        values = self._smallest(self._k + 1).state(part.arrays, blocks)[0][:, -1]
+        return np.maximum.reduceat(values, part.edges[:-1], axis=0)
 
     def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
         k, original = self._k, part.columns.index
@@ -161,3 +172,44 @@ class Pruning(TileMethod):
         if self.reduction.fold == "kmin":
             return values, index
         return self._sign * values[:, 0], index[:, 0]
+
+
+class _Cuts:
+    """Values of tiles of rows above which nothing is needed, and the pairs of nodes that may hold values below them.
+
+    Parameters
+    ----------
+    cuts : ndarray of shape (tiles, components)
+    tighten : callable
+        Returns the cuts that the columns of some pairs of nodes lead to: see `Pruning._cuts_of`.
+    depth : int
+        Of the tree of columns.
+    """
+
+    def __init__(self, cuts: np.ndarray, tighten: Callable[..., np.ndarray], depth: int):
+        self._cuts, self._tighten, self._depth = cuts, tighten, depth
+
+    def keep(self, pairs: Generation) -> np.ndarray:
+        """Return which pairs of nodes may hold a value that is not above the cut of a tile of rows, in any component.
+
+        Where many are left, those with the smallest lower bounds are computed first, which makes the cuts smaller.
+        """
+        lower = pairs.bounds("lower")
+        kept = self._are_below(lower, pairs)
+        n_nodes = len(self._cuts) // pairs.below
+        count = _TIGHTENING // (COLUMN_TILE * 2 ** (self._depth - pairs.column_level))
+        if count and kept.sum() > _MANY * n_nodes:
+            left = np.flatnonzero(kept)
+            left = left[np.lexsort((lower[left].sum(axis=1), pairs.rows[left]))]
+            rows = pairs.rows[left]
+            first = np.searchsorted(rows, np.arange(n_nodes))
+            left = left[np.arange(len(left)) - first[rows] < count]
+            left = left[np.lexsort((pairs.columns[left], pairs.rows[left]))]
+            cuts = self._tighten(pairs.rows[left], pairs.columns[left], pairs.below, pairs.column_level)
+            self._cuts = np.fmin(self._cuts, cuts)
+            kept[kept] = self._are_below(lower[kept], pairs, kept)
+        return kept
+
+    def _are_below(self, lower: np.ndarray, pairs: Generation, some: Any = slice(None)) -> np.ndarray:
+        cuts = self._cuts.reshape(-1, pairs.below, self._cuts.shape[1]).max(axis=1)
+        return (lower <= cuts[pairs.rows[some]]).any(axis=1)

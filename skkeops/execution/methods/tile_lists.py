@@ -94,23 +94,6 @@ class Search:
         columns.sort(axis=1)
         return np.repeat(np.arange(nodes), columns.shape[1]), columns.ravel()
 
-    def needed(self, first: int, last: int, cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the pairs of tiles that may hold a value that is not above the cut of the tile of rows, in any component; as
-        `promising` does.
-
-        Parameters
-        ----------
-        first, last : int
-            Nodes of rows of the level `start`.
-        cuts : ndarray of shape (tiles, dim)
-            A number for each tile of rows below them, and each component.
-        """
-        def keep(pairs: Generation) -> np.ndarray:
-            cut = cuts.reshape(-1, pairs.below, cuts.shape[1]).max(axis=1)
-            return (pairs.bounds("lower") <= cut[pairs.rows]).any(axis=1)
-
-        return self.descend(first, last, keep)
-
     def descend(self, first: int, last: int, keep: Callable[[Generation], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the pairs of tiles below some nodes of rows that are kept in every generation; as `promising` does.
 
