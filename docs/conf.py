@@ -58,10 +58,13 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath"]
 
 # -- gallery ------------------------------------------------------------------------------------------------------
+os.environ["SKKEOPS_DOCS_BUILD"] = "1"  # times that are measured during the build do not get into a page
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"/plot_",
+    # without PyTorch, the page that needs it is shown but not run
+    "filename_pattern": r"/plot_" if importlib.util.find_spec("torch") else r"/plot_(?!torch)",
+    "subsection_order": "gallery_order.section",
     "within_subsection_order": "gallery_order.key",
     "doc_module": "skkeops",
     "reference_url": {"skkeops": None},

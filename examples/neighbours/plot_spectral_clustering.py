@@ -14,21 +14,16 @@ as new coordinates, in which clusters are far apart. With 5000 points the matrix
 ``eigsh`` never asks for them: all it needs are products :math:`A v`, and a :class:`skkeops.LazyTensor` is a linear operator
 of SciPy. :class:`skkeops.SpectralEmbedding` is the estimator of it.
 
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
-
 .. [1] A. Ng, M. Jordan, Y. Weiss, "On spectral clustering: analysis and an algorithm", NIPS 2001.
 """
 
-import argparse
-import time
-
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.sparse.linalg import aslinearoperator, eigsh
+from skkeops import SpectralEmbedding, Vi, Vj, kernels
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
-
-from skkeops import SpectralEmbedding, Vi, Vj, kernels
 
 ###############################################################################
 # The data
@@ -36,6 +31,11 @@ from skkeops import SpectralEmbedding, Vi, Vj, kernels
 
 N, length = 5000, 0.08
 X, truth = make_moons(N, noise=0.06, random_state=0)
+
+figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
+axis.scatter(*X.T, c=truth, cmap="coolwarm", s=3, linewidths=0)
+axis.set(xticks=[], yticks=[], aspect="equal", title="two moons")
+plt.show()
 
 ###############################################################################
 # The operator
@@ -54,12 +54,28 @@ print(f"A is an operator of shape {A.shape} and dtype {A.dtype}")
 #
 # The largest eigenvalue is 1; how near to it the others are says how well the clusters hang together.
 
-began = time.perf_counter()
 values, vectors = eigsh(A, k=4, which="LA", tol=1e-6, v0=np.ones(N))
 values, vectors = values[::-1], vectors[:, ::-1]
-print(f"eigenvalues {np.round(values, 5)} in {time.perf_counter() - began:.2f} s")
+print(f"eigenvalues {np.round(values, 5)}")
 residual = np.linalg.norm(A.matmat(vectors) - vectors * values, axis=0).max()
 print(f"largest residual |A v - lambda v| = {residual:.1e}")
+
+###############################################################################
+# Divided by the root of the degree, the second eigenvector is nearly constant on each moon; the third is a coordinate along
+# one of them.
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+for axis, k in zip(axes, (1, 2), strict=True):
+    vector = vectors[:, k] * root[:, 0]
+    bound = np.abs(vector).max()
+    axis.scatter(*X.T, c=vector, s=3, cmap="PuOr", vmin=-bound, vmax=bound, linewidths=0)
+    axis.set(
+        xticks=[],
+        yticks=[],
+        aspect="equal",
+        title=f"eigenvector {k + 1}, eigenvalue {values[k]:.5f}",
+    )
+plt.show()
 
 ###############################################################################
 # The clusters
@@ -72,8 +88,18 @@ labels = {
     "k-means": KMeans(2, n_init=5, random_state=0).fit_predict(X),
     "spectral clustering": KMeans(2, n_init=5, random_state=0).fit_predict(coordinates),
 }
-for name, found in labels.items():
-    print(f"{name:20} adjusted Rand index {adjusted_rand_score(truth, found):.3f}")
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+for axis, (name, found) in zip(axes, labels.items(), strict=True):
+    axis.scatter(*X.T, c=found == found[X[:, 1].argmax()], cmap="coolwarm", s=3, linewidths=0)
+    score = adjusted_rand_score(truth, found)
+    axis.set(
+        xticks=[],
+        yticks=[],
+        aspect="equal",
+        title=f"{name}: adjusted Rand index {score:.2f}",
+    )
+plt.show()
 
 ###############################################################################
 # The estimator
@@ -82,56 +108,18 @@ for name, found in labels.items():
 # :class:`skkeops.SpectralEmbedding` has such coordinates as an estimator, scikit-learn's with the affinity "rbf". Queries have
 # coordinates, too: here 2000 new points find their moon without another eigenproblem.
 
-began = time.perf_counter()
-embedding = SpectralEmbedding(1, kernel=kernels.Gaussian(length), tol=1e-6, random_state=0).fit(X)
+embedding = SpectralEmbedding(1, kernel=kernels.Gaussian(length), tol=1e-6, random_state=0).fit(
+    X
+)
 classes = KMeans(2, n_init=5, random_state=0).fit(embedding.embedding_)
-print(f"SpectralEmbedding {adjusted_rand_score(truth, classes.labels_):.3f}, in {time.perf_counter() - began:.2f} s")
 queries, moon = make_moons(2000, noise=0.06, random_state=1)
-print(f"new points        {adjusted_rand_score(moon, classes.predict(embedding.embed(queries))):.3f}")
+places = embedding.embed(queries)
+found = classes.predict(places)
+print(f"the samples     {adjusted_rand_score(truth, classes.labels_):.3f}")
+print(f"the new points  {adjusted_rand_score(moon, found):.3f}")
 
-###############################################################################
-# The figure
-# ----------
-#
-# Divided by the root of the degree, the second eigenvector is nearly constant on each moon; the third is a coordinate along
-# one of them.
-
-
-def plot():
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(2, 2, figsize=(10, 6), sharex=True, sharey=True, layout="constrained")
-    for axis, (name, found) in zip(axes[0], labels.items(), strict=True):
-        first = found == found[X[:, 1].argmax()]
-        axis.plot(*X[first].T, ".", ms=2, color="tab:orange")
-        axis.plot(*X[~first].T, ".", ms=2, color="tab:blue")
-        axis.set_title(name)
-    for axis, k in zip(axes[1], (1, 2), strict=True):
-        vector = vectors[:, k] * root[:, 0]
-        bound = np.abs(vector).max()
-        axis.scatter(*X.T, c=vector, s=3, cmap="PuOr", vmin=-bound, vmax=bound, linewidths=0)
-        axis.set_title(f"eigenvector {k + 1}, eigenvalue {values[k]:.5f}")
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[], aspect="equal")
-    return figure
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Spectral clustering with eigsh.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    arguments = parser.parse_args(argv)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    figure = plot()
-    if arguments.save:
-        figure.savefig(arguments.save, dpi=110)
-        print(f"\nFigure saved to {arguments.save}")
-    else:
-        plt.show()
-
-
-if __name__ == "__main__":
-    main()
+figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
+axis.scatter(*X.T, c="0.85", s=2, linewidths=0)
+axis.scatter(*queries.T, c=found, cmap="coolwarm", s=4, linewidths=0)
+axis.set(xticks=[], yticks=[], aspect="equal", title="new points, by the cluster they are in")
+plt.show()

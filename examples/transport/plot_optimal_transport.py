@@ -20,19 +20,14 @@ For small :math:`\\varepsilon` the exponents are in the hundreds: only a log-sum
 
 is zero only for equal clouds. Its gradient moves the points :math:`x` on to :math:`y`.
 
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
-
 .. [1] J. Feydy, T. Séjourné, F.-X. Vialard, S. Amari, A. Trouvé, G. Peyré, "Interpolating between optimal transport and MMD
    using Sinkhorn divergences", AISTATS 2019.
 """
 
-import argparse
-import time
-
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
-
 from skkeops import Genred, sinkhorn_divergence
 
 ###############################################################################
@@ -47,6 +42,13 @@ square = rng.uniform(-1, 1, (10 * N, 2))
 disk = 0.5 * square[(square**2).sum(axis=1) < 1][:N] + [-0.35, 0.35]
 u, v = 1.3 * rng.uniform(-1, 1, (10 * N, 2)).T
 heart = 0.75 * np.column_stack([u, v])[(u**2 + v**2 - 1) ** 3 < u**2 * v**3][:N]
+
+figure, axis = plt.subplots(figsize=(5, 4), layout="constrained")
+axis.scatter(*disk.T, c=disk[:, 0], cmap="viridis", s=6, linewidths=0, label="disk")
+axis.plot(*heart.T, "o", color="0.7", ms=2.5, mew=0, label="heart", zorder=0)
+axis.set(xticks=[], yticks=[], aspect="equal")
+axis.legend(loc="lower right")
+plt.show()
 
 ###############################################################################
 # The soft minimum
@@ -69,7 +71,7 @@ def step(x, y, p, eps):
 
 
 def sinkhorn(x, y, eps, iterations=30):
-    """The potentials f and g, from large eps to small: each scale starts from the potentials of the one before."""
+    """The potentials f and g. Each scale starts from those of a larger one."""
     f, g = np.zeros((len(x), 1)), np.zeros((len(y), 1))
     for scale in np.maximum(0.5 ** np.arange(iterations), eps):
         f, g = (f + step(x, y, g, scale)) / 2, (g + step(y, x, f, scale)) / 2
@@ -78,7 +80,9 @@ def sinkhorn(x, y, eps, iterations=30):
 
 def gradient(x, y, g, eps):
     """N times the gradient of the mean of f by x, for the potential g of the other cloud."""
-    return soft_minimum.gradient(x, y, g, np.array([eps]), wrt="x", grad_output=np.full((len(x), 1), -eps))
+    return soft_minimum.gradient(
+        x, y, g, np.array([eps]), wrt="x", grad_output=np.full((len(x), 1), -eps)
+    )
 
 
 def divergence(x, y, eps):
@@ -97,13 +101,22 @@ def divergence(x, y, eps):
 # With as many points on each side, the transport without entropy is an assignment, and SciPy solves it, in
 # :math:`O(N^3)` and with a matrix.
 
-eps = 0.001
-f, g = sinkhorn(disk, heart, eps, 200)
 cost = cdist(disk, heart, "sqeuclidean") / 2
 rows, columns = linear_sum_assignment(cost)
+best = cost[rows, columns].mean()
+scales = (0.1, 0.03, 0.01, 0.003, 0.001)
+potentials = [sinkhorn(disk, heart, eps, 60) for eps in scales]
+costs = [f.mean() + g.mean() for f, g in potentials]
 print(
-    f"cost of the best assignment {cost[rows, columns].mean():.5f}; with entropy, eps = {eps}: {f.mean() + g.mean():.5f}"
+    f"cost of the best assignment {best:.5f}; with entropy, eps = {scales[-1]}: {costs[-1]:.5f}"
 )
+
+figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
+axis.semilogx(scales, costs, "o-", label="with entropy")
+axis.axhline(best, color="black", lw=0.8, ls="--", label="the best assignment")
+axis.set(xlabel=r"$\varepsilon$", ylabel="cost of the transport")
+axis.legend()
+plt.show()
 
 ###############################################################################
 # As a function
@@ -112,11 +125,29 @@ print(
 # :func:`skkeops.sinkhorn_divergence` does all this, with weights, until the marginals are right: the blur is the root of
 # :math:`\varepsilon`.
 
-began = time.perf_counter()
 value, slope = sinkhorn_divergence(disk, heart, blur=0.2, wrt="X")
 by_hand, direction = divergence(disk, heart, 0.2**2)
-print(f"sinkhorn_divergence {value:.6f} in {time.perf_counter() - began:.2f} s, by hand {by_hand:.6f}")
+print(f"sinkhorn_divergence {value:.6f}, by hand {by_hand:.6f}")
 print(f"largest difference of the gradients {abs(N * slope - direction).max():.1e}")
+
+figure, axis = plt.subplots(figsize=(6, 4.6), layout="constrained")
+axis.plot(*heart.T, "o", color="0.8", ms=2.5, mew=0)
+axis.quiver(
+    *disk[::8].T,
+    *-direction[::8].T,
+    angles="xy",
+    scale_units="xy",
+    scale=1,
+    width=0.003,
+    color="tab:blue",
+)
+axis.set(
+    xticks=[],
+    yticks=[],
+    aspect="equal",
+    title="minus the gradient: where each point is to go",
+)
+plt.show()
 
 ###############################################################################
 # The flow
@@ -127,51 +158,27 @@ print(f"largest difference of the gradients {abs(N * slope - direction).max():.1
 
 x, states, values = disk.copy(), [disk], []
 rate, steps = 0.25, 14
-began = time.perf_counter()
 for _ in range(steps):
     value, direction = divergence(x, heart, 0.003)
     x = x - rate * direction
     states.append(x)
     values.append(value)
 values.append(divergence(x, heart, 0.003)[0])
-seconds = time.perf_counter() - began
-print(f"{steps} steps of the flow in {seconds:.1f} s: divergence {values[0]:.5f} -> {values[-1]:.7f}")
+print(f"{steps} steps of the flow: divergence {values[0]:.5f} -> {values[-1]:.7f}")
 
 ###############################################################################
-# The figure
-# ----------
-#
 # Every point keeps its colour, which says where it was in the disk: neighbours stay neighbours.
 
-
-def plot():
-    import matplotlib.pyplot as plt
-
-    shown = (0, 2, 5, steps)
-    figure, axes = plt.subplots(1, 4, figsize=(12, 3.3), sharex=True, sharey=True, layout="constrained")
-    for axis, k in zip(axes, shown, strict=True):
-        axis.plot(*heart.T, "o", color="0.85", ms=2.5, mew=0)
-        axis.scatter(*states[k].T, c=disk[:, 0], cmap="viridis", s=6, linewidths=0)
-        axis.set(title=f"step {k}, divergence {values[k]:.4f}", xticks=[], yticks=[], aspect="equal")
-    return figure
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Sinkhorn's algorithm and its gradient flow.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    arguments = parser.parse_args(argv)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    figure = plot()
-    if arguments.save:
-        figure.savefig(arguments.save, dpi=110)
-        print(f"\nFigure saved to {arguments.save}")
-    else:
-        plt.show()
-
-
-if __name__ == "__main__":
-    main()
+figure, axes = plt.subplots(
+    2, 2, figsize=(7, 6.4), sharex=True, sharey=True, layout="constrained"
+)
+for axis, k in zip(axes.flat, (0, 2, 5, steps), strict=True):
+    axis.plot(*heart.T, "o", color="0.85", ms=2.5, mew=0)
+    axis.scatter(*states[k].T, c=disk[:, 0], cmap="viridis", s=6, linewidths=0)
+    axis.set(
+        title=f"step {k}, divergence {values[k]:.4f}",
+        xticks=[],
+        yticks=[],
+        aspect="equal",
+    )
+plt.show()

@@ -12,17 +12,13 @@ the same reductions: with the local variance :math:`\\hat\\sigma^2(t)`, the smoo
 .. math:: \\mathrm{se}^2(t) = \\hat\\sigma^2(t) \\sum_j p_j(t)^2,
 
 where the sum of squares is that of the squared kernel, ``kernel ** 2``, divided by the square of that of the kernel.
-
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
 """
 
-import argparse
-
+import matplotlib.pyplot as plt
 import numpy as np
+from skkeops import KernelLogSumExp, KernelSmoother, kernels
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, KFold
-
-from skkeops import KernelLogSumExp, KernelSmoother, kernels
 
 ###############################################################################
 # The series
@@ -31,6 +27,13 @@ from skkeops import KernelLogSumExp, KernelSmoother, kernels
 images = load_digits().images
 ink = images.mean(axis=(1, 2))
 t = np.arange(len(ink), dtype=float)[:, None]
+
+figure, axes = plt.subplots(1, 10, figsize=(9, 1.3), layout="constrained")
+for axis, k in zip(axes, range(0, 1800, 180), strict=True):
+    axis.imshow(images[k], cmap="gray_r", vmin=0, vmax=16)
+    axis.set_title(f"no. {k}:\n{ink[k]:.1f}", fontsize=8)
+    axis.set_axis_off()
+plt.show()
 
 ###############################################################################
 # The bandwidth
@@ -47,6 +50,12 @@ smoother = search.best_estimator_
 kernel = smoother.kernel_
 print(f"{len(ink)} images; best length scale {kernel.length_scale:.1f} images")
 
+figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
+axis.semilogx(widths, np.sqrt(-search.cv_results_["mean_test_score"]), "o-")
+axis.axvline(kernel.length_scale, color="black", lw=0.8, ls="--")
+axis.set(xlabel="length scale (images)", ylabel="error on what is left out")
+plt.show()
+
 ###############################################################################
 # The band
 # --------
@@ -60,47 +69,35 @@ log_sum_of_squares = KernelLogSumExp(kernel**2).fit(t).score_samples(t)
 share = np.exp(log_sum_of_squares - 2 * log_sum)
 error = np.sqrt(variance * share)
 print(f"about {1 / share[len(t) // 2]:.0f} images count for the mean in the middle")
-print(f"the trend runs from {trend.min():.2f} to {trend.max():.2f}, give or take {2 * error.mean():.2f}")
+print(f"the trend runs from {trend.min():.2f} to {trend.max():.2f}, ± {2 * error.mean():.2f}")
 
 # A constant mean would stay inside the band nearly everywhere.
 outside = np.mean(np.abs(trend - ink.mean()) > 2 * error)
-print(f"the overall mean, {ink.mean():.2f}, is outside of the band for {100 * outside:.0f} % of the images")
+print(
+    f"the overall mean {ink.mean():.2f} is outside of the band for {outside:.0%} of the images"
+)
 
 ###############################################################################
-# The figure
-# ----------
+# The trend
+# ---------
+#
+# All images are shown, on the whole scale on the left; on the right, the same trend on a scale of its own.
 
-
-def plot():
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(9, 4))
-    axis.plot(t[:, 0], ink, ".", ms=3, color="0.7", label="ink of an image")
-    axis.fill_between(t[:, 0], trend - 2 * error, trend + 2 * error, alpha=0.4, label="two standard errors")
+figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+for axis in axes:
+    axis.fill_between(
+        t[:, 0],
+        trend - 2 * error,
+        trend + 2 * error,
+        alpha=0.4,
+        label="two standard errors",
+    )
     axis.plot(t[:, 0], trend, label="smoothed")
     axis.axhline(ink.mean(), color="k", lw=0.8, ls="--", label="overall mean")
-    axis.set(xlabel="image, in the order of the data set", ylabel="mean grey value", ylim=np.quantile(ink, [0.01, 0.99]))
-    axis.legend(ncols=4, fontsize=8)
-    figure.tight_layout()
-    return figure
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Smoothing of a series with error bands.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    arguments = parser.parse_args(argv)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    figure = plot()
-    if arguments.save:
-        figure.savefig(arguments.save, dpi=110)
-        print(f"\nFigure saved to {arguments.save}")
-    else:
-        plt.show()
-
-
-if __name__ == "__main__":
-    main()
+    axis.set(xlabel="image, in the order of the data set", xlim=(0, len(t)))
+axes[0].plot(t[:, 0], ink, ".", ms=2, color="0.7", zorder=0, label="ink of an image")
+axes[0].set(ylabel="mean grey value", title="all images")
+axes[1].set_title("the trend alone")
+axes[0].legend(ncols=2, fontsize=8, loc="lower center")
+axes[0].set_ylim(0, 8)
+plt.show()

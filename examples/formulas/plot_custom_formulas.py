@@ -11,14 +11,10 @@ page takes one formula through the whole of it: charges :math:`b_j` at the place
 
 whose singularities are softened over a length :math:`s`. We want the potential on a grid, the force (its gradient), the
 charge that makes it (its Laplacian), and which charge is the nearest.
-
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
 """
 
-import argparse
-
+import matplotlib.pyplot as plt
 import numpy as np
-
 from skkeops import FormulaError, Genred
 
 ###############################################################################
@@ -41,6 +37,28 @@ line = np.linspace(-1.4, 1.4, side)
 x = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
 u = potential(x, y, b, s)
 print(f"{len(x)} points, {len(y)} charges: potentials from {u.min():.1f} to {u.max():.1f}")
+
+
+def show_map(axis, values, bound, title):
+    """An image of values on the grid, with the charges."""
+    extent = (line[0], line[-1], line[0], line[-1])
+    image = axis.imshow(
+        values.reshape(side, side),
+        vmin=-bound,
+        vmax=bound,
+        origin="lower",
+        extent=extent,
+        cmap="RdBu_r",
+    )
+    for sign, marker in ((1, "+"), (-1, "_")):
+        axis.plot(*y[b[:, 0] == sign].T, marker=marker, ls="", color="black", ms=8, mew=1.5)
+    axis.set(title=title, xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
+    return image
+
+
+figure, axis = plt.subplots(figsize=(6, 5), layout="constrained")
+figure.colorbar(show_map(axis, u, 4, "potential"), shrink=0.8)
+plt.show()
 
 ###############################################################################
 # A mistake is shown where it is:
@@ -68,6 +86,12 @@ print(f"\n{potential.explain(dtype='float64')}")
 
 force = potential.gradient(x, y, b, s, wrt="x", grad_output=-np.ones_like(u))
 
+figure, axis = plt.subplots(figsize=(5.2, 5), layout="constrained")
+show_map(axis, u, 4, "lines of force, from + to −")
+field = force.reshape(side, side, 2).transpose(2, 0, 1)
+axis.streamplot(line, line, *field, color="0.3", linewidth=0.7, arrowsize=0.8, density=1.2)
+plt.show()
+
 ###############################################################################
 # With a ``grad_output`` of ones, it is the derivative of the sum of all :math:`u(x_i)`, by the positions of the charges or by the
 # softening. Here is the latter, beside a difference quotient:
@@ -75,8 +99,12 @@ force = potential.gradient(x, y, b, s, wrt="x", grad_output=-np.ones_like(u))
 total = potential(x, y, b, s).sum()
 by_y, by_s = potential.gradient(x, y, b, s, wrt=("y", "s"))
 step = 1e-5
-quotient = (potential(x, y, b, s + step).sum() - potential(x, y, b, s - step).sum()) / (2 * step)
-print(f"\nd(sum of u)/ds = {by_s[0]:.6f}, by differences {quotient:.6f}; by the places: an array of shape {by_y.shape}")
+quotient = (potential(x, y, b, s + step).sum() - potential(x, y, b, s - step).sum()) / (
+    2 * step
+)
+print(
+    f"by s: {by_s[0]:.6f}, by differences {quotient:.6f}; by y: an array of shape {by_y.shape}"
+)
 
 ###############################################################################
 # The other way is *inside the formula*: ``Grad(F, x, e)``, ``Diff``, ``Divergence``, ``Laplacian`` are operations like any
@@ -86,9 +114,14 @@ print(f"\nd(sum of u)/ds = {by_s[0]:.6f}, by differences {quotient:.6f}; by the 
 
 laplacian = Genred(f"Laplacian({formula}, x)", variables, axis=1)
 density = -laplacian(x, y, b, s) / (2 * np.pi)
+theory = 0.3**2 / (0.3**2 + s[0] ** 2)
 around = ((x - y[0]) ** 2).sum(axis=1) < 0.3**2
 charge = -laplacian(x, y[:1], b[:1], s)[around].sum() / (2 * np.pi) * (line[1] - line[0]) ** 2
-print(f"charge of the first spot within a radius of 0.3: {charge:.3f}, by theory {0.3**2 / (0.3**2 + s[0] ** 2):.3f}")
+print(f"charge of the first spot within a radius of 0.3: {charge:.3f}, by theory {theory:.3f}")
+
+figure, axis = plt.subplots(figsize=(6, 5), layout="constrained")
+figure.colorbar(show_map(axis, density, 20, "charge density, from the Laplacian"), shrink=0.8)
+plt.show()
 
 ###############################################################################
 # Reduce it otherwise
@@ -97,64 +130,29 @@ print(f"charge of the first spot within a radius of 0.3: {charge:.3f}, by theory
 # The sum is one reduction of many. The smallest distance, and whose it is, make a Voronoi diagram; the log-sum-exp of
 # minus the squared distances is a soft minimum.
 
-nearest = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], reduction_op="ArgMin", axis=1)(x, y)[:, 0]
-soft = Genred("-SqDist(x, y) / t", ["x = Vi(2)", "y = Vj(2)", "t = Pm(1)"], reduction_op="LogSumExp", axis=1)
+nearest = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], reduction_op="ArgMin", axis=1)(
+    x, y
+)[:, 0]
+soft = Genred(
+    "-SqDist(x, y) / t",
+    ["x = Vi(2)", "y = Vj(2)", "t = Pm(1)"],
+    reduction_op="LogSumExp",
+    axis=1,
+)
 hard = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], reduction_op="Min", axis=1)(x, y)
 for t in (0.1, 0.01, 0.001):
-    print(
-        f"soft minimum of temperature {t:5}: at most {np.abs(-t * soft(x, y, np.array([t])) - hard).max():.4f} below the minimum"
-    )
+    below = np.abs(-t * soft(x, y, np.array([t])) - hard).max()
+    print(f"soft minimum of temperature {t:5}: at most {below:.4f} below the minimum")
 
-###############################################################################
-# The figure
-# ----------
-#
-# Left: potential and lines of force, which go from the positive charges to the negative ones. Middle: the density, from
-# a Laplacian that nobody had to work out. Right: the cells of the nearest charge.
-
-
-def plot():
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.5), sharex=True, sharey=True, layout="constrained")
-    extent = (line[0], line[-1], line[0], line[-1])
-    image = {"origin": "lower", "extent": extent, "cmap": "RdBu_r"}
-    for axis, values, bound in ((axes[0], u, 4), (axes[1], density, 20)):
-        axis.imshow(values.reshape(side, side), vmin=-bound, vmax=bound, **image)
-    axes[0].streamplot(
-        line, line, *force.reshape(side, side, 2).transpose(2, 0, 1), color="0.3", linewidth=0.6, arrowsize=0.7
-    )
-    cells = np.where(b[nearest, 0] > 0, 0.25, -0.25) + 0.02 * (nearest % 5)
-    axes[2].imshow(cells.reshape(side, side), vmin=-1, vmax=1, **image)
-    axes[2].contour(line, line, hard.reshape(side, side) ** 0.5, levels=8, colors="0.4", linewidths=0.5)
-    for axis, title in zip(
-        axes,
-        ("potential and lines of force", "its charge density, by the Laplacian", "nearest charge, and distance"),
-        strict=True,
-    ):
-        for sign, marker in ((1, "+"), (-1, "_")):
-            chosen = b[:, 0] == sign
-            axis.plot(*y[chosen].T, marker=marker, ls="", color="black", ms=8, mew=1.5)
-        axis.set(title=title, xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:])
-    return figure
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="A formula: written, explained, differentiated, reduced.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    arguments = parser.parse_args(argv)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    figure = plot()
-    if arguments.save:
-        figure.savefig(arguments.save, dpi=110)
-        print(f"\nFigure saved to {arguments.save}")
-    else:
-        plt.show()
-
-
-if __name__ == "__main__":
-    main()
+figure, axis = plt.subplots(figsize=(5.2, 5), layout="constrained")
+cells = np.where(b[nearest, 0] > 0, 0.25, -0.25) + 0.02 * (nearest % 5)
+show_map(axis, cells, 1, "the nearest charge, and lines of equal distance")
+axis.contour(
+    line,
+    line,
+    np.sqrt(hard).reshape(side, side),
+    levels=8,
+    colors="0.4",
+    linewidths=0.5,
+)
+plt.show()

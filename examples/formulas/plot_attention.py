@@ -15,18 +15,13 @@ Years before transformers, *non-local means* [1]_ denoised images like this. Que
 values the pixels in the middle, and :math:`F = -\\|q - k\\|^2 / 2 h^2`: each pixel becomes the mean of all pixels in the image
 whose neighbourhoods look alike.
 
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
-
 .. [1] A. Buades, B. Coll, J.-M. Morel, "A non-local algorithm for image denoising", CVPR 2005.
 """
 
-import argparse
-import time
-
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
-
 from skkeops import Genred
 
 ###############################################################################
@@ -43,19 +38,17 @@ attention = Genred(
     axis=1,
 )
 rng = np.random.default_rng(0)
-q, k, v, scale = (
-    rng.standard_normal((50, 16)),
-    rng.standard_normal((60, 16)),
-    rng.standard_normal((60, 8)),
-    np.array([0.25]),
-)
+q, k = rng.standard_normal((50, 16)), rng.standard_normal((60, 16))
+v, scale = rng.standard_normal((60, 8)), np.array([0.25])
 dense = softmax(q @ k.T * scale, axis=1) @ v
-print(f"attention differs from the matrix by {np.abs(attention(q, k, v, scale) - dense).max():.1e}")
+print(f"differs from the matrix by {np.abs(attention(q, k, v, scale) - dense).max():.1e}")
 outer = rng.standard_normal(dense.shape)
 by_q, by_k, by_v = attention.gradient(q, k, v, scale, wrt=("q", "k", "v"), grad_output=outer)
 step = 1e-6 * rng.standard_normal(q.shape)
-quotient = ((attention(q + step, k, v, scale) - attention(q - step, k, v, scale)) * outer).sum() / 2
-print(f"its derivative along a step of the queries: {(by_q * step).sum():.8e}, by differences {quotient:.8e}")
+quotient = (
+    (attention(q + step, k, v, scale) - attention(q - step, k, v, scale)) * outer
+).sum() / 2
+print(f"derivative along a step of q: {(by_q * step).sum():.8e}, by differences {quotient:.8e}")
 
 ###############################################################################
 # An image
@@ -70,6 +63,13 @@ clean = 0.5 + 0.35 * np.sign(np.sin((row + 0.5 * column) / 3.5))  # stripes
 clean = np.where(row < 60, clean, 0.15 + 0.7 * ((row // 6 + column // 6) % 2))  # a chequerboard
 clean = np.where(radius < 26, 0.5 + 0.4 * np.cos(radius / 1.8), clean)  # rings
 noisy = clean + 0.2 * rng.standard_normal(clean.shape)
+
+figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+for axis, image, title in zip(axes, (clean, noisy), ("clean", "noisy"), strict=True):
+    axis.imshow(image, cmap="gray", vmin=-0.1, vmax=1.1)
+    axis.set_title(title)
+    axis.set_axis_off()
+plt.show()
 
 
 def patches(image, reach=3):
@@ -101,29 +101,59 @@ non_local_means = Genred(
     axis=1,
 )
 widths = np.array([0.4, 0.5, 0.6, 0.65, 0.7, 0.8, 1.0, 1.2])
-began = time.perf_counter()
 denoised = {
-    h: non_local_means(tokens, tokens, values, np.array([0.5 / h**2], "float32")).reshape(side, side) for h in widths
+    h: non_local_means(tokens, tokens, values, np.array([0.5 / h**2], "float32")).reshape(
+        side, side
+    )
+    for h in widths
 }
-seconds = (time.perf_counter() - began) / len(widths)
 best = max(widths, key=lambda h: quality(denoised[h]))
 blurred = {sigma: gaussian_filter(noisy, sigma) for sigma in (0.4, 0.6, 0.8, 1.0, 1.3)}
 best_blur = max(blurred, key=lambda sigma: quality(blurred[sigma]))
-print(
-    f"\n{side**2} tokens of {d} numbers: {seconds:.2f} s each; the matrix of weights would have {4 * side**4 / 1e6:.0f} MB"
+print(f"the matrix of weights of {side**2} tokens would have {4 * side**4 / 1e6:.0f} MB")
+blur = blurred[best_blur]
+
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained")
+for axis, image, title in zip(
+    axes,
+    (noisy, blur, denoised[best]),
+    ("noisy", "best blur", "attention"),
+    strict=True,
+):
+    axis.imshow(image, cmap="gray", vmin=-0.1, vmax=1.1)
+    axis.set_title(f"{title}, {quality(image):.1f} dB")
+    axis.set_axis_off()
+plt.show()
+
+###############################################################################
+# The bandwidth is between too narrow, where each pixel only sees itself, and too wide, where edges are lost:
+
+figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
+axis.plot(
+    widths,
+    [quality(denoised[h]) for h in widths],
+    "o-",
+    color="tab:blue",
+    label="attention",
 )
-print(
-    f"noisy {quality(noisy):.1f} dB, best Gaussian blur {quality(blurred[best_blur]):.1f} dB, "
-    f"best attention {quality(denoised[best]):.1f} dB"
-)
+axis.axhline(quality(blur), color="black", ls="--", lw=1, label="best Gaussian blur")
+axis.axhline(quality(noisy), color="0.6", ls=":", lw=1.5, label="noisy")
+axis.set(xlabel="bandwidth h", ylabel="signal to noise (dB)")
+axis.legend()
+plt.show()
 
 ###############################################################################
 # What does a pixel look at?
 # --------------------------
 #
-# We compute the row of the weights for three pixels; three rows of the matrix are small enough to be stored.
+# The weights of three pixels, marked by a circle, which find their like all over the image. Three rows of the matrix are
+# small enough to be stored.
 
-watched = [(81, 23), (14, 16), (30, 44)]
+watched = {
+    "on the chequerboard": (81, 23),
+    "on a stripe": (14, 16),
+    "on a ring": (30, 44),
+}
 
 
 def weights(pixel):
@@ -131,56 +161,11 @@ def weights(pixel):
     return softmax(-distances / (2 * best**2)).reshape(side, side)
 
 
-###############################################################################
-# The figure
-# ----------
-#
-# Above: the image. Below: the weights of the pixels marked by a circle, which find their like all over the image.
-
-
-def plot():
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(2, 4, figsize=(12, 6.2), layout="constrained")
-    shown = {
-        "clean": clean,
-        f"noisy, {quality(noisy):.1f} dB": noisy,
-        f"Gaussian blur, {quality(blurred[best_blur]):.1f} dB": blurred[best_blur],
-        f"attention, {quality(denoised[best]):.1f} dB": denoised[best],
-    }
-    for axis, (title, image) in zip(axes[0], shown.items(), strict=True):
-        axis.imshow(image, cmap="gray", vmin=-0.1, vmax=1.1)
-        axis.set_title(title)
-    for axis, pixel in zip(axes[1], watched, strict=False):
-        p = weights(pixel)
-        axis.imshow(np.sqrt(p), cmap="magma", vmax=np.sqrt(np.quantile(p, 0.999)))
-        axis.plot(*pixel[::-1], "o", mfc="none", mec="cyan", ms=12, mew=2)
-        axis.set_title("what a pixel looks at")
-    for axis in axes.flat[:-1]:
-        axis.set_axis_off()
-    axes[1, 3].plot(widths, [quality(denoised[h]) for h in widths], "o-", color="tab:blue")
-    axes[1, 3].axhline(quality(blurred[best_blur]), color="black", ls="--", lw=1, label="best Gaussian blur")
-    axes[1, 3].set(xlabel="h", ylabel="dB", title="quality by bandwidth")
-    axes[1, 3].legend()
-    return figure
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Attention: an image denoised by looking at itself.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    arguments = parser.parse_args(argv)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    figure = plot()
-    if arguments.save:
-        figure.savefig(arguments.save, dpi=110)
-        print(f"\nFigure saved to {arguments.save}")
-    else:
-        plt.show()
-
-
-if __name__ == "__main__":
-    main()
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained")
+for axis, (title, pixel) in zip(axes, watched.items(), strict=True):
+    p = weights(pixel)
+    axis.imshow(np.sqrt(p), cmap="magma", vmax=np.sqrt(np.quantile(p, 0.999)))
+    axis.plot(*pixel[::-1], "o", mfc="none", mec="cyan", ms=12, mew=2)
+    axis.set_title(f"a pixel {title} (circle)")
+    axis.set_axis_off()
+plt.show()
