@@ -1,6 +1,7 @@
 """Sphinx: how the documentation is built. ``make docs`` needs no network, unless SKKEOPS_DOCS_ONLINE=1 asks for links
 into the documentation of other projects."""
 
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -31,6 +32,7 @@ extensions = [
     "operation_table",
     "reduction_table",
     "kernel_table",
+    "measured",
 ]
 if importlib.util.find_spec("sphinx-mathjax-offline") is not None:
     extensions[extensions.index("sphinx.ext.mathjax")] = "sphinx-mathjax-offline"  # formulas without a network
@@ -88,6 +90,9 @@ if os.environ.get("SKKEOPS_DOCS_ONLINE") == "1":
         "sklearn": ("https://scikit-learn.org/stable", None),
     }
 
+# -- the repository, where setup.cfg names it as a project URL of the name Source ----------------------------------
+urls = dict(entry.split(", ", 1) for entry in importlib.metadata.metadata("skkeops").get_all("Project-URL") or [])
+
 # -- HTML ---------------------------------------------------------------------------------------------------------
 html_theme = "pydata_sphinx_theme"
 html_title = "skkeops"
@@ -103,11 +108,12 @@ html_theme_options = {
     "show_toc_level": 2,
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "tango",
     "show_prev_next": True,
+    **({"github_url": urls["Source"]} if "Source" in urls else {}),
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
