@@ -29,6 +29,7 @@ from pathlib import Path
 
 # sphinx_gallery_end_ignore
 import numpy as np
+
 from skkeops import Genred
 
 ###############################################################################

@@ -27,14 +27,14 @@ def beside() -> Picture:
     """Times and memory of four kinds of work, beside scikit-learn, NumPy and SciPy."""
     learn, numpy = rows("scikit_learn"), rows("numpy")
     times = [
-        ("log densities of 20 000 queries,", "20 000 samples in 3 dimensions", "scikit-learn", learn[0]),
-        ("best of 20 bandwidths in 5 folds,", "5000 samples in 2 dimensions", "scikit-learn", learn[2]),
-        ("log-sum-exp of a kernel,", "10 000 × 10 000 pairs", "NumPy, SciPy", numpy[1]),
+        ("log densities: 20 000 queries and samples", "scikit-learn", learn[0]),
+        ("grid search: 20 bandwidths, 5000 samples", "scikit-learn", learn[2]),
+        ("log-sum-exp of a kernel: 10 000 × 10 000", "NumPy and SciPy", numpy[1]),
     ]
     memory = [
-        ("log-sum-exp of a kernel,", "10 000 × 10 000 pairs", "NumPy, SciPy", numpy[1]),
-        ("kernel ridge regression,", "10 000 samples, 8 features", "scikit-learn", learn[5]),
-        ("kernel sum,", "10 000 × 10 000 pairs", "NumPy, SciPy", numpy[0]),
+        ("log-sum-exp of a kernel: 10 000 × 10 000", "NumPy and SciPy", numpy[1]),
+        ("kernel ridge regression: 10 000 samples", "scikit-learn", learn[5]),
+        ("kernel sum: 10 000 × 10 000", "NumPy and SciPy", numpy[0]),
     ]
     p = Picture(760, 330, "Time and memory of skkeops beside scikit-learn, NumPy and SciPy")
     half = 380
@@ -43,16 +43,16 @@ def beside() -> Picture:
         (half, "Memory", memory, "memory there", "memory here"),
     ):
         p.text(left + 20, 32, title, 17, anchor="start", weight="bold")
-        known = [(words, row[theirs or words[2]], row[ours]) for *words, row in chosen]
-        longest = max(amount(there) for _, there, _ in known)
-        for k, ((first, second, library), there, here) in enumerate(known):
+        known = [(work, library, row[theirs or library], row[ours]) for work, library, row in chosen]
+        longest = max(amount(there) for _, _, there, _ in known)
+        for k, (work, library, there, here) in enumerate(known):
             top = 52 + 92 * k
-            p.text(left + 20, top + 12, f"{first} {second}", 12, anchor="start")
+            p.text(left + 20, top + 12, work, 14, anchor="start")
             for line, (value, name, colour) in enumerate(((there, library, GREY), (here, "skkeops", BLUE))):
                 y = top + 22 + 26 * line
-                length = max(2, round(190 * amount(value) / longest))
+                length = max(2, round(150 * amount(value) / longest))
                 p.box(left + 20, y, length, 18, colour, colour, 2, 0)
-                p.text(left + 28 + length, y + 14, f"{value}  {name}", 13, anchor="start")
+                p.text(left + 28 + length, y + 14, f"{value}  {name}", 14, anchor="start")
     return p
 
 

@@ -16,12 +16,14 @@ and a formula has a gradient. ``KernelDensity(bandwidth="cv_ard")`` climbs along
 178 wines, whose scales differ by hundreds.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize
+from sklearn.datasets import load_wine
+
 from skkeops import KernelDensity
 from skkeops.estimators.bandwidth import LeaveOneOut
-from sklearn.datasets import load_wine
 
 ###############################################################################
 # The data

@@ -14,10 +14,10 @@ estimator can sit: behind a scaler and a projection in a ``Pipeline``, inside a 
 window and the number of components together. The data are 13 chemical measurements of 178 wines from three cultivars.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.special import logsumexp
-from skkeops import KernelDensity
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
@@ -32,6 +32,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skkeops import KernelDensity
 
 ###############################################################################
 # The classifier

@@ -17,12 +17,14 @@ skkeops adds up all pairs as a log-sum-exp,
 with the largest exponent taken out first. SciPy's ``logsumexp`` of the matrix of distances says who is right.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
-from skkeops import KernelDensity
 from sklearn.neighbors import KernelDensity as TreeKernelDensity
+
+from skkeops import KernelDensity
 
 ###############################################################################
 # A thousand points in twenty dimensions

@@ -14,12 +14,14 @@ density; too wide, and anything looks like a digit. scikit-learn's example searc
 leave-one-out likelihood chooses, with its exact gradient, one bandwidth or fifteen.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import KernelDensity
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
+
+from skkeops import KernelDensity
 
 ###############################################################################
 # The data

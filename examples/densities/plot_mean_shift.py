@@ -16,11 +16,13 @@ values: the reduction ``SumSoftMaxWeight``, which also holds where all weights u
    17, 1995.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import Genred, KernelDensity
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
+
+from skkeops import Genred, KernelDensity
 
 ###############################################################################
 # The data

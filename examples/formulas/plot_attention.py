@@ -18,10 +18,12 @@ whose neighbourhoods look alike.
 .. [1] A. Buades, B. Coll, J.-M. Morel, "A non-local algorithm for image denoising", CVPR 2005.
 """
 
+# sphinx_gallery_thumbnail_number = 4
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
+
 from skkeops import Genred
 
 ###############################################################################

@@ -13,8 +13,10 @@ whose singularities are softened over a length :math:`s`. We want the potential 
 charge that makes it (its Laplacian), and which charge is the nearest.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
+
 from skkeops import FormulaError, Genred
 
 ###############################################################################

@@ -15,13 +15,15 @@ a log-sum-exp of a formula of points and components. Its gradients by the means,
 optimiser does the rest. Change the formula (heavier tails, tied shapes, a penalty) and nothing else has to be worked out.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
-from skkeops import Genred
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
+
+from skkeops import Genred
 
 ###############################################################################
 # The data

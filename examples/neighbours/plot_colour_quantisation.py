@@ -13,11 +13,13 @@ with hundreds of thousands of pixels :math:`x_i` and few centres :math:`c_j`. Wi
 line, and another distance is another line: with the sum of absolute differences, and medians, it is k-medians.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import Vi, Vj
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_sample_image
+
+from skkeops import Vi, Vj
 
 ###############################################################################
 # The picture

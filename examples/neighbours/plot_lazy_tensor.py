@@ -10,10 +10,11 @@ On scikit-learn's digits, k-means is an ``argmin`` over ten centres, and a class
 
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import Vi, Vj
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import train_test_split
+
+from skkeops import Vi, Vj
 
 X, y = load_digits(return_X_y=True)
 

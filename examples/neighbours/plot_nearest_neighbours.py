@@ -14,12 +14,14 @@ classify handwritten digits with nine of them, and then look at a metric that no
 hyperbolic plane.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 import sklearn.neighbors
-from skkeops import KNeighborsClassifier, NearestNeighbors
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+from skkeops import KNeighborsClassifier, NearestNeighbors
 
 ###############################################################################
 # Metrics as formulas

@@ -17,13 +17,15 @@ of SciPy. :class:`skkeops.SpectralEmbedding` is the estimator of it.
 .. [1] A. Ng, M. Jordan, Y. Weiss, "On spectral clustering: analysis and an algorithm", NIPS 2001.
 """
 
+# sphinx_gallery_thumbnail_number = 4
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.sparse.linalg import aslinearoperator, eigsh
-from skkeops import SpectralEmbedding, Vi, Vj, kernels
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
+
+from skkeops import SpectralEmbedding, Vi, Vj, kernels
 
 ###############################################################################
 # The data

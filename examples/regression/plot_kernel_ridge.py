@@ -7,14 +7,16 @@ of the kernel. On the 442 patients of the diabetes data that matrix would be sma
 program changes, and that a kernel object brings its parameters into the grid.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import KernelRidge, kernels
 from sklearn.datasets import load_diabetes
 from sklearn.kernel_ridge import KernelRidge as DenseKernelRidge
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from skkeops import KernelRidge, kernels
 
 ###############################################################################
 # The data

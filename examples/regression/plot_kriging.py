@@ -14,11 +14,13 @@ and one for each place where the variance is wanted, :math:`\\sigma^2(z) = k(z, 
 which is how we find the length scale.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize
-from skkeops import Genred, KernelSolve, Vi, Vj, kernels
 from sklearn.gaussian_process import GaussianProcessRegressor
+
+from skkeops import Genred, KernelSolve, Vi, Vj, kernels
 
 ###############################################################################
 # The data

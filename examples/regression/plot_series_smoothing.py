@@ -14,11 +14,13 @@ the same reductions: with the local variance :math:`\\hat\\sigma^2(t)`, the smoo
 where the sum of squares is that of the squared kernel, ``kernel ** 2``, divided by the square of that of the kernel.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import KernelLogSumExp, KernelSmoother, kernels
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, KFold
+
+from skkeops import KernelLogSumExp, KernelSmoother, kernels
 
 ###############################################################################
 # The series

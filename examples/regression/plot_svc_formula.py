@@ -11,12 +11,14 @@ the features, plus a share of their cosine. All features are sizes and areas, po
 more than differences.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import Formula
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.svm import SVC
+
+from skkeops import Formula
 
 ###############################################################################
 # The kernel

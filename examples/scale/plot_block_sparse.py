@@ -14,8 +14,10 @@ Derivatives and linear systems take ``ranges`` as well. In the end we solve a sy
 regression on a hundred thousand points.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
+
 from skkeops import Genred, KernelSolve, cluster
 
 ###############################################################################

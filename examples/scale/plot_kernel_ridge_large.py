@@ -15,11 +15,13 @@ Set ``largest`` to 100 000 to run it with a hundred thousand: about a minute on 
 preconditioner. If the kernel is short beside the data, see also the page on block-sparse sums.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
-from skkeops import KernelRidge, kernels
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.kernel_ridge import KernelRidge as DenseKernelRidge
+
+from skkeops import KernelRidge, kernels
 
 ###############################################################################
 # The data

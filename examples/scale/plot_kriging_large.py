@@ -10,8 +10,10 @@ The measurements here are 3000, so that this page is quick. With 100 000 nothing
 of their number: some minutes for the parameters on two cores, while the memory stays below a gigabyte.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
+
 from skkeops import GaussianProcessRegressor, kernels
 
 ###############################################################################

@@ -7,9 +7,11 @@ too far apart: bounds of the formula over boxes of points say so, and only the r
 the bit, and it works for any formula: here for the L1 distance, and for one with a price at each point.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
+
 from skkeops import Genred
 from skkeops.formula import Variable, bounds
 from skkeops.formula import operations as ops

@@ -24,10 +24,12 @@ is zero only for equal clouds. Its gradient moves the points :math:`x` on to :ma
    using Sinkhorn divergences", AISTATS 2019.
 """
 
+# sphinx_gallery_thumbnail_number = 4
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+
 from skkeops import Genred, sinkhorn_divergence
 
 ###############################################################################

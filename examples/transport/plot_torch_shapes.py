@@ -18,9 +18,11 @@ all steps of the flow; nobody writes them down.
    NeuroImage 101, 2014.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+
 from skkeops.torch import Genred
 
 ###############################################################################

@@ -21,9 +21,11 @@ alone.
 .. [1] A. Gretton, K. Borgwardt, M. Rasch, B. Schölkopf, A. Smola, "A kernel two-sample test", JMLR 13, 2012.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import ttest_ind
+
 from skkeops import KernelSum, hsic_test, kernels, mmd_test
 
 ###############################################################################
