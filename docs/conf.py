@@ -33,6 +33,7 @@ extensions = [
     "reduction_table",
     "kernel_table",
     "measured",
+    "symbols",
 ]
 if importlib.util.find_spec("sphinx-mathjax-offline") is not None:
     extensions[extensions.index("sphinx.ext.mathjax")] = "sphinx-mathjax-offline"  # formulas without a network
