@@ -6,7 +6,13 @@ from pathlib import Path
 
 SECTIONS = ["densities", "regression", "neighbours", "transport", "formulas", "scale"]
 #: Pages that come before the others of their section; those follow by name.
-FIRST = ["plot_log_sum_exp.py", "plot_density_tails.py", "plot_kernel_ridge.py", "plot_nearest_neighbours.py", "plot_custom_formulas.py"]
+FIRST = [
+    "plot_log_sum_exp.py",
+    "plot_density_tails.py",
+    "plot_kernel_ridge.py",
+    "plot_nearest_neighbours.py",
+    "plot_custom_formulas.py",
+]
 
 
 def section(folder: str) -> int:

@@ -84,7 +84,8 @@ class Report(Generated):
         folder.mkdir(parents=True, exist_ok=True)
         lines = [f"Measured on {results.about['date']}: {results.about.get('machine', '')}", ""]
         lines += ["Where another library is faster", "~" * 31, "", *as_rst(markdown.losses(results))]
-        lines += ["How cost grows", "~" * 14, "", "The exponent of N between the last two sizes.", "", *as_rst(markdown.growth(results))]
+        lines += ["How cost grows", "~" * 14, "", "The exponent of N between the last two sizes.", ""]
+        lines += as_rst(markdown.growth(results))
         for sweep in results.sweeps:
             lines += [sweep.title, "~" * len(sweep.title), ""]
             if sweep.varied:
@@ -92,7 +93,7 @@ class Report(Generated):
             lines += as_rst(markdown.times(sweep, results))
         if results.marks:
             lines += ["Not measured", "~" * 12, ""]
-            lines += [line for mark, reason in ((m, r) for r, m in results.marks.items()) for line in (f"* {mark}: {reason}",)]
+            lines += [f"* {mark}: {reason}" for reason, mark in results.marks.items()]
         return lines
 
 
