@@ -21,6 +21,7 @@ from skkeops.solvers import Solution, low_rank_preconditioner, relative_residual
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
+from .progress import progress_bar
 from .reduction import PairReduction, weighted_sum
 from .rows import over_rows
 from .score import RegressorScore
@@ -76,7 +77,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
     n_jobs : int, default=None
         joblib's number of jobs, for blocks of queries of `predict`. One job uses all cores already.
     verbose : int, default=0
-        Whether to show a progress bar (tqdm) when a prediction lasts.
+        Whether to show a progress bar (tqdm) when a fit or a prediction lasts: of iterations, and of pairs.
 
     Attributes
     ----------
@@ -252,10 +253,10 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             a = matrix.coefficients(a)
             return {"dual_coef_": like(a[:, 0] if targets.ndim == 1 else a, X), "X_fit_": X, "kernel_": self.kernel_}
 
-        iterations = Iterations(self, X, y, self.max_iter, attributes)
         # The threads of the BLAS wait for work by spinning, and take the cores that the products with the kernel need;
         # what is left for them, some hundred columns, one thread does as fast.
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), progress_bar(self.verbose, "KernelRidge.fit", "iteration") as progress:
+            iterations = Iterations(self, X, y, self.max_iter, attributes, progress)
             b = b if root is None else b * root
             self.tol_ = matrix.tolerance(alpha) if self.tol == "auto" else self.tol
             solution = self._solve(matrix, alpha, b, iterations)
