@@ -1,6 +1,7 @@
 """Sphinx: how the documentation is built. ``make docs`` needs no network, unless SKKEOPS_DOCS_ONLINE=1 asks for links
 into the documentation of other projects."""
 
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -31,6 +32,8 @@ extensions = [
     "operation_table",
     "reduction_table",
     "kernel_table",
+    "measured",
+    "symbols",
 ]
 if importlib.util.find_spec("sphinx-mathjax-offline") is not None:
     extensions[extensions.index("sphinx.ext.mathjax")] = "sphinx-mathjax-offline"  # formulas without a network
@@ -58,17 +61,20 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath"]
 
 # -- gallery ------------------------------------------------------------------------------------------------------
+os.environ["SKKEOPS_DOCS_BUILD"] = "1"  # times that are measured during the build do not get into a page
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"/plot_",
+    # without PyTorch, the page that needs it is shown but not run
+    "filename_pattern": r"/plot_" if importlib.util.find_spec("torch") else r"/plot_(?!torch)",
+    "subsection_order": "gallery_order.section",
     "within_subsection_order": "gallery_order.key",
     "doc_module": "skkeops",
     "reference_url": {"skkeops": None},
     "backreferences_dir": "generated/backreferences",
     "show_memory": False,
     "write_computation_times": False,
-    "min_reported_time": 5,
+    "min_reported_time": 1e9,  # nor does the time of the whole program
     "remove_config_comments": True,
     "download_all_examples": False,
     "abort_on_example_error": False,
@@ -85,6 +91,9 @@ if os.environ.get("SKKEOPS_DOCS_ONLINE") == "1":
         "sklearn": ("https://scikit-learn.org/stable", None),
     }
 
+# -- the repository, where setup.cfg names it as a project URL of the name Source ----------------------------------
+urls = dict(entry.split(", ", 1) for entry in importlib.metadata.metadata("skkeops").get_all("Project-URL") or [])
+
 # -- HTML ---------------------------------------------------------------------------------------------------------
 html_theme = "pydata_sphinx_theme"
 html_title = "skkeops"
@@ -100,11 +109,12 @@ html_theme_options = {
     "show_toc_level": 2,
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "tango",
     "show_prev_next": True,
+    **({"github_url": urls["Source"]} if "Source" in urls else {}),
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

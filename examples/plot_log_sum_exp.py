@@ -15,15 +15,19 @@ and then the derivative of :math:`c` with respect to :math:`y`. Written with Num
 skkeops takes the formula as text, visits all pairs :math:`(i, j)` without storing them, and subtracts the maximum of
 each row before it takes exponentials. We compare it with the naive order of operations, a sum of exponentials followed
 by a logarithm, in single and in double precision, on data where both can be right and on data where only one is.
-
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
 """
 
-# sphinx_gallery_thumbnail_number = 1
-import argparse
+# sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_start_ignore
+# This page of the gallery is also the README's example: there it prints times, and runs without Matplotlib or a screen.
+# What is between these marks is left out of the page.
+import importlib.util
+import os
 import sys
 import time
+from pathlib import Path
 
+# sphinx_gallery_end_ignore
 import numpy as np
 
 from skkeops import Genred
@@ -69,7 +73,7 @@ sum_of_exp = Genred(f"Exp({formula})", variables, reduction_op="Sum", axis=1)
 
 
 def stable(x, y, a, p, e):
-    """The log-sum-exp and the adjoint of its derivative in y, with the running maximum subtracted."""
+    """The log-sum-exp and the adjoint of its derivative in y."""
     c = log_sum_exp(x, y, a, p, backend="CPU")
     g = log_sum_exp.gradient(x, y, a, p, wrt="y", grad_output=e, output=c, backend="CPU")
     return c, g
@@ -79,7 +83,8 @@ def unstable(x, y, a, p, e):
     """The same two results through a sum of exponentials that may overflow."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         s = sum_of_exp(x, y, a, p, backend="CPU")
-        return np.log(s), sum_of_exp.gradient(x, y, a, p, wrt="y", grad_output=e / s, backend="CPU")
+        g = sum_of_exp.gradient(x, y, a, p, wrt="y", grad_output=e / s, backend="CPU")
+        return np.log(s), g
 
 
 ###############################################################################
@@ -100,6 +105,12 @@ def data(dtype, spread, M=3000, N=5000):
     return [array.astype(dtype) for array in (x, y, a, p, e)]
 
 
+def lost(right, result):
+    """Entries that are infinite, not a number, or wrong in the first three digits."""
+    return ~np.isclose(result, right, rtol=1e-3, atol=0)
+
+
+# sphinx_gallery_start_ignore
 def timed(function, *args):
     """Result of the function, the seconds of this first call, and those of the fastest of three more."""
     seconds = []
@@ -110,17 +121,20 @@ def timed(function, *args):
     return result, seconds[0], min(seconds[1:])
 
 
-def lost(right, result):
-    """Entries that are infinite, not a number, or wrong in the first three digits."""
-    return ~np.isclose(result, right, rtol=1e-3, atol=0)
+def print_times(args):
+    """How long both ways take; not while the documentation is built, whose pages are read elsewhere."""
+    if "SKKEOPS_DOCS_BUILD" not in os.environ:
+        _, first, warm = timed(stable, *args)
+        _, _, naive_warm = timed(unstable, *args)
+        print(
+            f"  log-sum-exp and gradient   first call {1e3 * first:7.1f} ms   warm {1e3 * warm:7.1f} ms"
+        )
+        print(
+            f"  log of the sum, chain rule                          warm {1e3 * naive_warm:7.1f} ms"
+        )
 
 
-def relative_difference(right, result):
-    """Largest relative difference among the other entries."""
-    kept = ~lost(right, result)
-    return np.max(np.abs(result - right)[kept] / np.abs(right)[kept])
-
-
+# sphinx_gallery_end_ignore
 ###############################################################################
 # Both ways, in single and in double precision
 # --------------------------------------------
@@ -133,36 +147,38 @@ def relative_difference(right, result):
 
 def compare(dtype, spread):
     args = data(dtype, spread)
-    (c, g), first, warm = timed(stable, *args)
-    (c_naive, g_naive), _, naive_warm = timed(unstable, *args)
-    print(f"\n{np.dtype(dtype).name}, spread {spread}: {len(args[0])} x {len(args[1])} pairs")
-    print(f"  log-sum-exp and gradient   first call {1e3 * first:7.1f} ms   warm {1e3 * warm:7.1f} ms")
-    print(f"  log of the sum, chain rule                          warm {1e3 * naive_warm:7.1f} ms")
-    for name, ours, theirs in (("c", c, c_naive), ("g", g, g_naive)):
+    print(f"\n{dtype}, spread {spread}: {len(args[0])} x {len(args[1])} pairs")
+    # sphinx_gallery_start_ignore
+    print_times(args)
+    # sphinx_gallery_end_ignore
+    found = dict(zip("xyapecg", (*args, *stable(*args)), strict=True))
+    found["c_naive"], found["g_naive"] = unstable(*args)
+    for name in "cg":
+        ours, naive = found[name], found[f"{name}_naive"]
+        missing = lost(ours, naive)
+        difference = np.max(np.abs(naive / ours - 1)[~missing])
         print(
-            f"  {name}: the unstable way loses {lost(ours, theirs).sum():4} of {len(ours)} values;"
-            f" the others differ by {relative_difference(ours, theirs):.1e} at most"
+            f"  {name}: the unstable way loses {missing.sum():4} of {len(ours)} values;"
+            f" the others differ by {difference:.1e} at most"
         )
-    return {"x": args[0], "y": args[1], "c": c, "g": g, "c_naive": c_naive, "g_naive": g_naive}
+    return found
 
+
+results = {
+    (dtype, spread): compare(dtype, spread)
+    for dtype in ("float32", "float64")
+    for spread in (0.4, 1.5)
+}
 
 ###############################################################################
-# On a GPU
-# --------
-#
-# The same calls take arrays of CuPy, and return such arrays: nothing else changes. Without CuPy, or without a device, this part
-# is skipped.
+# On a GPU the same calls take arrays of CuPy, and return such arrays: ``log_sum_exp(*map(cupy.asarray, (x, y, a, p)))``.
 
 
+# sphinx_gallery_start_ignore
 def compare_with_gpu(dtype, spread):
-    try:
-        import cupy
+    """The largest differences from the CPU, relative to the largest value."""
+    import cupy
 
-        if not cupy.cuda.is_available():
-            raise ImportError("no CUDA device")
-    except ImportError as error:
-        print(f"\nThe GPU is left out: {error}")
-        return
     args = data(dtype, spread)
     x, y, a, p, e = (cupy.asarray(array) for array in args)
     c = log_sum_exp(x, y, a, p)
@@ -173,75 +189,92 @@ def compare_with_gpu(dtype, spread):
         print(f"  {name}: differs from the CPU's by {difference:.1e}, of its largest value")
 
 
+if importlib.util.find_spec("cupy") is not None:
+    import cupy
+
+    if cupy.cuda.is_available():
+        compare_with_gpu("float32", 1.5)
+if importlib.util.find_spec("matplotlib") is None:
+    print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
+    sys.exit()
+# sphinx_gallery_end_ignore
 ###############################################################################
-# The figure
-# ----------
+# Where both ways are right
+# -------------------------
 #
-# Each row shows one data set: the log-sum-exp on the left, the gradient on the right, both against the points that they
-# belong to. Blue is the stable way; orange, on top of it, the unstable way where it is right: where only blue is left,
-# the unstable way has failed.
+# With ``spread=0.4`` nothing overflows. The two ways differ by what the dtype can hold, some :math:`10^{-7}` in single and
+# :math:`10^{-16}` in double precision.
+
+import matplotlib.pyplot as plt
+
+# sphinx_gallery_start_ignore
+file = sys.argv[sys.argv.index("--save") + 1] if "--save" in sys.argv[:-1] else None
+if file or (plt.get_backend().lower() == "agg" and "SKKEOPS_DOCS_BUILD" not in os.environ):
+    pictures = []
+
+    def show():
+        """Write the figure to a file: there is no screen, or --save FILE asks for it. The others are FILE_2, FILE_3."""
+        path = Path(file or "plot_log_sum_exp.png")
+        pictures.append(
+            path.with_stem(f"{path.stem}_{len(pictures) + 1}") if pictures else path
+        )
+        plt.savefig(pictures[-1], dpi=110)
+        print(f"\nFigure saved to {pictures[-1]}")
+
+    plt.show = show
+# sphinx_gallery_end_ignore
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+found = results["float64", 0.4]
+left.plot(found["x"], found["c"], ".", color="tab:blue", ms=3)
+left.set(xlabel="$x_i$", ylabel="$c_i$", title="log-sum-exp, spread 0.4")
+for dtype, colour in (("float32", "tab:orange"), ("float64", "tab:green")):
+    found = results[dtype, 0.4]
+    difference = np.abs(found["c_naive"] / found["c"] - 1)
+    right.semilogy(
+        found["x"], np.maximum(difference, 1e-17), ".", color=colour, ms=3, label=dtype
+    )
+right.set(xlabel="$x_i$", title="relative difference of the two ways")
+right.legend(markerscale=3)
+plt.show()
+
+###############################################################################
+# Where only one is right
+# -----------------------
+#
+# With ``spread=1.5`` the unstable way loses what is blue: infinities, or values without a correct digit.
 
 
-def plot(results):
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(len(results), 2, figsize=(11, 3 * len(results)), squeeze=False)
-    axes[0, 0].set_title("log-sum-exp $c_i$")
-    axes[0, 1].set_title(r"gradient $g_j = e \cdot \partial c / \partial y_j$")
-    axes[-1, 0].set_xlabel("$x_i$")
-    axes[-1, 1].set_xlabel("$y_j$")
-    for (title, result), (left, right) in zip(results.items(), axes, strict=True):
-        left.set_ylabel(title)
-        # The gradient has one value for each of the random a_j: not a curve but a cloud.
-        for axis, at, name, size in ((left, "x", "c", 7), (right, "y", "g", 5)):
-            points, ours, naive = result[at], result[name], result[f"{name}_naive"]
-            missing = lost(ours, naive)
-            label = f"unstable: {missing.sum()} of {len(ours)} lost" if missing.any() else "unstable: all right"
-            axis.plot(points, ours, "o", color="tab:blue", ms=size, mew=0, alpha=0.5, label="stable")
-            axis.plot(points[~missing], naive[~missing], "o", color="tab:orange", ms=2.5, mew=0, label=label)
-            if ours.max() > 10 * ours.min():
-                axis.set_yscale("log")
-            axis.grid(alpha=0.3)
-            for handle in axis.legend(loc="upper left", fontsize=9).legend_handles:
-                handle.set(markersize=7, alpha=1)
-    figure.tight_layout()
-    figure.align_ylabels()
-    return figure
-
-
-def show(figure, path):
-    """On the screen if there is one, in a file otherwise (or when a path is given)."""
-    import matplotlib
-
-    screen = matplotlib.get_backend().lower() != "agg"  # what Matplotlib falls back to without one
-    if path is None and screen:
-        import matplotlib.pyplot as plt
-
-        plt.show()
-    else:
-        path = path or "plot_log_sum_exp.png"
-        figure.savefig(path, dpi=110)
-        print(f"\nFigure saved to {path}")
+def show_lost(name, at, title):
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
+    for axis, dtype in zip(axes, ("float32", "float64"), strict=True):
+        found = results[dtype, 1.5]
+        missing = lost(found[name], found[f"{name}_naive"])
+        axis.semilogy(
+            found[at][~missing],
+            found[name][~missing],
+            ".",
+            color="0.65",
+            ms=4,
+            label="both are right",
+        )
+        label = f"only the log-sum-exp: {missing.mean():.0%}"
+        axis.semilogy(
+            found[at][missing],
+            found[name][missing],
+            ".",
+            color="tab:blue",
+            ms=4,
+            label=label,
+        )
+        axis.set(xlabel=f"${at}$", title=f"{title}, {dtype}")
+        axis.legend(loc="upper left", markerscale=3)
+        axis.grid(alpha=0.3)
+    plt.show()
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Log-sum-exp of a formula, and its gradient.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    path = parser.parse_args(argv).save
+show_lost("c", "x", "$c_i$")
 
-    print(f"c_i = log sum_j exp({formula}) and g = (d c / d y) . e, two ways")
-    results = {}
-    for dtype in ("float32", "float64"):
-        for spread in (0.4, 1.5):
-            results[f"{dtype}, spread {spread}"] = compare(dtype, spread)
-    compare_with_gpu("float32", 1.5)
-    try:
-        figure = plot(results)
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    show(figure, path)
+###############################################################################
+# The gradient has a value for each of the random :math:`a_j`: not a curve but a cloud.
 
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+show_lost("g", "y", "$g_j$")

@@ -19,7 +19,7 @@ STYLES = {
 }
 
 
-def draw(sweep: Sweep, results: Results, folder: Path) -> str:
+def draw(sweep: Sweep, results: Results, folder: Path, kind: str = "png") -> str:
     """Write the picture of a sweep, and return the name of its file."""
     from matplotlib.figure import Figure
 
@@ -44,6 +44,6 @@ def draw(sweep: Sweep, results: Results, folder: Path) -> str:
         axis.grid(alpha=0.25)
     axes[0].legend(fontsize=8)
     figure.suptitle(sweep.title, fontsize=11)
-    name = f"{sweep.name}.png"
+    name = f"{sweep.name}.{kind}"
     figure.savefig(folder / name, dpi=110)
     return name

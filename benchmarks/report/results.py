@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from types import SimpleNamespace
 
-from ..limits import Machine
-from .sweeps import Spec, Sweep
+from ..limits import Limits, Machine
+from .sweeps import Spec, Sweep, sweeps
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,15 @@ class Results:
                 for (sweep, peer, spec), row in self.rows.items()
             ],
         }
+
+    @classmethod
+    def from_dict(cls, found: dict) -> Results:
+        """What `as_dict` returned, read from a file: it can be shown again, but no more be measured."""
+        rows = {}
+        for row in found["rows"]:
+            spec = Spec(**{name: row[name] for name in Spec.__dataclass_fields__})
+            rows[row["sweep"], row["peer"], spec] = Row(**{name: row[name] for name in Row.__dataclass_fields__})
+        measured = {sweep: [spec for name, _, spec in rows if name == sweep] for sweep, _, _ in rows}
+        chosen = tuple(replace(s, specs=tuple(dict.fromkeys(measured[s.name]))) for s in sweeps(False) if s.name in measured)
+        machines = {dtype: SimpleNamespace(limits=Limits(**limits)) for dtype, limits in found["limits"].items()}
+        return cls(found["about"], chosen, list(found["versions"]), found["versions"], [], machines, rows)

@@ -1,10 +1,26 @@
-"""The order of the gallery: the first page is the one that explains the most, the others follow by name."""
+"""The order of the gallery: of its sections, and of the pages within one."""
 
 from __future__ import annotations
 
-FIRST = "plot_log_sum_exp.py"
+from pathlib import Path
+
+SECTIONS = ["densities", "regression", "neighbours", "transport", "formulas", "scale"]
+#: Pages that come before the others of their section; those follow by name.
+FIRST = [
+    "plot_log_sum_exp.py",
+    "plot_density_tails.py",
+    "plot_kernel_ridge.py",
+    "plot_nearest_neighbours.py",
+    "plot_custom_formulas.py",
+]
+
+
+def section(folder: str) -> int:
+    """Return what a section is sorted by, given its folder."""
+    name = Path(folder).name
+    return SECTIONS.index(name) if name in SECTIONS else len(SECTIONS)
 
 
 def key(filename: str) -> tuple[bool, str]:
-    """Return what an example is sorted by."""
-    return filename != FIRST, filename
+    """Return what an example is sorted by within its section."""
+    return Path(filename).name not in FIRST, filename

@@ -33,6 +33,8 @@ class Iterations:
         The largest number of iterations.
     attributes : callable
         Returns the fitted attributes that belong to an iterate.
+    progress : callable or None
+        Called with the number of iterations that are done, and None for that of all: see `progress_bar`.
     """
 
     def __init__(
@@ -42,9 +44,12 @@ class Iterations:
         y: Any,
         max_iter: int,
         attributes: Callable[[Any], dict],
+        progress: Callable[[int, None], Any] | None = None,
     ):
         self._data = {"estimator": estimator, "X": X, "y": y}
         self._attributes = attributes
+        self._progress = progress
+        self._done = 0
         begin = getattr(estimator, "_init_callback_context", None)
         self._context = None if begin is None else begin(max_subtasks=max_iter)
         self._heard = bool(getattr(estimator, "_skl_callbacks", None))
@@ -53,6 +58,9 @@ class Iterations:
 
     def __call__(self, iterate: Any) -> bool:
         """Tell of one iteration; return whether a callback wants it to be the last."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, None)
         if self._context is None or not self._heard:
             return False
         step = self._context.subcontext(task_name="iteration")

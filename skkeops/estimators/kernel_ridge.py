@@ -21,6 +21,7 @@ from skkeops.solvers import Solution, low_rank_preconditioner, relative_residual
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
+from .progress import progress_bar
 from .reduction import PairReduction, weighted_sum
 from .rows import over_rows
 from .score import RegressorScore
@@ -59,8 +60,11 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         As for `KernelSum`.
     kernel_params : dict, default=None
         For scikit-learn's Python functions as kernels; they cannot be compiled, so that it has to be None here.
-    tol : float, default=1e-8
-        The norm of the residual ``y - (K + alpha I) a`` to reach, relative to that of y.
+    tol : float or "auto", default="auto"
+        The norm of the residual ``y - (K + alpha I) a`` to reach, relative to that of y. "auto" is 1e-8 up to 5000 samples. Above,
+        it is :math:`10^{-3} \sqrt{\alpha / (\alpha + v)}`, at least 1e-8, with the mean v of the kernel's diagonal and the least
+        alpha, noise of `White` included: a thousandth of the noise in the targets. Predictions at the training samples are off by
+        no more than the residual, in norm.
     max_iter : int, default=1000
         The largest number of iterations.
     n_components : int or "auto", default="auto"
@@ -73,7 +77,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
     n_jobs : int, default=None
         joblib's number of jobs, for blocks of queries of `predict`. One job uses all cores already.
     verbose : int, default=0
-        Whether to show a progress bar (tqdm) when a prediction lasts.
+        Whether to show a progress bar (tqdm) when a fit or a prediction lasts: of iterations, and of pairs.
 
     Attributes
     ----------
@@ -83,6 +87,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         The training samples; their matrix if the kernel is precomputed.
     kernel_ : Kernel
         The kernel as an object, with all parameters known; None if it is precomputed.
+    tol_ : float
+        The tolerance that was used.
     n_iter_ : int
         The number of iterations.
     residual_ : float
@@ -139,7 +145,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
         **KernelEstimator._kernel_constraints,
         "kernel_params": [dict, None],
-        "tol": [Interval(Real, 0, None, closed="neither")],
+        "tol": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_components": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
@@ -156,7 +162,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         degree=3,
         coef0=1,
         kernel_params=None,
-        tol=1e-8,
+        tol="auto",
         max_iter=1000,
         n_components="auto",
         random_state=0,
@@ -247,11 +253,12 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             a = matrix.coefficients(a)
             return {"dual_coef_": like(a[:, 0] if targets.ndim == 1 else a, X), "X_fit_": X, "kernel_": self.kernel_}
 
-        iterations = Iterations(self, X, y, self.max_iter, attributes)
         # The threads of the BLAS wait for work by spinning, and take the cores that the products with the kernel need;
         # what is left for them, some hundred columns, one thread does as fast.
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), progress_bar(self.verbose, "KernelRidge.fit", "iteration") as progress:
+            iterations = Iterations(self, X, y, self.max_iter, attributes, progress)
             b = b if root is None else b * root
+            self.tol_ = matrix.tolerance(alpha) if self.tol == "auto" else self.tol
             solution = self._solve(matrix, alpha, b, iterations)
             self.n_iter_, self.residual_ = solution.n_iter, solution.residual
             if x.dtype == np.float32:
@@ -378,7 +385,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
             b,
             rough=None if self.kernel_ is None else matrix.rough_product,
             preconditioner=preconditioner,
-            tol=self.tol,
+            tol=self.tol_,
             max_iter=self.max_iter,
             callback=iterations,
         )
@@ -420,7 +427,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
                 "The kernel matrix plus alpha is not positive definite: the kernel is no Mercer kernel, or alpha is too small "
                 "for its rounding errors. The system was solved by MINRES."
             )
-        if solution.residual <= self.tol or solution.stopped:
+        if solution.residual <= self.tol_ or solution.stopped:
             return
         if solution.is_singular:
             warn(
@@ -431,6 +438,6 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         else:
             warn(
                 f"KernelRidge did not converge: the relative residual is {solution.residual:.1e} after {solution.n_iter} "
-                f"iterations, tol={self.tol:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",
+                f"iterations, tol={self.tol_:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",
                 ConvergenceWarning,
             )

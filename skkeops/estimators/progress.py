@@ -13,8 +13,9 @@ _DELAY = 2.0  # seconds before a bar appears
 
 
 @contextmanager
-def progress_bar(verbose: Any, title: str) -> Iterator[Callable[[int, int], Any] | None]:
-    """Yield a function of (done, total) numbers of pairs for the backends, or None without `verbose`."""
+def progress_bar(verbose: Any, title: str, unit: str = "pair") -> Iterator[Callable[[int, int | None], Any] | None]:
+    """Yield a function of (done, total) numbers of pairs for the backends, or None without `verbose`. Other work counts other
+    units; its total is None where nobody knows it."""
     if not verbose:
         yield None
         return
@@ -24,9 +25,9 @@ def progress_bar(verbose: Any, title: str) -> Iterator[Callable[[int, int], Any]
         warnings.warn("verbose=True shows a progress bar with tqdm, which is not installed", stacklevel=2)
         yield None
         return
-    with tqdm(desc=title, unit="pair", unit_scale=True, delay=_DELAY, leave=False) as bar:
+    with tqdm(desc=title, unit=unit, unit_scale=True, delay=_DELAY, leave=False) as bar:
 
-        def update(done: int, total: int) -> None:
+        def update(done: int, total: int | None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 

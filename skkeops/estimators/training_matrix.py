@@ -16,6 +16,10 @@ from .reduction import weighted_sum
 
 __all__ = ["TrainingMatrix", "check_kernel_of_samples"]
 
+#: Systems of so many samples are always solved to the least tolerance: it takes little time, and gives what a decomposition gives.
+FEW_SAMPLES = 5000
+LEAST_TOLERANCE = 1e-8
+
 
 def check_kernel_of_samples(kernel: Any, bound: BoundKernel) -> None:
     """Refuse a kernel that has no matrix on the training samples: one of several components, or with columns of their own for y."""
@@ -79,6 +83,14 @@ class TrainingMatrix:
         if self._noise is not None:
             alpha = alpha + to_host(self._noise)[:, None]
         return alpha[0] if alpha.ndim == 2 and (alpha == alpha[0]).all() else alpha
+
+    def tolerance(self, alpha: np.ndarray) -> float:
+        """Return the relative residual that is good enough for ``K + alpha``: see the parameter `tol` of `KernelRidge`."""
+        if self.size <= FEW_SAMPLES:
+            return LEAST_TOLERANCE
+        noise, variance = float(alpha.min()), max(float(self.diagonal.mean()), 0.0)
+        share = np.sqrt(noise / (noise + variance)) if noise > 0 else 0.0
+        return max(LEAST_TOLERANCE, float(1e-3 * share))
 
     def coefficients(self, a: np.ndarray) -> np.ndarray:
         """Return the coefficients of a solution."""

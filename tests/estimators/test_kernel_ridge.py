@@ -406,3 +406,25 @@ def test_a_kernel_that_is_not_finite_is_told_at_once():
         model = KernelRidge(kernel=Formula("Exp(-SqDist(x,y)/s)", s=0.0)).fit(X, Y)
     assert model.n_iter_ < 5
     assert np.isnan(model.residual_)
+
+
+def test_the_default_tolerance_follows_the_noise(monkeypatch):
+    """Above so many samples, what is left out is small beside the noise; below, nothing is."""
+    rng = np.random.default_rng(0)
+    x = rng.random((400, 2))
+    y = np.sin(6 * x[:, 0]) + 0.3 * rng.standard_normal(400)
+    parts = {"kernel": kernels.Gaussian(0.3), "alpha": 0.1, "n_components": 0}
+    exact = Dense(alpha=0.1, kernel=kernels.Gaussian(0.3)).fit(x, y).predict(x)
+    tight = KernelRidge(**parts).fit(x, y)
+    assert tight.tol_ == 1e-8
+    monkeypatch.setattr("skkeops.estimators.training_matrix.FEW_SAMPLES", 100)
+    loose = KernelRidge(**parts).fit(x, y)
+    assert loose.tol_ == pytest.approx(1e-3 * np.sqrt(0.1 / 1.1))
+    assert loose.n_iter_ < tight.n_iter_
+    difference = np.sqrt(np.mean((loose.predict(x) - exact) ** 2))
+    assert 1e-9 < difference < 1e-3 * np.sqrt(0.1 / 1.1) * np.sqrt(np.mean(y**2))
+    noisy = KernelRidge(kernel=kernels.Gaussian(0.3) + kernels.White(0.1), alpha=0, n_components=0).fit(x, y)
+    assert noisy.tol_ == pytest.approx(loose.tol_)
+    with pytest.warns(ConvergenceWarning, match="tol=1e-08"):
+        KernelRidge(kernel=kernels.Gaussian(0.3), alpha=0, n_components=0, max_iter=1).fit(x, y)
+    assert KernelRidge(**parts, tol=1e-4).fit(x, y).tol_ == 1e-4

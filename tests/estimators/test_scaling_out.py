@@ -172,3 +172,19 @@ def test_verbose_counts_pairs(monkeypatch):
     np.testing.assert_array_equal(fitted(KernelSum, verbose=1).transform(X), expected)
     (bar,) = bars
     assert bar.total == bar.n == len(X) * len(Y)
+
+
+def test_verbose_counts_the_iterations_of_a_fit(monkeypatch):
+    tqdm = pytest.importorskip("tqdm.auto")
+    bars = []
+
+    class Bar(tqdm.tqdm):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{**kwargs, "disable": False, "delay": 0})
+            bars.append(self)
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    model = KernelRidge(kernel="rbf", n_components=0, verbose=1).fit(Y, Y[:, 0])
+    (bar,) = bars
+    assert bar.n == model.n_iter_ > 1
+    assert bar.total is None

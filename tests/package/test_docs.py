@@ -59,12 +59,15 @@ def test_python_is_never_shown_without_being_run(path):
 
 @pytest.mark.parametrize("path", [*WRITTEN, *ROOT.glob("README.md")], ids=lambda path: path.name)
 def test_code_fits_the_page(path):
-    """A line of code that is longer than the page is wide is cut off, and most of all its comment."""
+    """A line of code that is longer than the page is wide is cut off, and most of all its comment.
+
+    At 1300 pixels a hundred characters fit. Lines of patches and of the design notes are broken (skkeops.css)."""
     text = path.read_text()
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)  # of Markdown
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)  # of Markdown
     blocks += re.findall(r"^ *\.\. code-block::.*\n((?:\n|   .*\n)*)", text, re.MULTILINE)
     blocks += re.findall(r"^ *(?:>>>|\.\.\.) .*$", text, re.MULTILINE)
-    assert not [line for block in blocks for line in block.splitlines() if len(line) > 100]
+    long = [line for block in blocks for line in block.splitlines() if len(line) > 100]
+    assert not long, "\n".join(long)
 
 
 def messages():

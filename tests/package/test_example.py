@@ -69,10 +69,17 @@ def test_times_are_printed(page):
     assert len(re.findall(r"first call +\d+\.\d ms +warm +\d+\.\d ms", page[1])) == 4
 
 
-def test_without_a_screen_the_figure_goes_to_a_file(page):
+def test_without_a_screen_the_figures_go_to_files(page):
     folder, text = page
-    assert "Figure saved to plot_log_sum_exp.png" in text
-    assert is_png(folder / "plot_log_sum_exp.png")
+    names = ["plot_log_sum_exp.png", "plot_log_sum_exp_2.png", "plot_log_sum_exp_3.png"]
+    assert re.findall("Figure saved to (.*)", text) == names
+    assert all(is_png(folder / name) for name in names)
+
+
+def test_figures_go_where_they_are_told(tmp_path):
+    pytest.importorskip("matplotlib")
+    run_page(tmp_path, "--save", "mine.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.png", "mine_2.png", "mine_3.png"]
 
 
 def test_without_matplotlib_the_numbers_are_printed(tmp_path):

@@ -17,7 +17,7 @@ from skkeops.plan.problem import Problem
 
 from . import _engine
 from .lowering import SHORT_AXIS, lower, lower_map, lower_pairs
-from .threads import n_threads
+from .threads import is_not_worth_asking, n_threads
 
 __all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
 
@@ -62,7 +62,8 @@ class CpuProgram(Program):
         given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
         if self.plan.has_both_axes:
             return self._state_of_both(program, bool(order), given, n_out, n_reduced, progress, pairs)
-        state = program.run(given, n_out, n_reduced, n_threads(), progress, pairs)
+        threads = 1 if is_not_worth_asking(n_out * n_reduced) else n_threads()
+        state = program.run(given, n_out, n_reduced, threads, progress, pairs)
         if self._is_complete:
             return state
         sums = (np.ascontiguousarray(state[0][:, columns]) for columns in self._columns)
@@ -71,7 +72,8 @@ class CpuProgram(Program):
     def _state_of_both(self, program, turned, arrays, n_out, n_reduced, progress, pairs):
         """Return the states of outputs over both axes, from a program whose lanes run along the output's index where `turned`."""
         rows = (n_reduced, n_out) if turned else (n_out, n_reduced)
-        sums = program.run(arrays, *rows, n_threads(), progress, pairs)
+        threads = 1 if is_not_worth_asking(n_out * n_reduced) else n_threads()
+        sums = program.run(arrays, *rows, threads, progress, pairs)
         over = {self.axis: sums[turned], 1 - self.axis: sums[not turned]}
         found = zip(self._factors, self._columns, self.problem.outputs, strict=True)
         return tuple(
@@ -127,7 +129,7 @@ def evaluate(
     expressions = tuple(expressions)
     dtype = dtype_of(arrays)
     program = _map_program(expressions, tuple(variables), dtype == _FLOAT64)
-    (values,) = program.run(tuple(arrays), n, 1, n_threads())
+    (values,) = program.run(tuple(arrays), n, 1, 1 if is_not_worth_asking(n) else n_threads())
     ends = np.cumsum([e.dim for e in expressions])
     return [values[:, end - e.dim : end].astype(dtype) for e, end in zip(expressions, ends, strict=True)]
 

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import joblib
+from functools import cache
 
 from . import _engine
 
-__all__ = ["at_most", "n_threads"]
+__all__ = ["at_most", "is_not_worth_asking", "n_threads"]
 
-# What this process may use at all (affinity, cgroups), as scikit-learn counts it.
-_cpus = joblib.cpu_count(only_physical_cores=True) if _engine.openmp_enabled() else 1
+# With so few pairs a second thread saves a millisecond at most, whatever the formula.
+_FEW_PAIRS = 1 << 14
 # OpenMP reads the variable when its library is loaded, which is before this line.
 _is_told = "OMP_NUM_THREADS" in os.environ
 _limit = threading.local()
+
+
+@cache
+def _cpus() -> int:
+    """What this process may use at all (affinity, cgroups), as scikit-learn counts it."""
+    if not _engine.openmp_enabled():
+        return 1
+    import joblib  # takes 0.1 s
+
+    return joblib.cpu_count(only_physical_cores=True)
+
+
+def is_not_worth_asking(pairs: int) -> bool:
+    """Whether a call is done on one thread before joblib, which counts the processors, would be imported. Its bits are the same."""
+    return pairs < _FEW_PAIRS and "joblib" not in sys.modules
 
 
 @contextmanager
@@ -35,6 +50,6 @@ def n_threads() -> int:
     """The number of threads of the next call: OMP_NUM_THREADS or threadpoolctl's limit if there is one, else the
     number of physical cores."""
     limit = _engine.max_threads()
-    count = limit if _is_told else min(limit, _cpus)
+    count = limit if _is_told or limit == 1 else min(limit, _cpus())
     own = getattr(_limit, "threads", None)
     return count if own is None else min(count, own)

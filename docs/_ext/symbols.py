@@ -1,0 +1,36 @@
+"""Names with an index in docstrings, such as ``x'_j`` and ``w_j``, are plain text there, as ``help`` shows them. Pages set them as
+mathematics."""
+
+from __future__ import annotations
+
+import re
+
+_SYMBOL = re.compile(r"(?<![\w`'\"\\{(/])([A-Za-zα-ω]'?_[ijk])(?![\w`'\"({\[])")
+#: What is left as it is: literals, roles, and text in backticks.
+_KEPT = re.compile(r"(``.*?``|:[\w:]+:`[^`]*`|`[^`]*`)")
+
+
+def set_symbols(lines: list[str]) -> None:
+    """Replace the names in the lines of a docstring, but for code and displayed formulas."""
+    block = None  # the indentation of a directive or a literal block that is being passed
+    for k, line in enumerate(lines):
+        if not line.strip():
+            continue
+        indent = len(line) - len(line.lstrip())
+        if block is not None and indent > block:
+            continue
+        block = None
+        if line.lstrip().startswith((".. math::", ".. code", ".. plot::")) or line.rstrip().endswith("::"):
+            block = indent
+            continue
+        if line.lstrip().startswith((">>>", "...", ":param", ".. ")):
+            continue
+        parts = _KEPT.split(line)
+        parts[::2] = [_SYMBOL.sub(r":math:`\1`", part) for part in parts[::2]]
+        lines[k] = "".join(parts)
+
+
+def setup(app):
+    # after numpydoc, which makes sections of the docstring
+    app.connect("autodoc-process-docstring", lambda app, what, name, obj, options, lines: set_symbols(lines), priority=900)
+    return {"parallel_read_safe": True}
