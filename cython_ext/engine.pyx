@@ -108,7 +108,7 @@ def pool_state():
 
 
 def max_threads():
-    """OpenMP's limit for the calling thread (OMP_NUM_THREADS, threadpoolctl)."""
+    """OpenMP's limit for the calling thread (OMP_NUM_THREADS, threadpoolctl); 0 if the engine was built without OpenMP."""
     return skk_max_threads()
 
 

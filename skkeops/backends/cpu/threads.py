@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import joblib
 
@@ -14,7 +15,7 @@ from . import _engine
 __all__ = ["at_most", "n_threads"]
 
 # What this process may use at all (affinity, cgroups), as scikit-learn counts it.
-_cpus = joblib.cpu_count(only_physical_cores=True) if _engine.openmp_enabled() else 1
+_cpus = joblib.cpu_count(only_physical_cores=True)
 # OpenMP reads the variable when its library is loaded, which is before this line.
 _is_told = "OMP_NUM_THREADS" in os.environ
 _limit = threading.local()
@@ -33,8 +34,15 @@ def at_most(threads: int | None) -> Iterator[None]:
 
 def n_threads() -> int:
     """The number of threads of the next call: OMP_NUM_THREADS or threadpoolctl's limit if there is one, else the
-    number of physical cores."""
-    limit = _engine.max_threads()
+    number of physical cores. An engine without OpenMP knows the variable, and no limits of threadpoolctl."""
+    limit = _engine.max_threads() or _without_openmp()
     count = limit if _is_told else min(limit, _cpus)
     own = getattr(_limit, "threads", None)
     return count if own is None else min(count, own)
+
+
+@cache
+def _without_openmp() -> int:
+    """What OMP_NUM_THREADS says, for the outermost level as OpenMP reads it, where there is no OpenMP to read it."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(told) if told.isdecimal() and int(told) > 0 else _cpus
