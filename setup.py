@@ -9,7 +9,8 @@
 
 Each object is compiled when it is older than its source, a header or its flags, several at a time. All of them see
 ``SKK_HAVE_BASELINE``, ``SKK_HAVE_AVX2``, ``SKK_HAVE_AVX512`` (0 or 1): the levels that the compiler at hand can build.
-OpenMP says how many threads there may be, where a test program that needs it links; without it the engine runs on one thread.
+The threads are the engine's own. OpenMP says how many there may be, where a test program that needs it links; without it
+``OMP_NUM_THREADS`` and the number of cores do.
 The engine has vector types of gcc and clang: on Windows it is compiled by clang-cl, and linked by Visual Studio.
 
 Environment: ``SKKEOPS_CFLAGS`` and ``SKKEOPS_LDFLAGS`` are appended to the flags (sanitizers, debugging).
@@ -131,7 +132,7 @@ class BuildEngine(build_ext):
         for compile_args, link_args in openmp_candidates(self.compiler.compiler_type):
             if self.compiles(OPENMP_PROGRAM, compile_args, link_args):
                 return compile_args, link_args
-        print("skkeops: no OpenMP found; the engine will run on one thread")
+        print("skkeops: no OpenMP found; limits of threadpoolctl will not reach the engine")
         return [], []
 
     def find_levels(self, flags):

@@ -1,10 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
 """The Python face of the tile engine: one extension module, of these files.
 
 ``engine.pyx``    the instruction set in use, numbers of the scheduler, single instructions
 ``program.pxi``   programs: built from Python, run without the GIL
 ``checks.pxi``    what a run is checked against
 ``schedule.pxi``  how its work is cut into units
+
+Threads may run one program, or several, at the same time, without a GIL too: a program does not change once it is made, and a run
+keeps what it changes on its stack, in arrays of its own and in scratch memory that the pool gives to one taker at a time.
 """
 
 import os
@@ -104,7 +108,7 @@ def pool_state():
 
 
 def max_threads():
-    """OpenMP's limit for the calling thread (OMP_NUM_THREADS, threadpoolctl)."""
+    """OpenMP's limit for the calling thread (OMP_NUM_THREADS, threadpoolctl); 0 if the engine was built without OpenMP."""
     return skk_max_threads()
 
 

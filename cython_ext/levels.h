@@ -84,7 +84,7 @@ static int skk_max_threads(void)
 #ifdef _OPENMP
     return omp_get_max_threads();
 #else
-    return 1;
+    return 0;
 #endif
 }
 

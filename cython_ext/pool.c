@@ -53,7 +53,7 @@ static int poison;
 static void *enter(buffer *b)
 {
     char *data = (char *)b + HEADER;
-    if (poison)
+    if (__atomic_load_n(&poison, __ATOMIC_RELAXED))
         memset(data, 0xff, b->size);
     return data;
 }
@@ -110,7 +110,7 @@ size_t skk_kept_scratch(void)
     return bytes;
 }
 
-void skk_poison_scratch(int on) { poison = on; }
+void skk_poison_scratch(int on) { __atomic_store_n(&poison, on, __ATOMIC_RELAXED); }
 
 static void help(void);
 
@@ -187,7 +187,7 @@ static void help(void)
             n_idle--;
             continue;
         }
-        j->helping++;
+        __atomic_store_n(&j->helping, j->helping + 1, __ATOMIC_RELAXED); /* its caller looks at it without the lock */
         skk_release(&lock);
         void *scratch = skk_take_scratch(j->scratch_bytes);
         skk_acquire(&lock);

@@ -1,11 +1,14 @@
-"""Run the tests of the compiled engine under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Run the tests of the compiled engine under the sanitizers of gcc.
 
-    python tests/sanitize.py [pytest arguments]          (default: tests/engine)
+    python tests/sanitize.py [pytest arguments]             AddressSanitizer and UndefinedBehaviorSanitizer; default: tests/engine
+    python tests/sanitize.py --thread [pytest arguments]    ThreadSanitizer; default: the tests with threads
 
-First the pool of threads alone, by tests/engine/pool_stress.c, under ThreadSanitizer too. Then it copies the sources to a temporary
-folder, builds the engine there with ``-fsanitize=address,undefined``, and runs pytest on the copy with the sanitizers' runtime
-preloaded. Any report ends the run with an error. Needs gcc on Linux, and the packages that the build and the tests need, in this
-Python.
+First the pool of threads alone, by tests/engine/pool_stress.c. Then it copies the sources to a temporary folder, builds the engine
+there with ``-fsanitize=...``, and runs pytest on the copy with the sanitizers' runtime preloaded. Any report ends the run with an
+error. Needs gcc on Linux, and the packages that the build and the tests need, in this Python.
+
+ThreadSanitizer sees every read and write of the engine, and the locks of the interpreter, of which it does not see more. In a
+Python without the interpreter lock it so finds what two calls at the same time do to one another in the engine.
 """
 
 from __future__ import annotations
@@ -16,20 +19,62 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "skkeops", "cython_ext", "tests")
-SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
-SUITES = ["tests/engine"]
+
+
+class Mode(NamedTuple):
+    """What is sanitized, and how."""
+
+    flags: str
+    runtimes: tuple[str, ...]
+    environment: dict[str, str]
+    suites: list[str]
+    pool: list[tuple[str, list[str]]]  # for the pool alone: sanitizers, arguments of the program
+    command: tuple[str, ...] = ()  # what the interpreter is started by
+
+
+MEMORY = Mode(
+    flags="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer",
+    runtimes=("libasan.so", "libubsan.so"),
+    environment={
+        # The interpreter itself leaks by design; what matters here is every read and write.
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:strict_init_order=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",  # so that arrays made by Python objects are watched too
+        "OMP_NUM_THREADS": "2",
+    },
+    suites=["tests/engine"],
+    pool=[("thread", []), ("address,undefined", ["forks"])],
+)
+THREADS = Mode(
+    flags="-fsanitize=thread -fno-omit-frame-pointer",
+    runtimes=("libtsan.so",),
+    environment={
+        # Of what was compiled without the sanitizer only the locks are known: it cannot say who is wrong there.
+        "TSAN_OPTIONS": "halt_on_error=1:exitcode=66:ignore_noninstrumented_modules=1:report_signal_unsafe=0",
+        "OMP_NUM_THREADS": "4",
+        "OPENBLAS_NUM_THREADS": "1",
+    },
+    suites=["tests/package/test_threads.py", "tests/engine/test_determinism.py", "tests/engine/test_both_axes.py"],
+    pool=[("thread", [])],
+    command=("setarch", "--addr-no-randomize"),  # the shadow memory has its place where a random address may be
+)
 
 
 def main(arguments: list[str]) -> int:
     if not sys.platform.startswith("linux"):
         print("this script needs Linux and gcc")
         return 2
+    mode = MEMORY
+    if "--thread" in arguments:
+        mode = THREADS
+        arguments = [a for a in arguments if a != "--thread"]
     with tempfile.TemporaryDirectory(prefix="skkeops-sanitize-") as folder:
         copy = Path(folder)
-        stress_pool(copy)
+        stress_pool(copy, mode)
         for name in NEEDED:
             copy_to(ROOT / name, copy / name)
         subprocess.run(
@@ -37,31 +82,27 @@ def main(arguments: list[str]) -> int:
             cwd=copy,
             check=True,
             # -O1: reports point at the right lines, and the build takes a quarter of the time
-            env={**os.environ, "SKKEOPS_CFLAGS": f"{SANITIZE} -O1 -g", "SKKEOPS_LDFLAGS": SANITIZE},
+            env={**os.environ, "SKKEOPS_CFLAGS": f"{mode.flags} -O1 -g", "SKKEOPS_LDFLAGS": mode.flags},
         )
         environment = {
             **os.environ,
-            "LD_PRELOAD": " ".join(runtime(name) for name in ("libasan.so", "libubsan.so")),
-            # The interpreter itself leaks by design; what matters here is every read and write.
-            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:strict_init_order=1",
-            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            **mode.environment,
+            "LD_PRELOAD": " ".join(map(runtime, mode.runtimes)),
             "PYTHONPATH": str(copy),
-            "PYTHONMALLOC": "malloc",  # so that arrays made by Python objects are watched too
-            "OMP_NUM_THREADS": "2",
         }
         # The suite walks through the instruction sets by itself.
         options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:faulthandler", "--capture=sys"]  # show the report
-        command = [sys.executable, "-m", "pytest", *options, *(arguments or SUITES)]
+        command = [*mode.command, sys.executable, "-m", "pytest", *options, *(arguments or mode.suites)]
         return subprocess.run(command, cwd=copy, env=environment).returncode
 
 
-def stress_pool(folder: Path) -> None:
+def stress_pool(folder: Path, mode: Mode) -> None:
     sources = [ROOT / "tests" / "engine" / "pool_stress.c", ROOT / "cython_ext" / "pool.c"]
-    for sanitizer, arguments in (("thread", []), ("address,undefined", ["forks"])):
+    for sanitizer, arguments in mode.pool:
         program = folder / f"pool_{sanitizer[:6]}"
         flags = [f"-fsanitize={sanitizer}", "-O1", "-g", "-std=gnu11", "-pthread", f"-I{ROOT / 'cython_ext'}"]
         subprocess.run(["gcc", *flags, *sources, "-o", program], check=True)
-        subprocess.run([program, *arguments], check=True, timeout=600)
+        subprocess.run([*THREADS.command, program, *arguments], check=True, timeout=600)
 
 
 def copy_to(source: Path, target: Path) -> None:

@@ -123,6 +123,13 @@ class FormulaCovariance(Covariance):
         self._between = substitute(self.bound.expression, {self.bound.y: self.bound.x})
         self._itself = self.bound.diagonal()
 
+    # As of a `BoundKernel`: the expressions are made again.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"kernel": self.kernel, "x": self.x, "backend": self.backend}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        FormulaCovariance.__init__(self, **state)
+
     @property
     def has_noise(self) -> bool:
         """Whether a sample with itself has another covariance than with one that is equal: a `White` kernel."""

@@ -123,6 +123,13 @@ class BoundKernel:
         self.parameters = {name: variable for name, (variable, _, _) in scope.found.items()}
         self.values = {name: value for name, (_, value, _) in scope.found.items()}
 
+    # What is made of the kernel is made again where a pickle is loaded, or a file of skops, which knows no expressions.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"kernel": self._kernel, "n_x": self.x.dim, "n_y": self.y.dim}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        BoundKernel.__init__(self, **state)
+
     def _scope(self, x: Variable, y: Variable, on_diagonal: bool = False) -> Scope:
         scope = Scope(x, y, on_diagonal)
         scope.found = self._found

@@ -39,9 +39,7 @@ def leaf(x: Any, axis: Any) -> Leaf:
         axis, array = _guess(x)
         return _of(array, axis)
     if isinstance(x, tuple) and len(x) == 3 and all(isinstance(k, (int, np.integer)) for k in x):
-        if x not in _given:
-            _given[x] = Given(*x)
-        s: Symbol = _given[x]
+        s: Symbol = _given[x] if x in _given else _given.setdefault(x, Given(*x))
         return s.variable, {s.variable: s}, (None, None)
     if isinstance(x, (bool, int, float, np.bool_, np.integer, np.floating)) and axis is None:
         return _number(x.item() if isinstance(x, np.generic) else x)

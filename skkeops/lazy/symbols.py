@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import weakref
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,22 +19,33 @@ from skkeops.pairs.values import Selected
 __all__ = ["Number", "Symbol", "in_order", "symbol"]
 
 _lock = Lock()
-_free: list[int] = []  # positions that were used and are free again
+_returned: deque[int] = deque()  # positions that were given back since one was taken last
+_free: list[int] = []  # the others that were used and are free again, a heap
 _next = 0
 
 
-def _take() -> int:
-    global _next
-    with _lock:
-        if _free:
-            return heapq.heappop(_free)
-        _next += 1
-        return _next - 1
+class _Position:
+    """A position of a variable, of the pool until this object is gone.
 
+    It is an object of its own, which nothing but its symbol refers to. In a finalizer of the symbol the position would be free
+    while another thread can still find the symbol in the table of those that are known.
+    """
 
-def _give(position: int) -> None:
-    with _lock:
-        heapq.heappush(_free, position)
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        global _next
+        with _lock:
+            while _returned:
+                heapq.heappush(_free, _returned.popleft())
+            if _free:
+                self.number = heapq.heappop(_free)
+            else:
+                self.number, _next = _next, _next + 1
+
+    def __del__(self, _give: Any = _returned.append) -> None:
+        # Finalizers run at any moment, in a thread that may hold any lock: this one waits for none.
+        _give(self.number)
 
 
 class Symbol:
@@ -54,17 +66,13 @@ class Symbol:
         The batch dimensions.
     """
 
-    __slots__ = ("__weakref__", "array", "batch", "sizes", "variable")
+    __slots__ = ("__weakref__", "_position", "array", "batch", "sizes", "variable")
 
     def __init__(self, array: Any, dim: int, category: int):
         self.array = array
-        self.variable = Variable(_take(), dim, category)
+        self._position = _Position()
+        self.variable = Variable(self._position.number, dim, category)
         self.sizes, self.batch = _sizes_and_batch(array, category)
-
-    def __del__(self) -> None:
-        variable = getattr(self, "variable", None)
-        if variable is not None and _give is not None:  # None when the interpreter ends
-            _give(variable.position)
 
     def array_in(self, xp: Any) -> Any:
         """Return the array for a computation in a namespace."""
@@ -114,7 +122,9 @@ def symbol(array: Any, category: int) -> Symbol:
         key = (address_of(array), array.shape, array.strides, array.dtype.str, category)
     found = _known.get(key)
     if found is None:
-        found = _known[key] = Symbol(array, 1 if is_sparse(array) else array.shape[-1], category)
+        made = Symbol(array, 1 if is_sparse(array) else array.shape[-1], category)
+        with _lock:  # the first of several threads decides
+            found = _known.setdefault(key, made)
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from skkeops import Genred
 from skkeops.backends.cpu import _engine, evaluate_pairs, program
+from skkeops.backends.cpu import threads as counting
 from skkeops.formula.aliases import parse_aliases
 from skkeops.formula.parser import parse
 from skkeops.lazy import LazyTensor
@@ -376,3 +377,17 @@ def test_a_fork_waits_for_imports():
     """
     done = in_a_process(code, timeout=60)
     assert done.stdout == "0\n", done.stderr
+
+
+@pytest.mark.parametrize(("told", "expected"), [("3", 3), (" 2,4", 2), (None, 5), ("", 5), ("many", 5), ("0", 5)])
+def test_the_number_of_threads_where_there_is_no_openmp(told, expected, monkeypatch):
+    monkeypatch.setattr(counting._engine, "max_threads", lambda: 0)
+    monkeypatch.setattr(counting, "_cpus", 5)
+    monkeypatch.setattr(counting, "_is_told", told is not None)
+    monkeypatch.setattr(counting, "_without_openmp", counting._without_openmp.__wrapped__)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if told is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert counting.n_threads() == expected
+    with counting.at_most(2):
+        assert counting.n_threads() == 2

@@ -23,8 +23,6 @@ _limit = threading.local()
 @cache
 def _cpus() -> int:
     """What this process may use at all (affinity, cgroups), as scikit-learn counts it."""
-    if not _engine.openmp_enabled():
-        return 1
     import joblib  # takes 0.1 s
 
     return joblib.cpu_count(only_physical_cores=True)
@@ -48,8 +46,15 @@ def at_most(threads: int | None) -> Iterator[None]:
 
 def n_threads() -> int:
     """The number of threads of the next call: OMP_NUM_THREADS or threadpoolctl's limit if there is one, else the
-    number of physical cores."""
-    limit = _engine.max_threads()
+    number of physical cores. An engine without OpenMP knows the variable, and no limits of threadpoolctl."""
+    limit = _engine.max_threads() or _without_openmp()
     count = limit if _is_told or limit == 1 else min(limit, _cpus())
     own = getattr(_limit, "threads", None)
     return count if own is None else min(count, own)
+
+
+@cache
+def _without_openmp() -> int:
+    """What OMP_NUM_THREADS says, for the outermost level as OpenMP reads it, where there is no OpenMP to read it."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(told) if told.isdecimal() and int(told) > 0 else _cpus()
