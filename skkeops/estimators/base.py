@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -119,13 +120,16 @@ class KernelEstimator(BaseEstimator):
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
-    def _lazy(self, X: Any, method: str, n_outputs: int | None, at_least: Any = np.float32) -> Any:  # noqa: N803
-        """Return a method of every block of a Dask array, None if X is something else; `at_least` is the narrowest dtype."""
+    def _lazy(
+        self, X: Any, method: str, n_outputs: int | None, at_least: Any = np.float32, **options: Any  # noqa: N803
+    ) -> Any:
+        """Return a method, with options, of every block of a Dask array, None if X is something else; `at_least` is the narrowest
+        dtype."""
         check_is_fitted(self)
         if not is_dask(X):
             return None
         dtype = np.result_type(np.float32 if X.dtype == np.float32 else np.float64, at_least)
-        return map_chunks(getattr(self, method), X, n_outputs, dtype)
+        return map_chunks(partial(getattr(self, method), **options), X, n_outputs, dtype)
 
     # Gradients
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from skkeops.formula import operations as ops
 from skkeops.formula.expression import Expression
 
 from .density_axes import AXES, Axis, Between
-from .density_geometry import Geometry
-from .windows import AnyWindow, TailedWindow
+from .density_geometry import Geometry, PairFormula
+from .windows import AnyWindow
 
 __all__ = ["Features"]
 
@@ -37,9 +37,8 @@ class _Term:
             found.append(function(self.window, *parts, *own))
             start += count
         if not self.cumulative:
-            return sum(found[1:], found[0])  # one alone if the window has no tails
-        all_ = found[0] if len(found) == 1 else ops.Concat.build(*found)
-        return ops.Prod.build(all_) if all_.dim > 1 else all_
+            return sum(found[1:], found[0])  # of logarithms; one alone if the window has no tails
+        return math.prod(ops.Prod.build(part) if part.dim > 1 else part for part in found)
 
 
 class Features(Geometry):
@@ -125,6 +124,15 @@ class Features(Geometry):
             if part is not None:
                 found[:, axis.features] = axis.sign * part
         return found
+
+    def cumulative_formula(self) -> PairFormula:
+        """Return the formula of a pair whose value is which part of the mass of a window without bounds is below the query."""
+        return self.formula(True, replace(self.term, cumulative=True))
+
+    def inside(self) -> np.ndarray:
+        """Return which part of that mass is between the bounds, for each reference sample, mirror images included."""
+        parts = [np.prod(part, axis=1) for part in self._each("part_between") if part is not None]
+        return np.prod(parts, axis=0) * np.ones(len(self.samples))
 
     def draw(self, chosen, rng):
         y = to_host(self.samples)[chosen].astype(np.float64)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skkeops.arrays.devices import namespace_of, to_device
 from skkeops.formula.expression import Expression, I, J, P, Variable
 
 from .windows import AnyWindow, TailedWindow
@@ -83,11 +84,25 @@ class Geometry(ABC):
         self.per_sample = self.axes == 2
         self.constants: list[np.ndarray] = []
 
-    def formula(self, with_factors: bool) -> PairFormula:
-        """Return the formula of a pair, with or without a factor of the reference sample (its logarithm, for tails)."""
+    def formula(self, with_factors: bool, value: Callable[..., Expression] | None = None) -> PairFormula:
+        """Return the formula of a pair, with or without a factor of the reference sample.
+
+        Parameters
+        ----------
+        with_factors : bool
+        value : callable, optional
+            Makes the expression, whose factor is one. Default: `term`, whose factor is a logarithm that is added if it has tails.
+        """
         dims = tuple(len(c) for c in self.constants)
+        in_logarithms = self.has_tails and value is None
         n_features, n_parameters = self.samples.shape[1], self.parameter.shape[-1]
-        return _pair_formula(self.term, n_features, n_parameters, self.per_sample, dims, self.has_tails, with_factors)
+        return _pair_formula(value or self.term, n_features, n_parameters, self.per_sample, dims, in_logarithms, with_factors)
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return what the formula takes beside queries and factors: coordinates of the reference samples, and parameters."""
+        xp = namespace_of(self.samples)
+        parameters = (to_device(a.astype(self.dtype, copy=False), xp) for a in (self.parameter, *self.constants))
+        return [self.enter(self.samples.astype(self.dtype, copy=False)), *parameters]
 
     @abstractmethod
     def enter(self, x: np.ndarray) -> np.ndarray:

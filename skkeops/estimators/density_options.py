@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from .density_sphere import Sphere, check_latitudes
 from .namespaces import to_engine
 from .windows import TailedWindow, get_window
 
-__all__ = ["Place", "check_bandwidth", "check_bounds", "check_combination", "check_metric", "check_period"]
+__all__ = ["Place", "check_bandwidth", "check_bounds", "check_combination", "check_given", "check_metric", "check_period"]
 
 _EUCLIDEAN = ("euclidean", "l2")
 _MINKOWSKI = ("minkowski", "p")  # Euclidean with p=2
@@ -61,10 +62,47 @@ class Place:
             return Sphere(window, samples, h, dtype)
         if not self.is_product:
             return Euclidean(window, samples, h, dtype, self.scaling)
+        return self._features(samples, h, dtype)
+
+    def _features(self, samples: np.ndarray, h: Any, dtype: Any) -> Features:
+        """Return windows as products over features."""
         open_ = np.full(samples.shape[1], np.inf)
         bounds = np.stack([-open_, open_], axis=1) if self.bounds is None else self.bounds
         period = open_ if self.period is None else self.period
-        return Features(window, samples, h, dtype, bounds, period, self.scaling)
+        deviations = self.scaling
+        if deviations is not None and deviations.ndim == 2:  # of one feature
+            deviations = np.sqrt(deviations[0])
+        return Features(get_window(self.kernel), samples, h, dtype, bounds, period, deviations)
+
+    def product(self, samples: np.ndarray, h: Any, dtype: Any) -> Features:
+        """Return the windows as products over features without periods; raise if they are none."""
+        n_features = samples.shape[1]
+        if self.on_sphere:
+            raise ValueError("there is no order on the sphere: a density with metric='haversine' has no distribution function")
+        if self.period is not None and np.isfinite(self.period).any():
+            raise ValueError("a periodic feature has no first value: a density with a period has no distribution function")
+        if n_features > 1 and (self.kernel != "gaussian" or (self.scaling is not None and self.scaling.ndim == 2)):
+            raise ValueError(
+                "the distribution function of several features needs windows that are products over them: found "
+                f"kernel={self.kernel!r}{', scaling=' + repr('covariance') if np.ndim(self.scaling) == 2 else ''}; expected "
+                "kernel='gaussian' and scaling=None or 'std'"
+            )
+        return self._features(samples, h, dtype)
+
+    def marginal(self, samples: np.ndarray, h: Any, features: list[int]) -> tuple[Place, np.ndarray, Any]:
+        """Return the place, the samples and the bandwidths of some features alone; raise if their density is not known."""
+        if self.on_sphere or self.kernel != "gaussian":
+            raise ValueError(
+                "the density of some features is known for Gaussian windows only: found "
+                f"{'metric=' + repr('haversine') if self.on_sphere else f'kernel={self.kernel!r}'}"
+            )
+        scaling = self.scaling
+        if scaling is not None:
+            scaling = scaling[features] if scaling.ndim == 1 else scaling[features][:, features]
+        bounds, period = (None if a is None else a[features] for a in (self.bounds, self.period))
+        if np.ndim(h) == 1 or (np.ndim(h) == 2 and h.shape[1] > 1):
+            h = h[..., features]
+        return Place(self.kernel, scaling, bounds, period), samples[:, features], h
 
     def check_samples(self, samples: np.ndarray) -> None:
         """Raise if samples are beyond the bounds, or the poles."""
@@ -196,6 +234,31 @@ def _check_sphere(place: Place, options: Mapping[str, Any], n_features: int) -> 
             f"bandwidth={h!r} is learned for the Euclidean distance only: found metric='haversine'; expected a number, another "
             "name, or sklearn.model_selection.GridSearchCV"
         )
+
+
+def check_given(given: Any, n_features: int, names: Any) -> list[int]:
+    """Return the indices of the features that a conditional density is given.
+
+    Parameters
+    ----------
+    given : int, str, or array-like of either or of bool
+    n_features : int
+    names : ndarray of str or None
+        Those of the features.
+    """
+    entries = np.atleast_1d(np.asarray(given, dtype=object)).tolist()
+    if len(entries) == n_features and all(isinstance(entry, (bool, np.bool_)) for entry in entries):
+        entries = np.flatnonzero(np.array(entries, dtype=bool)).tolist()
+    known = {} if names is None else {name: k for k, name in enumerate(names)}
+    found = [known.get(entry) if isinstance(entry, str) else entry for entry in entries]
+    is_index = [isinstance(k, Integral) and not isinstance(k, bool) and -n_features <= k < n_features for k in found]
+    indices = sorted({int(k) % n_features for k in found}) if all(is_index) else []
+    if not 0 < len(indices) < n_features or len(indices) < len(entries):
+        raise ValueError(
+            f"given must be some of the {n_features} features, not all of them, each once: their indices, their names if the fit "
+            f"had some, or a mask; found {given!r}"
+        )
+    return indices
 
 
 def check_bandwidth(bandwidth: Any, shape: tuple[int, int], scaling: str | None, name: str) -> float | np.ndarray | str:

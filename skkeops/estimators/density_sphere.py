@@ -52,8 +52,8 @@ def check_latitudes(x: Any) -> None:
 class Sphere(Geometry):
     """Windows on the unit sphere: see `Geometry`. Samples are latitudes and longitudes in radians.
 
-    The Gaussian window is that of von Mises and Fisher, ``exp((cos(d) - 1) / h^2)`` of the distance d, or ``exp(-c^2 / 2 h^2)`` of the
-    chord c. Others are those of d, with their mass on the sphere.
+    The Gaussian window is that of von Mises and Fisher, ``exp((cos(d) - 1) / h^2)`` of the distance d, or ``exp(-c^2 / 2 h^2)`` of
+    the chord c. Others are those of d, with their mass on the sphere.
     """
 
     def __init__(self, window: AnyWindow, samples: np.ndarray, h: Any, dtype: np.dtype):

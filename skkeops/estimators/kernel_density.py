@@ -15,13 +15,21 @@ from skkeops.arrays.devices import computing, namespace_of, to_device, to_host
 
 from .bandwidth import LeaveOneOut, abramson, best_bandwidth, effective_size, scott, silverman
 from .base import KernelEstimator
-from .density_geometry import Geometry
-from .density_options import Place, check_bandwidth, check_bounds, check_combination, check_metric, check_period
+from .density_cdf import cumulative
+from .density_options import (
+    Place,
+    check_bandwidth,
+    check_bounds,
+    check_combination,
+    check_given,
+    check_metric,
+    check_period,
+)
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
-from .scaling import Space, center_of, measure_scaling, power_of_two
+from .scaling import Space, center_of, measure_scaling
 from .score import DensityScore
 from .validation import validate_samples
-from .window_sums import WindowSums
+from .window_sums import WindowSums, choose
 from .windows import WINDOWS
 
 __all__ = ["KernelDensity"]
@@ -60,9 +68,9 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     kernel : {"gaussian", "tophat", "epanechnikov", "exponential", "linear", "cosine"}, default="gaussian"
         The window.
     metric : {"euclidean", "haversine"}, default="euclidean"
-        The distance. "haversine" is that on the sphere: features are latitude and longitude in radians, as in scikit-learn. A Gaussian
-        window is then that of von Mises and Fisher, with the concentration ``1 / h^2``; others are those of the great-circle distance.
-        All have their exact mass on the sphere. The masses of windows of scikit-learn's other metrics are not known.
+        The distance. "haversine" is that on the sphere: features are latitude and longitude in radians, as in scikit-learn. A
+        Gaussian window is then that of von Mises and Fisher, with the concentration ``1 / h^2``; others are those of the
+        great-circle distance. All have their exact mass on the sphere. Those of scikit-learn's other metrics are not known.
     atol, rtol : float, default=0
         Without effect: results are exact.
     breadth_first : bool, default=True
@@ -297,8 +305,37 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         return self._log_densities(WindowSums(place.geometry(samples, h, np.float64), weights), samples)
 
     @on_the_device_of_samples
-    def score_samples(self, X):  # noqa: N803
-        """Return the log densities of queries.
+    def score_samples(self, X, given=None):  # noqa: N803
+        """Return the log densities of queries, or those of some features if the others are given.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            The queries, with all features. A Dask array gives a lazy Dask array.
+        given : int, str, array-like of them, or mask of shape (n_features,), default=None
+            The features that are given, by index or by name: the result is ``log f(x) - log f(x_given)``, the logarithm of the
+            conditional density of the other features. For Gaussian windows. None for the density of all features.
+
+        Returns
+        -------
+        ndarray of shape (n_queries,)
+            -inf where no sample is within the bandwidth, and outside of bounds.
+        """
+        lazy = self._lazy(X, "score_samples", None, given=given)
+        if lazy is not None:
+            return lazy
+        X = self._check_queries(X, "score_samples")
+        x = to_engine(X)
+        found = self._log_densities(self._sums(x.dtype), x)
+        if given is not None:
+            features = check_given(given, x.shape[1], getattr(self, "feature_names_in_", None))
+            known = self._log_densities(self._sums(x.dtype, features), x[:, features])
+            found = np.where(found == -np.inf, -np.inf, found - np.where(known == -np.inf, 0, known))
+        return like(found.astype(x.dtype), X)
+
+    @on_the_device_of_samples
+    def cdf(self, X):  # noqa: N803
+        """Return the distribution function: the probability of everything that is at most a query, in every feature.
 
         Parameters
         ----------
@@ -308,14 +345,21 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         Returns
         -------
         ndarray of shape (n_queries,)
-            -inf where no sample is within the bandwidth.
+
+        Raises
+        ------
+        ValueError
+            If windows are no products over features: for several features they are with ``kernel="gaussian"`` and a scaling of None
+            or "std"; on the sphere and with periods there is no distribution function.
         """
-        lazy = self._lazy(X, "score_samples", None)
+        lazy = self._lazy(X, "cdf", None)
         if lazy is not None:
             return lazy
-        X = self._check_queries(X, "score_samples")
-        x = to_engine(X)
-        return like(self._log_densities(self._sums(x.dtype), x).astype(x.dtype), X)
+        X = self._check_queries(X, "cdf")
+        x, (place, samples, h, weights) = to_engine(X), self._fitted()
+        geometry = place.product(samples, h, np.result_type(x.dtype, samples.dtype))
+        found = cumulative(geometry, weights, x, self.backend, self.n_jobs, self.verbose, type(self).__name__)
+        return like(found.astype(x.dtype), X)
 
     def _log_densities(self, sums: WindowSums, x: np.ndarray) -> np.ndarray:
         """Return log densities of queries, in float64."""
@@ -338,17 +382,10 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=0)
         rng = check_random_state(random_state)
-        samples = to_engine(self.X_fit_)
-        u = rng.uniform(size=n_samples)
-        if self.sample_weight_fit_ is None:
-            chosen = (u * len(samples)).astype(np.int64)
-        else:
-            w = to_host(to_engine(self.sample_weight_fit_)).astype(np.float64)
-            steps = np.cumsum(w / power_of_two(float(w.max())))  # whose sum is finite
-            # Rounding must not choose the last sample if it weighs nothing.
-            chosen = np.searchsorted(steps, np.minimum(u * steps[-1], np.nextafter(steps[-1], 0)), side="right")
+        place, samples, h, weights = self._fitted()
         with computing((samples,)):
-            drawn = self._geometry(np.float64).draw(chosen, rng)
+            chosen = choose(n_samples, len(samples), weights, rng)
+            drawn = place.geometry(samples, h, np.float64).draw(chosen, rng)
             return like(drawn.astype(samples.dtype), self.X_fit_)
 
     @on_the_device_of_samples
@@ -382,21 +419,21 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         check_namespace(X, self, attribute="X_fit_", method=method)
         return X
 
-    def _geometry(self, dtype: Any) -> Geometry:
-        """Return the windows on the reference samples, computed in a dtype."""
-        scaling = getattr(self, "scale_", getattr(self, "covariance_", None))
-        scaling = None if scaling is None else to_engine(scaling)
-        bounds, period = (
-            to_host(to_engine(getattr(self, name))) if hasattr(self, name) else None for name in ("bounds_", "period_")
-        )
-        place = Place(self.kernel, scaling, bounds, period, self.metric == "haversine")
-        h = to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_
-        return place.geometry(to_engine(self.X_fit_), h, dtype)
+    def _fitted(self) -> tuple[Place, Any, Any, Any]:
+        """Return the place of the reference samples, these, their bandwidths and weights, as backends compute with them."""
+        attributes = (getattr(self, name, None) for name in ("X_fit_", "sample_weight_fit_", "scale_", "covariance_"))
+        samples, weights, scale, covariance = (None if a is None else to_engine(a) for a in attributes)
+        limits = (getattr(self, name, None) for name in ("bounds_", "period_"))
+        bounds, period = (None if a is None else to_host(to_engine(a)) for a in limits)
+        place = Place(self.kernel, covariance if scale is None else scale, bounds, period, self.metric == "haversine")
+        return place, samples, to_engine(self.bandwidth_) if np.ndim(self.bandwidth_) else self.bandwidth_, weights
 
-    def _sums(self, dtype: np.dtype) -> WindowSums:
-        """Return the sums over the reference samples, as a function of queries of a dtype."""
-        weights = None if self.sample_weight_fit_ is None else to_engine(self.sample_weight_fit_)
-        return WindowSums(self._geometry(np.result_type(dtype, to_engine(self.X_fit_).dtype)), weights)
+    def _sums(self, dtype: np.dtype, features: list[int] | None = None) -> WindowSums:
+        """Return the sums over the reference samples, as a function of queries of a dtype; of some features alone if asked."""
+        place, samples, h, weights = self._fitted()
+        if features is not None:
+            place, samples, h = place.marginal(samples, h, features)
+        return WindowSums(place.geometry(samples, h, np.result_type(dtype, samples.dtype)), weights)
 
     # Gradients
 

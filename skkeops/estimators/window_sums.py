@@ -8,15 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from skkeops.arrays.devices import namespace_of, to_device
+from skkeops.arrays.devices import namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import I, Variable
 
 from .density_geometry import Geometry
 from .reduction import PairReduction, reduction_of
 from .rows import over_rows
+from .scaling import power_of_two
 
-__all__ = ["WindowSums"]
+__all__ = ["WindowSums", "choose"]
+
+
+def choose(size: int, n_samples: int, weights: np.ndarray | None, rng: np.random.RandomState) -> np.ndarray:
+    """Return the indices of random reference samples, by their weights."""
+    u = rng.uniform(size=size)
+    if weights is None:
+        return (u * n_samples).astype(np.int64)
+    w = to_host(weights).astype(np.float64)
+    steps = np.cumsum(w / power_of_two(float(w.max())))  # whose sum is finite
+    # Rounding must not choose the last sample if it weighs nothing.
+    return np.searchsorted(steps, np.minimum(u * steps[-1], np.nextafter(steps[-1], 0)), side="right")
 
 
 class WindowSums:
@@ -51,9 +63,7 @@ class WindowSums:
         self._log_mass = math.log(total) + least
         with_factors = weights is not None or self._inverse_masses is not None
         self._formula = geometry.formula(with_factors)
-        xp = namespace_of(samples)
-        arrays = [geometry.enter(samples.astype(dtype, copy=False))]
-        arrays += [to_device(a.astype(dtype, copy=False), xp) for a in (geometry.parameter, *geometry.constants)]
+        arrays = geometry.arrays()
         if with_factors:
             with np.errstate(divide="ignore"):
                 log_factors = log_inverse_masses if weights is None else np.log(weights) + log_inverse_masses

@@ -34,6 +34,17 @@ def test_densities(name, double, rng):
         np.testing.assert_allclose(a.get(), b, rtol=1e-8, atol=1e-10)
 
 
+def test_cdf_and_conditional_densities(double, rng):
+    X, w, queries = rng.random((60, 2)), rng.random(60), rng.random((9, 2))
+    d = double.asarray
+    for bounds in (None, [(0, 1), (None, 1)]):
+        expected = KernelDensity(bandwidth=0.3, bounds=bounds).fit(X, sample_weight=w)
+        model = KernelDensity(bandwidth=0.3, bounds=bounds).fit(d(X), sample_weight=d(w))
+        np.testing.assert_allclose(model.cdf(d(queries)).get(), expected.cdf(queries), rtol=1e-9)
+        found = model.score_samples(d(queries), given=[1])
+        np.testing.assert_allclose(found.get(), expected.score_samples(queries, given=[1]), rtol=1e-9, atol=1e-10)
+
+
 @pytest.mark.parametrize("params", [{}, {"kernel": "tophat", "bandwidth": "scott"}, {"bandwidth": H}], ids=str)
 def test_the_classifier(params, double, rng):
     X, y, w, queries = rng.normal(size=(60, 2)), rng.integers(0, 3, 60), rng.random(60), rng.normal(size=(9, 2))

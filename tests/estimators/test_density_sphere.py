@@ -99,7 +99,8 @@ def test_no_seam(rng):
     samples, queries = places(30, rng), places(10, rng)
     density = KernelDensity(bandwidth=0.5, metric="haversine").fit(samples)
     turned = KernelDensity(bandwidth=0.5, metric="haversine").fit(samples + [[0.0, 2.5]])
-    np.testing.assert_allclose(turned.score_samples(queries + [[0.0, 2.5 - 4 * math.pi]]), density.score_samples(queries), atol=1e-11)
+    found = turned.score_samples(queries + [[0.0, 2.5 - 4 * math.pi]])
+    np.testing.assert_allclose(found, density.score_samples(queries), atol=1e-11)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -113,7 +114,7 @@ def test_gradients(name, rng):
             value = queries if wrt == "X" else getattr(density, attributes[wrt])
             direction = 0.3 * rng.standard_normal(np.shape(value))
 
-            def moved(step, wrt=wrt, value=value, direction=direction, density=density):
+            def moved(step, wrt=wrt, value=value, direction=direction, density=density, attributes=attributes):
                 other = copy.copy(density)
                 if wrt != "X":
                     setattr(other, attributes[wrt], value + step * direction)
