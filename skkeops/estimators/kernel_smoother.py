@@ -40,6 +40,10 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, Reduction
         As for `KernelSum`.
     coef0 : float, default=1
         As for `KernelSum`.
+    rtol : float, default=0.0
+        From 0 on, below 1. Samples that provably do not matter are left out where there are many pairs: a mean is off by at
+        most `rtol` times the mean of the absolute values. See
+        :doc:`/cost_follows_data`.
     backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
         Where to compute; "auto" follows the arrays.
     n_jobs : int, default=None
@@ -192,7 +196,7 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, Reduction
             variables.append(log_weight)
             arrays.append(log_of(to_engine(self.sample_weight_fit_))[:, None])
             exponent = exponent + log_weight
-        return PairReduction(exponent, variables, arrays, "SumSoftMaxWeight", targets), targets
+        return PairReduction(exponent, variables, arrays, "SumSoftMaxWeight", targets).within(self.rtol), targets
 
     def _gradients(self, x, e, names):
         bound = self._bind(self.n_features_in_)

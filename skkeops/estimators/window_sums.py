@@ -141,6 +141,13 @@ class WindowSums:
             self._terms.weighted, self._terms.variables, arrays, "LogSumExp" if self._has_tails else "Sum"
         )
 
+    def within(self, rtol: float, atol: float) -> WindowSums:
+        """Return the sums themselves, which from now on leave out what makes a density off by at most ``atol + rtol * density``."""
+        with np.errstate(over="ignore"):
+            of_sums = float(atol * np.exp(self._log_mass)) if atol else 0.0
+        self.reduction.within(rtol, min(of_sums, float(np.finfo(np.float64).max)))
+        return self
+
     def enter(self, x: np.ndarray) -> np.ndarray:
         """Return the coordinates of queries, which `reduction` takes."""
         return self._space.enter(x)
@@ -170,7 +177,7 @@ class WindowSums:
         if wanted:
             gradients = self.reduction.function.gradient(
                 z, *self.reduction.arrays, wrt=tuple(variables[name] for name in wanted), grad_output=by_sums,
-                output=sums if self._has_tails else None, backend=backend,
+                output=sums if self._has_tails else None, backend=backend, rtol=self.reduction.rtol,
             )  # fmt: skip
             found = dict(zip(wanted, gradients, strict=True))
         for name in ("X", "X_fit"):
@@ -209,7 +216,7 @@ class WindowSums:
             arrays.append(np.where(np.isfinite(sums), sums, np.inf).astype(sums.dtype))
         else:
             expression, variables = terms.unweighted * factor, (*terms.plain, factor)
-        by_scaled = reduction_of(expression, variables, "Sum", 0)(*arrays, backend=backend)[:, 0]
+        by_scaled = reduction_of(expression, variables, "Sum", 0)(*arrays, backend=backend, rtol=self.reduction.rtol)[:, 0]
         if self._weights is None:
             return by_scaled - total / len(by_scaled)
         return ((by_scaled - total / self._weights.sum()) / self._largest_weight).astype(by_scaled.dtype)

@@ -25,7 +25,7 @@ from skkeops.reductions.base import State
 
 from .ties import order_ties, rows_with_ties
 from .tile_lists import blocks_of
-from .tiles import Part, TileMethod, far_rows, has_pairs
+from .tiles import Needed, Part, TileMethod, far_rows, has_pairs
 
 __all__ = ["Pruning"]
 
@@ -116,7 +116,7 @@ class Pruning(TileMethod):
     def program_of_rest(self) -> Program:
         return self._smallest(self._k)
 
-    def needed(self, part: Part) -> tuple[Blocks, float]:
+    def needed(self, part: Part) -> Needed:
         search, arrays, edges, columns, nodes, n_reduced, _ = part
         k = self._k + 1
         smallest = max(1, int(np.diff(columns.edges).min()))
@@ -126,11 +126,11 @@ class Pruning(TileMethod):
         far = far_rows(values, edges)
         if len(far):
             some = self.take(arrays, 0, far)
-            points = [some[place].astype(np.float64) for place in self.of_side(self.sides[0])]
-            own = blocks_of(*search.promising_for(points, count), np.arange(len(far) + 1), columns.edges, n_reduced)
+            tiles = search.promising_for(self.boxes_of_rows(some), count)
+            own = blocks_of(*tiles, np.arange(len(far) + 1), columns.edges, n_reduced)
             values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
         cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
-        return blocks_of(*search.needed(*nodes, cuts), edges, columns.edges, n_reduced), 0.0
+        return Needed(blocks_of(*search.needed(*nodes, cuts), edges, columns.edges, n_reduced))
 
     def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
         k, original = self._k, part.columns.index
