@@ -22,8 +22,8 @@ def differentiate(problem: Problem, prepare: Prepare) -> Derivatives:
     problem : Problem
         The forward problem.
     prepare : callable
-        Returns the program of a problem, this one or one derived from it, given the problem, the name of a backend and the
-        namespace of the arrays.
+        Returns the program of a problem, this one or one derived from it, given the problem, the name of a backend, the
+        namespace of the arrays and whether calls have a tolerance.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from skkeops.calls.outputs import store
 from skkeops.execution.program import Backend, Part, Prepare, Program
 from skkeops.formula.expression import IJ, P, Variable
 from skkeops.pairs.ranges import Blocks, Ranges
+from skkeops.pairs.tolerance import Tolerance
 from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 
@@ -32,6 +33,8 @@ class Setting(NamedTuple):
         The name of the backend.
     ranges : Ranges or None
         The blocks of pairs that the reduction visits; None for all pairs.
+    rtol : tuple of float
+        What the forward pass and the sums of the derivative may leave out.
     """
 
     arrays: tuple[Any, ...]
@@ -41,11 +44,12 @@ class Setting(NamedTuple):
     xp: ModuleType
     backend: str
     ranges: Ranges | None
+    rtol: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def of(cls, call: CheckedCall, backend: str, ranges: Any) -> Setting:
+    def of(cls, call: CheckedCall, backend: str, ranges: Any, rtol: tuple[float, float] = (0.0, 0.0)) -> Setting:
         """Return the setting of a call, with ranges as the user gave them."""
-        return cls(*call[:5], backend, None if ranges is None else Ranges.of(ranges, call.m, call.n))
+        return cls(*call[:5], backend, None if ranges is None else Ranges.of(ranges, call.m, call.n), rtol)
 
     @property
     def module(self) -> Backend:
@@ -60,6 +64,10 @@ class Setting(NamedTuple):
         """Return the blocks of pairs of a reduction over an axis, None for all pairs."""
         return None if self.ranges is None else self.ranges.of_axis(axis)
 
+    def pairs_within(self, axis: int, rtol: float) -> Blocks | Tolerance | None:
+        """Return the blocks of pairs, or the tolerance of a sum over all of them."""
+        return Tolerance(rtol, 0.0) if self.ranges is None and rtol else self.pairs(axis)
+
 
 class Derivatives(ABC):
     """The adjoint and the tangent of a problem. What they need is built on first use, and kept.
@@ -69,8 +77,8 @@ class Derivatives(ABC):
     problem : Problem
         The forward problem.
     prepare : callable
-        Returns the program of a problem, given the problem, the name of a backend and the namespace of the arrays; that of
-        the forward problem is the one of its calls.
+        Returns the program of a problem, given the problem, the name of a backend, the namespace of the arrays and whether
+        calls have a tolerance; that of the forward problem is the one of its calls.
     """
 
     def __init__(self, problem: Problem, prepare: Prepare):
@@ -84,7 +92,7 @@ class Derivatives(ABC):
 
     def forward(self, setting: Setting) -> Program:
         """Return the program of the forward pass."""
-        return self.prepare(self.problem, setting.backend, setting.xp)
+        return self.prepare(self.problem, setting.backend, setting.xp, setting.rtol[0] > 0)
 
     def states(
         self,
@@ -102,7 +110,7 @@ class Derivatives(ABC):
         results : tuple of ndarray, optional
             Where the result is written.
         """
-        program, pairs = self.forward(setting), setting.pairs(self.problem.axis)
+        program, pairs = self.forward(setting), setting.pairs_within(self.problem.axis, setting.rtol[0])
         idle = results is None and self.reduction.fold == "sum"  # the derivative of a sum needs nothing of it
         for rows, arrays in program.parts(setting.arrays, pairs):
             state: State = ()

@@ -12,6 +12,7 @@ from skkeops.arrays.conversion import is_sparse
 from skkeops.arrays.devices import computing
 from skkeops.calls.arguments import Arguments, CheckedCall
 from skkeops.calls.batches import Batch
+from skkeops.calls.options import check_tolerance
 from skkeops.calls.outputs import Outputs
 from skkeops.execution.program import Program
 from skkeops.formula.expression import P, Variable
@@ -47,6 +48,7 @@ class DerivativeMethods:
         output: Any = None,
         backend: str = "auto",
         ranges: Any = None,
+        rtol: float = 0.0,
     ) -> Any:
         """Return the gradient of ``(output * grad_output).sum()`` with respect to arguments.
 
@@ -67,6 +69,10 @@ class DerivativeMethods:
             As for the call.
         ranges : sequence of six arrays of int, optional
             As for the call.
+        rtol : float, default=0.0
+            For derivatives that are sums, of Sum, LogSumExp and SumSoftMaxWeight: pairs that provably do not matter are not
+            computed. Each component of the gradient is off by at most `rtol` times the sum of the absolute values of what it
+            is the sum of.
 
         Returns
         -------
@@ -96,11 +102,12 @@ class DerivativeMethods:
         """
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
+        within = self._within(rtol)
         call = self._checked(args, backend)
         if call.batch:
             return _as_asked(Batch(self, args, call, backend, ranges).gradient(variables, grad_output, output), wrt)
         with computing(call.arrays):
-            setting = Setting.of(call, backend, ranges)
+            setting = Setting.of(call, backend, ranges, within)
             e = self._outputs.check_gradient(grad_output, call.rows(self.axis), call.xp)
             known = self._outputs.check_result(output, call.rows(self.axis), call.count(self.axis), call.xp)
             gradients = derivatives.adjoint(variables, setting, e, derivatives.states(setting, known))
@@ -113,13 +120,14 @@ class DerivativeMethods:
         grad_output: Any = None,
         backend: str = "auto",
         ranges: Any = None,
+        rtol: float = 0.0,
     ) -> tuple[Any, Any]:
         """Return the result of the call and the gradient, sharing the forward pass.
 
         Parameters
         ----------
-        *args, wrt, grad_output, backend, ranges
-            As for `gradient`.
+        *args, wrt, grad_output, backend, ranges, rtol
+            As for `gradient`; the value is off by at most what that of the call with `rtol` is.
 
         Returns
         -------
@@ -130,12 +138,13 @@ class DerivativeMethods:
         """
         variables = self._arguments.find(wrt)
         derivatives = self._get_derivatives()
+        within = self._within(rtol)
         call = self._checked(args, backend)
         if call.batch:
             value, found = Batch(self, args, call, backend, ranges).value_and_gradient(variables, grad_output)
             return value, _as_asked(found, wrt)
         with computing(call.arrays):
-            setting = Setting.of(call, backend, ranges)
+            setting = Setting.of(call, backend, ranges, within)
             e = self._outputs.check_gradient(grad_output, call.rows(self.axis), call.xp)
             results = self._outputs.allocate(call.rows(self.axis), call.dtype, call.xp)
             gradients = derivatives.value_and_adjoint(variables, setting, e, results)
@@ -148,6 +157,7 @@ class DerivativeMethods:
         output: Any = None,
         backend: str = "auto",
         ranges: Any = None,
+        rtol: float = 0.0,
     ) -> np.ndarray:
         """Return the derivative of the output along directions: the product of the Jacobian and the tangents.
 
@@ -163,6 +173,8 @@ class DerivativeMethods:
             As for the call.
         ranges : sequence of six arrays of int, optional
             As for the call.
+        rtol : float, default=0.0
+            As for `gradient`.
 
         Returns
         -------
@@ -186,12 +198,13 @@ class DerivativeMethods:
             raise TypeError(f"tangents must be a dict of names to arrays: found {type(tangents).__name__}")
         wrt = self._arguments.find(tuple(tangents))
         derivatives = self._get_derivatives()
+        within = self._within(rtol)
         call = self._checked(args, backend)
         with computing(call.arrays):
             directions = {v: self._arguments.direction(u, v, call) for v, u in zip(wrt, tangents.values(), strict=True)}
             if call.batch:
                 return Batch(self, args, call, backend, ranges).jvp(directions, output)
-            setting = Setting.of(call, backend, ranges)
+            setting = Setting.of(call, backend, ranges, within)
             known = self._outputs.check_result(output, call.rows(self.axis), call.count(self.axis), call.xp)
             return derivatives.tangent(directions, setting, derivatives.states(setting, known))
 
@@ -206,6 +219,11 @@ class DerivativeMethods:
         if self._derivatives is None:
             self._derivatives = differentiate(self._problem, self._prepare)
         return self._derivatives
+
+    def _within(self, rtol: Any) -> tuple[float, float]:
+        """Return what the forward pass and the sums of a derivative may leave out."""
+        tolerance = None if rtol == 0 else check_tolerance(rtol, 0.0, self.reduction)
+        return (0.0, 0.0) if tolerance is None else self.reduction.rtol_of_derivative(tolerance.rtol)
 
     def _checked(self, args: tuple, backend: str) -> CheckedCall:
         """Return the arguments, checked; raise if the backend cannot be used with them."""

@@ -75,7 +75,7 @@ class SumDerivatives(Derivatives):
                 if v.category == IJ:
                     self._write_pairs(totals[v], v, some, extended, setting)
             for which, program in sweeps:
-                for rows, _, sums in program.states(extended, setting.pairs(program.axis)):
+                for rows, _, sums in program.states(extended, setting.pairs_within(program.axis, setting.rtol[1])):
                     of_output = slice(some.start + rows.start, some.start + rows.stop)
                     for v, output, s in zip(which, program.problem.outputs, sums, strict=True):
                         if v is None:  # the value itself
@@ -112,7 +112,7 @@ class SumDerivatives(Derivatives):
 
     def value_and_adjoint(self, wrt, setting, grad_output, results):
         # The derivative of a sum needs nothing of the forward pass, so both go over the pairs together.
-        if self.reduction.fold != "sum" or not self._is_together(setting):
+        if self.reduction.fold != "sum" or setting.rtol[1] or not self._is_together(setting):
             return super().value_and_adjoint(wrt, setting, grad_output, results)
         return self._in_blocks(wrt, setting, grad_output, self.states(setting), results)
 
@@ -126,10 +126,10 @@ class SumDerivatives(Derivatives):
         """Return programs that compute gradients, and the value where asked for, with what each of them computes.
 
         Sums are outputs of one problem: its sweep computes what their formulas share once. Ranges that a user gave are blocks of
-        pairs for each axis, so that with them there is a problem for each axis. None stands for the value. Variables on which
-        nothing depends have none.
+        pairs for each axis, so that with them there is a problem for each axis; with a tolerance there is one for each sum, as each
+        has bounds of its own. None stands for the value. Variables on which nothing depends have none.
         """
-        key = ("sweeps", wrt, with_value, setting.backend, setting.xp, setting.ranges is None)
+        key = ("sweeps", wrt, with_value, setting.backend, setting.xp, setting.ranges is None, setting.rtol[1] > 0)
         if key in self._cache:
             return self._cache[key]
         outputs: dict[Variable | None, Output] = {None: self.problem.output} if with_value else {}
@@ -138,7 +138,7 @@ class SumDerivatives(Derivatives):
         saved, e = self._adjoint_variables()
         variables = (*self.problem.variables, *saved, e)
         groups = [(v,) for v in outputs]
-        if self._is_together(setting):
+        if self._is_together(setting) and not setting.rtol[1]:
             axes = (self.problem.axis, 1 - self.problem.axis)
             groups = [tuple(v for v, output in outputs.items() if output.axis == axis) for axis in axes]
             if setting.ranges is None:
@@ -180,7 +180,7 @@ class SumDerivatives(Derivatives):
             saved, scale = self.reduction.save(state, result.dtype)
             saved = [a.astype(result.dtype, copy=False) for a in saved]
             moved = take_rows(wrt, tuple(directions.values()), self.rows_category, some)
-            total = program.state((*part, *moved, *saved), setting.pairs(program.axis))[0]
+            total = program.state((*part, *moved, *saved), setting.pairs_within(program.axis, setting.rtol[1]))[0]
             result[some] = total if scale is None else total * scale
         return result
 
@@ -190,10 +190,10 @@ class SumDerivatives(Derivatives):
         self, which: tuple[str, Any], build: Callable[[Any], Problem | None], setting: Setting
     ) -> Program | None:
         """Return the prepared program of a derived problem, None for a derivative that is zero."""
-        key = (*which, setting.backend, setting.xp)
+        key = (*which, setting.backend, setting.xp, setting.rtol[1] > 0)
         if key not in self._cache:
             problem = build(which[1])
-            self._cache[key] = None if problem is None else self.prepare(problem, setting.backend, setting.xp)
+            self._cache[key] = None if problem is None else self.prepare(problem, *key[-3:])
         return self._cache[key]
 
     def _adjoint_output(self, v: Variable) -> Output | None:

@@ -84,6 +84,9 @@ class LeaveOneOut:
         The window.
     backend : str, default="auto"
         Where to compute.
+    rtol : float, default=1e-12
+        The sums for each sample are off by at most `rtol` times themselves: where there are many pairs, those that provably do not
+        matter are left out.
 
     Attributes
     ----------
@@ -97,7 +100,7 @@ class LeaveOneOut:
 
     Notes
     -----
-    Time grows with the square of the number of samples, memory with the number.
+    Time grows with the square of the number of samples where most pairs matter, memory with the number.
 
     References
     ----------
@@ -117,7 +120,7 @@ class LeaveOneOut:
     (-7.5378, 4.0705)
     """
 
-    def __init__(self, X, sample_weight=None, kernel="gaussian", backend="auto"):  # noqa: N803
+    def __init__(self, X, sample_weight=None, kernel="gaussian", backend="auto", rtol=1e-12):  # noqa: N803
         window = get_window(kernel)
         if not isinstance(window, TailedWindow):
             raise ValueError(
@@ -143,7 +146,7 @@ class LeaveOneOut:
         self._unit = power_of_two(float(abs(samples).max()))  # of lengths, so that their squares are finite
         self._samples = samples / self._unit
         self._window = window
-        self._backend = backend
+        self._options = {"backend": backend, "rtol": float(rtol)}
         self.n_evaluations = 0
 
     def __call__(self, h: Any) -> tuple[float, np.ndarray]:
@@ -174,7 +177,7 @@ class LeaveOneOut:
         scale = to_device(np.atleast_1d(self._window.factor / (h / self._unit)), namespace_of(samples))
         n_features = samples.shape[1]
         sums = reduction_of(*_leave_one_out(self._window, n_features, len(scale)))(
-            samples, samples, scale, place, place, log_weight, backend=self._backend
+            samples, samples, scale, place, place, log_weight, **self._options
         )
         total = float(self.weights.sum())
         axes = n_features if h.ndim == 0 else 1  # features that each bandwidth scales

@@ -46,6 +46,8 @@ class KernelEstimator(BaseEstimator):
         "degree": [Interval(Real, 0, None, closed="neither")],
         "coef0": [Interval(Real, None, None, closed="neither")],
     }
+    #: Of those that may leave out what does not matter.
+    _tolerance_constraints: ClassVar[dict[str, list]] = {"rtol": [Interval(Real, 0, 1, closed="left")]}
 
     # Tags
 
@@ -196,14 +198,16 @@ class ReductionEstimator(KernelEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         **KernelEstimator._kernel_constraints,
+        **KernelEstimator._tolerance_constraints,
         **KernelEstimator._shared_constraints,
     }
 
-    def __init__(self, kernel="rbf", *, gamma=None, degree=3, coef0=1, backend="auto", n_jobs=None, verbose=0):
+    def __init__(self, kernel="rbf", *, gamma=None, degree=3, coef0=1, rtol=0.0, backend="auto", n_jobs=None, verbose=0):
         self.kernel = kernel
         self.gamma = gamma
         self.degree = degree
         self.coef0 = coef0
+        self.rtol = rtol
         self.backend = backend
         self.n_jobs = n_jobs
         self.verbose = verbose

@@ -39,6 +39,10 @@ class KernelLogSumExp(DensityScore, ClassNamePrefixFeaturesOutMixin, Transformer
         As for `KernelSum`.
     coef0 : float, default=1
         As for `KernelSum`.
+    rtol : float, default=0.0
+        From 0 on, below 1. Samples that provably do not matter are left out where there are many pairs: a sum of
+        exponentials is off by at most `rtol` times itself. See
+        :doc:`/cost_follows_data`.
     backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
         Where to compute; "auto" follows the arrays.
     n_jobs : int, default=None
@@ -189,11 +193,11 @@ class KernelLogSumExp(DensityScore, ClassNamePrefixFeaturesOutMixin, Transformer
         bound = self._bind(samples.shape[1])
         arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples))]
         if self.sample_weight_fit_ is None:
-            return PairReduction(bound.exponent, bound.variables, arrays, "LogSumExp")
+            return PairReduction(bound.exponent, bound.variables, arrays, "LogSumExp").within(self.rtol)
         log_weight = Variable(len(bound.variables), 1, J)
         variables = (*bound.variables, log_weight)
         arrays.append(log_of(to_engine(self.sample_weight_fit_))[:, None])
-        return PairReduction(bound.exponent + log_weight, variables, arrays, "LogSumExp")
+        return PairReduction(bound.exponent + log_weight, variables, arrays, "LogSumExp").within(self.rtol)
 
     def _gradients(self, x, e, names):
         bound = self._bind(self.n_features_in_)

@@ -72,6 +72,9 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         eigenvalues above 4 `alpha`, about, and at most 700, or what 256 MB hold; 0 is none.
     random_state : int, RandomState instance or None, default=0
         For the columns that the preconditioner is made from. Solutions differ within `tol`.
+    rtol : float, default=0.0
+        From 0 on, below 1: predictions of many queries leave out samples that provably do not matter, and are off by at most `rtol`
+        times the sum of the absolute values of what they are the sum of. See :doc:`/cost_follows_data`.
     backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
         Where to compute; "auto" follows the arrays.
     n_jobs : int, default=None
@@ -149,6 +152,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "n_components": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
+        **KernelEstimator._tolerance_constraints,
         **KernelEstimator._shared_constraints,
     }
     _own_gradient_names = ("dual_coef",)
@@ -166,6 +170,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         max_iter=1000,
         n_components="auto",
         random_state=0,
+        rtol=0.0,
         backend="auto",
         n_jobs=None,
         verbose=0,
@@ -180,6 +185,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         self.max_iter = max_iter
         self.n_components = n_components
         self.random_state = random_state
+        self.rtol = rtol
         self.backend = backend
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -393,7 +399,8 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
     def _reduction(self, dtype: np.dtype) -> tuple[PairReduction, Variable]:
         samples, a = to_engine(self.X_fit_), to_engine(self.dual_coef_)
         samples, a = samples.astype(dtype, copy=False), a.reshape(len(a), -1).astype(dtype, copy=False)
-        return weighted_sum(self._bind(samples.shape[1]), samples, a, dtype)
+        reduction, v = weighted_sum(self._bind(samples.shape[1]), samples, a, dtype)
+        return reduction.within(self.rtol), v
 
     def _in_working_dtype(self, x: np.ndarray) -> np.ndarray:
         """Return queries in float64 if the coefficients are, or they are themselves."""

@@ -54,6 +54,9 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
     robust_iterations : int, default=0
         How often samples far from the prediction get less weight, and all is fitted again: LOESS's bisquare weights. Each takes a
         prediction for all samples. Three are usual.
+    rtol : float, default=0.0
+        From 0 on, below 1; for degree 0. Samples that provably do not matter are left out where there are many pairs: a mean is
+        off by at most `rtol` times the mean of the absolute values. See :doc:`/cost_follows_data`.
     backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
         Where to compute; "auto" follows the arrays.
     n_jobs : int, default=None
@@ -85,12 +88,12 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
 
     Notes
     -----
-    The sums over the samples are moments of x', in one sweep over the pairs, about the centre of all samples; where they cancel, as
-    for a narrow kernel or outside of the data, they are taken again about the local mean of the samples. The systems of all queries
-    are solved in float64, one degree after the other. What the weighted samples do not determine, because there are too few of
-    them or they lie in a line, is left out: with one neighbour the prediction is its target, whatever the degree. A direction counts
-    as determined if more than the root of the rounding error (1.5e-8 in float64, 3e-4 in float32) of its square is left when what is
-    of lower degree is taken away.
+    The sums over the samples are moments of x', in one sweep over the pairs, about the centre of all samples; where
+    they cancel, as for a narrow kernel or outside of the data, they are taken again about the local mean of the samples. The
+    systems of all queries are solved in float64, one degree after the other. What the weighted samples do not determine,
+    because there are too few of them or they lie in a line, is left out: with one neighbour the prediction is its target,
+    whatever the degree. A direction counts as determined if more than the root of the rounding error (1.5e-8 in float64, 3e-4
+    in float32) of its square is left when what is of lower degree is taken away.
 
     The standard error of a prediction :math:`\sum_j l_j(x) \, y_j` is
 
@@ -128,14 +131,18 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
         **{name: KernelEstimator._kernel_constraints[name] for name in ("kernel", "gamma")},
         "degree": [Options(Integral, {0, 1, 2})],
         "robust_iterations": [Interval(Integral, 0, None, closed="left")],
+        **KernelEstimator._tolerance_constraints,
         **KernelEstimator._shared_constraints,
     }
 
-    def __init__(self, kernel="rbf", *, gamma=None, degree=0, robust_iterations=0, backend="auto", n_jobs=None, verbose=0):
+    def __init__(
+        self, kernel="rbf", *, gamma=None, degree=0, robust_iterations=0, rtol=0.0, backend="auto", n_jobs=None, verbose=0
+    ):
         self.kernel = kernel
         self.gamma = gamma
         self.degree = degree
         self.robust_iterations = robust_iterations
+        self.rtol = rtol
         self.backend = backend
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -260,7 +267,12 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
         return self._gradient(X, grad_output, wrt)
 
     def _check_degree(self, n_features: int) -> None:
-        """Raise where there are no polynomials of the degree, or too many terms of them."""
+        """Raise where there are no polynomials of the degree, or too many terms of them, or no bound of their errors."""
+        if self.degree > 0 and self.rtol > 0:
+            raise ValueError(
+                f"rtol is a bound for means, which are of degree 0, and not for polynomials: found rtol={self.rtol!r} with "
+                f"degree={self.degree}, expected rtol=0"
+            )
         if self.degree > 0 and self.kernel_.columns(0) is not None:
             raise ValueError(
                 f"degree={self.degree} takes differences of queries and samples, which have to have the same features, as formulas "
@@ -295,7 +307,7 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
         samples, y = to_engine(self.X_fit_), to_engine(self.y_fit_)
         bound, y = self._bind(samples.shape[1]), y.reshape(len(y), -1)
         weights = None if self.sample_weight_fit_ is None else to_engine(self.sample_weight_fit_)
-        options = {"degree": self.degree, "sweep": self._sweep, "backend": self.backend}
+        options = {"degree": self.degree, "sweep": self._sweep, "backend": self.backend, "rtol": self.rtol}
         if self.robustness_weight_ is None:
             yield slice(None), LocalRegression(bound, samples, y, weights, None, **options)
             return

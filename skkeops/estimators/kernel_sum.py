@@ -37,6 +37,10 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
         For ``"poly"``.
     coef0 : float, default=1
         For ``"poly"`` and ``"sigmoid"``.
+    rtol : float, default=0.0
+        From 0 on, below 1. Samples that provably do not matter are left out where there are many pairs: a sum is off by at
+        most `rtol` times the sum of its absolute values. See
+        :doc:`/cost_follows_data`.
     backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
         Where to compute; "auto" follows the arrays.
     n_jobs : int, default=None
@@ -66,7 +70,8 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
 
     Notes
     -----
-    float32 samples give float32 sums, accumulated in float64. The number of jobs and of threads does not change a bit.
+    float32 samples give float32 sums, accumulated in float64. Without
+    `rtol` the number of jobs and of threads does not change a bit.
 
     Examples
     --------
@@ -180,11 +185,12 @@ class KernelSum(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ReductionEsti
         bound = self._bind(samples.shape[1])
         if not with_values:
             arrays = [samples, *bound.parameter_arrays(dtype, namespace_of(samples))]
-            return PairReduction(bound.expression, bound.variables, arrays, "Sum"), None
+            return PairReduction(bound.expression, bound.variables, arrays, "Sum").within(self.rtol), None
         values = self._values()
         if self.sample_weight_fit_ is not None:
             values = values * to_engine(self.sample_weight_fit_)[:, None]
-        return weighted_sum(bound, samples, values, dtype)
+        reduction, b = weighted_sum(bound, samples, values, dtype)
+        return reduction.within(self.rtol), b
 
     def _gradients(self, x, e, names):
         bound = self._bind(self.n_features_in_)

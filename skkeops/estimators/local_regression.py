@@ -47,6 +47,8 @@ class LocalRegression:
     sweep : callable
         Returns the values of a `PairReduction` for rows of queries.
     backend : str
+    rtol : float
+        What means, of degree 0, may leave out.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class LocalRegression:
         degree: int,
         sweep: Callable[[PairReduction, np.ndarray], np.ndarray],
         backend: str,
+        rtol: float = 0.0,
     ):
+        self._rtol = rtol
         self._bound, self._samples, self._weights, self._trust = bound, samples, weights, trust
         self._degree, self._sweep, self._backend = degree, sweep, backend
         self._xp, self._dtype = namespace_of(samples), samples.dtype
@@ -96,7 +100,7 @@ class LocalRegression:
         variables, arrays, exponent = self._weighted()
         targets = variables[len(self._bound.variables)]
         names = {"X": self._bound.x, "X_fit": self._bound.y, "y": targets}
-        return PairReduction(exponent, variables, arrays, "SumSoftMaxWeight", targets), names
+        return PairReduction(exponent, variables, arrays, "SumSoftMaxWeight", targets).within(self._rtol), names
 
     def log_sums(self) -> PairReduction:
         """Return the logarithms of the sums of the weighted kernel."""

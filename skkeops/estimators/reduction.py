@@ -56,6 +56,12 @@ class PairReduction:
     ):
         self.definition = (expression, tuple(variables), op, 1, weight, opt_arg)
         self.arrays = list(arrays)
+        self.rtol, self.atol = 0.0, 0.0
+
+    def within(self, rtol: float, atol: float = 0.0) -> PairReduction:
+        """Return the reduction itself, which from now on leaves out what these tolerances of `Genred` allow."""
+        self.rtol, self.atol = float(rtol), float(atol)
+        return self
 
     @property
     def function(self) -> Genred:
@@ -69,7 +75,7 @@ class PairReduction:
 
     def __call__(self, X: np.ndarray, backend: str, progress: Callable[[int, int], Any] | None = None) -> Any:  # noqa: N803
         """Return the values for queries, an array or a tuple of them."""
-        return self.function(X, *self.arrays, backend=backend, progress=progress)
+        return self.function(X, *self.arrays, backend=backend, progress=progress, rtol=self.rtol, atol=self.atol)
 
     def gradient(
         self,
@@ -79,7 +85,8 @@ class PairReduction:
         backend: str,
     ) -> tuple[np.ndarray, ...]:
         """Return the gradients of ``(values * grad_output).sum()`` by several variables."""
-        return self.function.gradient(X, *self.arrays, wrt=tuple(wrt), grad_output=grad_output, backend=backend)
+        options = {"grad_output": grad_output, "backend": backend, "rtol": self.rtol}
+        return self.function.gradient(X, *self.arrays, wrt=tuple(wrt), **options)
 
 
 def weighted_sum(bound: BoundKernel, samples: np.ndarray, a: np.ndarray, dtype: np.dtype) -> tuple[PairReduction, Variable]:
@@ -90,11 +97,11 @@ def weighted_sum(bound: BoundKernel, samples: np.ndarray, a: np.ndarray, dtype: 
 
 
 def reduce_rows(
-    definition: tuple, backend: str, threads: int | None, X: np.ndarray, *arrays: np.ndarray  # noqa: N803
+    definition: tuple, options: dict[str, Any], threads: int | None, X: np.ndarray, *arrays: np.ndarray  # noqa: N803
 ) -> Any:
-    """Return the values for a block of queries: what one job does. The arrays come one by one, so that a
-    distributed backend of joblib sends each of them once."""
+    """Return the values for a block of queries: what one job does, with options of the call. The arrays come one by one, so
+    that a distributed backend of joblib sends each of them once."""
     from skkeops.backends.cpu.threads import at_most
 
     with at_most(threads):
-        return reduction_of(*definition)(X, *arrays, backend=backend)
+        return reduction_of(*definition)(X, *arrays, **options)

@@ -21,7 +21,7 @@ def over_rows(
     reduction: PairReduction, X: np.ndarray, backend: str, n_jobs: int | None, verbose: Any, title: str  # noqa: N803
 ) -> Any:
     """Return the values of a reduction for all queries, an array or a tuple of them. Rows do not depend on each other: any
-    number of jobs gives the same bits.
+    number of jobs gives the same bits, unless the reduction has a tolerance.
 
     Parameters
     ----------
@@ -43,8 +43,9 @@ def over_rows(
     active, _ = joblib.parallel.get_active_backend()
     # Jobs that are threads of this process share its cores; other processes are limited by who starts them.
     threads = max(1, joblib.cpu_count() // jobs) if getattr(active, "supports_sharedmem", False) else None
+    options = {"backend": backend, "rtol": reduction.rtol, "atol": reduction.atol}
     blocks = Parallel(n_jobs=n_jobs)(
-        delayed(reduce_rows)(reduction.definition, backend, threads, X[rows], *reduction.arrays)
+        delayed(reduce_rows)(reduction.definition, options, threads, X[rows], *reduction.arrays)
         for rows in gen_even_slices(len(X), jobs)
     )
     if isinstance(blocks[0], tuple):

@@ -72,6 +72,13 @@ class WindowSums:
             self._formula.weighted, self._formula.variables, arrays, "LogSumExp" if self._has_tails else "Sum"
         )
 
+    def within(self, rtol: float, atol: float) -> WindowSums:
+        """Return the sums themselves, which from now on leave out what makes a density off by at most ``atol + rtol * density``."""
+        with np.errstate(over="ignore"):
+            of_sums = float(atol * np.exp(self._log_mass)) if atol else 0.0
+        self.reduction.within(rtol, min(of_sums, float(np.finfo(np.float64).max)))
+        return self
+
     def log_densities(self, x: np.ndarray, backend: str, n_jobs: int | None, verbose: Any, title: str) -> np.ndarray:
         """Return the logarithms of densities at queries, in float64, of shape (n_queries,): all pairs are gone over here.
 
@@ -114,7 +121,7 @@ class WindowSums:
         if wanted:
             gradients = self.reduction.function.gradient(
                 z, *self.reduction.arrays, wrt=tuple(wanted.values()), grad_output=by_sums,
-                output=sums if self._has_tails else None, backend=backend,
+                output=sums if self._has_tails else None, backend=backend, rtol=self.reduction.rtol,
             )  # fmt: skip
             found = dict(zip(wanted, gradients, strict=True))
         for name in ("X", "X_fit"):
@@ -160,7 +167,7 @@ class WindowSums:
             arrays.append(np.where(np.isfinite(sums), sums, np.inf).astype(sums.dtype))
         else:
             expression, variables = self._formula.unweighted * factor, (*plain, factor)
-        by_scaled = reduction_of(expression, variables, "Sum", 0)(*arrays, backend=backend)[:, 0]
+        by_scaled = reduction_of(expression, variables, "Sum", 0)(*arrays, backend=backend, rtol=self.reduction.rtol)[:, 0]
         by_weight = by_scaled if self._inverse_masses is None else (by_scaled * self._inverse_masses).astype(by_scaled.dtype)
         if self._weights is None:
             return by_weight - total / len(by_weight)

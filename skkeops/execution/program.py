@@ -80,7 +80,8 @@ class Program(ABC):
             (M, N, dim), also of booleans, or any other form that `skkeops.pairs.values` knows.
         pairs : Blocks, optional
             The blocks of pairs to visit, from `skkeops.pairs.ranges.Ranges.of_axis`. Default: all pairs. A row that
-            meets no column has the state of no value at all.
+            meets no column has the state of no value at all. Programs that are prepared for tolerances take a
+            `skkeops.pairs.tolerance.Tolerance`, too: all pairs that matter.
         progress : callable, optional
             Called as ``progress(done, total)`` with numbers of pairs. An exception that it raises stops the computation.
 
@@ -195,5 +196,6 @@ class Backend(Protocol):
         ...
 
 
-#: Returns the program of a problem, given the problem, the name of a backend and the namespace of the arrays.
-Prepare = Callable[[Problem, str, Any], Program]
+#: Returns the program of a problem, given the problem, the name of a backend, the namespace of the arrays, and whether calls have a
+#: `Tolerance` for their pairs.
+Prepare = Callable[[Problem, str, Any, bool], Program]

@@ -100,7 +100,7 @@ def _arguments(symbols: Sequence[Symbol]) -> list[Any]:
 
 
 #: The options of a call of Genred; others are those of its construction.
-_CALL_OPTIONS = {"backend", "device_id", "ranges", "out", "progress"}
+_CALL_OPTIONS = {"backend", "device_id", "ranges", "out", "progress", "rtol", "atol"}
 
 
 def split_options(options: dict[str, Any]) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:

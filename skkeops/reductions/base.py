@@ -155,6 +155,11 @@ class Reduction(ABC):
         """Return how much each of the sums of `summand` may be off, so that the result is off by at most `rtol`."""
         return rtol
 
+    def rtol_of_derivative(self, rtol: float) -> tuple[float, float]:
+        """Return how much the forward pass and the sums of the derivative may be off, so that the derivative is off by at most
+        `rtol` times what its sums are of absolute values; 0.0 for a forward pass that must be exact."""
+        return 0.0, rtol
+
     def adjoint(
         self,
         values: tuple[Expression, ...],

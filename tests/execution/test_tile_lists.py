@@ -60,7 +60,7 @@ def test_promising_tiles_are_near():
         some = x[rows.edges[a] : rows.edges[a + 1]], y[columns.edges[b] : columns.edges[b + 1]]
         near.append(((some[0][:, None] - some[1]) ** 2).sum(axis=2).max())
     assert np.median(near) < 0.1  # of points in the unit square
-    i, j = search.promising_for([x[:50]], 3)
+    i, j = search.promising_for([(x[:50], x[:50])], 3)
     np.testing.assert_array_equal(np.bincount(i), np.full(50, 3))
     gaps = [((x[a] - y[columns.edges[b] : columns.edges[b + 1]]) ** 2).sum(axis=1).max() for a, b in zip(i, j, strict=True)]
     assert np.median(gaps) < 0.1

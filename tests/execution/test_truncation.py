@@ -6,8 +6,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from skkeops import Genred
+from skkeops import Genred, Vi, Vj
 from skkeops.backends import cpu, reference
+from skkeops.execution import choose
 from skkeops.execution.methods import tiles, truncation
 from skkeops.execution.methods.truncation import Truncation, keep_largest
 
@@ -261,6 +262,80 @@ def test_random_formulas(always):
         assert (abs(found[usual] - expected[usual]) <= (rtol + 1e-10) * sizes[usual] + 1e-300).all(), formula
         np.testing.assert_array_equal(np.isnan(found[~usual]), np.isnan(expected[~usual]))
     assert skipped > 8
+
+
+# Derivatives and lazy tensors
+
+
+@pytest.fixture
+def reports(monkeypatch):
+    """What choices say of their calls, in their order."""
+    seen = []
+
+    def state(self, *args, real=choose.Choice.state):
+        found = real(self, *args)
+        seen.append(self.report)
+        return found
+
+    monkeypatch.setattr(choose.Choice, "state", state)
+    return seen
+
+
+@pytest.mark.parametrize("op", ["Sum", "LogSumExp", "SumSoftMaxWeight"])
+def test_gradients(op, always, reports):
+    rng = np.random.default_rng(15)
+    x, y, _, b, _, p = arguments("clusters", rng, 30.0, np.float64)
+    e = rng.normal(size=(M, 1)) * (rng.random((M, 1)) < 0.7)
+    formula = {"Sum": "Exp(-p * SqDist(x, y)) * b", "LogSumExp": "b - p * SqDist(x, y)", "SumSoftMaxWeight": "-p * SqDist(x, y)"}
+    options = {"formula2": "b"} if op == "SumSoftMaxWeight" else {}
+    function = Genred(formula[op], [*NAMES[:2], "b = Vj(1)", "p = Pm(1)"], op, axis=1, **options)
+    k, d = np.exp(-p * sq(x, y)), sq(x, y)
+    w = e * k * (np.exp(b[:, 0]) if op == "LogSumExp" else 1)
+    if op != "Sum":
+        w = w / (k * (np.exp(b[:, 0]) if op == "LogSumExp" else 1)).sum(axis=1, keepdims=True)
+    factor = {"Sum": b[:, 0], "LogSumExp": 1.0, "SumSoftMaxWeight": b[:, 0] - (k @ b) / k.sum(axis=1, keepdims=True)}[op]
+    slopes = (w * factor)[..., None] * -2 * p * (x[:, None] - y)
+    terms = {"x": (slopes, 1), "y": (-slopes, 0), "p": (-(w * factor * d)[..., None], (0, 1)), "b": (w[..., None], 0)}
+    rtol = 1e-2
+    value, found = function.value_and_gradient(x, y, b, p, wrt=tuple(terms), grad_output=e, rtol=rtol)
+    summed = reports if op != "SumSoftMaxWeight" else reports[-4:]  # its forward pass is exact
+    assert all(report.method == "truncation" and report.share < 0.8 for report in summed)
+    np.testing.assert_allclose(value, function(x, y, b, p), rtol=rtol, atol=rtol * 4)
+    for gradient, (values, axes) in zip(found, terms.values(), strict=True):
+        assert (abs(gradient - values.sum(axis=axes)) <= rtol * abs(values).sum(axis=axes) + 1e-12).all()
+    np.testing.assert_array_equal(function.gradient(x, y, b, p, wrt="x", grad_output=e, rtol=rtol), found[0])
+    moved = rng.normal(size=x.shape)
+    tangents = ((slopes / np.where(e, e, np.nan)[..., None]) * moved[:, None]).sum(axis=2)
+    found = function.jvp(x, y, b, p, tangents={"x": moved}, rtol=1e-3)[:, 0]
+    usual = e[:, 0] != 0
+    assert (abs(found - tangents.sum(axis=1))[usual] <= 1e-3 * abs(tangents).sum(axis=1)[usual] + 1e-12).all()
+
+
+def test_gradients_refuse_what_calls_refuse():
+    x = np.zeros((3, 2))
+    with pytest.raises(ValueError, match="rtol must be at least 0 and below 1: found 2"):
+        Genred("SqDist(x, y)", NAMES[:2], axis=1).gradient(x, x, wrt="x", rtol=2)
+    with pytest.raises(ValueError, match="rtol=0.5 is for sums: reduction_op='Max' has no tolerance"):
+        Genred("SqDist(x, y)", NAMES[:2], "Max", axis=1).gradient(x, x, wrt="x", rtol=0.5)
+
+
+def test_lazy_tensors(always, reports):
+    rng = np.random.default_rng(16)
+    x, y, _, b, *_ = arguments("clusters", rng, 1.0, np.float64)
+    squares = ((Vi(x) - Vj(y)) ** 2).sum(-1)
+    k = np.exp(-30 * sq(x, y))
+    kernel = (-30 * squares).exp()
+    assert (abs(kernel.sum(axis=1, rtol=1e-3)[:, 0] - k.sum(axis=1)) <= 1e-3 * k.sum(axis=1)).all()
+    assert (abs((kernel * Vj(b)).sum(axis=1, atol=1e-3)[:, 0] - k @ b[:, 0]) <= 1e-3).all()
+    found = (-30 * squares).logsumexp(axis=0, rtol=1e-3)[:, 0]
+    assert (abs(np.expm1(found - np.log(k.sum(axis=0)))) <= 1e-3 + 1e-12).all()
+    found = (-30 * squares).sumsoftmaxweight(Vj(b), axis=1, rtol=1e-3)
+    assert (abs(found - k @ b / k.sum(axis=1, keepdims=True)) <= 1e-3 * (k @ abs(b) / k.sum(axis=1, keepdims=True)) + 1e-13).all()
+    assert abs(kernel.sum(rtol=1e-3) / k.sum() - 1) <= 1e-3
+    with pytest.raises(ValueError, match="rtol=0.1 is for sums: a variance has no tolerance"):
+        kernel.var(axis=1, rtol=0.1)
+    with pytest.raises(ValueError, match="reduction_op='Max' has no tolerance"):
+        kernel.max(axis=1, rtol=0.1)
 
 
 # Edges, and what it says

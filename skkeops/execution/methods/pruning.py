@@ -27,7 +27,7 @@ from skkeops.reductions.base import State
 
 from .ties import order_ties, rows_with_ties
 from .tile_lists import Generation, blocks_of
-from .tiles import COLUMN_TILE, Part, TileMethod, far_rows, has_pairs
+from .tiles import Needed, Part, TileMethod, far_rows, has_pairs
 
 __all__ = ["Pruning"]
 
@@ -120,7 +120,7 @@ class Pruning(TileMethod):
     def program_of_rest(self) -> Program:
         return self._smallest(self._k)
 
-    def needed(self, part: Part) -> tuple[Blocks, float]:
+    def needed(self, part: Part) -> Needed:
         search, arrays, edges, columns, nodes, n_reduced, _ = part
         k = self._k + 1
         smallest = max(1, int(np.diff(columns.edges).min()))
@@ -130,11 +130,11 @@ class Pruning(TileMethod):
         far = far_rows(values, edges)
         if len(far):
             some = self.take(arrays, 0, far)
-            points = [some[place].astype(np.float64) for place in self.of_side(self.sides[0])]
-            own = blocks_of(*search.promising_for(points, count), np.arange(len(far) + 1), columns.edges, n_reduced)
+            tiles = search.promising_for(self.boxes_of_rows(some), count)
+            own = blocks_of(*tiles, np.arange(len(far) + 1), columns.edges, n_reduced)
             values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
-        cuts = _Cuts(np.maximum.reduceat(values, edges[:-1], axis=0), partial(self._cuts_of, part), columns.depth)
-        return blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced), 0.0
+        cuts = _Cuts(np.maximum.reduceat(values, edges[:-1], axis=0), partial(self._cuts_of, part), columns.depth, self.tile_sizes[1])
+        return Needed(blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced))
 
     def _cuts_of(self, part: Part, rows: np.ndarray, columns: np.ndarray, below: int, column_level: int) -> np.ndarray:
         """Return the cuts of the tiles of rows that pairs of nodes lead to, given for each node of rows, in ascending order."""
@@ -184,10 +184,12 @@ class _Cuts:
         Returns the cuts that the columns of some pairs of nodes lead to: see `Pruning._cuts_of`.
     depth : int
         Of the tree of columns.
+    size : int
+        About how many columns a tile has.
     """
 
-    def __init__(self, cuts: np.ndarray, tighten: Callable[..., np.ndarray], depth: int):
-        self._cuts, self._tighten, self._depth = cuts, tighten, depth
+    def __init__(self, cuts: np.ndarray, tighten: Callable[..., np.ndarray], depth: int, size: int):
+        self._cuts, self._tighten, self._depth, self._size = cuts, tighten, depth, size
 
     def keep(self, pairs: Generation) -> np.ndarray:
         """Return which pairs of nodes may hold a value that is not above the cut of a tile of rows, in any component.
@@ -197,7 +199,7 @@ class _Cuts:
         lower = pairs.bounds("lower")
         kept = self._are_below(lower, pairs)
         n_nodes = len(self._cuts) // pairs.below
-        count = _TIGHTENING // (COLUMN_TILE * 2 ** (self._depth - pairs.column_level))
+        count = _TIGHTENING // (self._size * 2 ** (self._depth - pairs.column_level))
         if count and kept.sum() > _MANY * n_nodes:
             left = np.flatnonzero(kept)
             left = left[np.lexsort((lower[left].sum(axis=1), pairs.rows[left]))]

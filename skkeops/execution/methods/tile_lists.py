@@ -14,16 +14,19 @@ import numpy as np
 
 from skkeops.pairs.ranges import Blocks, join_columns
 
-__all__ = ["GENERATIONS", "Boxes", "Evaluate", "Generation", "Search", "blocks_of"]
+__all__ = ["GENERATIONS", "Boxes", "Corners", "Evaluate", "Generation", "Search", "blocks_of"]
 
 _STEP = 2  # levels of each tree from one generation to the next: a pair of nodes has up to 16 children
 #: How many generations a search has.
 GENERATIONS = 4
 _AT_ONCE = 1 << 16  # pairs whose bounds are evaluated at once
 
-Boxes = list[list[tuple[np.ndarray, np.ndarray]]]
-Evaluate = Callable[[str, list[tuple[np.ndarray, np.ndarray]], list[tuple[np.ndarray, np.ndarray]]], np.ndarray]
-Promise = Callable[[list[tuple[np.ndarray, np.ndarray]], list[tuple[np.ndarray, np.ndarray]]], np.ndarray]
+#: For each variable the lower and the upper corners of n boxes.
+Corners = list[tuple[np.ndarray, np.ndarray]]
+Boxes = list[Corners]
+Evaluate = Callable[[str, Corners, Corners], np.ndarray]
+Promise = Callable[[Corners, Corners], np.ndarray]
+RowsOfGeneration = tuple[int, Callable[[np.ndarray], Corners]]
 
 
 class Search:
@@ -63,19 +66,22 @@ class Search:
             Nodes of rows of the level `start`.
         count : int
         """
-        rows = [(level, partial(_take, self._rows[level])) for level, _ in self._levels]
-        return self._promising(rows, first, last, count)
+        return self._promising(self._of_tiles(), first, last, count)
 
-    def promising_for(self, points: list[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same for single rows, given by their values of each variable: rows, ascending, and tiles."""
+    def promising_for(self, points: Corners, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for single rows, given by their boxes for each variable: rows, ascending, and tiles."""
+        return self._promising(self._of_points(points), 0, len(points[0][0]), count)
 
-        def boxes(i):
-            return [(corner, corner) for corner in (np.take(p, i, axis=0) for p in points)]
+    def _of_tiles(self) -> list[RowsOfGeneration]:
+        """Return for each generation the level of the nodes of rows, and what returns the boxes of some."""
+        return [(level, partial(_take, self._rows[level])) for level, _ in self._levels]
 
-        return self._promising([(0, boxes)] * len(self._levels), 0, len(points[0]), count)
+    def _of_points(self, points: Corners) -> list[RowsOfGeneration]:
+        """Return the same where each row is a node by itself, in every generation."""
+        return [(0, partial(_take, list(map(_joined, points))))] * len(self._levels)
 
-    def _promising(self, rows: list, first: int, last: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Keep `count` columns for each row of a generation: `rows` has its level and what returns its boxes."""
+    def _promising(self, rows: list[RowsOfGeneration], first: int, last: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Keep `count` columns for each row of a generation."""
         begin, nodes = first, last - first
         columns = np.tile(np.arange(2 ** self._levels[0][1]), (nodes, 1))
         for generation, (level, boxes) in enumerate(rows):
@@ -104,16 +110,26 @@ class Search:
         keep : callable
             Returns which pairs of nodes of a generation are kept: an array of bool.
         """
+        return self._descend(self._of_tiles(), first, last, keep)
+
+    def descend_for(self, points: Corners, keep: Callable[[Generation], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for single rows, given by their boxes for each variable: rows, ascending, and tiles."""
+        return self._descend(self._of_points(points), 0, len(points[0][0]), keep)
+
+    def _descend(
+        self, rows: list[RowsOfGeneration], first: int, last: int, keep: Callable[[Generation], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
         n_columns = 2 ** self._levels[0][1]
         i, j = np.repeat(np.arange(last - first), n_columns), np.tile(np.arange(n_columns), last - first)
-        for generation, (row_level, column_level) in enumerate(self._levels):
+        for generation, (level, boxes) in enumerate(rows):
+            column_level = self._levels[generation][1]
             if generation:
-                before = self._levels[generation - 1]
-                i, j = _children(i, j, 2 ** (row_level - before[0]), 2 ** (column_level - before[1]))
-            begin = first * 2 ** (row_level - self.start)
-            boxes = self._rows[row_level], self._columns[column_level]
-            below = 2 ** (len(self._rows) - 1 - row_level)
-            kept = keep(Generation(i, j, begin, below, column_level, generation, boxes, self._evaluate))
+                of_row, of_column = 2 ** (level - rows[generation - 1][0]), 2 ** (column_level - self._levels[generation - 1][1])
+                i, j = _children(i, j, of_row, of_column)
+                first *= of_row
+            below = 2 ** (rows[-1][0] - level)
+            of_columns = self._columns[column_level]
+            kept = keep(Generation(i, j, first, below, column_level, generation, boxes, of_columns, self._evaluate))
             i, j = i[kept], j[kept]
         order = np.argsort(i * 2 ** (len(self._columns) - 1) + j)
         return i[order], j[order]
@@ -134,8 +150,8 @@ class Generation(NamedTuple):
         The level of the nodes of columns.
     number : int
         Of the generation, from 0.
-    boxes, evaluate
-        Those of the search: the boxes of all nodes of rows and of columns of these levels.
+    row_boxes, column_boxes, evaluate
+        What returns the boxes of nodes of rows, the boxes of columns of this level, and what the search evaluates bounds with.
     """
 
     rows: np.ndarray
@@ -144,7 +160,8 @@ class Generation(NamedTuple):
     below: int
     column_level: int
     number: int
-    boxes: tuple[list[np.ndarray], list[np.ndarray]]
+    row_boxes: Callable[[np.ndarray], Corners]
+    column_boxes: list[np.ndarray]
     evaluate: Evaluate
 
     def bounds(self, which: str) -> np.ndarray:
@@ -152,8 +169,8 @@ class Generation(NamedTuple):
         found = []
         for start in range(0, max(1, len(self.rows)), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            rows = _take(self.boxes[0], self.begin + self.rows[some])
-            found.append(self.evaluate(which, rows, _take(self.boxes[1], self.columns[some])))
+            rows = self.row_boxes(self.begin + self.rows[some])
+            found.append(self.evaluate(which, rows, _take(self.column_boxes, self.columns[some])))
         return found[0] if len(found) == 1 else np.concatenate(found)
 
 

@@ -26,13 +26,12 @@ from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 
 from .base import Method
-from .tile_lists import Boxes, Evaluate, Search
+from .tile_lists import Boxes, Corners, Evaluate, Search
 
-__all__ = ["COLUMN_TILE", "Part", "SampledTiles", "TileMethod", "count_pairs", "far_rows", "has_pairs"]
+__all__ = ["Needed", "Part", "SampledTiles", "TileMethod", "count_pairs", "far_rows", "has_pairs"]
 
 #: Fewer pairs than these are computed sooner than anything is known of them.
 LEAST_PAIRS = 1 << 24
-ROW_TILE, COLUMN_TILE = 16, 64
 #: With more than this share of the pairs left, all of them are computed.
 WORTH = 0.5
 #: About how many pairs of tiles the lists of one step hold.
@@ -104,6 +103,32 @@ class Part(NamedTuple):
     pairs: Any
 
 
+#: No rows, which meet nothing.
+NO_ROWS = np.empty(0, np.int64)
+NO_BLOCKS = Blocks((np.empty((0, 2), np.int64), NO_ROWS, np.empty((0, 2), np.int64)))
+
+
+class Needed(NamedTuple):
+    """What some tiles of rows have to meet.
+
+    Attributes
+    ----------
+    blocks : Blocks
+        The blocks of pairs of tiles.
+    error : float
+        A bound of the error that this makes, as `Program.error`.
+    own : ndarray of int64
+        Rows that are computed once more, as they have to meet others than their tiles.
+    own_blocks : Blocks
+        Their blocks: their rows are counted from 0, in this order.
+    """
+
+    blocks: Blocks
+    error: float = 0.0
+    own: np.ndarray = NO_ROWS
+    own_blocks: Blocks = NO_BLOCKS
+
+
 class TileMethod(Method):
     """A way to compute a problem at the cost of the tiles that it needs.
 
@@ -125,6 +150,8 @@ class TileMethod(Method):
     least_pairs = LEAST_PAIRS
     formula: Expression
     ranked: Expression
+    #: The most rows of a tile of rows, and of one of columns.
+    tile_sizes: tuple[int, int] = (16, 64)
     #: Pairs that are computed again cost so many others.
     cost_of_repeating: int = 1
 
@@ -158,8 +185,8 @@ class TileMethod(Method):
         """Return the program of rows that meet all columns, whose state has the layout of `compute`."""
 
     @abstractmethod
-    def needed(self, part: Part) -> tuple[Blocks, float]:
-        """Return the blocks of pairs that some rows have to meet, and a bound of the error that this makes, as `Program.error`."""
+    def needed(self, part: Part) -> Needed:
+        """Return the blocks of pairs that some rows have to meet."""
 
     @abstractmethod
     def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
@@ -281,7 +308,7 @@ class TileMethod(Method):
         A tile of a sample has as few rows as it would have if the others were there. Its box is the larger for the rows that are
         missing, as if they were spread evenly. So these boxes decide about a method alone, and not about results.
         """
-        n, size = self.sizes(arrays)[side], (ROW_TILE, COLUMN_TILE)[side]
+        n, size = self.sizes(arrays)[side], self.tile_sizes[side]
         some = rng.integers(n, size=_SAMPLE) if n > _SAMPLE else np.arange(n)
         sample = self.take(arrays, side, some)
         few = max(2, round(size * len(some) / n))
@@ -296,6 +323,11 @@ class TileMethod(Method):
         boxes = [(u - (u - lo) * (1 + grown) / 2, lo + (u - lo) * (1 + grown) / 2) for lo, u in found]
         return SampledTiles(boxes, edges, some[rows])
 
+    def boxes_of_rows(self, arrays: tuple[Any, ...]) -> Corners:
+        """Return the box of each row by itself, for each variable of rows."""
+        edges = np.arange(self.sizes(arrays)[0] + 1)
+        return [boxes_of(arrays[k], edges, dtype_of(arrays)) for k in self.of_side(self.sides[0])]
+
     def _columns(self, arrays: tuple[Any, ...], scale: np.ndarray) -> tuple[SpatialOrder, tuple[Any, ...]]:
         """Return the order of the columns, and the arrays with them in this order: those of before, if they are the same."""
         places = self.of_side(self.sides[1])
@@ -306,7 +338,7 @@ class TileMethod(Method):
             or ((scale > _OTHER_WEIGHT * kept.scale) | (kept.scale > _OTHER_WEIGHT * scale)).any()
             or not all(_same(arrays[k], kept.order.index, a) for k, a in zip(places, kept.arrays, strict=True))
         ):
-            order = SpatialOrder(self._coordinates(arrays, 1, scale), COLUMN_TILE)
+            order = SpatialOrder(self._coordinates(arrays, 1, scale), self.tile_sizes[1])
             kept = Kept(order, tuple(np.ascontiguousarray(arrays[k][order.index]) for k in places), scale)
             if sum(a.nbytes for a in kept.arrays) + order.index.nbytes <= _KEPT_BYTES:
                 with self._lock:
@@ -322,7 +354,7 @@ class TileMethod(Method):
         dtype = dtype_of(arrays)
         scales = self.scales(arrays, np.random.default_rng(0), pairs)
         columns, in_order = self._columns(arrays, scales[1])
-        rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), ROW_TILE)
+        rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), self.tile_sizes[0])
         in_order = self.take(in_order, 0, rows.index)
         rest = self.program_of_rest()
         state = rest.reduction.identity(n_out, rest.problem.output.dims)
@@ -342,15 +374,20 @@ class TileMethod(Method):
             some = slice(edges[0], edges[-1])
             all_of_them = int(edges[-1] - edges[0]) * n_reduced
             part = Part(search, self.take(in_order, 0, some), edges - edges[0], columns, (first, last), n_reduced, pairs)
-            blocks, bound = self.needed(part)
-            if count_pairs(blocks) > WORTH * all_of_them:
+            needed = self.needed(part)
+            pairs_needed = count_pairs(needed.blocks) + count_pairs(needed.own_blocks)
+            if pairs_needed > WORTH * all_of_them:
                 break
-            found, repeated = self.compute(part, blocks)
+            found, repeated = self.compute(part, needed.blocks)
+            if len(needed.own):
+                alone = part._replace(arrays=self.take(part.arrays, 0, needed.own))
+                for whole, new in zip(found, self.compute(alone, needed.own_blocks)[0], strict=True):
+                    whole[needed.own] = new
             for whole, new in zip(state, found, strict=True):
                 whole[some] = new
-            computed += count_pairs(blocks) + repeated
-            error = max(error, bound)
-            worth = count_pairs(blocks) + self.cost_of_repeating * repeated < WORTH * all_of_them
+            computed += pairs_needed + repeated
+            error = max(error, needed.error)
+            worth = pairs_needed + self.cost_of_repeating * repeated < WORTH * all_of_them
             first, done = last, int(edges[-1])
             if progress is not None:
                 progress(done * n_reduced, n_out * n_reduced)
@@ -369,8 +406,9 @@ def has_pairs(problem: Problem) -> bool:
     return any(v.category == IJ for v in problem.variables)
 
 
-def far_rows(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the rows whose values, in some component, are far above those of the best quarter of the rows of their tile.
+def far_rows(values: np.ndarray, edges: np.ndarray, gap: float = 0.0) -> np.ndarray:
+    """Return the rows whose values, in some component, are far above those of the best quarter of the rows of their tile: by at
+    least a gap.
 
     A tile may lie between clusters: such rows search on their own.
     """
@@ -380,7 +418,7 @@ def far_rows(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
         for c in range(values.shape[1]):
             ranked = values[np.lexsort((values[:, c], tile)), c]
             least, quarter = ranked[edges[:-1]], ranked[edges[:-1] + np.diff(edges) // 4]
-            usual[:, c] = (quarter + 4 * (quarter - least))[tile]
+            usual[:, c] = (quarter + np.maximum(4 * (quarter - least), gap))[tile]
     return np.flatnonzero((values > np.where(np.isnan(usual), np.inf, usual)).any(axis=1))
 
 

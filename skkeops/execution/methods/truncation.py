@@ -31,7 +31,7 @@ from skkeops.reductions import Sum as SumReduction
 from skkeops.reductions.base import State
 
 from .tile_lists import GENERATIONS, Generation, blocks_of
-from .tiles import Part, TileMethod, far_rows, has_pairs
+from .tiles import Needed, Part, TileMethod, far_rows, has_pairs
 
 __all__ = ["Truncation"]
 
@@ -45,6 +45,10 @@ _PROMISING = 6
 _UP_TO = 0.5 ** np.arange(GENERATIONS - 1, -1, -1)
 #: By so much are lower bounds lowered, in logarithms, as they are computed with rounding errors.
 _SLACK = 1e-5
+#: Rows that may leave out less than others of their tile, in logarithms by so much, have lists of their own.
+_OUTLIERS = 4.0
+#: About how many pairs of such rows and of tiles a search holds.
+_PAIRS_OF_ROWS = 1 << 21
 _SAMPLE_ROWS, _SAMPLE_COLUMNS = 32, 2048
 
 
@@ -104,6 +108,7 @@ class Truncation(TileMethod):
     name = "truncation"
     takes = "a tolerance is given, there are many pairs, and bounds on a sample of tiles say that most of them are negligible"
     takes_tolerances = True
+    tile_sizes = (32, 64)  # sums are computed faster for more rows, which outweighs that fewer tiles are negligible
 
     def __init__(self, problem: Problem, backend: Backend):
         super().__init__(problem, backend)
@@ -154,15 +159,21 @@ class Truncation(TileMethod):
             exponent = bounds(turned(self._summand.exponent), dtype)
             boxes |= exponent.boxes
             lower, upper = exponent.lower + lower, exponent.upper + upper
-        return {"lower": lower, "upper": upper}, boxes
+        return {"lower": lower, "upper": upper, "both": Concat.build(lower, upper)}, boxes
 
     def promise(self, evaluate):
         def promise(rows, columns):
-            # The least that there certainly is; signed weights leave nothing certain, and then the most that there may be.
-            certain = np.fmax.reduce(evaluate("lower", rows, columns), axis=1)
-            if (certain > -np.inf).mean() > 0.5:
-                return -certain
-            return -np.fmin(np.fmax.reduce(evaluate("upper", rows, columns), axis=1), np.finfo(np.float64).max)
+            # The middle of what there may be. Where next to nothing is certain, as with weights of both signs, it is as far below
+            # the most as it usually is: then the most decides.
+            with np.errstate(invalid="ignore"):
+                both = evaluate("both", rows, columns)  # what they have in common is computed once
+                certain, most = (np.fmax.reduce(part, axis=1) for part in np.split(both, 2, axis=1))
+                unknown = most - certain
+            unknown[np.isnan(unknown)] = np.inf
+            known = unknown[:: max(1, len(unknown) // 4096)]
+            known = known[known < np.inf]
+            usual = np.quantile(known, 0.25) if len(known) else 0.0
+            return np.minimum(unknown, 4 * usual) / 2 - np.where(np.isnan(most), np.inf, np.minimum(most, np.finfo(float).max))
 
         return promise
 
@@ -244,7 +255,7 @@ class Truncation(TileMethod):
     def program_of_rest(self) -> Program:
         return self._own
 
-    def needed(self, part: Part) -> tuple[Blocks, float]:
+    def needed(self, part: Part) -> Needed:
         search, arrays, edges, columns, nodes, n_reduced, tolerance = part
         n_ordered = columns.n_ordered  # others, which are not finite, are met by all rows, and tell nothing of the sums
         count = min(_PROMISING, 2**columns.depth)
@@ -252,14 +263,29 @@ class Truncation(TileMethod):
         far = far_rows(-log_sums, edges)
         if len(far):
             some = self.take(arrays, 0, far)
-            points = [some[place].astype(np.float64) for place in self.of_side(self.sides[0])]
+            points = self.boxes_of_rows(some)
             own = blocks_of(*search.promising_for(points, count), np.arange(len(far) + 1), columns.edges, n_ordered)
             log_sums[far] = np.maximum(log_sums[far], self._log_sums(some, own))
-        allowed = np.minimum.reduceat(self._log_allowed(arrays, log_sums, tolerance), edges[:-1], axis=0)
+        allowed = self._log_allowed(arrays, log_sums, tolerance)
+        # The least that a row of a tile may leave out holds for all of them: outliers are not to decide for the others.
+        own_rows = np.intersect1d(far, far_rows(-allowed, edges, _OUTLIERS))
+        of_tiles = allowed.copy()
+        of_tiles[own_rows] = np.inf
         sizes = [np.log(np.diff(columns.edges[:: 2 ** (columns.depth - level)])) for level in range(columns.depth + 1)]
-        budget = _Budget(allowed, sizes)
-        tiles = search.descend(*nodes, budget.keep)
-        return blocks_of(*tiles, edges, columns.edges, n_reduced), float(budget.spent.max())
+        budget = _Budget(np.minimum.reduceat(of_tiles, edges[:-1], axis=0), sizes)
+        blocks = blocks_of(*search.descend(*nodes, budget.keep), edges, columns.edges, n_reduced)
+        if not len(own_rows):
+            return Needed(blocks, budget.error)
+        found, error = [], budget.error
+        step = max(1, _PAIRS_OF_ROWS // 2**columns.depth)
+        for start in range(0, len(own_rows), step):
+            some = own_rows[start : start + step]
+            budget = _Budget(allowed[some], sizes)
+            i, j = search.descend_for(self.boxes_of_rows(self.take(arrays, 0, some)), budget.keep)
+            found.append((i + start, j))
+            error = max(error, budget.error)
+        i, j = (np.concatenate(part) for part in zip(*found, strict=True))
+        return Needed(blocks, error, own_rows, blocks_of(i, j, np.arange(len(own_rows) + 1), columns.edges, n_reduced))
 
     def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
         return self._own.state(part.arrays, blocks), 0
@@ -281,6 +307,11 @@ class _Budget:
         self._sizes = log_sizes
         #: For each node of rows the part of what it may leave out that is used.
         self.spent = np.zeros(1)
+
+    @property
+    def error(self) -> float:
+        """The largest part that is used."""
+        return float(self.spent.max())
 
     def keep(self, pairs: Generation) -> np.ndarray:
         """Return which pairs of nodes are kept: all but the smallest ones, which are left out, as far as is allowed by now."""

@@ -22,6 +22,8 @@ class Reductions(Methods):
 
     Without an axis, those of tensors of several components are over these, as in KeOps, and lazy; of tensors of shape (..., M, N)
     they are over all pairs, as NumPy's, and a number.
+
+    Options are those of `skkeops.Genred` and of its call: ``K.sum(axis=1, rtol=1e-6)`` leaves out what provably does not matter.
     """
 
     __slots__ = ()
@@ -49,6 +51,9 @@ class Reductions(Methods):
     def var(self, axis=-1, dim=None, ddof=0, **options):
         """Return the variance over the components (axis=-1, lazily), i or j: squared distances from the mean, over n - ddof."""
         axis = _axis(axis, dim)
+        given = next((name for name in ("rtol", "atol") if options.get(name)), None)
+        if given is not None:  # the mean that is subtracted has an error of its own
+            raise ValueError(f"{given}={options[given]!r} is for sums: a variance has no tolerance")
         place = None if _is_last(self, axis) else self._reduced_axis(axis) + len(self.batch)
         n = self.ndim if place is None else self._shape[place] or 1
         if not ddof < n:
@@ -256,7 +261,7 @@ class Reductions(Methods):
         return axis - first
 
 
-_OPTIONS_OF_TOTALS = {"backend", "device_id", "dtype_acc", "progress", "ranges", "sum_scheme", "use_double_acc"}
+_OPTIONS_OF_TOTALS = {"backend", "device_id", "dtype_acc", "progress", "ranges", "rtol", "sum_scheme", "use_double_acc"}
 
 
 def _axis(axis: Any, dim: Any) -> Any:
