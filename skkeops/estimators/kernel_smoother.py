@@ -88,9 +88,9 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
     The sums over the samples are moments of x', in one sweep over the pairs, about the centre of all samples; where they cancel, as
     for a narrow kernel or outside of the data, they are taken again about the local mean of the samples. The systems of all queries
     are solved in float64, one degree after the other. What the weighted samples do not determine, because there are too few of
-    them or they lie in a line, is left out: with one neighbour the prediction is its target, whatever the degree. A direction counts
-    as determined if more than the root of the rounding error (1.5e-8 in float64, 3e-4 in float32) of its square is left when what is
-    of lower degree is taken away.
+    them or they lie in a line, is left out: with one neighbour the prediction is its target, whatever the degree. A direction
+    counts as determined if more than the root of the rounding error (1.5e-8 in float64, 3e-4 in float32) of its square is left
+    when what is of lower degree is taken away.
 
     The standard error of a prediction :math:`\sum_j l_j(x) \, y_j` is
 
