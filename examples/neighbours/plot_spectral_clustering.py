@@ -12,7 +12,8 @@ first eigenvectors of the normalised kernel matrix
 
 as new coordinates, in which clusters are far apart. With 5000 points the matrix has 25 million entries, 200 MB. SciPy's
 ``eigsh`` never asks for them: all it needs are products :math:`A v`, and a :class:`skkeops.LazyTensor` is a linear operator
-of SciPy. :class:`skkeops.SpectralEmbedding` is the estimator of it.
+of SciPy. :class:`skkeops.SpectralClustering` is the estimator of it, and :class:`skkeops.SpectralEmbedding` that of the
+coordinates.
 
 .. [1] A. Ng, M. Jordan, Y. Weiss, "On spectral clustering: analysis and an algorithm", NIPS 2001.
 """
@@ -25,7 +26,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_moons
 from sklearn.metrics import adjusted_rand_score
 
-from skkeops import SpectralEmbedding, Vi, Vj, kernels
+from skkeops import SpectralClustering, SpectralEmbedding, Vi, Vj, kernels
 
 ###############################################################################
 # The data
@@ -104,12 +105,15 @@ for axis, (name, found) in zip(axes, labels.items(), strict=True):
 plt.show()
 
 ###############################################################################
-# The estimator
-# -------------
+# The estimators
+# --------------
 #
-# :class:`skkeops.SpectralEmbedding` has such coordinates as an estimator, scikit-learn's with the affinity "rbf". Queries have
-# coordinates, too: here 2000 new points find their moon without another eigenproblem.
+# :class:`skkeops.SpectralClustering` does all of this, with scikit-learn's parameters. :class:`skkeops.SpectralEmbedding` has the
+# coordinates. Queries have some, too: here 2000 new points find their moon without another eigenproblem.
 
+clustering = SpectralClustering(
+    2, affinity=kernels.Gaussian(length), eigen_tol=1e-6, random_state=0
+).fit(X)
 embedding = SpectralEmbedding(1, kernel=kernels.Gaussian(length), tol=1e-6, random_state=0).fit(
     X
 )
@@ -117,6 +121,7 @@ classes = KMeans(2, n_init=5, random_state=0).fit(embedding.embedding_)
 queries, moon = make_moons(2000, noise=0.06, random_state=1)
 places = embedding.embed(queries)
 found = classes.predict(places)
+print(f"the clusters    {adjusted_rand_score(truth, clustering.labels_):.3f}")
 print(f"the samples     {adjusted_rand_score(truth, classes.labels_):.3f}")
 print(f"the new points  {adjusted_rand_score(moon, found):.3f}")
 

@@ -13,6 +13,8 @@ from .kernel_smoother import KernelSmoother
 from .kernel_sum import KernelSum
 from .nearest_neighbors import NearestNeighbors
 from .radius_neighbors_transformer import RadiusNeighborsTransformer
+from .rp_cholesky import RPCholesky
+from .spectral_clustering import SpectralClustering
 from .spectral_embedding import SpectralEmbedding
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "KernelSmoother",
     "KernelSum",
     "NearestNeighbors",
+    "RPCholesky",
     "RadiusNeighborsTransformer",
+    "SpectralClustering",
     "SpectralEmbedding",
 ]

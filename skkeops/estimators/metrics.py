@@ -243,6 +243,12 @@ def get_metric(metric: Any, params: Mapping[str, Any], n_features: int, dtype: n
 
 
 def _of_object(metric: Any, n_features: int, dtype: np.dtype) -> Metric:
+    if isinstance(metric, str) and metric == "precomputed":
+        raise ValueError(
+            "metric='precomputed' is a stored matrix of distances, of which there is nothing to compute: give the matrix, or the "
+            "graph that a KNeighborsTransformer returns, to the class of the same name in sklearn.neighbors. Expected a name, a "
+            "formula of x and y, or a kernel object."
+        )
     if isinstance(metric, str) and metric.isidentifier() and metric not in ("x", "y"):
         close = difflib.get_close_matches(metric, NAMES, n=1)
         suggestion = f" Did you mean {close[0]!r}?" if close else ""

@@ -9,14 +9,14 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skkeops.arrays.devices import namespace_of, to_device, to_host
+from skkeops.arrays.devices import namespace_of, to_device
 
 from .base import KernelEstimator
-from .eigenpairs import largest_eigenpairs
 from .namespaces import like, on_the_device_of_samples, to_engine
 from .reduction import weighted_sum
 from .rows import over_rows
-from .training_matrix import TrainingMatrix, check_kernel_of_samples
+from .spectral_coordinates import spectral_coordinates
+from .training_matrix import check_kernel_of_samples
 
 __all__ = ["SpectralEmbedding"]
 
@@ -28,7 +28,7 @@ class SpectralEmbedding(KernelEstimator):
               D = \operatorname{diag}(K 1)
 
     with the largest eigenvalues, but for :math:`\mu_0 = 1`. The coordinates of sample i are :math:`u_{ik} / \sqrt{D_{ii}}`, those
-    of `sklearn.manifold.SpectralEmbedding` with the affinity "rbf". `sklearn.cluster.KMeans` of them is spectral clustering.
+    of `sklearn.manifold.SpectralEmbedding` with the affinity "rbf".
     Queries have coordinates, too, by `embed`: the formula of the eigenvectors, extended to other points (Nyström).
 
     Parameters
@@ -78,6 +78,7 @@ class SpectralEmbedding(KernelEstimator):
     See Also
     --------
     KernelPCA : Eigenvectors of the centred kernel.
+    SpectralClustering : Clusters of such coordinates.
     KNeighborsTransformer : A sparse graph, for scikit-learn's own `SpectralEmbedding`.
 
     References
@@ -159,27 +160,13 @@ class SpectralEmbedding(KernelEstimator):
         n = len(x)
         if self.n_components >= n:
             raise ValueError(f"n_components must be less than the number of samples: found {self.n_components} and n_samples={n}")
-        matrix, xp = TrainingMatrix(x.astype(np.float64, copy=False), None, bound, self.backend), namespace_of(x)
-        own = to_host(matrix.diagonal)[:, None]
-
-        def product(v: np.ndarray) -> np.ndarray:
-            return to_host(matrix.product(to_device(v, xp))) - own * v
-
-        degrees, rounding = product(np.ones((n, 1))), 4 * np.finfo(np.float64).eps * abs(own)
-        if (degrees < -rounding).any():
-            raise ValueError(f"the kernel must not be negative: found negative sums of {kernel!r} over the samples")
-        # A sample without neighbours is a part of its own.
-        root = np.sqrt(np.where(degrees > rounding, degrees, 1))
-
-        def normalised(v: np.ndarray) -> np.ndarray:
-            return product(v / root) / root
-
         options = (self.eigen_solver, self.tol, self.max_iter, self.random_state)
-        values, vectors, self.n_iter_ = largest_eigenpairs(normalised, n, self.n_components + 1, *options)
-        coordinates = vectors[:, 1:] / root
+        found = spectral_coordinates(x, kernel, bound, self.backend, self.n_components + 1, *options)
+        values, coordinates, self.n_iter_ = found[0][1:], found[1][:, 1:], found[2]
+        xp = namespace_of(x)
         coordinates *= _signs(coordinates)
         self.X_fit_ = X
-        self.eigenvalues_ = like(to_device(values[1:].astype(x.dtype), xp), X)
+        self.eigenvalues_ = like(to_device(values.astype(x.dtype), xp), X)
         self.embedding_ = like(to_device(coordinates.astype(x.dtype), xp), X)
         self._coordinates = like(to_device(coordinates, xp), X)
         return self

@@ -2,9 +2,6 @@
 
 References
 ----------
-Y. Chen, E. N. Epperly, J. A. Tropp, R. J. Webber, "Randomly pivoted Cholesky: practical approximation of a kernel matrix
-with few entry evaluations", Communications on Pure and Applied Mathematics 78, 2025.
-
 M. Díaz, E. N. Epperly, Z. Frangella, J. A. Tropp, R. J. Webber, "Robust, randomized preconditioning for kernel ridge
 regression", arXiv:2304.12465, 2023.
 
@@ -18,14 +15,13 @@ from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
-from scipy.linalg.lapack import dpstrf
 
-from skkeops.arrays.devices import linalg_of, namespace_of, to_device, to_host
+from skkeops.arrays.devices import linalg_of, namespace_of, to_device
 
-__all__ = ["LowRankPreconditioner", "low_rank_preconditioner", "nystrom", "pivoted_cholesky"]
+from .cholesky import ROUNDING, pivoted_cholesky
 
-_BLOCK = 40  # pivots drawn together
-_ROUNDING = 1e-13  # of the largest entry of the diagonal: what is less is rounding errors
+__all__ = ["LowRankPreconditioner", "low_rank_preconditioner", "nystrom"]
+
 _MISSED = 1e-5  # of a product: what the factor of a semi-definite matrix may miss of it, where nothing is left of the diagonal
 
 # The rank "auto" takes at most this much memory, and so many columns; those of eigenvalues below so many shifts cost more time
@@ -35,82 +31,6 @@ _RANK = 700
 _SMALLEST = 4
 # Nyström cannot see the eigenvalues before it has paid for all vectors.
 _NYSTROM_RANK = 100
-
-
-def pivoted_cholesky(
-    columns: Callable[[np.ndarray], np.ndarray],
-    diagonal: np.ndarray,
-    rank: int,
-    random_state: np.random.RandomState,
-    smallest: float = 0.0,
-) -> tuple[np.ndarray, bool]:
-    """Return F with ``F @ F.T`` close to a positive semi-definite matrix, from some of its columns.
-
-    Pivots are drawn in blocks, with probabilities in proportion to what is left of the diagonal.
-
-    Parameters
-    ----------
-    columns : callable
-        Returns columns of the matrix, shape (n, k), given their indices, shape (k,).
-    diagonal : ndarray of shape (n,)
-        Its diagonal.
-    rank : int
-        The largest number of columns of F.
-    random_state : RandomState
-    smallest : float, default=0.0
-        The size of eigenvalue from which on more columns are not worth their time: the columns end when the squared norms
-        of the last of them, which are about the eigenvalues in their order, fall below it on average.
-
-    Returns
-    -------
-    F : ndarray of shape (n, k)
-        With k at most `rank`; less when nothing but rounding errors is left.
-    is_semidefinite : bool
-        False if the diagonal became negative, beyond rounding, or is not finite: the matrix is not positive semi-definite.
-    """
-    n, xp = len(diagonal), namespace_of(diagonal)
-    scale = float(diagonal.max()) if n else 0.0
-    if n and not (float(diagonal.min()) >= 0 and scale < np.inf):
-        return xp.zeros((n, 0)), False
-    if scale == 0:
-        return xp.zeros((n, 0)), True
-    # In units of the largest entry: the sum of all might be more than a float64 holds.
-    left = diagonal.astype(np.float64) / scale
-    rounding = _ROUNDING * n
-    factor = xp.empty((n, min(rank, n)), dtype=np.float64, order="F")
-    k = 0
-    while k < factor.shape[1] and float(left.sum()) > rounding:
-        size = min(_BLOCK, factor.shape[1] - k)
-        pivots = np.unique(_draw(left / left.sum(), size, random_state))
-        rest = columns(pivots) - factor[:, :k] @ factor[pivots, :k].T
-        block = to_host(rest[pivots])
-        # Among the drawn, those that the others do not already tell are kept.
-        triangle, order, kept, _ = dpstrf(block, tol=_ROUNDING * scale, lower=1)
-        if kept == 0:
-            if not np.isfinite(block).all():
-                return factor[:, :k], False
-            left[pivots] = 0
-            continue
-        chosen, triangle = (to_device(a, xp) for a in (order[:kept] - 1, np.tril(triangle[:kept, :kept])))
-        new = linalg_of(xp).solve_triangular(triangle, rest[:, chosen].T, lower=True).T
-        factor[:, k : k + kept] = new
-        squares = np.einsum("ij,ij->i", new, new) / scale
-        left -= squares
-        if not float(left.min()) >= -1e-9 * (1 + k):  # NaN, too: entries that are not finite
-            return factor[:, :k], False
-        np.maximum(left, 0, out=left)
-        left[pivots] = 0
-        k += kept
-        if float(squares.sum()) < smallest / scale * kept:
-            break
-    return factor[:, :k], True
-
-
-def _draw(probabilities: np.ndarray, size: int, random_state: np.random.RandomState) -> np.ndarray:
-    """Return indices with these probabilities: the draws of `RandomState.choice`, wherever the array is."""
-    steps = np.cumsum(probabilities)
-    steps /= steps[-1]
-    return np.searchsorted(steps, to_device(random_state.random_sample(size), namespace_of(steps)), side="right")
 
 
 def nystrom(
@@ -242,7 +162,7 @@ def low_rank_preconditioner(
     shift = np.maximum(shift, rounding)
     if kind == "cholesky" and shift.ndim == 1:
         rest = values / (largest or 1) - np.einsum("ij,ij->i", factor, factor) / (largest or 1)
-        if float(rest.sum()) <= _ROUNDING * n:
+        if float(rest.sum()) <= ROUNDING * n:
             # Nothing is left of the diagonal. If the matrix is semi-definite, nothing is left of it elsewhere.
             test = to_device(random.uniform(-1, 1, (n, 1)) / n, xp)  # the product is no larger than the largest entry
             image = product(test)

@@ -31,6 +31,8 @@ from skkeops import (
     KNeighborsTransformer,
     NearestNeighbors,
     RadiusNeighborsTransformer,
+    RPCholesky,
+    SpectralClustering,
     SpectralEmbedding,
     kernels,
 )
@@ -44,9 +46,9 @@ NEIGHBORS = [
     NearestNeighbors,
     RadiusNeighborsTransformer,
 ]
-SPECTRA = [KernelPCA, SpectralEmbedding]
+SPECTRA = [KernelPCA, RPCholesky, SpectralClustering, SpectralEmbedding]
 ESTIMATORS = [*KERNELS, *CLASSIFIERS, *NEIGHBORS, *SPECTRA]
-TRANSFORMERS = [KernelSum, KernelLogSumExp, KernelPCA]
+TRANSFORMERS = [KernelSum, KernelLogSumExp, KernelPCA, RPCholesky]
 
 CONFIGURATIONS = [
     KernelSum(),
@@ -83,6 +85,10 @@ CONFIGURATIONS = [
     KernelPCA(3, kernel="rbf", fit_inverse_transform=True),
     KernelPCA(2, kernel=kernels.Matern(3.0), eigen_solver="arpack", random_state=0),
     SpectralEmbedding(1, kernel=kernels.Laplacian(2.0), n_jobs=2),
+    RPCholesky(kernels.Matern(3.0), n_components=None, tol=1e-3, n_jobs=2),
+    RPCholesky("poly", degree=2, n_components=5),
+    SpectralClustering(3, affinity=kernels.Matern(2.0), assign_labels="cluster_qr"),
+    SpectralClustering(2, assign_labels="discretize", eigen_solver="arpack"),
     NearestNeighbors(algorithm="kd_tree"),
     NearestNeighbors(metric="nan_euclidean"),
     KNeighborsClassifier(metric=kernels.Gaussian(3.0), weights="distance"),
@@ -156,6 +162,7 @@ def test_array_api_checks():
         ("GaussianProcessRegressor", {"alpha": 0.1}),
         ("KernelPCA", {"n_components": 2, "fit_inverse_transform": True}),
         ("SpectralEmbedding", {}),
+        ("RPCholesky", {}),
         ("KernelDensity", {}),
         ("KernelDensity", {"kernel": "tophat", "bandwidth": "scott"}),
         ("KernelDensityClassifier", {}),

@@ -244,6 +244,25 @@ def test_missing_values():
     assert not np.isnan(KNNImputer().fit_transform(missing)).any()
 
 
+@pytest.mark.parametrize("far", [0.0, 1e5])
+def test_missing_values_by_definition(far):
+    """What has no feature in common comes last. Far from the origin, scikit-learn's own distances cancel."""
+    samples, queries = (np.where(RNG.random((n, 3)) < 0.45, np.nan, far + RNG.normal(size=(n, 3))) for n in (40, 30))
+    squares = (queries[:, None] - samples) ** 2
+    common = (~np.isnan(squares)).sum(axis=2)
+    every = np.sqrt(3 * np.nansum(squares, axis=2) / np.where(common, common, np.nan))
+    model = NearestNeighbors(n_neighbors=40, metric="nan_euclidean").fit(samples)
+    d, i = model.kneighbors(queries)
+    np.testing.assert_allclose(d, np.sort(every, axis=1), rtol=1e-12)  # NumPy, too, sorts what is not a number last
+    np.testing.assert_allclose(np.take_along_axis(every, i, axis=1), d, rtol=1e-12)
+    for row, found in zip(every, model.radius_neighbors(queries, 1.0, return_distance=False), strict=True):
+        np.testing.assert_array_equal(found, np.flatnonzero(row <= 1.0))
+    if far == 0:
+        theirs = sklearn.neighbors.NearestNeighbors(n_neighbors=40, metric="nan_euclidean").fit(samples).kneighbors(queries)
+        np.testing.assert_allclose(d, theirs[0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(i[~np.isnan(d)], theirs[1][~np.isnan(d)])
+
+
 def test_digits():
     images, digits = load_digits(return_X_y=True)
     ours = KNeighborsClassifier(3).fit(images[:900], digits[:900])
@@ -266,6 +285,7 @@ def test_jobs_and_types():
     ("call", "error", "message"),
     [
         (lambda: NearestNeighbors(metric="euclidian").fit(X), ValueError, "Did you mean 'euclidean'"),
+        (lambda: NearestNeighbors(metric="precomputed").fit(X @ X.T), ValueError, "a stored matrix of .* in sklearn.neighbors"),
         (lambda: NearestNeighbors(metric=lambda a, b: 0.0).fit(X), TypeError, "Python functions cannot be compiled"),
         (lambda: NearestNeighbors(metric="x - y").fit(X), ValueError, "a metric must be a number"),
         (lambda: NearestNeighbors(metric="Log(x - 100)", p=2).fit(X[:, :1]).kneighbors(), ValueError, "not a number: 60 of 60"),

@@ -1,4 +1,4 @@
-"""KernelPCA and SpectralEmbedding against scikit-learn's, which store the matrix, and against definitions."""
+"""KernelPCA, SpectralEmbedding and SpectralClustering against scikit-learn's, which store the matrix, and against definitions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import sklearn.cluster
 import sklearn.decomposition
 import sklearn.manifold
 from scipy.sparse.linalg import ArpackNoConvergence
-from sklearn.datasets import make_moons
+from sklearn.datasets import make_blobs, make_circles, make_moons
 from sklearn.gaussian_process import kernels as gp
+from sklearn.metrics import adjusted_rand_score
 
-from skkeops import Formula, KernelPCA, SpectralEmbedding, kernels
+from skkeops import Formula, KernelPCA, SpectralClustering, SpectralEmbedding, kernels
 
 RNG = np.random.default_rng(11)
 X, Q = RNG.normal(size=(120, 4)), RNG.normal(size=(9, 4))
@@ -108,7 +110,52 @@ def test_embedding_of_queries():
     assert np.isnan(model.embed(Q + 1e3)).all()
 
 
+@pytest.mark.parametrize("assign_labels", ["kmeans", "cluster_qr", "discretize"])
+@pytest.mark.parametrize("shape", ["moons", "blobs", "rings"])
+def test_clusters(shape, assign_labels):
+    """The partition of scikit-learn's, and of those who made the samples."""
+    made = {
+        "moons": (make_moons(300, noise=0.05, random_state=0), 2, 30.0),
+        "blobs": (make_blobs(300, centers=4, cluster_std=0.4, center_box=(-6, 6), random_state=2), 4, 1.0),
+        "rings": (make_circles(300, factor=0.4, noise=0.03, random_state=0), 2, 30.0),
+    }
+    (samples, truth), n_clusters, gamma = made[shape]
+    options = {"n_clusters": n_clusters, "gamma": gamma, "assign_labels": assign_labels, "random_state": 0}
+    theirs = sklearn.cluster.SpectralClustering(**options).fit_predict(samples)
+    for solver in ("dense", "arpack"):
+        ours = SpectralClustering(**options, eigen_solver=solver).fit(samples)
+        assert adjusted_rand_score(ours.labels_, theirs) == adjusted_rand_score(ours.labels_, truth) == 1
+        np.testing.assert_allclose(ours.eigenvalues_[0], 1, rtol=1e-12)
+    by_object = SpectralClustering(**options, affinity=Formula("Exp(-g*SqDist(x,y))", g=gamma)).fit_predict(samples)
+    assert adjusted_rand_score(by_object, theirs) == 1
+
+
+def test_clusters_of_parts_that_do_not_touch():
+    """The eigenvalue 1 belongs to as many vectors as there are parts, none of which may be left out."""
+    parts = np.concatenate([RNG.normal(size=(40, 2)) + centre for centre in ([0, 0], [1e3, 0], [0, 1e3])])
+    model = SpectralClustering(3, affinity=kernels.Gaussian(1.0), random_state=0).fit(parts)
+    np.testing.assert_allclose(model.eigenvalues_, 1, rtol=1e-10)
+    assert adjusted_rand_score(model.labels_, np.repeat([0, 1, 2], 40)) == 1
+
+
+def test_clusters_of_many_samples_take_no_matrix():
+    samples, truth = make_moons(4000, noise=0.05, random_state=0)
+    tracemalloc.start()
+    model = SpectralClustering(2, gamma=50.0, eigen_tol=1e-6, random_state=0).fit(samples)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert adjusted_rand_score(model.labels_, truth) > 0.99
+    assert peak < 8 * 4000**2 / 10
+
+
 def test_mistakes():
+    for name in ("nearest_neighbors", "precomputed", "precomputed_nearest_neighbors"):
+        with pytest.raises(ValueError, match=rf"affinity='{name}' is a stored matrix: expected a kernel.*KNeighborsTransformer"):
+            SpectralClustering(2, affinity=name).fit(X)
+    with pytest.raises(ValueError, match="must not be more than the samples"):
+        SpectralClustering(10).fit(Q)
+    with pytest.raises(ValueError, match="the kernel must not be negative"):
+        SpectralClustering(2, affinity="-Exp(-SqDist(x, y))").fit(X)
     with pytest.raises(AttributeError, match="no attribute 'inverse_transform'"):
         KernelPCA(2).fit(X).inverse_transform(Q[:, :2])
     with pytest.raises(ValueError, match="the kernel must be a number"):

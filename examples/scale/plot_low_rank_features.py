@@ -1,0 +1,120 @@
+"""
+Features of low rank: which samples stand for all
+=================================================
+
+A kernel machine on n samples has a matrix of n times n entries. Nyström's method takes the columns of a few samples S for it,
+
+.. math:: K \\approx K_{\\cdot S} \\, K_{SS}^{-1} \\, K_{S \\cdot} = Z Z^\\top,
+
+and a linear model on the features Z is about the kernel machine. It matters which samples these are. scikit-learn's `Nystroem`
+draws them uniformly. :class:`skkeops.RPCholesky` draws each where the others miss most of the kernel, so that rare kinds of
+samples are not left out, and knows what is missed: the trace of :math:`K - Z Z^\\top`, which it brings below a tolerance.
+
+The data are made like a galaxy: most of 10 000 samples are in the core, few in the arms.
+
+Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
+"""
+
+import argparse
+
+import numpy as np
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from skkeops import RPCholesky
+
+###############################################################################
+# The data
+# --------
+
+
+def galaxy(n_core, n_arms, seed):
+    """Samples, and a value of each: how far along its arm it is, 0 in the core."""
+    rng = np.random.default_rng(seed)
+    place = rng.random(n_arms)
+    angle = 4 * np.pi * place + np.pi * rng.integers(2, size=n_arms)
+    arms = (1 + 5 * place[:, None]) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    X = np.concatenate([0.3 * rng.normal(size=(n_core, 2)), arms + 0.1 * rng.normal(size=arms.shape)])
+    return X, np.concatenate([np.zeros(n_core), place])
+
+
+X, y = galaxy(9800, 200, seed=0)
+X_test, y_test = galaxy(0, 2000, seed=1)
+gamma = 2.0
+
+###############################################################################
+# What is missed
+# --------------
+#
+# Neither needs the matrix: the trace of K is the number of samples, that of Z Z' the sum of the squares of Z.
+
+sizes = np.array([10, 20, 40, 80, 160])
+errors: dict[str, list] = {"RPCholesky": [], "Nystroem": []}
+for n in sizes:
+    ours = [RPCholesky(gamma=gamma, n_components=n, random_state=seed).fit(X).trace_error_ for seed in range(3)]
+    theirs = [Nystroem(gamma=gamma, n_components=n, random_state=seed).fit_transform(X) for seed in range(3)]
+    errors["RPCholesky"].append(np.mean(ours))
+    errors["Nystroem"].append(np.mean([1 - (Z**2).sum() / len(Z) for Z in theirs]))
+    print(f"{n:4} features miss {errors['RPCholesky'][-1]:.2e} of the trace, {errors['Nystroem'][-1]:.2e} with uniform samples")
+
+###############################################################################
+# As many as it takes
+# -------------------
+
+for tol in (0.1, 1e-3, 1e-6):
+    model = RPCholesky(gamma=gamma, n_components=None, tol=tol, random_state=0).fit(X)
+    print(f"tol={tol}: {len(model.components_)} features miss {model.trace_error_:.1e}")
+
+###############################################################################
+# In a pipeline
+# -------------
+#
+# The features are learned from: how far along the arm is a sample?
+
+n = 80
+for transformer in (RPCholesky, Nystroem):
+    pipeline = make_pipeline(transformer(gamma=gamma, n_components=n, random_state=0), Ridge(1e-3)).fit(X, y)
+    print(f"{transformer.__name__}, {n} features: coefficient of determination in the arms {pipeline.score(X_test, y_test):.3f}")
+
+###############################################################################
+# The figure
+# ----------
+
+
+def plot():
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    ours = RPCholesky(gamma=gamma, n_components=n, random_state=0).fit(X)
+    theirs = Nystroem(gamma=gamma, n_components=n, random_state=0).fit(X)
+    for axis, model, color in ((axes[0], ours, "C0"), (axes[1], theirs, "C1")):
+        axis.plot(*X.T, ".", ms=1, color="0.8")
+        axis.plot(*X[model.component_indices_].T, ".", ms=6, color=color)
+        axis.set(title=f"{type(model).__name__}: {len(model.component_indices_)} samples", xticks=[], yticks=[], aspect="equal")
+    for name, values in errors.items():
+        axes[2].loglog(sizes, values, "o-", label=name)
+    axes[2].set(xlabel="features", ylabel="share of the trace that is missed")
+    axes[2].legend()
+    return figure
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description="Randomly pivoted Cholesky beside Nyström with uniform samples.")
+    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
+    arguments = parser.parse_args(argv)
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
+        return
+    figure = plot()
+    if arguments.save:
+        figure.savefig(arguments.save, dpi=110)
+        print(f"\nFigure saved to {arguments.save}")
+    else:
+        plt.show()
+
+
+if __name__ == "__main__":
+    main()
