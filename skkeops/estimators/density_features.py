@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import operator
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class _Term:
             start += count
         if not self.cumulative:
             return sum(found[1:], found[0])  # of logarithms; one alone if the window has no tails
-        return math.prod(ops.Prod.build(part) if part.dim > 1 else part for part in found)
+        products = [ops.Prod.build(part) if part.dim > 1 else part for part in found]
+        return reduce(operator.mul, products)
 
 
 class Features(Geometry):
@@ -69,7 +71,8 @@ class Features(Geometry):
             AXES[kind](at, low[at], high[at], period[at]) for kind in range(5) for at in [np.flatnonzero(kinds == kind)] if len(at)
         ]
         self.order = np.concatenate([axis.features for axis in self.axes_of])
-        self.term = _Term(window, tuple(map(type, self.axes_of)), tuple(len(axis.features) for axis in self.axes_of))
+        self._term = _Term(window, tuple(map(type, self.axes_of)), tuple(len(axis.features) for axis in self.axes_of))
+        self.term = self._term
         self.constants = [axis.constant(window) for axis in self.axes_of if axis.has_constant]
         # One for each feature, whatever the user has given.
         widths = to_host(h).astype(np.float64) if self.axes else np.array([float(h)])
@@ -127,7 +130,7 @@ class Features(Geometry):
 
     def cumulative_formula(self) -> PairFormula:
         """Return the formula of a pair whose value is which part of the mass of a window without bounds is below the query."""
-        return self.formula(True, replace(self.term, cumulative=True))
+        return self.formula(True, replace(self._term, cumulative=True))
 
     def inside(self) -> np.ndarray:
         """Return which part of that mass is between the bounds, for each reference sample, mirror images included."""

@@ -81,10 +81,11 @@ class Place:
             raise ValueError("there is no order on the sphere: a density with metric='haversine' has no distribution function")
         if self.period is not None and np.isfinite(self.period).any():
             raise ValueError("a periodic feature has no first value: a density with a period has no distribution function")
-        if n_features > 1 and (self.kernel != "gaussian" or (self.scaling is not None and self.scaling.ndim == 2)):
+        mixed = ", scaling='covariance'" if self.scaling is not None and self.scaling.ndim == 2 else ""
+        if n_features > 1 and (self.kernel != "gaussian" or mixed):
             raise ValueError(
                 "the distribution function of several features needs windows that are products over them: found "
-                f"kernel={self.kernel!r}{', scaling=' + repr('covariance') if np.ndim(self.scaling) == 2 else ''}; expected "
+                f"kernel={self.kernel!r}{mixed}; expected "
                 "kernel='gaussian' and scaling=None or 'std'"
             )
         return self._features(samples, h, dtype)
@@ -250,8 +251,8 @@ def check_given(given: Any, n_features: int, names: Any) -> list[int]:
     if len(entries) == n_features and all(isinstance(entry, (bool, np.bool_)) for entry in entries):
         entries = np.flatnonzero(np.array(entries, dtype=bool)).tolist()
     known = {} if names is None else {name: k for k, name in enumerate(names)}
-    found = [known.get(entry) if isinstance(entry, str) else entry for entry in entries]
-    is_index = [isinstance(k, Integral) and not isinstance(k, bool) and -n_features <= k < n_features for k in found]
+    found: list[Any] = [known.get(entry) if isinstance(entry, str) else entry for entry in entries]
+    is_index = [isinstance(k, Integral) and not isinstance(k, bool) and -n_features <= int(k) < n_features for k in found]
     indices = sorted({int(k) % n_features for k in found}) if all(is_index) else []
     if not 0 < len(indices) < n_features or len(indices) < len(entries):
         raise ValueError(
