@@ -18,9 +18,10 @@ from .density_features import Features
 from .density_geometry import Geometry
 from .density_sphere import Sphere, check_latitudes
 from .namespaces import to_engine
+from .scaling import measure_scaling
 from .windows import TailedWindow, get_window
 
-__all__ = ["Place", "check_bandwidth", "check_bounds", "check_combination", "check_given", "check_metric", "check_period"]
+__all__ = ["Place", "check_bandwidth", "check_given", "place_of"]
 
 _EUCLIDEAN = ("euclidean", "l2")
 _MINKOWSKI = ("minkowski", "p")  # Euclidean with p=2
@@ -106,9 +107,7 @@ class Place:
         return Place(self.kernel, scaling, bounds, period), samples[:, features], h
 
     def check_samples(self, samples: np.ndarray) -> None:
-        """Raise if samples are beyond the bounds, or the poles."""
-        if self.on_sphere:
-            check_latitudes(samples)
+        """Raise if samples are beyond the bounds."""
         if self.bounds is None:
             return
         lowest, highest = (to_host(edge(axis=0)) for edge in (samples.min, samples.max))
@@ -136,7 +135,33 @@ class Place:
             )
 
 
-def check_metric(metric: str, metric_params: Mapping[str, Any] | None, name: str) -> bool:
+def place_of(params: Mapping[str, Any], samples: np.ndarray, weights: np.ndarray | None, name: str) -> Place:
+    """Return the place that the parameters of an estimator stand for; raise if they exclude each other, or the samples.
+
+    Parameters
+    ----------
+    params : dict
+        The parameters of a `KernelDensity`.
+    samples : ndarray of shape (n_samples, n_features)
+    weights : ndarray of shape (n_samples,) or None
+    name : str
+        Of the estimator, for messages.
+    """
+    n_features = samples.shape[1]
+    on_sphere = _check_metric(params["metric"], params["metric_params"], name)
+    bounds, period = _check_bounds(params["bounds"], n_features), _check_period(params["period"], n_features)
+    if on_sphere:
+        _check_sphere(params, n_features)
+        check_latitudes(samples)
+    elif bounds is not None or period is not None:
+        _check_product(params, bounds, period, n_features)
+    scaling = measure_scaling(params["scaling"], samples, weights)
+    place = Place(params["kernel"], scaling, bounds, period, on_sphere)
+    place.check_samples(samples)
+    return place
+
+
+def _check_metric(metric: str, metric_params: Mapping[str, Any] | None, name: str) -> bool:
     """Return whether a metric is that of the sphere; raise if the mass of its windows is not known."""
     params = dict(metric_params or {})
     p = params.pop("p", 2) if metric in _MINKOWSKI else 2
@@ -150,7 +175,7 @@ def check_metric(metric: str, metric_params: Mapping[str, Any] | None, name: str
     return metric == "haversine"
 
 
-def check_bounds(bounds: Any, n_features: int) -> np.ndarray | None:
+def _check_bounds(bounds: Any, n_features: int) -> np.ndarray | None:
     """Return the bounds of features, of shape (n_features, 2), infinite where they are None."""
     if bounds is None:
         return None
@@ -161,7 +186,7 @@ def check_bounds(bounds: Any, n_features: int) -> np.ndarray | None:
     return found
 
 
-def check_period(period: Any, n_features: int) -> np.ndarray | None:
+def _check_period(period: Any, n_features: int) -> np.ndarray | None:
     """Return the periods of features, of shape (n_features,), infinite where they are None."""
     if period is None:
         return None
@@ -187,32 +212,20 @@ def _numbers(values: Any, shape: tuple[int, ...], name: str, what: str) -> np.nd
     return found
 
 
-def check_combination(place: Place, options: Mapping[str, Any], n_features: int) -> None:
-    """Raise if parameters exclude each other.
-
-    Parameters
-    ----------
-    place : Place
-    options : dict
-        The parameters "bandwidth", "scaling", "bounds" and "period".
-    n_features : int
-    """
-    if place.on_sphere:
-        _check_sphere(place, options, n_features)
-    if not place.is_product:
-        return
-    names = " and ".join(name for name in ("bounds", "period") if getattr(place, name) is not None)
-    if n_features > 1 and place.kernel != "gaussian":
+def _check_product(options: Mapping[str, Any], bounds: np.ndarray | None, period: np.ndarray | None, n_features: int) -> None:
+    """Raise if parameters do not go with windows that are products over features."""
+    names = " and ".join(name for name, limits in (("bounds", bounds), ("period", period)) if limits is not None)
+    if n_features > 1 and options["kernel"] != "gaussian":
         raise ValueError(
-            f"{names} of several features need a window that is a product over them: found kernel={place.kernel!r}, expected "
+            f"{names} of several features need a window that is a product over them: found kernel={options['kernel']!r}, expected "
             "'gaussian'; one feature takes any window"
         )
     if options["scaling"] == "covariance":
         raise ValueError(f"scaling='covariance' mixes the features, which {names} keeps apart: expected 'std' or None")
-    if place.period is not None and options["scaling"] is not None:
+    if period is not None and options["scaling"] is not None:
         raise ValueError("period excludes scaling, as angles have no standard deviation: expected scaling=None")
-    if place.bounds is not None and place.period is not None:
-        both = np.flatnonzero(np.isfinite(place.bounds).any(axis=1) & np.isfinite(place.period))
+    if bounds is not None and period is not None:
+        both = np.flatnonzero(np.isfinite(bounds).any(axis=1) & np.isfinite(period))
         if len(both):
             raise ValueError(f"a feature has bounds or a period: found both for the features {both.tolist()}")
     if isinstance(options["bandwidth"], str) and options["bandwidth"].startswith("cv"):
@@ -222,7 +235,7 @@ def check_combination(place: Place, options: Mapping[str, Any], n_features: int)
         )
 
 
-def _check_sphere(place: Place, options: Mapping[str, Any], n_features: int) -> None:
+def _check_sphere(options: Mapping[str, Any], n_features: int) -> None:
     """Raise if parameters do not go with the sphere."""
     if n_features != 2:
         raise ValueError(f"metric='haversine' takes 2 features, latitude and longitude in radians: found {n_features}")

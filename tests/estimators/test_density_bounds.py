@@ -312,3 +312,11 @@ def test_a_window_wider_than_the_circle(name):
     for h in (1.1, [[0.5], [1.1]]):
         with pytest.raises(ValueError, match="found the bandwidth 1.1 of kernel=.*expected at most half of period=2"):
             KernelDensity(kernel=name, bandwidth=h, period=[2.0]).fit([[0.0], [1.0]])
+
+
+def test_many_features(rng):
+    samples, queries = rng.random((20, 40)), rng.random((5, 40))
+    for bounds in ([(0, None)] * 40, [(0, 1)] * 40):
+        density = KernelDensity(bandwidth=0.9, bounds=bounds).fit(samples)
+        np.testing.assert_allclose(density.score_samples(queries), truth("gaussian", queries, samples, 0.9, bounds), atol=1e-10)
+    assert np.isfinite(density.gradient(queries)).all()
