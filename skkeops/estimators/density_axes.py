@@ -19,7 +19,7 @@ from skkeops.formula.expression import Expression
 
 from .windows import AnyWindow, TailedWindow, draw_until_kept
 
-__all__ = ["AXES", "Axis", "Between"]
+__all__ = ["AXES", "Above", "Axis", "Between"]
 
 
 def _images(window: AnyWindow, x: Expression, y: Expression, scale: Expression, length: Expression | None) -> Expression:

@@ -13,7 +13,7 @@ from skkeops.arrays.devices import namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Expression
 
-from .density_axes import AXES, Axis, Between
+from .density_axes import AXES, Above, Axis, Between
 from .density_geometry import Geometry, PairFormula
 from .windows import AnyWindow
 
@@ -82,11 +82,16 @@ class Features(Geometry):
         # Products of two of them with coordinates are finite.
         scale = np.minimum(np.concatenate(scales, axis=1), float(np.finfo(dtype).max) ** 0.5 / 64)
         self.parameter = scale if self.per_sample else scale[0]
+        # Further from a bound the product with the scale would not be finite, and times that of a sample at the bound not a number.
+        ends = np.concatenate([np.full(len(axis.features), isinstance(axis, Above)) for axis in self.axes_of])
+        largest = float(np.finfo(dtype).max) / 4
+        self._farthest = np.where(ends, largest / np.maximum(scale.max(axis=0), 1), np.inf)
 
     def enter(self, x):
         x = x.astype(self.dtype, copy=False)
         columns = [axis.enter(x[:, axis.features.tolist()]) for axis in self.axes_of]
         z = columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+        z = np.minimum(z, to_device(self._farthest.astype(self.dtype), namespace_of(x)))
         return z.astype(self.dtype, order="C", copy=False)
 
     def outside(self, x):
