@@ -16,7 +16,8 @@ from skkeops.arrays.devices import computing, namespace_of, to_device, to_host
 from .bandwidth import LeaveOneOut, abramson, best_bandwidth, effective_size, scott, silverman
 from .base import KernelEstimator
 from .density_cdf import cumulative
-from .density_options import Place, check_bandwidth, check_given, place_of
+from .density_options import check_bandwidth, check_given, place_of
+from .density_place import Place
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
 from .scaling import Space, center_of
 from .score import DensityScore
