@@ -19,7 +19,7 @@ from skkeops.formula.expression import Expression
 
 from .windows import AnyWindow, TailedWindow, draw_until_kept
 
-__all__ = ["AXES", "Axis", "Between"]
+__all__ = ["AXES", "Above", "Axis", "Between"]
 
 
 def _images(window: AnyWindow, x: Expression, y: Expression, scale: Expression, length: Expression | None) -> Expression:
@@ -30,7 +30,12 @@ def _images(window: AnyWindow, x: Expression, y: Expression, scale: Expression, 
     beside = ops.Exp.build(-window.fall(x, y, scale))
     if length is not None:
         beside = beside + ops.Exp.build(-window.fall(length - x, length - y, scale))
-    return window.of((x - y) * scale) + ops.Sum.build(ops.Log1p.build(beside))
+    found = window.of((x - y) * scale)
+    # One logarithm for some features together, which is quicker than one for each, and far from overflow.
+    for start in range(0, x.dim, 16):
+        factors = 1 + (ops.Extract.build(beside, start, min(16, x.dim - start)) if x.dim > 16 else beside)
+        found = found + ops.Log.build(ops.Prod.build(factors) if factors.dim > 1 else factors)
+    return found
 
 
 class Axis(ABC):
@@ -236,7 +241,7 @@ class Circle(Axis):
         distance = ops.Min.build(ops.Concat.build(distance, period - distance))
         found = window.of(distance * scale)
         if isinstance(window, TailedWindow):  # that around the circle, the sum over all of its turns but for a factor
-            found = found + ops.Softplus.build((2 * distance - period) * scale)
+            found = found + ops.Log.build(1 + ops.Exp.build((2 * distance - period) * scale))
         return found
 
     def constant(self, window):

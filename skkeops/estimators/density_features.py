@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import operator
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from skkeops.arrays.devices import namespace_of, to_device, to_host
 from skkeops.formula import operations as ops
 from skkeops.formula.expression import Expression
 
-from .density_axes import AXES, Axis, Between
+from .density_axes import AXES, Above, Axis, Between
 from .density_geometry import Geometry, PairFormula
 from .windows import AnyWindow
 
@@ -38,7 +39,8 @@ class _Term:
             start += count
         if not self.cumulative:
             return sum(found[1:], found[0])  # of logarithms; one alone if the window has no tails
-        return math.prod(ops.Prod.build(part) if part.dim > 1 else part for part in found)
+        products = [ops.Prod.build(part) if part.dim > 1 else part for part in found]
+        return reduce(operator.mul, products)
 
 
 class Features(Geometry):
@@ -69,7 +71,8 @@ class Features(Geometry):
             AXES[kind](at, low[at], high[at], period[at]) for kind in range(5) for at in [np.flatnonzero(kinds == kind)] if len(at)
         ]
         self.order = np.concatenate([axis.features for axis in self.axes_of])
-        self.term = _Term(window, tuple(map(type, self.axes_of)), tuple(len(axis.features) for axis in self.axes_of))
+        self._term = _Term(window, tuple(map(type, self.axes_of)), tuple(len(axis.features) for axis in self.axes_of))
+        self.term = self._term
         self.constants = [axis.constant(window) for axis in self.axes_of if axis.has_constant]
         # One for each feature, whatever the user has given.
         widths = to_host(h).astype(np.float64) if self.axes else np.array([float(h)])
@@ -79,11 +82,16 @@ class Features(Geometry):
         # Products of two of them with coordinates are finite.
         scale = np.minimum(np.concatenate(scales, axis=1), float(np.finfo(dtype).max) ** 0.5 / 64)
         self.parameter = scale if self.per_sample else scale[0]
+        # Further from a bound the product with the scale would not be finite, and times that of a sample at the bound not a number.
+        ends = np.concatenate([np.full(len(axis.features), isinstance(axis, Above)) for axis in self.axes_of])
+        largest = float(np.finfo(dtype).max) / 4
+        self._farthest = np.where(ends, largest / np.maximum(scale.max(axis=0), 1), np.inf)
 
     def enter(self, x):
         x = x.astype(self.dtype, copy=False)
         columns = [axis.enter(x[:, axis.features.tolist()]) for axis in self.axes_of]
         z = columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+        z = np.minimum(z, to_device(self._farthest.astype(self.dtype), namespace_of(x)))
         return z.astype(self.dtype, order="C", copy=False)
 
     def outside(self, x):
@@ -127,7 +135,7 @@ class Features(Geometry):
 
     def cumulative_formula(self) -> PairFormula:
         """Return the formula of a pair whose value is which part of the mass of a window without bounds is below the query."""
-        return self.formula(True, replace(self.term, cumulative=True))
+        return self.formula(True, replace(self._term, cumulative=True))
 
     def inside(self) -> np.ndarray:
         """Return which part of that mass is between the bounds, for each reference sample, mirror images included."""

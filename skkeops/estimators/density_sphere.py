@@ -72,15 +72,21 @@ class Sphere(Geometry):
         return gradient
 
     def log_mass(self):
-        found = np.log(2 * math.pi) + self._log_part()[0]
+        found = np.log(2 * math.pi) + self._log_parts()[0]
         return found[:, 0] if self.per_sample else float(found[0])
 
     def mass_slope(self):
-        return np.atleast_2d(self._log_part()[1])
+        return np.atleast_2d(self._log_parts()[1])
 
-    def _log_part(self) -> tuple[np.ndarray, np.ndarray]:
+    def _log_parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the logarithm of the integral of the window times ``sin(d)`` over d, and its slope, for each bandwidth."""
-        h, window = self._h, self.window
+        # Some thousand at a time, as the quadrature takes 64 numbers for each.
+        blocks = [self._log_part(h) for h in np.array_split(self._h, max(1, len(self._h) // 4096))]
+        values, slopes = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return values, slopes
+
+    def _log_part(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        window = self.window
         with np.errstate(over="ignore", under="ignore"):
             if window.name == "gaussian":
                 kappa = np.minimum(1 / np.square(h), 1e300)

@@ -16,17 +16,10 @@ from skkeops.arrays.devices import computing, namespace_of, to_device, to_host
 from .bandwidth import LeaveOneOut, abramson, best_bandwidth, effective_size, scott, silverman
 from .base import KernelEstimator
 from .density_cdf import cumulative
-from .density_options import (
-    Place,
-    check_bandwidth,
-    check_bounds,
-    check_combination,
-    check_given,
-    check_metric,
-    check_period,
-)
+from .density_options import check_bandwidth, check_given, place_of
+from .density_place import Place
 from .namespaces import check_namespace, like, on_the_device_of_samples, to_engine
-from .scaling import Space, center_of, measure_scaling
+from .scaling import Space, center_of
 from .score import DensityScore
 from .validation import validate_samples
 from .window_sums import WindowSums, choose
@@ -118,6 +111,7 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
 
     See Also
     --------
+    KernelDensityClassifier : A density for each class.
     KernelLogSumExp : The logarithm of a sum of exponentials, without the normaliser.
     sklearn.neighbors.KernelDensity : The same on trees.
     skkeops.estimators.bandwidth.LeaveOneOut : The leave-one-out likelihood as a function of the bandwidth.
@@ -256,22 +250,16 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         ConvergenceWarning
             If the bandwidth is to be learned and the likelihood has no maximum in reach.
         """
-        name = type(self).__name__
-        on_sphere = check_metric(self.metric, self.metric_params, name)
         X = self._fit_samples(X)
         weights = self._fit_weights(sample_weight, X, non_negative=True)
         samples, w = to_engine(X), None if weights is None else to_engine(weights).astype(np.float64)
-        bandwidth = check_bandwidth(self.bandwidth, samples.shape, self.scaling, name)
-        scaling = measure_scaling(self.scaling, samples, w)
-        bounds, period = (check(given, X.shape[1]) for check, given in ((check_bounds, self.bounds), (check_period, self.period)))
-        place = Place(self.kernel, scaling, bounds, period, on_sphere)
-        check_combination(place, self.get_params(deep=False), X.shape[1])
-        place.check_samples(samples)
+        bandwidth = check_bandwidth(self.bandwidth, samples.shape, self.scaling, type(self).__name__)
+        place = place_of(self.get_params(deep=False), samples, w, type(self).__name__)
         search = None
         if isinstance(bandwidth, str) and bandwidth.startswith("cv"):
             points = samples.astype(np.float64)
-            if scaling is not None:
-                points = Space(center_of(points, w), scaling).enter(points)
+            if place.scaling is not None:
+                points = Space(center_of(points, w), place.scaling).enter(points)
             likelihood = LeaveOneOut(points, w, self.kernel, self.backend, rtol=min(self.rtol, 1e-6))  # rough sums mislead
             search = best_bandwidth(likelihood, per_feature=bandwidth == "cv_ard")
             bandwidth = search.bandwidth if search.bandwidth.ndim else float(search.bandwidth)
@@ -287,8 +275,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         for fitted in ("scale_", "covariance_", "bounds_", "period_", "leave_one_out_score_", "n_iter_", "n_evaluations_"):
             vars(self).pop(fitted, None)
         if self.scaling is not None:
-            setattr(self, "scale_" if self.scaling == "std" else "covariance_", like(scaling.astype(samples.dtype), X))
-        for fitted, found in (("bounds_", bounds), ("period_", period)):
+            setattr(self, "scale_" if self.scaling == "std" else "covariance_", like(place.scaling.astype(samples.dtype), X))
+        for fitted, found in (("bounds_", place.bounds), ("period_", place.period)):
             if found is not None:
                 setattr(self, fitted, like(to_device(found, namespace_of(samples)), X))
         if search is not None:

@@ -96,7 +96,7 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
     >>> X, y = np.array([[0.0], [1.0], [4.0], [5.0]]), ["a", "a", "b", "b"]
     >>> model = KernelDensityClassifier(bandwidth=1.0).fit(X, y)
     >>> model.predict([[1.5], [3.5]]), model.predict_proba([[2.0]]).round(3)
-    (array(['a', 'b'], dtype='<U1'), array([[0.824, 0.176]]))
+    (array(['a', 'b'], dtype='<U1'), array([[0.835, 0.165]]))
     """
 
     _parameter_constraints: ClassVar[dict] = {

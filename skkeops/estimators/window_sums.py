@@ -52,9 +52,10 @@ class WindowSums:
             weights /= self._largest_weight
             self._weights = weights
         log_mass = geometry.log_mass()
+        log_inverse_masses: Any = 0.0
         self._inverse_masses: np.ndarray | None = None  # up to the factor of the smallest mass
         if isinstance(log_mass, float):
-            least, log_inverse_masses = log_mass, 0.0
+            least = log_mass
         else:
             least = float(log_mass.min())
             log_inverse_masses = to_device(least - log_mass, namespace_of(samples))

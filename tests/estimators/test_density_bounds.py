@@ -312,3 +312,32 @@ def test_a_window_wider_than_the_circle(name):
     for h in (1.1, [[0.5], [1.1]]):
         with pytest.raises(ValueError, match="found the bandwidth 1.1 of kernel=.*expected at most half of period=2"):
             KernelDensity(kernel=name, bandwidth=h, period=[2.0]).fit([[0.0], [1.0]])
+
+
+def test_many_features(rng):
+    samples, queries = rng.random((20, 40)), rng.random((5, 40))
+    for bounds in ([(0, None)] * 40, [(0, 1)] * 40):
+        density = KernelDensity(bandwidth=0.9, bounds=bounds).fit(samples)
+        np.testing.assert_allclose(density.score_samples(queries), truth("gaussian", queries, samples, 0.9, bounds), atol=1e-10)
+    assert np.isfinite(density.gradient(queries)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_not_a_number(name, dtype):
+    far, narrow = (1e30, 1e-15) if dtype == np.float32 else (1e300, 1e-30)
+    for ends in ENDS[:2]:
+        at = ends[0] if ends[0] is not None else ends[1]
+        away = 1 if ends[0] is not None else -1
+        density = KernelDensity(kernel=name, bandwidth=narrow, bounds=[ends]).fit(np.array([[at]], dtype=dtype))
+        found = density.score_samples(np.array([[at], [at + away * far]], dtype=dtype))
+        assert found[0] == pytest.approx(-math.log(narrow) + math.log(2) - log_mass(name, 1), rel=1e-5)
+        assert found[1] < -1e37 or found[1] == -np.inf
+        assert np.isfinite(density.gradient(np.array([[at]], dtype=dtype))).all()
+
+
+def test_tiny_units_in_float32(rng):
+    samples, unit = rng.random((30, 1)).astype("f"), np.float32(2.0**-45)
+    densities = ((KernelDensity(bandwidth=0.2 * u, bounds=[(0, None)]).fit(samples * u), u) for u in (unit, 1))
+    with_, without = (density.score_samples(samples * u) for density, u in densities)
+    np.testing.assert_allclose(with_, without + 45 * math.log(2), rtol=1e-5)

@@ -69,10 +69,10 @@ def test_the_left_tail_keeps_its_digits():
 @pytest.mark.parametrize("scaling", [None, "std"])
 @pytest.mark.parametrize("form", ["one", "per feature", "per sample", "all"])
 def test_several_features(form, scaling, rng):
-    samples, queries, weights = rng.random((20, 3)) * 2, rng.random((15, 3)) * 2.4 - 0.2, rng.random(20)
+    samples, queries, weights = rng.random((9, 3)) * 2, rng.random((7, 3)) * 2.4 - 0.2, rng.random(9)
     h = {
-        "one": 0.4, "per feature": np.array([0.1, 0.3, 0.9]), "per sample": np.linspace(0.2, 1, 20)[:, None],
-        "all": rng.uniform(0.2, 1, (20, 3)),
+        "one": 0.4, "per feature": np.array([0.1, 0.3, 0.9]), "per sample": np.linspace(0.2, 1, 9)[:, None],
+        "all": rng.uniform(0.2, 1, (9, 3)),
     }[form]  # fmt: skip
     for bounds in (None, [(0.0, 2.0), (None, 2.0), (None, None)]):
         density = KernelDensity(bandwidth=h, bounds=bounds, scaling=scaling).fit(samples, sample_weight=weights)
@@ -91,7 +91,7 @@ def test_scipy_in_one_dimension(rng):
 
 
 def test_dtypes_dask_and_backends(backend, rng):
-    samples, queries = rng.random((20, 2)), rng.random((9, 2))
+    samples, queries = rng.random((9, 2)), rng.random((7, 2))
     density = KernelDensity(bounds=[(0, 1), (None, None)], bandwidth=0.3, backend=backend).fit(samples)
     expected = cdf("gaussian", queries, samples, 0.3, [(0, 1), (None, None)])
     np.testing.assert_allclose(density.cdf(queries), expected, atol=1e-12)

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 from sklearn.model_selection import GridSearchCV
 
-from skkeops import KernelDensityClassifier
+from skkeops import KernelDensity, KernelDensityClassifier
 
 from .windows import NAMES, truth
 
@@ -153,3 +153,16 @@ def test_parameters_that_make_no_sense(params, match, data):
     X, y, _, _ = data
     with pytest.raises(ValueError, match=match):
         KernelDensityClassifier(**params).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "params", [{"bounds": [(0, 1), (0, None)]}, {"period": [1.0, None]}, {"metric": "haversine"}, {"scaling": "covariance"}], ids=str
+)
+def test_densities_of_every_shape(params, rng):
+    X, y, queries = rng.random((60, 2)), rng.integers(0, 2, 60), rng.random((9, 2))
+    model = KernelDensityClassifier(bandwidth=0.3, **params).fit(X, y)
+    densities = [KernelDensity(bandwidth=0.3, **params).fit(X[y == c]).score_samples(queries) for c in (0, 1)]
+    joint = np.stack(densities, axis=1) + np.log(np.bincount(y) / 60)
+    np.testing.assert_allclose(model.predict_joint_log_proba(queries), joint, rtol=0, atol=1e-12)
+    if "bounds" in params:
+        np.testing.assert_allclose(model.predict_proba([[2.0, 0.5]])[0], np.bincount(y) / 60, rtol=1e-12)
