@@ -46,7 +46,7 @@ class Target(NamedTuple):
 
 TARGETS = {
     "arm64": [Target("aarch64-linux-gnu-gcc", "qemu-aarch64", {"baseline": []})],
-    "windows": [Target("x86_64-w64-mingw32-gcc", "wine", X86)],
+    "windows": [Target("x86_64-w64-mingw32-gcc", "wine", X86, ("-static", "-pthread"))],
     "macos": [
         Target(f"{sys.executable} -m ziglang cc -target aarch64-macos.11.0", None, {"baseline": []}, ()),
         Target(f"{sys.executable} -m ziglang cc -target x86_64-macos.11.0", None, X86, ()),

@@ -50,7 +50,7 @@ def supported_levels():
 
 def build(level, folder):
     """The driver compiled for `level`; its path."""
-    program = Path(folder) / f"driver_{level}"
+    program = Path(folder) / f"driver_{level}.exe"  # the name that Windows runs; others run it, too
     command = [*compiler().split(), *COMMON, *LEVELS[level], f"-I{INCLUDE}", str(HERE / "driver.c"), "-o", str(program)]
     for libraries in (["-lquadmath", "-lm"], ["-lm"]):
         done = subprocess.run(command + libraries, capture_output=True, text=True)
