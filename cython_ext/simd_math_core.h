@@ -54,21 +54,21 @@ SKK_INLINE double skk_copysign_d(double x, double y) {
 
 /* Loop forms from a branch-free scalar form; out may be exactly an argument. SKK_DEFINE_LOOP1(exp, f, float) defines, with gcc,
 
-     static __attribute__((noinline, unused)) void skk_exp_v_f(float *out, const float *in, long n) {
-         long i;
+     static __attribute__((noinline, unused)) void skk_exp_v_f(float *out, const float *in, int64_t n) {
+         int64_t i;
          _Pragma("omp simd") for (i = 0; i < n; ++i) out[i] = skk_exp_f(in[i]);
      }
 
    SKK_DEFINE_LOOP2(atan2, d, double) the same of skk_atan2_d(a[i], b[i]). simd_math.h undoes these macros at its end. */
 #define SKK_DEFINE_LOOP1(name, suffix, real)                                                                         \
-    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *in, long n) {                                       \
-        long i;                                                                                                      \
+    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *in, int64_t n) {                                    \
+        int64_t i;                                                                                                   \
         SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_##suffix(in[i]);                                      \
     }
 
 #define SKK_DEFINE_LOOP2(name, suffix, real)                                                                         \
-    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *a, const real *b, long n) {                         \
-        long i;                                                                                                      \
+    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *a, const real *b, int64_t n) {                      \
+        int64_t i;                                                                                                   \
         SKK_SIMD for (i = 0; i < n; ++i) out[i] = skk_##name##_##suffix(a[i], b[i]);                                 \
     }
 
@@ -78,9 +78,9 @@ SKK_INLINE double skk_copysign_d(double x, double y) {
 #define SKK_WIDE_BLOCK 128
 #define SKK_DEFINE_WIDE1(name)                                                                                       \
     SKK_INLINE float skk_##name##_f(float x) { return (float)skk_##name##_wide((double)x); }                         \
-    SKK_LOOP void skk_##name##_v_f(float *out, const float *in, long n) {                                            \
+    SKK_LOOP void skk_##name##_v_f(float *out, const float *in, int64_t n) {                                         \
         double x[SKK_WIDE_BLOCK];                                                                                    \
-        long first, i, count;                                                                                        \
+        int64_t first, i, count;                                                                                     \
         for (first = 0; first < n; first += SKK_WIDE_BLOCK) {                                                        \
             count = n - first < SKK_WIDE_BLOCK ? n - first : SKK_WIDE_BLOCK;                                         \
             SKK_SIMD for (i = 0; i < count; ++i) x[i] = (double)in[first + i];                                       \
@@ -97,9 +97,9 @@ SKK_INLINE double skk_copysign_d(double x, double y) {
 
 #define SKK_DEFINE_WIDE2(name)                                                                                       \
     SKK_INLINE float skk_##name##_f(float a, float b) { return (float)skk_##name##_wide((double)a, (double)b); }     \
-    SKK_LOOP void skk_##name##_v_f(float *out, const float *a, const float *b, long n) {                             \
+    SKK_LOOP void skk_##name##_v_f(float *out, const float *a, const float *b, int64_t n) {                          \
         double x[SKK_WIDE_BLOCK], y[SKK_WIDE_BLOCK];                                                                 \
-        long first, i, count;                                                                                        \
+        int64_t first, i, count;                                                                                     \
         for (first = 0; first < n; first += SKK_WIDE_BLOCK) {                                                        \
             count = n - first < SKK_WIDE_BLOCK ? n - first : SKK_WIDE_BLOCK;                                         \
             SKK_SIMD for (i = 0; i < count; ++i) x[i] = (double)a[first + i];                                        \

@@ -91,8 +91,8 @@ SKK_INLINE __m512 skk_exp_16(__m512 x) {
     q = _mm512_fmadd_ps(q, r, _mm512_set1_ps(0x1.fffffcp-2f));
     return _mm512_scalef_ps(_mm512_add_ps(_mm512_fmadd_ps(_mm512_mul_ps(r, r), q, r), one), n);
 }
-SKK_LOOP void skk_exp_v_f(float *out, const float *in, long n) {
-    long i;
+SKK_LOOP void skk_exp_v_f(float *out, const float *in, int64_t n) {
+    int64_t i;
     for (i = 0; i + 16 <= n; i += 16) _mm512_storeu_ps(out + i, skk_exp_16(_mm512_loadu_ps(in + i)));
     if (i < n) {
         const __mmask16 rest = (__mmask16)((1u << (n - i)) - 1);
@@ -141,8 +141,8 @@ SKK_INLINE __m512d skk_exp_8(__m512d x) {
     }
     return y;
 }
-SKK_LOOP void skk_exp_v_d(double *out, const double *in, long n) {
-    long i;
+SKK_LOOP void skk_exp_v_d(double *out, const double *in, int64_t n) {
+    int64_t i;
     for (i = 0; i + 8 <= n; i += 8) _mm512_storeu_pd(out + i, skk_exp_8(_mm512_loadu_pd(in + i)));
     if (i < n) {
         const __mmask8 rest = (__mmask8)((1u << (n - i)) - 1);

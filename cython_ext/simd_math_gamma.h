@@ -197,8 +197,8 @@ double skk_polygamma_d(double x, int n) {
     SKK_INLINE double skk_##name##_d(double x) {                                                                     \
         return skk_bits_d(x) >> 63 && !(x >= limit) ? (x != x ? x : skk_##name##_reflected_d(x)) : skk_##name##_fast_d(x); \
     }                                                                                                                \
-    SKK_LOOP void skk_##name##_v_d(double *out, const double *in, long n) {                                          \
-        long first, i, count;                                                                                        \
+    SKK_LOOP void skk_##name##_v_d(double *out, const double *in, int64_t n) {                                       \
+        int64_t first, i, count;                                                                                     \
         for (first = 0; first < n; first += 256) {                                                                   \
             double kept[256], *o = out + first;                                                                      \
             int small_ = 0;                                                                                          \
@@ -210,9 +210,9 @@ double skk_polygamma_d(double x, int n) {
                 for (i = 0; i < count; ++i) o[i] = skk_bits_d(kept[i]) >> 63 ? skk_##name##_d(kept[i]) : o[i];       \
         }                                                                                                            \
     }                                                                                                                \
-    SKK_LOOP void skk_##name##_v_f(float *out, const float *in, long n) {                                            \
+    SKK_LOOP void skk_##name##_v_f(float *out, const float *in, int64_t n) {                                         \
         double x[SKK_WIDE_BLOCK];                                                                                    \
-        long first, i, count;                                                                                        \
+        int64_t first, i, count;                                                                                     \
         for (first = 0; first < n; first += SKK_WIDE_BLOCK) {                                                        \
             count = n - first < SKK_WIDE_BLOCK ? n - first : SKK_WIDE_BLOCK;                                         \
             SKK_SIMD for (i = 0; i < count; ++i) x[i] = (double)in[first + i];                                       \
@@ -224,15 +224,15 @@ double skk_polygamma_d(double x, int n) {
 SKK_DEFINE_GAMMA(lgamma, -0.5)
 SKK_DEFINE_GAMMA(digamma, HUGE_VAL)
 
-SKK_LOOP void skk_polygamma_v_d(double *out, const double *in, int order, long n) {
-    long i;
+SKK_LOOP void skk_polygamma_v_d(double *out, const double *in, int order, int64_t n) {
+    int64_t i;
     if (order == 0) skk_digamma_v_d(out, in, n);
     else
         for (i = 0; i < n; ++i) out[i] = skk_polygamma_d(in[i], order);
 }
 
-SKK_LOOP void skk_polygamma_v_f(float *out, const float *in, int order, long n) {
-    long i;
+SKK_LOOP void skk_polygamma_v_f(float *out, const float *in, int order, int64_t n) {
+    int64_t i;
     if (order == 0) skk_digamma_v_f(out, in, n);
     else
         for (i = 0; i < n; ++i) out[i] = (float)skk_polygamma_d((double)in[i], order);

@@ -89,8 +89,8 @@ SKK_INLINE float skk_log_f(float x) {
  * SKK_DEFINE_LOG(f, float, FLT_MIN, FLT_MAX) defines the loop skk_log_v_f(out, in, n), which takes skk_log_normal_f for blocks within
  * these two numbers and skk_log_f for others. */
 #define SKK_DEFINE_LOG(suffix, real, low, high)                                                                      \
-    SKK_LOOP void skk_log_v_##suffix(real *out, const real *in, long n) {                                            \
-        long first, i, count;                                                                                        \
+    SKK_LOOP void skk_log_v_##suffix(real *out, const real *in, int64_t n) {                                         \
+        int64_t first, i, count;                                                                                     \
         for (first = 0; first < n; first += 256) {                                                                   \
             real *o = out + first;                                                                                   \
             const real *x = in + first;                                                                              \
@@ -149,8 +149,8 @@ SKK_INLINE __m512d skk_log_8(__m512d x) {
     /* by the class of x: itself where it is NaN, -inf where it is 0, NaN where it is negative, inf where it is inf */
     return _mm512_fixupimm_pd(p, x, _mm512_set1_epi64(0x03530422), 0);
 }
-SKK_LOOP void skk_log_v_d(double *out, const double *in, long n) {
-    long i;
+SKK_LOOP void skk_log_v_d(double *out, const double *in, int64_t n) {
+    int64_t i;
     for (i = 0; i + 8 <= n; i += 8) _mm512_storeu_pd(out + i, skk_log_8(_mm512_loadu_pd(in + i)));
     if (i < n) {
         const __mmask8 rest = (__mmask8)((1u << (n - i)) - 1);

@@ -36,13 +36,13 @@ double skk_sinxdivx_d(double x, int n) {
 
 SKK_INLINE float skk_sinxdivx_f(float x, int n) { return (float)skk_sinxdivx_d((double)x, n); }
 
-SKK_LOOP void skk_sinxdivx_v_f(float *out, const float *in, int order, long n) {
-    long i;
+SKK_LOOP void skk_sinxdivx_v_f(float *out, const float *in, int order, int64_t n) {
+    int64_t i;
     for (i = 0; i < n; ++i) out[i] = skk_sinxdivx_f(in[i], order);
 }
 
-SKK_LOOP void skk_sinxdivx_v_d(double *out, const double *in, int order, long n) {
-    long i;
+SKK_LOOP void skk_sinxdivx_v_d(double *out, const double *in, int order, int64_t n) {
+    int64_t i;
     for (i = 0; i < n; ++i) out[i] = skk_sinxdivx_d(in[i], order);
 }
 

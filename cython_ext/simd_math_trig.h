@@ -108,8 +108,8 @@ SKK_INLINE double skk_cos_large_d(double x) { return cos(x); }
     SKK_INLINE real skk_##name##_##suffix(real x) {                                                                  \
         return fabs_(x) > (real)SKK_TRIG_MAX ? libm(x) : skk_##name##_fast_##suffix(x);                              \
     }                                                                                                                \
-    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *in, long n) {                                       \
-        long first, i, count;                                                                                        \
+    SKK_LOOP void skk_##name##_v_##suffix(real *out, const real *in, int64_t n) {                                    \
+        int64_t first, i, count;                                                                                     \
         for (first = 0; first < n; first += 256) {                                                                   \
             real kept[256], *o = out + first;                                                                        \
             const real *x = in + first;                                                                              \

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include "pool.h"
 
@@ -30,11 +32,13 @@ static int step(void *context, int64_t k, void *scratch, int64_t *done)
     return ++w->steps[k] < w->each; /* of one chain: a data race here would be one of the pool */
 }
 
+static unsigned next(unsigned *random) { return (*random = *random * 1664525u + 1013904223u) >> 16; }
+
 static void *call(void *seed)
 {
     unsigned random = (unsigned)(uintptr_t)seed;
     for (int r = 0; r < CALLS; r++) {
-        const int64_t n = 1 + rand_r(&random) % MOST_CHAINS;
+        const int64_t n = 1 + next(&random) % MOST_CHAINS;
         const size_t bytes = 1000 + (size_t)(r % 7) * 3000000;
         work w;
         int finished = 0;
@@ -57,10 +61,11 @@ static void *call(void *seed)
 int main(int argc, char **argv)
 {
     pthread_t callers[CALLERS];
-    (void)argv;
+    (void)argc, (void)argv;
     skk_watch_forks();
     for (uintptr_t k = 0; k < CALLERS; k++)
         pthread_create(callers + k, NULL, call, (void *)(k + 1));
+#ifndef _WIN32
     for (uintptr_t k = 0; argc > 1 && k < 40; k++) { /* not under the sanitizer of threads, which children lack */
         int status;
         const pid_t child = fork();
@@ -72,6 +77,7 @@ int main(int argc, char **argv)
         if (waitpid(child, &status, 0) != child || status)
             wrong = 1;
     }
+#endif
     for (int k = 0; k < CALLERS; k++)
         pthread_join(callers[k], NULL);
     if (skk_kept_scratch() > (size_t)32 << 20)

@@ -28,10 +28,10 @@ typedef long double wide;
 typedef struct {
     const char *name;
     int arity;
-    void (*loop1f)(float *, const float *, long);
-    void (*loop1d)(double *, const double *, long);
-    void (*loop2f)(float *, const float *, const float *, long);
-    void (*loop2d)(double *, const double *, const double *, long);
+    void (*loop1f)(float *, const float *, int64_t);
+    void (*loop1d)(double *, const double *, int64_t);
+    void (*loop2f)(float *, const float *, const float *, int64_t);
+    void (*loop2d)(double *, const double *, const double *, int64_t);
     double (*ref1f)(double);
     double (*ref2f)(double, double);
     wide (*ref1d)(wide);
@@ -129,22 +129,22 @@ static void check_d(report *r, double got, wide want, double x, double y) {
 }
 
 /* Different results, all NaN being the same. */
-static int differ_f(const float *a, const float *b, long n) {
-    long i;
+static int differ_f(const float *a, const float *b, int64_t n) {
+    int64_t i;
     for (i = 0; i < n; ++i)
         if (skk_bits_f(a[i]) != skk_bits_f(b[i]) && (a[i] == a[i] || b[i] == b[i])) return 1;
     return 0;
 }
-static int differ_d(const double *a, const double *b, long n) {
-    long i;
+static int differ_d(const double *a, const double *b, int64_t n) {
+    int64_t i;
     for (i = 0; i < n; ++i)
         if (skk_bits_d(a[i]) != skk_bits_d(b[i]) && (a[i] == a[i] || b[i] == b[i])) return 1;
     return 0;
 }
 
-static void run_f(const function *g, const float *a, const float *b, long n, report *r) {
+static void run_f(const function *g, const float *a, const float *b, int64_t n, report *r) {
     static float out[BLOCK], again[BLOCK];
-    long i;
+    int64_t i;
     if (g->arity == 1) {
         int often = r->blocks++ % 64 == 0 || n < BLOCK;
         g->loop1f(out, a, n);
@@ -173,9 +173,9 @@ static void run_f(const function *g, const float *a, const float *b, long n, rep
     }
 }
 
-static void run_d(const function *g, const double *a, const double *b, long n, report *r) {
+static void run_d(const function *g, const double *a, const double *b, int64_t n, report *r) {
     static double out[BLOCK], again[BLOCK];
-    long i;
+    int64_t i;
     if (g->arity == 1) {
         int often = r->blocks++ % 64 == 0 || n < BLOCK;
         g->loop1d(out, a, n);
@@ -215,14 +215,14 @@ static const double special[] = {
     708.3964185322641, 6381956970095103.0 * 0x1p797, HUGE_VAL, NAN,
 };
 #define SPECIALS ((long)(2 * sizeof special / sizeof special[0]))
-static double special_value(long i) { return i & 1 ? -special[i / 2] : special[i / 2]; }
+static double special_value(int64_t i) { return i & 1 ? -special[i / 2] : special[i / 2]; }
 
 /* Signalling NaN are made quiet: libm's pow(sNaN, 0) is NaN. */
 static float float_of(uint32_t u) { return skk_from_bits_f((u & 0x7fffffffu) > 0x7f800000u ? u | 0x00400000u : u); }
 
 static void test_f(const function *g, uint64_t first, uint64_t last, uint64_t step, report *r) {
     static float a[BLOCK], b[BLOCK];
-    long n = 0, i, j;
+    int64_t n = 0, i, j;
     if (g->arity == 1) {
         uint64_t u;
         for (u = first; u <= last; u += step) {
@@ -256,7 +256,7 @@ static void test_f(const function *g, uint64_t first, uint64_t last, uint64_t st
 
 static void test_d(const function *g, long count, report *r) {
     static double a[BLOCK], b[BLOCK];
-    long n = 0, i, j, k, kind;
+    int64_t n = 0, i, j, k, kind;
     for (kind = 0; kind < 6; ++kind)
         for (k = 0; k < count; ++k) {
             uint64_t u = random_bits();
@@ -294,7 +294,7 @@ static void test_d(const function *g, long count, report *r) {
 static uint64_t hash_f(const function *g) {
     static float a[BLOCK];
     uint64_t u, h = 0;
-    long i, n = 0;
+    int64_t i, n = 0;
     for (u = 0; u <= 0xffffffffu; ++u) {
         a[n++] = float_of((uint32_t)u);
         if (n < BLOCK && u < 0xffffffffu) continue;

@@ -5,10 +5,12 @@ python tests/engine/math_accuracy/run.py --exhaustive    all 2^32 float32 argume
 python tests/engine/math_accuracy/run.py --step 257      every 257th float32 argument, float64 as with --exhaustive (minutes)
 python tests/engine/math_accuracy/run.py --speed         ns per element and ratio to libm
 Further words are function names (default: all); --level LEVEL restricts to one level.
+CC is the compiler, RUNNER what its programs are run by: tests/cross.py has those for other machines.
 """
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,6 +29,7 @@ LEVELS = {
     "avx2": ["-mavx2", "-mfma"],
     "avx512": "-mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512".split(),
 }
+RUNNER = shlex.split(os.environ.get("RUNNER", ""))
 LIMIT = {"f": 1.0, "d": 3.5}  # ulp; float32 is nearly always better than 1
 
 
@@ -35,7 +38,7 @@ def compiler():
 
 
 def supported_levels():
-    if platform.machine().lower() not in ("x86_64", "amd64"):
+    if platform.machine().lower() not in ("x86_64", "amd64") or "aarch64" in compiler():
         return ["baseline"]
     try:
         flags = set(Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split())
@@ -47,7 +50,7 @@ def supported_levels():
 
 def build(level, folder):
     """The driver compiled for `level`; its path."""
-    program = Path(folder) / f"driver_{level}"
+    program = Path(folder) / f"driver_{level}.exe"  # the name that Windows runs; others run it, too
     command = [*compiler().split(), *COMMON, *LEVELS[level], f"-I{INCLUDE}", str(HERE / "driver.c"), "-o", str(program)]
     for libraries in (["-lquadmath", "-lm"], ["-lm"]):
         done = subprocess.run(command + libraries, capture_output=True, text=True)
@@ -57,7 +60,7 @@ def build(level, folder):
 
 
 def ask(program, *arguments):
-    return subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([*RUNNER, str(program), *map(str, arguments)], capture_output=True, text=True, check=True).stdout
 
 
 def parse(line):
