@@ -35,7 +35,7 @@ LEAST_PAIRS = 1 << 24
 #: With more than this share of the pairs left, all of them are computed.
 WORTH = 0.5
 #: About how many pairs of tiles the lists of one step hold.
-_PAIRS_OF_TILES = 1 << 23
+_PAIRS_OF_TILES = 1 << 22
 #: Columns in their order are kept for the next call up to this size.
 _KEPT_BYTES = 1 << 26
 #: Columns that were sorted with other weights are sorted again where these differ by such a factor.

@@ -318,7 +318,12 @@ class _Budget:
         """Return which pairs of nodes are kept: all but the smallest ones, which are left out, as far as is allowed by now."""
         allowed = self._allowed.reshape(-1, pairs.below, self._allowed.shape[1]).min(axis=1)
         self.spent = np.repeat(self.spent, len(allowed) // len(self.spent))
-        scores = _scores(pairs.bounds("upper"), self._sizes[pairs.column_level][pairs.columns], allowed[pairs.rows])
+        counts = self._sizes[pairs.column_level]
+
+        def part(upper: np.ndarray, some: slice) -> np.ndarray:
+            return _scores(upper, counts[pairs.columns[some]], allowed[pairs.rows[some]])
+
+        scores = pairs.map("upper", part)
         kept, self.spent = keep_largest(pairs.rows, scores, self.spent, _UP_TO[pairs.number])
         return kept
 
