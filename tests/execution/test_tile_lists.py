@@ -40,7 +40,7 @@ def test_needed_tiles_are_those_below_the_cut(m, n):
 
         def may_win(pairs, some=some):
             cut = some.reshape(-1, pairs.below, some.shape[1]).max(axis=1)
-            return (pairs.bounds("lower") <= cut[pairs.rows]).any(axis=1)
+            return pairs.map("lower", lambda lower, at: (lower <= cut[pairs.rows[at]]).any(axis=1))
 
         i, j = search.descend(first, last, may_win)
         found = np.zeros(((last - first) * below, tiles[1]), bool)

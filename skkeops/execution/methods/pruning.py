@@ -196,7 +196,7 @@ class _Cuts:
 
         Where many are left, those with the smallest lower bounds are computed first, which makes the cuts smaller.
         """
-        lower = pairs.bounds("lower")
+        lower = pairs.map("lower", lambda bounds, _: bounds)
         kept = self._are_below(lower, pairs)
         n_nodes = len(self._cuts) // pairs.below
         count = _TIGHTENING // (self._size * 2 ** (self._depth - pairs.column_level))

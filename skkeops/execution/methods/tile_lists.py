@@ -19,7 +19,7 @@ __all__ = ["GENERATIONS", "Boxes", "Corners", "Evaluate", "Generation", "Search"
 _STEP = 2  # levels of each tree from one generation to the next: a pair of nodes has up to 16 children
 #: How many generations a search has.
 GENERATIONS = 4
-_AT_ONCE = 1 << 16  # pairs whose bounds are evaluated at once
+_NUMBERS = 1 << 20  # corners of boxes that are held at once
 
 #: For each variable the lower and the upper corners of n boxes.
 Corners = list[tuple[np.ndarray, np.ndarray]]
@@ -91,10 +91,11 @@ class Search:
                 children = columns[:, :, None] * of_column + np.arange(of_column)
                 columns = np.repeat(children.reshape(nodes, -1), of_row, axis=0)
                 begin, nodes = begin * of_row, nodes * of_row
-            i = np.repeat(np.arange(begin, begin + nodes), columns.shape[1])
-            box = _take(self._columns[self._levels[generation][1]], columns.ravel())
             if columns.shape[1] > count:
-                promise = self._promise(boxes(i), box).reshape(columns.shape)
+                i = np.repeat(np.arange(begin, begin + nodes), columns.shape[1])
+                of_columns = self._columns[self._levels[generation][1]]
+                promise = _in_parts(lambda r, c, _: self._promise(r, c), boxes, i, of_columns, columns.ravel())
+                promise = promise.reshape(columns.shape)
                 best = np.argpartition(promise, count - 1, axis=1)[:, :count]
                 columns = np.take_along_axis(columns, best, axis=1)
         columns.sort(axis=1)
@@ -164,14 +165,29 @@ class Generation(NamedTuple):
     column_boxes: list[np.ndarray]
     evaluate: Evaluate
 
-    def bounds(self, which: str) -> np.ndarray:
-        """Return the lower or the upper bounds of all pairs, (n, dim): some pairs at a time, whose boxes the cache holds."""
-        found = []
-        for start in range(0, max(1, len(self.rows)), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
-            rows = self.row_boxes(self.begin + self.rows[some])
-            found.append(self.evaluate(which, rows, _take(self.column_boxes, self.columns[some])))
-        return found[0] if len(found) == 1 else np.concatenate(found)
+    def map(self, which: str, function: Callable[[np.ndarray, slice], np.ndarray]) -> np.ndarray:
+        """Return ``function(bounds, some)`` of the lower or the upper bounds, (n, dim), of all pairs: of some pairs at a time."""
+
+        def of_part(rows: Corners, columns: Corners, some: slice) -> np.ndarray:
+            return function(self.evaluate(which, rows, columns), some)
+
+        return _in_parts(of_part, self.row_boxes, self.begin + self.rows, self.column_boxes, self.columns)
+
+
+def _in_parts(
+    function: Callable[[Corners, Corners, slice], np.ndarray],
+    row_boxes: Callable[[np.ndarray], Corners],
+    i: np.ndarray,
+    column_boxes: list[np.ndarray],
+    j: np.ndarray,
+) -> np.ndarray:
+    """Return a function of pairs of boxes, some at a time, which the cache holds."""
+    at_once = max(256, _NUMBERS // max(1, sum(both.shape[1] for both in column_boxes)))
+    found = []
+    for start in range(0, max(1, len(i)), at_once):
+        some = slice(start, start + at_once)
+        found.append(function(row_boxes(i[some]), _take(column_boxes, j[some]), some))
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _joined(box: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

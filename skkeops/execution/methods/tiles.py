@@ -35,11 +35,9 @@ LEAST_PAIRS = 1 << 24
 #: With more than this share of the pairs left, all of them are computed.
 WORTH = 0.5
 #: About how many pairs of tiles the lists of one step hold.
-_PAIRS_OF_TILES = 1 << 23
+_PAIRS_OF_TILES = 1 << 22
 #: Columns in their order are kept for the next call up to this size.
 _KEPT_BYTES = 1 << 26
-#: Rows of each side that a decision is made from.
-_SAMPLE = 1 << 14
 #: Columns that were sorted with other weights are sorted again where these differ by such a factor.
 _OTHER_WEIGHT = 4.0
 
@@ -152,6 +150,8 @@ class TileMethod(Method):
     ranked: Expression
     #: The most rows of a tile of rows, and of one of columns.
     tile_sizes: tuple[int, int] = (16, 64)
+    #: Rows of each side that a decision is made from.
+    sample_size: int = 1 << 14
     #: Pairs that are computed again cost so many others.
     cost_of_repeating: int = 1
 
@@ -309,7 +309,7 @@ class TileMethod(Method):
         missing, as if they were spread evenly. So these boxes decide about a method alone, and not about results.
         """
         n, size = self.sizes(arrays)[side], self.tile_sizes[side]
-        some = rng.integers(n, size=_SAMPLE) if n > _SAMPLE else np.arange(n)
+        some = rng.integers(n, size=self.sample_size) if n > self.sample_size else np.arange(n)
         sample = self.take(arrays, side, some)
         few = max(2, round(size * len(some) / n))
         tiles = sample_tiles(self._coordinates(sample, side, scale), few, count, rng)

@@ -36,7 +36,7 @@ from .tiles import Needed, Part, TileMethod, far_rows, has_pairs
 __all__ = ["Truncation"]
 
 #: Pairs for each row of both sides that pay for looking at the rows.
-_PAIRS_PER_ROW = 8000
+_PAIRS_PER_ROW = 15000
 #: With more than this share of the pairs, or of the tiles, of a sample left, all pairs are computed.
 _WORTH_IN_SAMPLE = 0.45
 #: How many tiles of columns are computed for a lower bound of what is summed.
@@ -108,6 +108,7 @@ class Truncation(TileMethod):
     name = "truncation"
     takes = "a tolerance is given, there are many pairs, and bounds on a sample of tiles say that most of them are negligible"
     takes_tolerances = True
+    sample_size = 1 << 13
     tile_sizes = (32, 64)  # sums are computed faster for more rows, which outweighs that fewer tiles are negligible
 
     def __init__(self, problem: Problem, backend: Backend):
@@ -317,7 +318,12 @@ class _Budget:
         """Return which pairs of nodes are kept: all but the smallest ones, which are left out, as far as is allowed by now."""
         allowed = self._allowed.reshape(-1, pairs.below, self._allowed.shape[1]).min(axis=1)
         self.spent = np.repeat(self.spent, len(allowed) // len(self.spent))
-        scores = _scores(pairs.bounds("upper"), self._sizes[pairs.column_level][pairs.columns], allowed[pairs.rows])
+        counts = self._sizes[pairs.column_level]
+
+        def part(upper: np.ndarray, some: slice) -> np.ndarray:
+            return _scores(upper, counts[pairs.columns[some]], allowed[pairs.rows[some]])
+
+        scores = pairs.map("upper", part)
         kept, self.spent = keep_largest(pairs.rows, scores, self.spent, _UP_TO[pairs.number])
         return kept
 
