@@ -242,8 +242,9 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the samples make no sense: a bandwidth that is not positive, another distance, no scale to
-            be found in the samples, or a bandwidth to be learned for a window that ends.
+            If a parameter or the samples make no sense: a bandwidth that is not positive, another distance, samples beyond the
+            bounds, no scale to be found in the samples, a bandwidth to be learned for a window that ends; or if parameters do not
+            go together, for which the documentation has a table.
 
         Warns
         -----

@@ -61,3 +61,13 @@ def test_the_classifier(params, double, rng):
     names = np.array(["a", "b", "c"])
     words = KernelDensityClassifier(**params).fit(d(X), names[y])
     np.testing.assert_array_equal(words.predict(d(queries)), names[words.predict_proba(d(queries)).get().argmax(axis=1)])
+
+
+@pytest.mark.parametrize("name", ["bounds, per sample", "period", "sphere, compact"])
+def test_kernels_give_the_same(name, cupy, rng):
+    """With the kernels themselves, where the tests above compute with the reference backend."""
+    X, queries = rng.random((60, 2)), rng.random((9, 2))
+    expected, model = (KernelDensity(**DENSITIES[name]).fit(make(X)) for make in (np.asarray, cupy.asarray))
+    found = model.score_samples(cupy.asarray(queries))
+    np.testing.assert_allclose(found.get(), expected.score_samples(queries), rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(model.gradient(cupy.asarray(queries)).get(), expected.gradient(queries), rtol=1e-7, atol=1e-8)

@@ -155,9 +155,10 @@ def test_parameters_that_make_no_sense(params, match, data):
         KernelDensityClassifier(**params).fit(X, y)
 
 
-@pytest.mark.parametrize(
-    "params", [{"bounds": [(0, 1), (0, None)]}, {"period": [1.0, None]}, {"metric": "haversine"}, {"scaling": "covariance"}], ids=str
-)
+SHAPES = [{"bounds": [(0, 1), (0, None)]}, {"period": [1.0, None]}, {"metric": "haversine"}, {"scaling": "covariance"}]
+
+
+@pytest.mark.parametrize("params", SHAPES, ids=str)
 def test_densities_of_every_shape(params, rng):
     X, y, queries = rng.random((60, 2)), rng.integers(0, 2, 60), rng.random((9, 2))
     model = KernelDensityClassifier(bandwidth=0.3, **params).fit(X, y)
