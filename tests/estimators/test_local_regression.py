@@ -101,6 +101,15 @@ def test_polynomials_are_reproduced(degree):
     np.testing.assert_allclose(model.predict(q + far), (1 + q[:, 0] - q[:, 1]) ** degree, rtol=1e-8, atol=1e-7)
 
 
+def test_a_sample_far_away_costs_no_digits():
+    """It makes the spread of the samples large, beside which the neighbours are one point."""
+    samples, y = np.concatenate([X, [[1e9, -1e9]]]), np.concatenate([Y, [[1e3, 1e3]]])
+    for degree in (1, 2):
+        expected = smoother_matrix(Gaussian(0.7), Q, X, 1, degree) @ Y
+        found = KernelSmoother(Gaussian(0.7), degree=degree).fit(samples, y).predict(Q)
+        np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
 def test_too_few_samples():
     for degree in (0, 1, 2):
         model = KernelSmoother("SqDist(x, y) < 1", degree=degree)
