@@ -225,6 +225,8 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
         X = self._check_queries(X, "predict")
         x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
+        if return_std:
+            self._check_same_features("return_std=True takes predictions of the training samples")
         values, errors = [], []
         for columns, regression in self._regressions():
             fit = regression.fit(x)
@@ -259,13 +261,19 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
         """
         return self._gradient(X, grad_output, wrt)
 
-    def _check_degree(self, n_features: int) -> None:
-        """Raise where there are no polynomials of the degree, or too many terms of them."""
-        if self.degree > 0 and self.kernel_.columns(0) is not None:
+    def _check_same_features(self, what: str) -> None:
+        """Raise if queries have other columns than samples, which something does not allow."""
+        if self.kernel_.columns(0) is not None:
             raise ValueError(
-                f"degree={self.degree} takes differences of queries and samples, which have to have the same features, as formulas "
-                f"of x and y have: found {self.kernel_!r}"
+                f"{what}: queries and samples have to have the same features, as formulas of x and y have. Found {self.kernel_!r}"
             )
+
+    def _check_degree(self, n_features: int) -> None:
+        """Raise where there are no polynomials of the degree, or too many terms of them; or no predictions of the samples."""
+        if self.degree > 0:
+            self._check_same_features(f"degree={self.degree} takes differences of queries and samples")
+        if self.robust_iterations > 0:
+            self._check_same_features("robust_iterations take predictions of the training samples")
         moments = n_monomials(n_features, 2 * self.degree)
         if moments > _MOST_MOMENTS:
             raise ValueError(

@@ -286,7 +286,20 @@ def test_mistakes():
         KernelSmoother(degree=3).fit(X, Y)
     with pytest.raises(TypeError, match="coef0"):
         KernelSmoother(coef0=1)
-    with pytest.raises(ValueError, match="degree=1 takes differences of queries and samples"):
-        KernelSmoother(Formula("Exp(-Square(x-y))", ["x = Vi(1)", "y = Vj(1)"]), degree=1).fit(X[:, :1], Y)
+    columns = Formula("Exp(-Square(x-y))*a", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)"])
+    with pytest.raises(ValueError, match="degree=1 takes differences of queries and samples: .* have to have the same features"):
+        KernelSmoother(columns, degree=1).fit(abs(X), Y)
+    with pytest.raises(ValueError, match="robust_iterations take predictions of the training samples"):
+        KernelSmoother(columns, robust_iterations=1).fit(abs(X), Y)
+    with pytest.raises(ValueError, match="return_std=True takes predictions of the training samples"):
+        KernelSmoother(columns).fit(abs(X), Y).predict(X[:, :1], return_std=True)
     with pytest.raises(ValueError, match=r"degree=2 with 20 features takes 10626 moments of each query: expected at most 5000"):
         KernelSmoother(degree=2).fit(np.zeros((3, 20)), np.zeros(3))
+
+
+def test_one_dask_array_is_one_result():
+    dask = pytest.importorskip("dask.array")
+    model = KernelSmoother(Gaussian(0.7), degree=1).fit(X, Y)
+    np.testing.assert_allclose(model.predict(dask.from_array(Q, chunks=(5, 2))).compute(), model.predict(Q), rtol=1e-12)
+    with pytest.raises(TypeError, match="return_std=True has two results"):
+        model.predict(dask.from_array(Q), return_std=True)
