@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,8 @@ class LocalRegression:
         self._degree, self._sweep, self._backend = degree, sweep, backend
         self._xp, self._dtype = namespace_of(samples), samples.dtype
         self._parameters = bound.parameter_arrays(samples.dtype, self._xp)
-        self._offset, self._targets, self._unit = 0.0, targets, self._xp.ones(samples.shape[1])
+        self._offset: Any = 0.0
+        self._targets, self._unit = targets, self._xp.ones(samples.shape[1])
         if degree > 0:
             low, high = samples.min(axis=0) / 2, samples.max(axis=0) / 2
             self._origin, spread = low + high, high - low
@@ -110,8 +112,9 @@ class LocalRegression:
         variables, arrays = [*variables, scale], [*arrays, self._scale()]
         if center is None:
             queries, to_parts, _ = self._queries([])
-            shift: Expression = Variable(len(variables), n_features, P)
-            variables, arrays = [*variables, shift], [*arrays, self._origin]
+            origin = Variable(len(variables), n_features, P)
+            shift: Expression = origin
+            variables, arrays = [*variables, origin], [*arrays, self._origin]
             center = self._xp.zeros((n, n_features)) + self._origin
         else:
             rows.append(center.astype(x.dtype))
