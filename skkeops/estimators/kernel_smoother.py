@@ -72,7 +72,8 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
     sample_weight_fit_ : ndarray of shape (n_samples,) or None
         The weights w_j.
     robustness_weight_ : ndarray of the shape of the targets, or None
-        The factors of the weights that robust iterations have found, from 0 to 1; each target has its own.
+        The factors of the weights that robust iterations have found, :math:`(1 - (r_j / 6 s)^2)^2` with the residuals r and s the
+        median of their absolute values, weighted by w; 0 where a residual is larger than 6 s. Each target has its own.
     n_features_in_ : int
         The number of columns of X.
     feature_names_in_ : ndarray of str
