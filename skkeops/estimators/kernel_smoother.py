@@ -121,8 +121,8 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
 
     A local line follows a line to its end:
 
-    >>> KernelSmoother(kernels.Gaussian(0.5), degree=1).fit(X, [0.0, 1.0, 2.0]).predict([[0.0], [2.5]]).round(4)
-    array([0. , 2.5])
+    >>> KernelSmoother(kernels.Gaussian(0.5), degree=1).fit(X, [0.0, 1.0, 2.0]).predict([[0.5], [2.5]]).round(4)
+    array([0.5, 2.5])
     """
 
     _parameter_constraints: ClassVar[dict] = {
