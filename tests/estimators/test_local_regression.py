@@ -101,6 +101,15 @@ def test_polynomials_are_reproduced(degree):
     np.testing.assert_allclose(model.predict(q + far), (1 + q[:, 0] - q[:, 1]) ** degree, rtol=1e-8, atol=1e-7)
 
 
+def test_a_sample_far_away_costs_no_digits():
+    """It makes the spread of the samples large, beside which the neighbours are one point."""
+    samples, y = np.concatenate([X, [[1e9, -1e9]]]), np.concatenate([Y, [[1e3, 1e3]]])
+    for degree in (1, 2):
+        expected = smoother_matrix(Gaussian(0.7), Q, X, 1, degree) @ Y
+        found = KernelSmoother(Gaussian(0.7), degree=degree).fit(samples, y).predict(Q)
+        np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
 def test_too_few_samples():
     for degree in (0, 1, 2):
         model = KernelSmoother("SqDist(x, y) < 1", degree=degree)
@@ -277,7 +286,20 @@ def test_mistakes():
         KernelSmoother(degree=3).fit(X, Y)
     with pytest.raises(TypeError, match="coef0"):
         KernelSmoother(coef0=1)
-    with pytest.raises(ValueError, match="degree=1 takes differences of queries and samples"):
-        KernelSmoother(Formula("Exp(-Square(x-y))", ["x = Vi(1)", "y = Vj(1)"]), degree=1).fit(X[:, :1], Y)
+    columns = Formula("Exp(-Square(x-y))*a", ["x = Vi(1)", "y = Vj(1)", "a = Vj(1)"])
+    with pytest.raises(ValueError, match="degree=1 takes differences of queries and samples: .* have to have the same features"):
+        KernelSmoother(columns, degree=1).fit(abs(X), Y)
+    with pytest.raises(ValueError, match="robust_iterations take predictions of the training samples"):
+        KernelSmoother(columns, robust_iterations=1).fit(abs(X), Y)
+    with pytest.raises(ValueError, match="return_std=True takes predictions of the training samples"):
+        KernelSmoother(columns).fit(abs(X), Y).predict(X[:, :1], return_std=True)
     with pytest.raises(ValueError, match=r"degree=2 with 20 features takes 10626 moments of each query: expected at most 5000"):
         KernelSmoother(degree=2).fit(np.zeros((3, 20)), np.zeros(3))
+
+
+def test_one_dask_array_is_one_result():
+    dask = pytest.importorskip("dask.array")
+    model = KernelSmoother(Gaussian(0.7), degree=1).fit(X, Y)
+    np.testing.assert_allclose(model.predict(dask.from_array(Q, chunks=(5, 2))).compute(), model.predict(Q), rtol=1e-12)
+    with pytest.raises(TypeError, match="return_std=True has two results"):
+        model.predict(dask.from_array(Q), return_std=True)
