@@ -179,7 +179,7 @@ for axis, values, title in zip(
     axes, (heights, fitted, truth), ("noisy data", "fit", "truth"), strict=True
 ):
     image = axis.scatter(
-        *points[few].T, c=values[few, 0], s=1, vmin=-1.2, vmax=1.2, linewidths=0
+        *points[few].T, c=values[few, 0], s=4, vmin=-1.2, vmax=1.2, linewidths=0
     )
     axis.set(xticks=[], yticks=[], aspect="equal", title=title)
 figure.colorbar(image, ax=axes, shrink=0.8)
