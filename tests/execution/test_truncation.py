@@ -207,9 +207,11 @@ def test_windows_that_end_cost_nothing_beyond(always):
     rng = np.random.default_rng(7)
     x, y = 1.5 * rng.random((M, 2)), rng.random((N, 2))  # some rows have no neighbour at all
     inside = sq(x, y) < 0.01
-    for formula, values in (("SqDist(x, y) < 0.01", inside * 1.0), ("ReLU(0.01 - SqDist(x, y))", np.maximum(0.01 - sq(x, y), 0))):
-        function = Genred(formula, NAMES[:2], axis=1)
-        found = function(x, y, rtol=1e-14)
+    b = rng.random((N, 1))
+    cases = [("SqDist(x, y) < 0.01", inside * 1.0), ("ReLU(0.01 - SqDist(x, y))", np.maximum(0.01 - sq(x, y), 0))]
+    for formula, values in (*cases, ("(SqDist(x, y) < 0.01) * b", inside * b[:, 0])):
+        function = Genred(formula, [*NAMES[:2], "b = Vj(1)"], axis=1)
+        found = function(x, y, b, rtol=1e-14)
         assert function.last_call.share < 0.35
         np.testing.assert_allclose(found[:, 0], values.sum(axis=1), rtol=1e-12, atol=1e-15)
         assert (found[~inside.any(axis=1)] == 0).all()
