@@ -351,6 +351,33 @@ def test_few_rows_and_empty_sides(always):
         np.testing.assert_allclose(function(x, y, rtol=1e-3)[:, 0], np.exp(-sq(x, y)).sum(axis=1), rtol=1e-3)
 
 
+def test_batches_and_columns_that_are_used_again(always, monkeypatch):
+    rng = np.random.default_rng(17)
+    function = Genred("Exp(-9 * SqDist(x, y))", NAMES[:2], axis=1)
+    x, y = rng.random((3, 20, 2)), rng.random((3, 30, 2))
+    np.testing.assert_array_equal(function(x, y, rtol=0.1), function(x, y))  # all pairs
+    made = []
+    monkeypatch.setattr(tiles, "SpatialOrder", lambda *args, real=tiles.SpatialOrder: made.append(args[1]) or real(*args))
+    y = rng.random((N, 2))
+    for _ in range(3):
+        x = rng.random((M, 2))
+        np.testing.assert_allclose(function(x, y.copy(), rtol=1e-3)[:, 0], np.exp(-9 * sq(x, y)).sum(axis=1), rtol=1e-3)
+    assert made.count(64) == 1 and made.count(32) == 3
+    y[5] = 0.5
+    np.testing.assert_allclose(function(x, y, rtol=1e-3)[:, 0], np.exp(-9 * sq(x, y)).sum(axis=1), rtol=1e-3)
+    assert made.count(64) == 2
+
+
+def test_many_components(always):
+    rng = np.random.default_rng(18)
+    x, y, c = points("clusters", rng, M, 2), points("clusters", rng, N, 2), rng.normal(size=(N, 40))
+    function = Genred("Exp(-50 * SqDist(x, y)) * c", [*NAMES[:2], "c = Vj(40)"], axis=1)
+    found = function(x, y, c, rtol=1e-3)
+    assert function.last_call.method == "truncation" and function.last_call.share < 0.6
+    k = np.exp(-50 * sq(x, y))
+    assert (abs(found - k @ c) <= 1e-3 * (k @ abs(c)) + 1e-12).all()
+
+
 def test_zero_tolerances_keep_the_bits(always):
     x, y, *_ = arguments("clusters", np.random.default_rng(11), 1.0, np.float64)
     function = Genred("Exp(-9 * SqDist(x, y))", NAMES[:2], axis=1)
