@@ -35,7 +35,7 @@ class DerivativeMethods:
     _derivatives: Derivatives | None
     _last_dtype: np.dtype | None
     _outputs: Outputs
-    _prepare: Callable[[Problem, str, ModuleType], Program]
+    _prepare: Callable[[Problem, str, ModuleType, bool], Program]
     _problem: Problem
     _program: Callable[[str, ModuleType], Program]
     _smallest_axis: int

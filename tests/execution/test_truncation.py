@@ -207,9 +207,11 @@ def test_windows_that_end_cost_nothing_beyond(always):
     rng = np.random.default_rng(7)
     x, y = 1.5 * rng.random((M, 2)), rng.random((N, 2))  # some rows have no neighbour at all
     inside = sq(x, y) < 0.01
-    for formula, values in (("SqDist(x, y) < 0.01", inside * 1.0), ("ReLU(0.01 - SqDist(x, y))", np.maximum(0.01 - sq(x, y), 0))):
-        function = Genred(formula, NAMES[:2], axis=1)
-        found = function(x, y, rtol=1e-14)
+    b = rng.random((N, 1))
+    cases = [("SqDist(x, y) < 0.01", inside * 1.0), ("ReLU(0.01 - SqDist(x, y))", np.maximum(0.01 - sq(x, y), 0))]
+    for formula, values in (*cases, ("(SqDist(x, y) < 0.01) * b", inside * b[:, 0])):
+        function = Genred(formula, [*NAMES[:2], "b = Vj(1)"], axis=1)
+        found = function(x, y, b, rtol=1e-14)
         assert function.last_call.share < 0.35
         np.testing.assert_allclose(found[:, 0], values.sum(axis=1), rtol=1e-12, atol=1e-15)
         assert (found[~inside.any(axis=1)] == 0).all()
@@ -347,6 +349,33 @@ def test_few_rows_and_empty_sides(always):
     for m, n in ((0, 5), (5, 0), (1, 1), (1, 300), (300, 1), (3, 2)):
         x, y = rng.random((m, 2)), rng.random((n, 2))
         np.testing.assert_allclose(function(x, y, rtol=1e-3)[:, 0], np.exp(-sq(x, y)).sum(axis=1), rtol=1e-3)
+
+
+def test_batches_and_columns_that_are_used_again(always, monkeypatch):
+    rng = np.random.default_rng(17)
+    function = Genred("Exp(-9 * SqDist(x, y))", NAMES[:2], axis=1)
+    x, y = rng.random((3, 20, 2)), rng.random((3, 30, 2))
+    np.testing.assert_array_equal(function(x, y, rtol=0.1), function(x, y))  # all pairs
+    made = []
+    monkeypatch.setattr(tiles, "SpatialOrder", lambda *args, real=tiles.SpatialOrder: made.append(args[1]) or real(*args))
+    y = rng.random((N, 2))
+    for _ in range(3):
+        x = rng.random((M, 2))
+        np.testing.assert_allclose(function(x, y.copy(), rtol=1e-3)[:, 0], np.exp(-9 * sq(x, y)).sum(axis=1), rtol=1e-3)
+    assert made.count(64) == 1 and made.count(32) == 3
+    y[5] = 0.5
+    np.testing.assert_allclose(function(x, y, rtol=1e-3)[:, 0], np.exp(-9 * sq(x, y)).sum(axis=1), rtol=1e-3)
+    assert made.count(64) == 2
+
+
+def test_many_components(always):
+    rng = np.random.default_rng(18)
+    x, y, c = points("clusters", rng, M, 2), points("clusters", rng, N, 2), rng.normal(size=(N, 40))
+    function = Genred("Exp(-50 * SqDist(x, y)) * c", [*NAMES[:2], "c = Vj(40)"], axis=1)
+    found = function(x, y, c, rtol=1e-3)
+    assert function.last_call.method == "truncation" and function.last_call.share < 0.6
+    k = np.exp(-50 * sq(x, y))
+    assert (abs(found - k @ c) <= 1e-3 * (k @ abs(c)) + 1e-12).all()
 
 
 def test_zero_tolerances_keep_the_bits(always):

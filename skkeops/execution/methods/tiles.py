@@ -26,7 +26,7 @@ from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 
 from .base import Method
-from .tile_lists import Boxes, Corners, Evaluate, Search
+from .tile_lists import Corners, Evaluate, Search
 
 __all__ = ["Needed", "Part", "SampledTiles", "TileMethod", "count_pairs", "far_rows", "has_pairs"]
 
@@ -283,16 +283,15 @@ class TileMethod(Method):
                 sample = self.take(self.take(arrays, 0, i), 1, j)
                 values = np.abs(self.backend.evaluate((slopes,), self.problem.variables, sample, len(i))[0].astype(np.float64))
                 values = np.where(np.isfinite(values), values, 0.0).mean(axis=0)
-        found = []
-        for side in self.sides:
-            width = sum(self.problem.variables[k].dim for k in self.of_side(side))
-            mine = np.ones(width)
-            if values is not None:
-                begin = sum(v.dim for v in variables if v.category == self.sides[0]) if side == self.sides[1] else 0
-                slope = values[begin : begin + width]
-                mine = slope / slope.max() if 0 < slope.max() < np.inf else mine
-            found.append(mine)
-        return found[0], found[1]
+        widths = [sum(self.problem.variables[k].dim for k in self.of_side(side)) for side in self.sides]
+        if values is None or not np.isfinite(values).all():
+            return np.ones(widths[0]), np.ones(widths[1])
+        slopes_of = [values[: widths[0]], values[widths[0] :]]
+        if min(slope.max(initial=0.0) for slope in slopes_of) == 0:
+            # Where the formula is piecewise constant in the points, as a window with an end is, slopes are those of weights alone.
+            slopes_of = [np.where(slope > 0, 0.0, 1.0) for slope in slopes_of]
+        rows, columns = (slope / slope.max() if slope.any() else np.ones(len(slope)) for slope in slopes_of)
+        return rows, columns
 
     def _coordinates(self, arrays: tuple[Any, ...], side: int, scale: np.ndarray) -> np.ndarray:
         """Return what is near on one side: the components of its variables, weighted."""
@@ -361,11 +360,11 @@ class TileMethod(Method):
         computed, first, done, nodes, error, worth = 0, 0, 0, 0, 0.0, True
         if rows.n_ordered and columns.n_ordered:
             evaluate = self.evaluator(arrays, dtype)
-            boxes: list[Boxes] = [
+            boxes = [
                 order.levels([in_order[k][: order.n_ordered] for k in self.of_side(side)], dtype)
                 for order, side in zip((rows, columns), self.sides, strict=True)
             ]
-            search = Search(*boxes, evaluate, self.promise(evaluate))
+            search = Search(boxes[0], boxes[1], evaluate, self.promise(evaluate))
             nodes, below = 2**search.start, 2 ** (rows.depth - search.start)  # of the tree of rows, and tiles below one
             most = max(1, _PAIRS_OF_TILES // (below * 2**columns.depth))
         while worth and first < nodes:

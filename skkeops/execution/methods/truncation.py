@@ -49,6 +49,8 @@ _SLACK = 1e-5
 _OUTLIERS = 4.0
 #: About how many pairs of such rows and of tiles a search holds.
 _PAIRS_OF_ROWS = 1 << 21
+#: Products are bounded by the smallest normal number at least, where a factor is 0. Sums of numbers of this size count as rounding.
+_UNDERFLOW = np.log(1e-300)
 _SAMPLE_ROWS, _SAMPLE_COLUMNS = 32, 2048
 
 
@@ -184,7 +186,7 @@ class Truncation(TileMethod):
         """Return the logarithms of the sums of absolute values, (rows, components); -inf where one is not finite."""
         program = self._sizes
         with np.errstate(all="ignore"):
-            found = program.reduction.finalize(program.state(arrays, blocks), np.float64)
+            found = program.reduction.finalize(program.state(arrays, blocks), np.dtype(np.float64))
             found = np.log(found) if program.reduction.fold == "sum" else found
         return np.where(np.isfinite(found), found, -np.inf)
 
@@ -192,6 +194,8 @@ class Truncation(TileMethod):
         """Return the logarithms of what may be left out for each row and component."""
         with np.errstate(all="ignore"):
             allowed = log_sums + np.log(self.reduction.rtol_of_sums(tolerance.rtol)) - _SLACK
+            if self._summand.exponent is None:
+                allowed = np.maximum(allowed, _UNDERFLOW)
             if not tolerance.atol:
                 return allowed
             absolute: Any = np.log(tolerance.atol)
@@ -280,12 +284,12 @@ class Truncation(TileMethod):
         found, error = [], budget.error
         step = max(1, _PAIRS_OF_ROWS // 2**columns.depth)
         for start in range(0, len(own_rows), step):
-            some = own_rows[start : start + step]
-            budget = _Budget(allowed[some], sizes)
-            i, j = search.descend_for(self.boxes_of_rows(self.take(arrays, 0, some)), budget.keep)
+            these = own_rows[start : start + step]
+            budget = _Budget(allowed[these], sizes)
+            i, j = search.descend_for(self.boxes_of_rows(self.take(arrays, 0, these)), budget.keep)
             found.append((i + start, j))
             error = max(error, budget.error)
-        i, j = (np.concatenate(part) for part in zip(*found, strict=True))
+        i, j = (np.concatenate(side) for side in zip(*found, strict=True))
         return Needed(blocks, error, own_rows, blocks_of(i, j, np.arange(len(own_rows) + 1), columns.edges, n_reduced))
 
     def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
