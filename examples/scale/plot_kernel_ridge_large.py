@@ -75,7 +75,8 @@ for n in sizes:
     iterations.append(model.n_iter_)
     matrix = 8e-6 * n * n
     print(
-        f"{n:6} samples: error {errors[-1]:.4f}, {model.n_iter_} steps, no matrix of {matrix:.0f} MB"
+        f"{n:6} samples: error {errors[-1]:.4f}, {model.n_iter_} steps, "
+        f"no matrix of {matrix:.0f} MB"
     )
 
 ###############################################################################
