@@ -52,9 +52,8 @@ folds = StratifiedKFold(5, shuffle=True, random_state=0)
 search = GridSearchCV(pipeline, grid, cv=folds, scoring="neg_log_loss").fit(X_train, y_train)
 width, n_components = (search.best_params_[name] for name in grid)
 print(f"{len(search.cv_results_['params'])} combinations in {folds.n_splits} folds")
-print(
-    f"best: bandwidth {width:.2f}, {n_components} components, log loss {-search.best_score_:.3f}"
-)
+print(f"best: bandwidth {width:.2f}, {n_components} components")
+print(f"log loss in cross-validation: {-search.best_score_:.3f}")
 
 losses = -search.cv_results_["mean_test_score"].reshape(len(widths), len(components))
 figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
