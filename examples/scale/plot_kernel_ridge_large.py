@@ -73,11 +73,8 @@ for n in sizes:
     model = KernelRidge(alpha=alpha, kernel=kernel, tol=1e-3, n_components=400).fit(X, y - mean)
     errors.append(error(model.predict(X_test) + mean))
     iterations.append(model.n_iter_)
-    matrix = 8e-6 * n * n
-    print(
-        f"{n:6} samples: error {errors[-1]:.4f}, {model.n_iter_} steps, "
-        f"no matrix of {matrix:.0f} MB"
-    )
+    print(f"{n:6} samples: error {errors[-1]:.4f}, {model.n_iter_} iterations")
+    print(f"       the matrix would have {8e-6 * n * n:.0f} MB")
 
 ###############################################################################
 # For comparison: gradient boosting, which has no matrix either.
