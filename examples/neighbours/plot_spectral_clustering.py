@@ -114,6 +114,7 @@ plt.show()
 clustering = SpectralClustering(
     2, affinity=kernels.Gaussian(length), eigen_tol=1e-6, random_state=0
 ).fit(X)
+print(f"SpectralClustering {adjusted_rand_score(truth, clustering.labels_):.3f}")
 embedding = SpectralEmbedding(1, kernel=kernels.Gaussian(length), tol=1e-6, random_state=0).fit(
     X
 )
@@ -121,7 +122,6 @@ classes = KMeans(2, n_init=5, random_state=0).fit(embedding.embedding_)
 queries, moon = make_moons(2000, noise=0.06, random_state=1)
 places = embedding.embed(queries)
 found = classes.predict(places)
-print(f"the clusters    {adjusted_rand_score(truth, clustering.labels_):.3f}")
 print(f"the samples     {adjusted_rand_score(truth, classes.labels_):.3f}")
 print(f"the new points  {adjusted_rand_score(moon, found):.3f}")
 

@@ -6,17 +6,14 @@ A kernel machine on n samples has a matrix of n times n entries. Nyström's meth
 
 .. math:: K \\approx K_{\\cdot S} \\, K_{SS}^{-1} \\, K_{S \\cdot} = Z Z^\\top,
 
-and a linear model on the features Z is about the kernel machine. It matters which samples these are. scikit-learn's `Nystroem`
+and a linear model on the features Z is about the kernel machine. It matters which samples these are. scikit-learn's ``Nystroem``
 draws them uniformly. :class:`skkeops.RPCholesky` draws each where the others miss most of the kernel, so that rare kinds of
 samples are not left out, and knows what is missed: the trace of :math:`K - Z Z^\\top`, which it brings below a tolerance.
 
 The data are made like a galaxy: most of 10 000 samples are in the core, few in the arms.
-
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
 """
 
-import argparse
-
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
@@ -35,13 +32,21 @@ def galaxy(n_core, n_arms, seed):
     place = rng.random(n_arms)
     angle = 4 * np.pi * place + np.pi * rng.integers(2, size=n_arms)
     arms = (1 + 5 * place[:, None]) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    X = np.concatenate([0.3 * rng.normal(size=(n_core, 2)), arms + 0.1 * rng.normal(size=arms.shape)])
+    X = np.concatenate(
+        [0.3 * rng.normal(size=(n_core, 2)), arms + 0.1 * rng.normal(size=arms.shape)]
+    )
     return X, np.concatenate([np.zeros(n_core), place])
 
 
 X, y = galaxy(9800, 200, seed=0)
 X_test, y_test = galaxy(0, 2000, seed=1)
 gamma = 2.0
+
+figure, axis = plt.subplots(figsize=(5, 5), layout="constrained")
+points = axis.scatter(*X.T, c=y, s=2, cmap="viridis")
+axis.set(xticks=[], yticks=[], aspect="equal", title="the samples")
+figure.colorbar(points, label="place along the arm", shrink=0.8)
+plt.show()
 
 ###############################################################################
 # What is missed
@@ -52,11 +57,38 @@ gamma = 2.0
 sizes = np.array([10, 20, 40, 80, 160])
 errors: dict[str, list] = {"RPCholesky": [], "Nystroem": []}
 for n in sizes:
-    ours = [RPCholesky(gamma=gamma, n_components=n, random_state=seed).fit(X).trace_error_ for seed in range(3)]
-    theirs = [Nystroem(gamma=gamma, n_components=n, random_state=seed).fit_transform(X) for seed in range(3)]
+    ours = [
+        RPCholesky(gamma=gamma, n_components=n, random_state=seed).fit(X).trace_error_
+        for seed in range(3)
+    ]
+    theirs = [
+        Nystroem(gamma=gamma, n_components=n, random_state=seed).fit_transform(X)
+        for seed in range(3)
+    ]
     errors["RPCholesky"].append(np.mean(ours))
     errors["Nystroem"].append(np.mean([1 - (Z**2).sum() / len(Z) for Z in theirs]))
-    print(f"{n:4} features miss {errors['RPCholesky'][-1]:.2e} of the trace, {errors['Nystroem'][-1]:.2e} with uniform samples")
+    print(f"{n:4} features miss {errors['RPCholesky'][-1]:.1e}, {errors['Nystroem'][-1]:.1e}")
+
+figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+for name, values in errors.items():
+    axis.loglog(sizes, values, "o-", label=name)
+axis.set(xlabel="features", ylabel="share of the trace that is missed")
+axis.legend()
+plt.show()
+
+###############################################################################
+# Where the samples are that each of them chooses:
+
+n = 80
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
+for axis, transformer, colour in zip(
+    axes, (RPCholesky, Nystroem), ("tab:blue", "tab:orange"), strict=True
+):
+    model = transformer(gamma=gamma, n_components=n, random_state=0).fit(X)
+    axis.plot(*X.T, ".", ms=1, color="0.8")
+    axis.plot(*X[model.component_indices_].T, ".", ms=6, color=colour)
+    axis.set(title=f"{transformer.__name__}: {n} samples", xticks=[], yticks=[], aspect="equal")
+plt.show()
 
 ###############################################################################
 # As many as it takes
@@ -72,49 +104,18 @@ for tol in (0.1, 1e-3, 1e-6):
 #
 # The features are learned from: how far along the arm is a sample?
 
-n = 80
+scores = {}
 for transformer in (RPCholesky, Nystroem):
-    pipeline = make_pipeline(transformer(gamma=gamma, n_components=n, random_state=0), Ridge(1e-3)).fit(X, y)
-    print(f"{transformer.__name__}, {n} features: coefficient of determination in the arms {pipeline.score(X_test, y_test):.3f}")
+    features = transformer(gamma=gamma, n_components=n, random_state=0)
+    scores[transformer.__name__] = (
+        make_pipeline(features, Ridge(1e-3)).fit(X, y).score(X_test, y_test)
+    )
+    print(f"{transformer.__name__}: R^2 in the arms {scores[transformer.__name__]:.3f}")
 
-###############################################################################
-# The figure
-# ----------
-
-
-def plot():
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    ours = RPCholesky(gamma=gamma, n_components=n, random_state=0).fit(X)
-    theirs = Nystroem(gamma=gamma, n_components=n, random_state=0).fit(X)
-    for axis, model, color in ((axes[0], ours, "C0"), (axes[1], theirs, "C1")):
-        axis.plot(*X.T, ".", ms=1, color="0.8")
-        axis.plot(*X[model.component_indices_].T, ".", ms=6, color=color)
-        axis.set(title=f"{type(model).__name__}: {len(model.component_indices_)} samples", xticks=[], yticks=[], aspect="equal")
-    for name, values in errors.items():
-        axes[2].loglog(sizes, values, "o-", label=name)
-    axes[2].set(xlabel="features", ylabel="share of the trace that is missed")
-    axes[2].legend()
-    return figure
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Randomly pivoted Cholesky beside Nyström with uniform samples.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    arguments = parser.parse_args(argv)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    figure = plot()
-    if arguments.save:
-        figure.savefig(arguments.save, dpi=110)
-        print(f"\nFigure saved to {arguments.save}")
-    else:
-        plt.show()
-
-
-if __name__ == "__main__":
-    main()
+figure, axis = plt.subplots(figsize=(6, 1.8), layout="constrained")
+bars = axis.barh(list(scores), list(scores.values()), color=["tab:blue", "tab:orange"])
+axis.bar_label(bars, fmt="%.2f", padding=3)
+axis.set(xlabel="$R^2$ in the arms")
+axis.margins(x=0.15)
+axis.invert_yaxis()
+plt.show()

@@ -5,14 +5,11 @@ Cost that follows the data: densities with a proven error
 The density of many points is a sum of windows over all pairs. Far pairs add next to nothing to it: with ``rtol=`` they are left
 out, if bounds of the formula over boxes of points prove that all of them together add at most that share of the sum. So the error
 is known, also in the tails, where scikit-learn's trees may be wrong by tens of nats.
-
-Run it as it is, or with ``--save FILE.png`` to write the figure to a file. Without Matplotlib, it prints the numbers.
 """
 
-import argparse
-import time
-
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from skkeops import Genred, KernelDensity
 from skkeops.formula import Variable, bounds
@@ -37,15 +34,31 @@ def moons(n):
 
 
 x, y = moons(n), moons(n)
-density = Genred("-p * SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)", "p = Pm(1)"], "LogSumExp", axis=1)
+
+figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+axis.plot(*y[::10].T, ".", ms=1.5, color="tab:blue")
+axis.set(aspect="equal", xticks=[], yticks=[], title="one point of ten")
+plt.show()
+density = Genred(
+    "-p * SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)", "p = Pm(1)"], "LogSumExp", axis=1
+)
 p = 0.5 / h**2
 exact = density(x[:500], y, p)
-for rtol in (1e-12, 1e-6, 1e-3):
-    start = time.perf_counter()
+tolerances, shares, errors = (1e-12, 1e-9, 1e-6, 1e-3), [], []
+for rtol in tolerances:
     found = density(x, y, p, rtol=rtol)
-    seconds = time.perf_counter() - start
-    error = np.abs(np.expm1(found[:500] - exact)).max()
-    print(f"rtol {rtol:.0e}: {density.last_call.share:.2%} of the pairs, {seconds:.2f} s, error {error:.1e}")
+    shares.append(density.last_call.share)
+    errors.append(np.abs(np.expm1(found[:500] - exact)).max())
+    print(f"rtol {rtol:.0e}: {shares[-1]:.2%} of the pairs, error {errors[-1]:.1e}")
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+axes[0].loglog(tolerances, tolerances, "--", color="0.6", label="rtol")
+axes[0].loglog(tolerances, errors, "o-", label="relative error")
+axes[0].set(xlabel="rtol", title="the error stays below")
+axes[0].legend()
+axes[1].semilogx(tolerances, [100 * share for share in shares], "s-")
+axes[1].set(xlabel="rtol", ylim=(0, None), title="pairs that are computed, percent")
+plt.show()
 
 ###############################################################################
 # The estimator has the same tolerances, and ``rtol=1e-12`` by default.
@@ -78,38 +91,19 @@ needed[left_out] = False
 print(f"{needed.sum()} of {len(needed)} tiles are computed for these queries at rtol 1e-6")
 
 
-def plot():
-    import matplotlib.pyplot as plt
-    from matplotlib.patches import Rectangle
-
-    figure, axis = plt.subplots(figsize=(8, 4.5))
-    for a, b, used in zip(low, high, needed, strict=True):
-        colour = "tab:orange" if used else "0.8"
-        axis.add_patch(Rectangle(a, *(b - a), fill=bool(used), alpha=0.5 if used else 1, color=colour, lw=0.8))
-    axis.scatter(*points.T, s=1, color="0.5")
-    axis.scatter(*queries.T, s=6, color="tab:blue", label="32 queries")
-    axis.set(title=f"{needed.sum()} of {len(needed)} tiles are computed", aspect="equal", xticks=[], yticks=[])
-    axis.legend(loc="upper right")
-    figure.tight_layout()
-    return figure
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description="Densities with a proven error, without most of the pairs.")
-    parser.add_argument("--save", metavar="FILE", help="write the figure to this file instead of showing it")
-    arguments = parser.parse_args(argv)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
-        return
-    figure = plot()
-    if arguments.save:
-        figure.savefig(arguments.save, dpi=110)
-        print(f"\nFigure saved to {arguments.save}")
-    else:
-        plt.show()
-
-
-if __name__ == "__main__":
-    main()
+figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
+for a, b, used in zip(low, high, needed, strict=True):
+    colour = "tab:orange" if used else "0.8"
+    axis.add_patch(
+        Rectangle(a, *(b - a), fill=bool(used), alpha=0.5 if used else 1, color=colour, lw=0.8)
+    )
+axis.scatter(*points.T, s=1, color="0.5")
+axis.scatter(*queries.T, s=6, color="tab:blue", label="32 queries")
+axis.set(
+    title=f"{needed.sum()} of {len(needed)} tiles are computed",
+    aspect="equal",
+    xticks=[],
+    yticks=[],
+)
+axis.legend(loc="upper right")
+plt.show()

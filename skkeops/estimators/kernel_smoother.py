@@ -277,7 +277,7 @@ class KernelSmoother(MultiOutputMixin, RegressorScore, RegressorMixin, KernelEst
             )
 
     def _check_degree(self, n_features: int) -> None:
-        """Raise where there are no polynomials of the degree, too many terms of them, or no bounds; or no predictions of the samples."""
+        """Raise where there are no polynomials of the degree, too many terms, or no bounds; or no predictions of the samples."""
         if self.degree > 0 and self.rtol > 0:
             raise ValueError(
                 f"rtol is a bound for means, which are of degree 0, and not for polynomials: found rtol={self.rtol!r} with "

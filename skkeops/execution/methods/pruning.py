@@ -133,7 +133,8 @@ class Pruning(TileMethod):
             tiles = search.promising_for(self.boxes_of_rows(some), count)
             own = blocks_of(*tiles, np.arange(len(far) + 1), columns.edges, n_reduced)
             values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
-        cuts = _Cuts(np.maximum.reduceat(values, edges[:-1], axis=0), partial(self._cuts_of, part), columns.depth, self.tile_sizes[1])
+        cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
+        cuts = _Cuts(cuts, partial(self._cuts_of, part), columns.depth, self.tile_sizes[1])
         return Needed(blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced))
 
     def _cuts_of(self, part: Part, rows: np.ndarray, columns: np.ndarray, below: int, column_level: int) -> np.ndarray:
