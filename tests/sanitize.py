@@ -7,8 +7,9 @@ First the pool of threads alone, by tests/engine/pool_stress.c. Then it copies t
 there with ``-fsanitize=...``, and runs pytest on the copy with the sanitizers' runtime preloaded. Any report ends the run with an
 error. Needs gcc on Linux, and the packages that the build and the tests need, in this Python.
 
-ThreadSanitizer sees every read and write of the engine, and the locks of the interpreter, of which it does not see more. In a
-Python without the interpreter lock it so finds what two calls at the same time do to one another in the engine.
+ThreadSanitizer sees every read and write of the engine, and the locks of the interpreter, of which it does not see more. A Python
+without the interpreter lock hands objects from thread to thread by atomic operations: it takes one that was configured with
+``--with-thread-sanitizer``, as others make it report every program that one thread has made and another one runs.
 """
 
 from __future__ import annotations
