@@ -28,8 +28,8 @@ rng = np.random.default_rng(0)
 # Durations
 # ---------
 #
-# The waiting times of a process without memory are exponential, and their density is largest at zero. How far an estimate is from
-# it, the integral of the squared difference tells.
+# The waiting times of a process without memory are exponential, and their density is largest at zero. The integral of the
+# squared difference tells how far an estimate is from it.
 
 waits = rng.exponential(size=(1000, 1))
 times = np.linspace(0, 8, 801)
