@@ -155,6 +155,8 @@ def test_indices_have_64_bits():
 def test_what_is_too_large_is_refused():
     with pytest.raises(ValueError, match="K up to 4096, found 5000"):
         source(plan_of("SqDist(x, y)", reduction="KMin", opt_arg=5000), "float32")
+    with pytest.raises(ValueError, match="K up to 4096 / 3 components = 1365, found 2000"):
+        source(plan_of("x - y", reduction="KMin", opt_arg=2000), "float32")
     with pytest.raises(ValueError, match="at most 65535 columns, found 70000"):
         source(plan_of("x * y", ["x = Vi(70000)", "y = Vj(70000)"], "KMin", opt_arg=2), "float32")
 

@@ -11,7 +11,9 @@ from .workspace import Merge, choose_written
 
 __all__ = ["KMinFold"]
 
-_MOST_KEPT = 4096  # in the local memory of a thread
+# Numbers in the local memory of a thread, which a device reserves for all threads that it can hold: with 16 bytes for
+# each, 17 GB on one of 132 multiprocessors, 3 GB on one of 20.
+_MOST_KEPT = 4096
 _MOST_IN_REGISTERS = 16
 
 
@@ -32,8 +34,9 @@ class KMinFold(ComparedFold):
     def __init__(self, plan: Plan, value, real: str, chunk: int | None):
         super().__init__(plan, value, chunk)
         self.k = plan.problem.reduction.k
-        if self.k > _MOST_KEPT:
-            raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}, found {self.k}")
+        if self.k * self.dim > _MOST_KEPT:
+            of = f" / {self.dim} components = {_MOST_KEPT // self.dim}" if self.dim > 1 else ""
+            raise ValueError(f"on a GPU the K smallest values can be kept for K up to {_MOST_KEPT}{of}, found {self.k}")
         self.in_registers = self.k * self.dim <= _MOST_IN_REGISTERS
         words = 1 if real == "float" else 2
         self.registers = (words + 1) * self.k * self.dim if self.in_registers else (2 * words) * self.dim + 40
