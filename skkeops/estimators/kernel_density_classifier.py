@@ -174,7 +174,8 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
             density = KernelDensity(**{**params, "bandwidth": h[rows] if np.ndim(h) == 2 else h})
             densities.append(density.fit(samples[at], sample_weight=None if w is None else w[at]))
         self.class_prior_ = like(to_device(prior.astype(samples.dtype), namespace_of(samples)), X)
-        self.classes_, self.estimators_, self.X_fit_ = classes, densities, X
+        self.classes_ = self._as_labels(classes, X)
+        self.estimators_, self.X_fit_ = densities, X
         self._log_prior = _log(prior).tolist()  # in float64, whatever the samples
         return self
 
@@ -188,6 +189,11 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         check_consistent_length(X, y)
         check_classification_targets(y)
         return to_host(to_engine(y))
+
+    @staticmethod
+    def _as_labels(labels: np.ndarray, X: Any) -> Any:  # noqa: N803
+        """Return labels in the namespace of samples, if it has such labels: there are no texts but in NumPy."""
+        return like(labels, X) if labels.dtype.kind in "biuf" else labels
 
     def _check_priors(self, totals: np.ndarray) -> np.ndarray:
         """Return the prior probabilities, given the weight of each class."""
@@ -273,10 +279,10 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         """
         check_is_fitted(self)
         if is_dask(X):
-            return map_chunks(self.predict, X, None, self.classes_.dtype)
+            return map_chunks(self.predict, X, None, to_host(to_engine(self.classes_)).dtype)
         X, joint = self._joint(X, "predict")  # noqa: N806
-        labels = self.classes_[to_host(self._log_probabilities(joint).argmax(axis=1))]
-        return like(labels, X) if labels.dtype.kind in "biuf" else labels
+        classes = to_host(to_engine(self.classes_))
+        return self._as_labels(classes[to_host(self._log_probabilities(joint).argmax(axis=1))], X)
 
     @on_the_device_of_samples
     def score(self, X, y, sample_weight=None):  # noqa: N803
@@ -304,7 +310,7 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
     def _of_queries(self, X: Any, method: str, function: Any) -> Any:  # noqa: N803
         """Return a function of the joint log probabilities of queries, of shape (n_queries, n_classes)."""
         check_is_fitted(self)
-        lazy = self._lazy(X, method, len(self.classes_))
+        lazy = self._lazy(X, method, len(self.estimators_))
         if lazy is not None:
             return lazy
         X, joint = self._joint(X, method)  # noqa: N806
@@ -315,7 +321,7 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         X = validate_samples(self, X, reset=False)  # noqa: N806
         check_namespace(X, self, attribute="X_fit_", method=method)
         x = to_engine(X)
-        joint = namespace_of(x).full((len(x), len(self.classes_)), -np.inf)
+        joint = namespace_of(x).full((len(x), len(self.estimators_)), -np.inf)
         for c, (density, log_prior) in enumerate(zip(self.estimators_, self._log_prior, strict=True)):
             if density is not None and log_prior > -np.inf:
                 sums = density._sums(x.dtype)

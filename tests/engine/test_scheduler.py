@@ -382,7 +382,7 @@ def test_a_fork_waits_for_imports():
 @pytest.mark.parametrize(("told", "expected"), [("3", 3), (" 2,4", 2), (None, 5), ("", 5), ("many", 5), ("0", 5)])
 def test_the_number_of_threads_where_there_is_no_openmp(told, expected, monkeypatch):
     monkeypatch.setattr(counting._engine, "max_threads", lambda: 0)
-    monkeypatch.setattr(counting, "_cpus", 5)
+    monkeypatch.setattr(counting, "_cpus", lambda: 5)
     monkeypatch.setattr(counting, "_is_told", told is not None)
     monkeypatch.setattr(counting, "_without_openmp", counting._without_openmp.__wrapped__)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -8,6 +8,7 @@ from skkeops import KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother,
 from skkeops.estimators.bandwidth import LeaveOneOut
 from skkeops.execution import choose
 from skkeops.execution.methods import tiles, truncation
+from skkeops.genred import shared
 
 M, N, H = 300, 900, 0.1
 
@@ -34,7 +35,9 @@ def shares(monkeypatch):
 
     noting("state")
     noting("run")
-    return seen
+    shared.cache_clear()  # what is kept of before was prepared with other sizes
+    yield seen
+    shared.cache_clear()
 
 
 def data(seed=0):

@@ -121,10 +121,10 @@ class Case:
         rounding = 16 * eps * (np.linalg.norm(K @ abs(a)) + np.linalg.norm(a)) / max(np.linalg.norm(y), 1e-300)
         # Kernels of samples far apart are known as well as the differences of their coordinates.
         spread = np.ptp(self.samples.astype(LONG), axis=0).max() / self.length
-        if residual > 2 * fitted.tol + rounding * (1 + min(float(spread), 1e3)) and not warned:
-            return f"the residual of dual_coef_ is {residual:.1e}, tol is {fitted.tol:.1e}, and nobody was warned"
+        if residual > 2 * fitted.tol_ + rounding * (1 + min(float(spread), 1e3)) and not warned:
+            return f"the residual of dual_coef_ is {residual:.1e}, tol is {fitted.tol_:.1e}, and nobody was warned"
         said = float(np.max(fitted.residual_))
-        if said < residual / 4 - fitted.tol - rounding * (1 + min(float(spread), 1e3)):
+        if said < residual / 4 - fitted.tol_ - rounding * (1 + min(float(spread), 1e3)):
             return f"residual_ is {said:.1e}, that of dual_coef_ {residual:.1e}"
         return None
 

@@ -174,7 +174,7 @@ def test_names_of_keops():
         ({"dtype_acc": "x"}, ValueError, "dtype_acc must be one of"),
         ({"sum_scheme": "x"}, ValueError, "sum_scheme must be one of"),
         ({"use_double_acc": 3}, ValueError, "use_double_acc must be True or False"),
-        ({"what": 3}, TypeError, "unknown option 'what' of a reduction: expected one of backend"),
+        ({"what": 3}, TypeError, "unknown option 'what' of a reduction: expected one of atol, backend"),
         ({"ranges": 3}, TypeError, "ranges must be six arrays"),
         ({"device_id": "a"}, TypeError, "device_id must be an integer"),
     ],

@@ -23,7 +23,7 @@ def imported_for(points, **more):
     environment = {**os.environ, "PYTHONPATH": str(Path(skkeops.__file__).resolve().parents[1]), **more}
     if "OMP_NUM_THREADS" not in more:
         environment.pop("OMP_NUM_THREADS", None)
-    done = subprocess.run([sys.executable, "-c", CALL % points], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", CALL % points], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 
