@@ -28,7 +28,8 @@ class CallReport(NamedTuple):
     method : str
         The name of the method, ``"all pairs"`` if none was used.
     share : float or None
-        Which share of the pairs was computed: 1.0 for all of them, None for the entries of sparse arrays.
+        Which share of the pairs the result was computed from: 1.0 for all of them, None for the entries of sparse arrays. Some
+        tenths of a percent that tell which pairs these are come on top.
     declined : dict of str to str
         The methods that were asked first, and why they did not take the call.
     error : float
