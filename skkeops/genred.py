@@ -322,9 +322,9 @@ class Genred(DerivativeMethods):
     def last_call(self) -> CallReport | None:
         """How the last call that has returned was computed; None before the first one.
 
-        A tuple with the attributes ``method``, the name of the method that `explain` lists, or ``"all pairs"``; ``share``, which
-        share of the pairs the result was computed from (a few more tell which ones these are); ``declined``, for each method that was asked and did not take the call, why; and
-        ``error``, a bound of the error for pairs that were left out, as a part of what the tolerance allows.
+        A tuple with the attributes ``method``, the name of the method that `explain` lists, or ``"all pairs"``; ``share``, the
+        share of the pairs that the result comes from; ``declined``, for each method that was asked and did not take the call, why;
+        and ``error``, a bound of the error for pairs that were left out, as a part of what the tolerance allows.
 
         Examples
         --------
