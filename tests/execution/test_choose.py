@@ -41,7 +41,7 @@ def data(m, n):
 def test_a_problem_that_no_method_takes_is_left_to_the_backend():
     assert type(choose.prepare(PLAIN._problem, cpu)) is cpu.CpuProgram
     assert type(choose.prepare(MASKED._problem, reference)) is reference.ReferenceProgram  # it makes them dense
-    assert PLAIN.explain().splitlines()[-3].startswith("  truncation: if a tolerance is given")
+    assert any(line.startswith("  truncation: if a tolerance is given") for line in PLAIN.explain().splitlines())
     assert not choose.explain_methods(MASKED._problem, reference)
 
 
