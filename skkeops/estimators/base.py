@@ -20,8 +20,8 @@ from skkeops.kernels import Kernel, as_kernel
 from skkeops.kernels.binding import BoundKernel
 
 from .namespaces import check_namespace, like, to_engine
-from .reduction import PairReduction
-from .rows import is_dask, map_chunks
+from .reduction import PairReduction, weighted_sum
+from .rows import is_dask, map_chunks, over_rows
 from .validation import check_columns, check_values, check_weights, validate_samples
 
 __all__ = ["KernelEstimator", "ReductionEstimator"]
@@ -134,6 +134,14 @@ class KernelEstimator(BaseEstimator):
         return map_chunks(partial(getattr(self, method), **options), X, n_outputs, dtype)
 
     # Gradients
+
+    def _sums_in_float64(self, x: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the sums over the samples of the kernel times columns, in float64 whatever queries and samples are: for what is a
+        difference of large sums, or a quotient of small ones."""
+        samples = to_engine(self.X_fit_).astype(np.float64, copy=False)
+        reduction, _ = weighted_sum(self._bind(samples.shape[1]), samples, columns, samples.dtype)
+        queries = x.astype(np.float64, copy=False)
+        return over_rows(reduction, queries, self.backend, self.n_jobs, self.verbose, type(self).__name__)
 
     def _gradient(self, X: Any, grad_output: Any, wrt: Any) -> Any:  # noqa: N803
         """Return gradients by name, in the shapes of what the names stand for."""

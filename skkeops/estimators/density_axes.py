@@ -69,12 +69,12 @@ class Axis(ABC):
 
     @staticmethod
     def cumulative(window: AnyWindow, x: Expression, y: Expression, scale: Expression, *constants: Expression) -> Expression:
-        """Return, for each feature, which part of the mass of the window without bounds is below x."""
-        raise NotImplementedError
+        """Return, for each feature, which part of the mass of the window without bounds is below x; a circle has no below."""
+        raise NotImplementedError("periodic features have no distribution function")
 
     def constant(self, window: AnyWindow) -> np.ndarray:
-        """Return the further parameter of the expressions."""
-        raise NotImplementedError
+        """Return the further parameter of the expressions, if `has_constant`."""
+        raise NotImplementedError(f"{type(self).__name__} takes no further parameter")
 
     def enter(self, x: Any) -> Any:
         """Return the coordinates of points."""

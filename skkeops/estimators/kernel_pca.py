@@ -17,8 +17,6 @@ from .base import KernelEstimator
 from .eigenpairs import largest_eigenpairs
 from .kernel_ridge import KernelRidge
 from .namespaces import like, on_the_device_of_samples, to_engine
-from .reduction import weighted_sum
-from .rows import over_rows
 from .training_matrix import TrainingMatrix, check_kernel_of_samples
 
 __all__ = ["KernelPCA"]
@@ -268,10 +266,7 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimat
         X = self._check_queries(X, "transform")  # noqa: N806
         x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
-        # A component is a difference of large sums: they are taken in float64, whatever the queries are.
-        samples = to_engine(self.X_fit_).astype(np.float64, copy=False)
-        reduction, _ = weighted_sum(self._bind(samples.shape[1]), samples, to_engine(self._coefficients), samples.dtype)
-        found = over_rows(reduction, x.astype(np.float64, copy=False), self.backend, self.n_jobs, self.verbose, "KernelPCA")
+        found = self._sums_in_float64(x, to_engine(self._coefficients))
         return like((found - to_engine(self._offset)).astype(x.dtype, copy=False), X)
 
     @available_if(_learns_the_inverse)

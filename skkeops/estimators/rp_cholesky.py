@@ -15,8 +15,6 @@ from skkeops.solvers.cholesky import cholesky_and_pivots
 
 from .base import KernelEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
-from .reduction import weighted_sum
-from .rows import over_rows
 from .training_matrix import TrainingMatrix, check_kernel_of_samples
 
 __all__ = ["RPCholesky"]
@@ -233,9 +231,5 @@ class RPCholesky(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstima
         X = self._check_queries(X, "transform")  # noqa: N806
         x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
-        # Features are differences of larger sums: they are taken in float64, whatever the queries are.
-        samples = to_engine(self.X_fit_).astype(np.float64, copy=False)
-        turned = to_engine(self._inverse).T.astype(np.float64, order="C")
-        reduction, _ = weighted_sum(self._bind(samples.shape[1]), samples, turned, samples.dtype)
-        found = over_rows(reduction, x.astype(np.float64, copy=False), self.backend, self.n_jobs, self.verbose, "RPCholesky")
+        found = self._sums_in_float64(x, to_engine(self._inverse).T.astype(np.float64, order="C"))
         return like(found.astype(x.dtype, copy=False), X)

@@ -13,8 +13,6 @@ from skkeops.arrays.devices import namespace_of, to_device
 
 from .base import KernelEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
-from .reduction import weighted_sum
-from .rows import over_rows
 from .spectral_coordinates import spectral_coordinates
 from .training_matrix import check_kernel_of_samples
 
@@ -209,11 +207,8 @@ class SpectralEmbedding(KernelEstimator):
         X = self._check_queries(X, "embed")  # noqa: N806
         x = to_engine(X)
         self._check_kernel_samples(x, "the queries")
-        samples = to_engine(self.X_fit_).astype(np.float64, copy=False)
-        xp, z = namespace_of(x), to_engine(self._coordinates)
-        columns = np.concatenate([z, xp.ones((len(z), 1))], axis=1)
-        reduction, _ = weighted_sum(self._bind(samples.shape[1]), samples, columns, samples.dtype)
-        sums = over_rows(reduction, x.astype(np.float64, copy=False), self.backend, self.n_jobs, self.verbose, "SpectralEmbedding")
+        z = to_engine(self._coordinates)
+        sums = self._sums_in_float64(x, np.concatenate([z, namespace_of(x).ones((len(z), 1))], axis=1))
         with np.errstate(invalid="ignore", divide="ignore"):
             found = sums[:, :-1] / (sums[:, -1:] * to_engine(self.eigenvalues_).astype(np.float64))
         return like(found.astype(x.dtype, copy=False), X)
