@@ -163,7 +163,8 @@ cdef class Program:
         self.check_built()
         return self.kept_level.scratch_bytes(&self.p, self.is_double)
 
-    def run(self, tuple arrays, int64_t n_out, int64_t n_reduced, int n_threads, progress=None, ranges=None):
+    def run(self, tuple arrays, int64_t n_out, int64_t n_reduced, int n_threads, progress=None, ranges=None,
+            worst=None):
         """The state of every output row.
 
         Parameters
@@ -179,6 +180,8 @@ cdef class Program:
             Only these blocks of pairs: output rows ``rows[b, 0]`` to ``rows[b, 1]`` with the reduced indices
             ``reduced[k, 0]`` to ``reduced[k, 1]`` for k from ``slices[b - 1]`` (0 for the first block) to ``slices[b]``;
             ``(rows (B, 2), slices (B,), reduced (R, 2))``. Rows must ascend and not overlap. Lane order 0 only.
+        worst : ndarray of float64, shape (n_out, components), optional
+            For the K smallest values: only those below these are wanted. Where there are fewer, the others are these, of index -1.
 
         Returns
         -------
@@ -203,7 +206,7 @@ cdef class Program:
             ranges = check_ranges(self, ranges, n_out, n_reduced)
         elif self.p.order == 1 and n_reduced > self.p.segment:
             raise ValueError(f"this program reduces at most {self.p.segment} points, got {n_reduced}")
-        result = empty_state(self, n_out, n_reduced, ranges is not None, &state, &call.out)
+        result = empty_state(self, n_out, n_reduced, ranges is not None, worst, &state, &call.out)
         if self.p.n_turned:
             sums = np.zeros((self.p.turned_width, n_reduced))
             turned = <double *>cnp.PyArray_DATA(sums)
@@ -236,9 +239,11 @@ cdef class Program:
         return result
 
 
-cdef tuple empty_state(Program program, int64_t n_out, int64_t n_reduced, bint some_pairs, skk_state *state, void **out):
+cdef tuple empty_state(Program program, int64_t n_out, int64_t n_reduced, bint some_pairs, worst, skk_state *state, void **out):
     """The arrays that a call fills, which say nothing yet, and where they are: in ``state``, or in ``out`` for values."""
     cdef int64_t w = program.p.width
+    if worst is not None and (program.p.fold != SKK_FOLD_KMIN or worst.shape != (n_out, w // program.p.k)):
+        raise ValueError(f"worst belongs to the K smallest values: {n_out} rows of {w // program.p.k}, found the shape {worst.shape}")
     if program.p.fold == SKK_FOLD_SUM:
         result = (np.zeros((n_out, w)),)
         state.first = <double *>cnp.PyArray_DATA(result[0])
@@ -260,6 +265,8 @@ cdef tuple empty_state(Program program, int64_t n_out, int64_t n_reduced, bint s
         if program.p.order == 0 or program.p.fold != SKK_FOLD_EXTREMUM or n_reduced == 0:  # else all are written
             best.fill(-np.inf if program.p.largest else np.inf)
             index.fill(-1)
+        if worst is not None:
+            best[...] = worst[:, None]
         result = (best, index)
         state.first = <double *>cnp.PyArray_DATA(best)
         state.index = <int64_t *>cnp.PyArray_DATA(index)

@@ -74,18 +74,21 @@ static int advance(const skk_list *list, skk_chain *c, int64_t left, void *scrat
         while (c->range < unit->last) {
             if (left <= 0)
                 return 1;
-            const int64_t segments = left / (rows * p->segment), red0 = list->ranges[2 * c->range] + c->at;
-            const int64_t end = list->ranges[2 * c->range + 1];
-            const int64_t red1 = red0 + least(end - red0, (segments > 1 ? segments : 1) * p->segment);
-            if (red0 < red1) {
-                const skk_task task = {unit->row0, unit->row1, red0, red1, state, turned, list->turned_ld};
+            const int64_t segments = left / (rows * p->segment), most = (segments > 1 ? segments : 1) * p->segment;
+            const int64_t *range = list->ranges + 2 * c->range;
+            skk_task task = {unit->row0, unit->row1, range[0] + c->at, 0, range, state, turned, list->turned_ld};
+            do {
+                const int64_t length = list->ranges[2 * c->range + 1] - list->ranges[2 * c->range];
+                const int64_t n = least(length - c->at, most - task.n_red);
+                task.n_red += n;
+                c->at += n;
+                if (c->at == length)
+                    c->range++, c->at = 0;
+            } while (list->joins && c->range < unit->last && task.n_red < most);
+            if (task.n_red)
                 list->level->task(p, list->call, &task, scratch, list->is_double);
-            }
-            left -= rows * (red1 - red0);
-            *done += rows * (red1 - red0);
-            c->at += red1 - red0;
-            if (red1 == end)
-                c->range++, c->at = 0;
+            left -= rows * task.n_red;
+            *done += rows * task.n_red;
         }
         if (++c->unit == c->last_unit)
             break;

@@ -41,6 +41,7 @@ typedef struct {
     double *turned; /* partial sums of the reduced indices, (turned_width, turned_ld) numbers for each part; NULL without */
     int64_t turned_ld;
     const int64_t *ranges; /* pairs: begin, end */
+    int joins;             /* a segment may have the reduced indices of several ranges */
     const skk_unit *units;
     skk_chain *chains;
     int64_t budget; /* pairs that a step may take, unless a single segment of a unit has more */

@@ -200,6 +200,8 @@ cdef void begin_list(Program program, skk_list *work, skk_call *call) noexcept:
     memset(work, 0, sizeof(skk_list))
     work.level, work.program, work.call, work.is_double = &program.kept_level, &program.p, call, program.is_double
     work.budget = max(1, TASK_WORK // program.cost)
+    # what goes to a place for each pair, or comes from one, or is added to a sum for each reduced index, is contiguous in it
+    work.joins = not (program.p.order or program.p.n_turned or program.p.n_pair_loads or program.p.fold == SKK_FOLD_STORE)
 
 
 cdef int64_t add_units(skk_unit *units, int64_t n, int64_t row0, int64_t row1, int64_t group, int64_t first,

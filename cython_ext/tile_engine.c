@@ -143,11 +143,12 @@ static void merge(const skk_program *p, skk_state *total, const skk_state *part,
             break;
         default: { /* sorted lists: the part's values come behind equals */
             const int64_t dim = w / p->k;
+            const indices_d same = {0, NULL};
             for (int64_t c = r * w; c < r * w + dim; c++) {
                 int64_t n = 0; /* of the part, what is below the last of the list */
                 while (n < p->k && part->first[c + n * dim] < total->first[c + (p->k - 1) * dim])
                     n++;
-                merge_list_d(total->first + c, total->index + c, p->k, dim, part->first + c, part->index + c, dim, n, 0);
+                merge_list_d(total->first + c, total->index + c, p->k, dim, part->first + c, part->index + c, dim, n, &same);
             }
         }
         }

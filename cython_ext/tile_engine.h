@@ -109,12 +109,14 @@ typedef struct {
     void *out;          /* store: n_out x n_red x width numbers of the program's type */
 } skk_call;
 
-/* A piece of work that owns its outputs: output rows [row0, row1) with the reduced indices [red0, red1), which are taken in
-   segments from red0 on. The rows are packed once for all segments of a task. */
+/* A piece of work that owns its outputs: output rows [row0, row1) with so many reduced indices, which are taken in segments: from
+   `red` on to the end of the range [range[0], range[1]) that it is in, and from the ranges behind it. The rows are packed once for
+   all segments of a task. */
 typedef struct {
-    int64_t row0, row1, red0, red1;
+    int64_t row0, row1, red, n_red;
+    const int64_t *range;
     skk_state state; /* where row0's state is */
-    double *turned;  /* sums of the turned outputs, [column][reduced index from red0 on], or NULL */
+    double *turned;  /* sums of the turned outputs, [column][reduced index from `red` on], or NULL */
     int64_t turned_ld;
 } skk_task;
 

@@ -110,6 +110,7 @@ cdef extern from "schedule.h" nogil:
         double *turned
         int64_t turned_ld
         const int64_t *ranges
+        int joins
         const skk_unit *units
         skk_chain *chains
         int64_t budget

@@ -7,20 +7,21 @@ from typing import Any
 
 from skkeops.arrays.devices import computing
 from skkeops.arrays.errors import explain
-from skkeops.execution.program import Program
+from skkeops.execution.program import Program, in_turn
 from skkeops.formula.expression import Expression, Variable
 from skkeops.plan.problem import Problem
 
 from . import cuda
 from .gpu import check_usable
 
-__all__ = ["DeviceProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
+__all__ = ["DeviceProgram", "at_once", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
 
 #: Sparse arrays of pairs are refused: see `skkeops.pairs.values.NOT_ON_DEVICE`.
 gathers_sparse = False
 #: Kernels are generated for one output.
 sums_together = False
 prunes = False
+at_once = in_turn
 
 
 class DeviceProgram(Program):

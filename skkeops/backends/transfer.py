@@ -15,10 +15,10 @@ from skkeops.pairs.values import NOT_ON_DEVICE, as_dense
 from skkeops.plan.problem import Problem
 
 from . import device
-from .device import gathers_sparse, prunes, sums_together
+from .device import at_once, gathers_sparse, prunes, sums_together
 from .gpu import check_usable
 
-__all__ = ["TransferProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
+__all__ = ["TransferProgram", "at_once", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
 
 
 class TransferProgram(Program):

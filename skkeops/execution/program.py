@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from skkeops.arrays.conversion import dtype_of
 from skkeops.arrays.devices import namespace_of
 from skkeops.calls.outputs import Outputs, store
@@ -20,7 +22,7 @@ from skkeops.reductions.base import State
 
 from .blocks import Progress, block_rows, part_of, split_rows
 
-__all__ = ["Backend", "Part", "Program"]
+__all__ = ["Backend", "Part", "Program", "in_turn"]
 
 
 class Part(NamedTuple):
@@ -92,6 +94,13 @@ class Program(ABC):
             each with a row for each row of its own output.
         """
 
+    def state_below(self, arrays: tuple[Any, ...], pairs: Any, worst: np.ndarray) -> State:
+        """Return the state of the K smallest values where none is wanted that is not below `worst`, (rows, components).
+
+        A program that can save work by it leaves such values out: in their places are values of `worst` with the index -1.
+        """
+        return self.state(arrays, pairs)
+
     def run(
         self, arrays: tuple[Any, ...], pairs: Any = None, out: tuple[Any, ...] | None = None, progress: Progress | None = None
     ) -> Any:
@@ -158,6 +167,11 @@ def _refuse(state: State, dtype: Any) -> Any:
     raise ValueError(f"results are those of a problem with a single output: found {len(state)} outputs, which have states")
 
 
+def in_turn(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Return the results of functions without arguments: `Backend.at_once` of backends that one thread keeps busy."""
+    return [function() for function in functions]
+
+
 class Backend(Protocol):
     """What the module of a backend has.
 
@@ -193,6 +207,10 @@ class Backend(Protocol):
         self, expression: Expression, variables: Sequence[Variable], arrays: Sequence[Any], m: int, n: int, pairs: Any = None
     ) -> Any:
         """Return the values of an expression for all pairs, (m, n, dim): 0 outside of the blocks of pairs, if there are any."""
+        ...
+
+    def at_once(self, functions: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Return the results of functions without arguments that call this backend: on several threads, if that is faster."""
         ...
 
 

@@ -40,4 +40,5 @@ class Program:
         n_threads: int,
         progress: Callable[[int, int], object] | None = None,
         ranges: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+        worst: np.ndarray | None = None,
     ) -> tuple[np.ndarray, ...]: ...

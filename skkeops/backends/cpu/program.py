@@ -55,6 +55,12 @@ class CpuProgram(Program):
         return program
 
     def state(self, arrays, pairs=None, progress=None):
+        return self._state(arrays, pairs, progress, None)
+
+    def state_below(self, arrays, pairs, worst):
+        return self._state(arrays, pairs, None, worst)
+
+    def _state(self, arrays, pairs, progress, worst):
         n_out, n_reduced = self.sizes(arrays)
         order = n_reduced <= SHORT_AXIS and pairs is None
         is_double = (arrays[self._typed].dtype if self._typed >= 0 else dtype_of(arrays)).itemsize == 8
@@ -63,7 +69,7 @@ class CpuProgram(Program):
         if self.plan.has_both_axes:
             return self._state_of_both(program, bool(order), given, n_out, n_reduced, progress, pairs)
         threads = 1 if is_not_worth_asking(n_out * n_reduced) else n_threads()
-        state = program.run(given, n_out, n_reduced, threads, progress, pairs)
+        state = program.run(given, n_out, n_reduced, threads, progress, pairs, worst)
         if self._is_complete:
             return state
         sums = (np.ascontiguousarray(state[0][:, columns]) for columns in self._columns)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
+from typing import Any
+
+from skkeops.locks import Lock
 
 from . import _engine
 
-__all__ = ["at_most", "is_not_worth_asking", "n_threads"]
+__all__ = ["at_most", "at_once", "is_not_worth_asking", "n_threads"]
 
 # With so few pairs a second thread saves a millisecond at most, whatever the formula.
 _FEW_PAIRS = 1 << 14
@@ -42,6 +46,51 @@ def at_most(threads: int | None) -> Iterator[None]:
         yield
     finally:
         _limit.threads = before
+
+
+def at_once(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Return the results of functions without arguments, on as many threads as a call may use: `Backend.at_once`.
+
+    This thread is one of them. Each takes the next function, and the calls that a function makes have the threads that remain. An
+    exception, also of an interrupt, is raised when the others have ended the function that they are at.
+    """
+    functions = list(functions)
+    limit = n_threads() if len(functions) > 1 else 1
+    threads = min(limit, len(functions))
+    if threads <= 1:
+        return [function() for function in functions]
+    results: list[Any] = [None] * len(functions)
+    errors: list[BaseException] = []
+    numbers, lock = iter(range(len(functions))), Lock()
+
+    def work() -> None:
+        try:
+            with at_most(limit // threads):
+                while not errors:
+                    with lock:
+                        number = next(numbers, None)
+                    if number is None:
+                        return
+                    results[number] = functions[number]()
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    helpers = [threading.Thread(target=copy_context().run, args=(work,), daemon=True) for _ in range(threads - 1)]
+    try:
+        for helper in helpers:
+            try:
+                helper.start()
+            except RuntimeError:  # the system has no more threads, or Python is about to end
+                break
+        work()
+        for helper in helpers:
+            if helper.ident is not None:
+                helper.join()
+    except BaseException as error:  # noqa: BLE001
+        errors.append(error)  # whatever interrupts the waiting stops the others, too
+    if errors:
+        raise errors[0]
+    return results
 
 
 def n_threads() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.arrays.conversion import dtype_of
-from skkeops.execution.program import Program
+from skkeops.execution.program import Program, in_turn
 from skkeops.formula.expression import Expression, Variable
 from skkeops.pairs.values import as_dense, sizes
 from skkeops.plan.problem import Problem
@@ -30,6 +30,7 @@ gathers_sparse = False
 #: The values of all outputs are computed from the same arrays, which is what the specification has to say about it.
 sums_together = True
 prunes = False
+at_once = in_turn
 
 
 class ReferenceProgram(Program):

@@ -27,7 +27,8 @@ from skkeops.reductions.base import State
 
 from .ties import order_ties, rows_with_ties
 from .tile_lists import Generation, blocks_of
-from .tiles import Needed, Part, TileMethod, far_rows, has_pairs
+from .tile_parts import Needed, Part
+from .tiles import TileMethod, far_rows, has_pairs
 
 __all__ = ["Pruning"]
 
@@ -135,7 +136,9 @@ class Pruning(TileMethod):
             values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
         cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
         cuts = _Cuts(cuts, partial(self._cuts_of, part), columns.depth, self.tile_sizes[1])
-        return Needed(blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced))
+        blocks = blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced)
+        # each row has k + 1 values that are not above the one found, and no other is wanted
+        return Needed(blocks, known=_next_above(values, dtype_of(arrays)))
 
     def _cuts_of(self, part: Part, rows: np.ndarray, columns: np.ndarray, below: int, column_level: int) -> np.ndarray:
         """Return the cuts of the tiles of rows that pairs of nodes lead to, given for each node of rows, in ascending order."""
@@ -144,9 +147,9 @@ class Pruning(TileMethod):
         values = self._smallest(self._k + 1).state(part.arrays, blocks)[0][:, -1]
         return np.maximum.reduceat(values, part.edges[:-1], axis=0)
 
-    def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
+    def compute(self, part: Part, blocks: Blocks, known: Any) -> tuple[State, int]:
         k, original = self._k, part.columns.index
-        values, index = self._smallest(k + 1).state(part.arrays, blocks)
+        values, index = self._smallest(k + 1).state_below(part.arrays, blocks, known)
         index = np.where(index < 0, -1, original[index])
         tied = rows_with_ties(values, k)
         values, index = order_ties(values[:, :k], index[:, :k])
@@ -173,6 +176,14 @@ class Pruning(TileMethod):
         if self.reduction.fold == "kmin":
             return values, index
         return self._sign * values[:, 0], index[:, 0]
+
+
+def _next_above(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the next larger numbers of a dtype; none that is denormal, which the engine takes for 0."""
+    tiny = np.finfo(dtype).tiny
+    with np.errstate(over="ignore", under="ignore"):
+        above = np.nextafter(values.astype(dtype), np.array(np.inf, dtype))
+    return np.where(np.abs(above) < tiny, tiny, above).astype(np.float64)
 
 
 class _Cuts:

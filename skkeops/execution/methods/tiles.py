@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,8 +28,9 @@ from skkeops.reductions.base import State
 
 from .base import Method
 from .tile_lists import Corners, Evaluate, Search
+from .tile_parts import Found, Needed, Part, split_nodes
 
-__all__ = ["Needed", "Part", "SampledTiles", "TileMethod", "count_pairs", "far_rows", "has_pairs"]
+__all__ = ["SampledTiles", "TileMethod", "count_pairs", "far_rows", "has_pairs"]
 
 #: Fewer pairs than these are computed sooner than anything is known of them.
 LEAST_PAIRS = 1 << 24
@@ -71,60 +73,6 @@ class SampledTiles(NamedTuple):
     def n_tiles(self) -> int:
         """How many tiles there are."""
         return len(self.edges) - 1
-
-
-class Part(NamedTuple):
-    """Some tiles of rows, and what they are computed from.
-
-    Attributes
-    ----------
-    search : Search
-    arrays : tuple of ndarray
-        Both sides in their orders, of the rows those of these tiles.
-    edges : ndarray of int64
-        Where the tiles begin among the rows, and where the last one ends.
-    columns : SpatialOrder
-    nodes : tuple of int
-        The first node of the tree of rows, at the level at which a search starts, and the one behind the last.
-    n_reduced : int
-        How many columns there are, in tiles or not.
-    pairs : object
-        What the call says of the pairs that are to be visited.
-    """
-
-    search: Search
-    arrays: tuple[Any, ...]
-    edges: np.ndarray
-    columns: SpatialOrder
-    nodes: tuple[int, int]
-    n_reduced: int
-    pairs: Any
-
-
-#: No rows, which meet nothing.
-NO_ROWS = np.empty(0, np.int64)
-NO_BLOCKS = Blocks((np.empty((0, 2), np.int64), NO_ROWS, np.empty((0, 2), np.int64)))
-
-
-class Needed(NamedTuple):
-    """What some tiles of rows have to meet.
-
-    Attributes
-    ----------
-    blocks : Blocks
-        The blocks of pairs of tiles.
-    error : float
-        A bound of the error that this makes, as `Program.error`.
-    own : ndarray of int64
-        Rows that are computed once more, as they have to meet others than their tiles.
-    own_blocks : Blocks
-        Their blocks: their rows are counted from 0, in this order.
-    """
-
-    blocks: Blocks
-    error: float = 0.0
-    own: np.ndarray = NO_ROWS
-    own_blocks: Blocks = NO_BLOCKS
 
 
 class TileMethod(Method):
@@ -189,8 +137,8 @@ class TileMethod(Method):
         """Return the blocks of pairs that some rows have to meet."""
 
     @abstractmethod
-    def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
-        """Return the state of some rows, and how many pairs were computed again for it."""
+    def compute(self, part: Part, blocks: Blocks, known: Any) -> tuple[State, int]:
+        """Return the state of some rows, and how many pairs were computed again for it; `known` is that of `Needed`."""
 
     def promise(self, evaluate: Evaluate) -> Callable[[Any, Any], np.ndarray] | None:
         """Return what says how much pairs of boxes promise, the less the more; None for the sum of upper bounds."""
@@ -352,52 +300,70 @@ class TileMethod(Method):
         n_out, n_reduced = self.sizes(arrays)
         dtype = dtype_of(arrays)
         scales = self.scales(arrays, np.random.default_rng(0), pairs)
-        columns, in_order = self._columns(arrays, scales[1])
-        rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), self.tile_sizes[0])
-        in_order = self.take(in_order, 0, rows.index)
+        (columns, in_order), rows = self.backend.at_once(
+            [
+                partial(self._columns, arrays, scales[1]),
+                partial(SpatialOrder, self._coordinates(arrays, 0, scales[0]), self.tile_sizes[0]),
+            ]
+        )
         rest = self.program_of_rest()
         state = rest.reduction.identity(n_out, rest.problem.output.dims)
-        computed, first, done, nodes, error, worth = 0, 0, 0, 0, 0.0, True
+        found = Found(state, n_out, n_reduced, progress)
         if rows.n_ordered and columns.n_ordered:
+            in_order = self.take(in_order, 0, rows.index)
             evaluate = self.evaluator(arrays, dtype)
             boxes = [
                 order.levels([in_order[k][: order.n_ordered] for k in self.of_side(side)], dtype)
                 for order, side in zip((rows, columns), self.sides, strict=True)
             ]
             search = Search(boxes[0], boxes[1], evaluate, self.promise(evaluate))
-            nodes, below = 2**search.start, 2 ** (rows.depth - search.start)  # of the tree of rows, and tiles below one
-            most = max(1, _PAIRS_OF_TILES // (below * 2**columns.depth))
-        while worth and first < nodes:
-            last = min(nodes, first + min(most, max(1, first)))  # few of them at first, which tell what can be skipped
-            edges = rows.edges[first * below : last * below + 1]
-            some = slice(edges[0], edges[-1])
-            all_of_them = int(edges[-1] - edges[0]) * n_reduced
-            part = Part(search, self.take(in_order, 0, some), edges - edges[0], columns, (first, last), n_reduced, pairs)
-            needed = self.needed(part)
-            pairs_needed = count_pairs(needed.blocks) + count_pairs(needed.own_blocks)
-            if pairs_needed > WORTH * all_of_them:
-                break
-            found, repeated = self.compute(part, needed.blocks)
-            if len(needed.own):
-                alone = part._replace(arrays=self.take(part.arrays, 0, needed.own))
-                for whole, new in zip(found, self.compute(alone, needed.own_blocks)[0], strict=True):
-                    whole[needed.own] = new
-            for whole, new in zip(state, found, strict=True):
-                whole[some] = new
-            computed += pairs_needed + repeated
-            error = max(error, needed.error)
-            worth = pairs_needed + self.cost_of_repeating * repeated < WORTH * all_of_them
-            first, done = last, int(edges[-1])
-            if progress is not None:
-                progress(done * n_reduced, n_out * n_reduced)
-        if done < n_out:  # rows in no tile, or all that are left where little can be skipped
-            for whole, new in zip(state, rest.state(self.take(arrays, 0, rows.index[done:])), strict=True):
-                whole[done:] = new
-            computed += (n_out - done) * n_reduced
-        self.share, self.error = computed / (n_out * n_reduced), error
-        if progress is not None:
-            progress(n_out * n_reduced, n_out * n_reduced)
-        return self.finish(tuple(_undo(part, rows.index) for part in state))
+            below = 2 ** (rows.depth - search.start)  # tiles of rows below a node at which a search starts
+            whole = Part(search, in_order, rows.edges, columns, (0, 2**search.start), n_reduced, pairs)
+
+            def compute(nodes: tuple[int, int]) -> bool:
+                return self._compute_part(whole, nodes, below, rows.index, found)
+
+            first, others = split_nodes(2**search.start, max(1, _PAIRS_OF_TILES // (below * 2**columns.depth)))
+            if all(map(compute, first)):
+                self.backend.at_once([partial(compute, nodes) for nodes in others])
+        left = rows.index[found.is_left[rows.index]]  # rows in no tile, and where little can be skipped
+        if len(left):
+            found.put(left, rest.state(self.take(arrays, 0, left)), len(left) * n_reduced)
+        found.report()
+        self.share, self.error = found.computed / (n_out * n_reduced), found.error
+        return self.finish(state)
+
+    def _compute_part(self, whole: Part, nodes: tuple[int, int], below: int, index: np.ndarray, found: Found) -> bool:
+        """Compute the rows below some nodes if enough can be skipped; return whether it is worth to go on so.
+
+        Parameters
+        ----------
+        whole : Part
+            All rows.
+        nodes : tuple of int
+            The first node, and the one behind the last.
+        below : int
+            How many tiles there are below a node.
+        index : ndarray of int64
+            The rows in their order.
+        found : Found
+            What takes the results.
+        """
+        edges = whole.edges[nodes[0] * below : nodes[1] * below + 1]
+        some = slice(int(edges[0]), int(edges[-1]))
+        part = whole._replace(arrays=self.take(whole.arrays, 0, some), edges=edges - edges[0], nodes=nodes)
+        needed = self.needed(part)
+        n_needed = count_pairs(needed.blocks) + count_pairs(needed.own_blocks)
+        most = WORTH * (some.stop - some.start) * part.n_reduced
+        if n_needed > most:
+            return False
+        state, repeated = self.compute(part, needed.blocks, needed.known)
+        if len(needed.own):
+            alone = part._replace(arrays=self.take(part.arrays, 0, needed.own))
+            for rows, new in zip(state, self.compute(alone, needed.own_blocks, None)[0], strict=True):
+                rows[needed.own] = new
+        found.put(index[some], state, n_needed + repeated, needed.error)
+        return n_needed + self.cost_of_repeating * repeated < most
 
 
 def has_pairs(problem: Problem) -> bool:
@@ -434,9 +400,3 @@ def _same(array: np.ndarray, order: np.ndarray, kept: np.ndarray) -> bool:
         return False
     as_integers = np.dtype(f"i{array.dtype.itemsize}")
     return np.array_equal(np.ascontiguousarray(array[order]).view(as_integers), kept.view(as_integers))
-
-
-def _undo(rows: np.ndarray, order: np.ndarray) -> np.ndarray:
-    result = np.empty_like(rows)
-    result[order] = rows
-    return result

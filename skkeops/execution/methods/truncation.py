@@ -31,7 +31,8 @@ from skkeops.reductions import Sum as SumReduction
 from skkeops.reductions.base import State
 
 from .tile_lists import GENERATIONS, Generation, blocks_of
-from .tiles import Needed, Part, TileMethod, far_rows, has_pairs
+from .tile_parts import Needed, Part
+from .tiles import TileMethod, far_rows, has_pairs
 
 __all__ = ["Truncation"]
 
@@ -292,7 +293,7 @@ class Truncation(TileMethod):
         i, j = (np.concatenate(side) for side in zip(*found, strict=True))
         return Needed(blocks, error, own_rows, blocks_of(i, j, np.arange(len(own_rows) + 1), columns.edges, n_reduced))
 
-    def compute(self, part: Part, blocks: Blocks) -> tuple[State, int]:
+    def compute(self, part: Part, blocks: Blocks, known: Any) -> tuple[State, int]:
         return self._own.state(part.arrays, blocks), 0
 
 
