@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from skkeops import Genred
-from skkeops.backends.cpu import program
 
 from .common import simd_level  # noqa: F401
 
@@ -39,7 +38,7 @@ def test_threads(formula, reduction, options, dtype, m, n, monkeypatch):
     operator = Genred(formula, ALIASES, reduction, axis=1, **options)
     results = []
     for threads in (1, 2, 3, 5, 16):
-        monkeypatch.setattr(program, "n_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda threads=threads: threads)
         results.append(operator(*arrays))
     for result in results[1:]:
         same(result, results[0])

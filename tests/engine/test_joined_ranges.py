@@ -41,7 +41,7 @@ LENGTHS = {
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS.keys())
 def test_they_count_as_one(lengths, dtype, task_work, rng, tune, monkeypatch):
-    monkeypatch.setattr(program, "n_threads", lambda: 3)
+    monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda: 3)
     tune(task_work=task_work, serial_work=0, poison=True)
     ranges, which = some_ranges(rng, lengths)
     x, y, b = (rng.normal(size=shape).astype(dtype) for shape in [(M, 2), (N, 2), (N, 3)])

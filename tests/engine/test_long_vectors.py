@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from skkeops import Genred
-from skkeops.backends.cpu import program
 
 from .common import simd_level  # noqa: F401
 
@@ -114,12 +113,12 @@ def test_results_do_not_depend_on_other_rows_or_threads(reduction, options, dtyp
     rng, dim = np.random.default_rng(n), 500
     x, y = ((100 + rng.standard_normal((k, dim)) / 20).astype(dtype) for k in (300, n))
     operator = Genred("Exp(-SqDist(x,y))", [f"x = Vi({dim})", f"y = Vj({dim})"], reduction, axis=1, **options)
-    monkeypatch.setattr(program, "n_threads", lambda: 1)
+    monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda: 1)
     whole = operator(x, y)
     for rows in (slice(0, 7), slice(3, 4), slice(297, 300), slice(100, 231), slice(0, 300, 59)):
         np.testing.assert_array_equal(operator(x[rows], y), whole[rows])
     for threads in (2, 5):
-        monkeypatch.setattr(program, "n_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda threads=threads: threads)
         np.testing.assert_array_equal(operator(x, y), whole)
         np.testing.assert_array_equal(operator(x[:2], y), whole[:2])
 

@@ -5,7 +5,6 @@ import pytest
 from scipy.special import logsumexp, softmax
 
 from skkeops import Genred
-from skkeops.backends.cpu import program
 
 from .common import check_sum, simd_level  # noqa: F401
 
@@ -477,6 +476,6 @@ def test_long_lists_of_any_threads(monkeypatch):
     f = Genred("y + x", ["x = Vi(1)", "y = Vj(1)"], "KMin_ArgKMin", axis=1, opt_arg=5000)
     exact = smallest(y[:, 0], 5000)
     for threads in (1, 2, 3):
-        monkeypatch.setattr(program, "n_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda threads=threads: threads)
         for found, expected in zip(f(np.zeros((1, 1), np.float32), y), exact, strict=True):
             np.testing.assert_array_equal(found[0], expected)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skkeops import Genred
-from skkeops.backends.cpu import _engine, evaluate_pairs, program
+from skkeops.backends.cpu import _engine, evaluate_pairs
 from skkeops.backends.cpu import threads as counting
 from skkeops.formula.aliases import parse_aliases
 from skkeops.formula.parser import parse
@@ -30,7 +30,7 @@ def tune():
 
 @pytest.fixture(params=[1, 3])
 def threads(request, monkeypatch):
-    monkeypatch.setattr(program, "n_threads", lambda: request.param)
+    monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda: request.param)
     return request.param
 
 
@@ -129,7 +129,7 @@ def test_cuts_and_what_scratch_holds_change_no_bit(formula, reduction, options, 
     expected = as_tuple(operator(*arrays))
     for task_work, poison, count in ((1, True, 1), (1, False, 3), (1 << 40, True, 3)):
         tune(task_work=task_work, serial_work=0, poison=poison, wave_seconds=0.0)
-        monkeypatch.setattr(program, "n_threads", lambda count=count: count)
+        monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda count=count: count)
         same(as_tuple(operator(*arrays)), expected)
 
 
@@ -172,7 +172,7 @@ def test_an_error_between_steps_ends_the_call(m, n, tune, threads):
 
 def test_a_call_does_not_wait_for_helpers_of_others(monkeypatch):
     """Here all helpers work for another thread; on busy machines they wait for a core."""
-    monkeypatch.setattr(program, "n_threads", lambda: 2)
+    monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda: 2)
     one = np.ones((1, 3), np.float32)
     long, short = np.broadcast_to(one, (10**6, 3)), np.broadcast_to(one, (1500, 3))
     operator = Genred("Exp(-SqDist(x,y))", ["x = Vi(3)", "y = Vj(3)"], axis=1)
@@ -204,7 +204,7 @@ def test_a_call_does_not_wait_for_helpers_of_others(monkeypatch):
 
 def test_scratch_memory_belongs_to_the_program_once(monkeypatch):
     """However many functions there are, the memory that they worked in is bounded."""
-    monkeypatch.setattr(program, "n_threads", lambda: 2)
+    monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda: 2)
     kept = []
     for dim in range(700, 760):
         operator = Genred("SqDist(x,y)", [f"x = Vi({dim})", f"y = Vj({dim})"], axis=1)

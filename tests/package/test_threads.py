@@ -22,7 +22,6 @@ from sklearn.kernel_ridge import KernelRidge as KernelRidgeOfSklearn
 
 import skkeops
 from skkeops import Genred, LazyTensor, Vi, Vj
-from skkeops.backends.cpu import program as cpu_program
 from skkeops.formula.parser import parse
 from skkeops.lazy import symbols
 from skkeops.lazy.symbols import symbol
@@ -42,7 +41,7 @@ def threads_change_places():
 @pytest.fixture
 def helpers(monkeypatch):
     """Calls have helpers of the engine's pool, however few processors there are."""
-    monkeypatch.setattr(cpu_program, "n_threads", lambda: 3)
+    monkeypatch.setattr("skkeops.backends.cpu.threads.n_threads", lambda: 3)
 
 
 def together(work, *arguments):

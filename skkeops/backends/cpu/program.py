@@ -17,7 +17,7 @@ from skkeops.plan.problem import Problem
 
 from . import _engine
 from .lowering import SHORT_AXIS, lower, lower_map, lower_pairs
-from .threads import is_not_worth_asking, n_threads
+from .threads import n_threads, threads_for
 
 __all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
 
@@ -68,7 +68,7 @@ class CpuProgram(Program):
         given = tuple(map(_for_engine, arrays)) if self._has_pairs else arrays
         if self.plan.has_both_axes:
             return self._state_of_both(program, bool(order), given, n_out, n_reduced, progress, pairs)
-        threads = 1 if is_not_worth_asking(n_out * n_reduced) else n_threads()
+        threads = threads_for(n_out * n_reduced)
         state = program.run(given, n_out, n_reduced, threads, progress, pairs, worst)
         if self._is_complete:
             return state
@@ -78,7 +78,7 @@ class CpuProgram(Program):
     def _state_of_both(self, program, turned, arrays, n_out, n_reduced, progress, pairs):
         """Return the states of outputs over both axes, from a program whose lanes run along the output's index where `turned`."""
         rows = (n_reduced, n_out) if turned else (n_out, n_reduced)
-        threads = 1 if is_not_worth_asking(n_out * n_reduced) else n_threads()
+        threads = threads_for(n_out * n_reduced)
         sums = program.run(arrays, *rows, threads, progress, pairs)
         over = {self.axis: sums[turned], 1 - self.axis: sums[not turned]}
         found = zip(self._factors, self._columns, self.problem.outputs, strict=True)
@@ -135,7 +135,7 @@ def evaluate(
     expressions = tuple(expressions)
     dtype = dtype_of(arrays)
     program = _map_program(expressions, tuple(variables), dtype == _FLOAT64)
-    (values,) = program.run(tuple(arrays), n, 1, 1 if is_not_worth_asking(n) else n_threads())
+    (values,) = program.run(tuple(arrays), n, 1, threads_for(n))
     ends = np.cumsum([e.dim for e in expressions])
     return [values[:, end - e.dim : end].astype(dtype) for e, end in zip(expressions, ends, strict=True)]
 
@@ -156,7 +156,7 @@ def evaluate_pairs(
     """Evaluate an expression for all pairs: see `skkeops.execution.program.Backend`."""
     arrays = tuple(as_dense(a) if is_sparse(a) else a for a in arrays)
     program = _pairs_program(expression, tuple(variables), dtype_of(arrays) == _FLOAT64)
-    (values,) = program.run(tuple(map(_for_engine, arrays)), m, n, n_threads(), None, pairs)
+    (values,) = program.run(tuple(map(_for_engine, arrays)), m, n, threads_for(m * n), None, pairs)
     return values
 
 

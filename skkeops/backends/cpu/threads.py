@@ -15,7 +15,7 @@ from skkeops.locks import Lock
 
 from . import _engine
 
-__all__ = ["at_most", "at_once", "is_not_worth_asking", "n_threads"]
+__all__ = ["at_most", "at_once", "n_threads", "threads_for"]
 
 # With so few pairs a second thread saves a millisecond at most, whatever the formula.
 _FEW_PAIRS = 1 << 14
@@ -30,11 +30,6 @@ def _cpus() -> int:
     import joblib  # takes 0.1 s
 
     return joblib.cpu_count(only_physical_cores=True)
-
-
-def is_not_worth_asking(pairs: int) -> bool:
-    """Whether a call is done on one thread before joblib, which counts the processors, would be imported. Its bits are the same."""
-    return pairs < _FEW_PAIRS and "joblib" not in sys.modules
 
 
 @contextmanager
@@ -100,6 +95,12 @@ def n_threads() -> int:
     count = limit if _is_told or limit == 1 else min(limit, _cpus())
     own = getattr(_limit, "threads", None)
     return count if own is None else min(count, own)
+
+
+def threads_for(pairs: int) -> int:
+    """The number of threads of the next call, which has so many pairs: one where joblib, which counts the processors, would take
+    longer to import than the call takes. The bits are the same."""
+    return 1 if pairs < _FEW_PAIRS and "joblib" not in sys.modules else n_threads()
 
 
 @cache
