@@ -1,8 +1,9 @@
 """``python -m benchmarks.pruning``: calls that skip pairs which cannot matter, beside all pairs, SciPy's tree and scikit-learn's.
 
 They take turns, the shortest time of each counts. All pairs are timed on some of the rows, and their time is that share of it; so
-are scikit-learn's trees, but in the `sure` rows. A ratio above 1 says how many times faster skkeops is; `sure` rows have nothing to skip, and show what it
-costs to find that out. Sums have the tolerance ``rtol=1e-6``, and the largest error of some rows is shown.
+are scikit-learn's trees. A ratio above 1 says how many times faster skkeops is. `sure` rows have nothing to skip, and show what it
+costs to find that out: there all pairs are timed on all rows. Sums have the tolerance ``rtol=1e-6``, and the largest error of some
+rows is shown.
 """
 
 from __future__ import annotations

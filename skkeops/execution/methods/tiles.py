@@ -97,7 +97,7 @@ class TileMethod(Method):
     formula: Expression
     ranked: Expression
     #: The most rows of a tile of rows, and of one of columns.
-    tile_sizes: tuple[int, int] = (16, 64)
+    tile_sizes: tuple[int, int] = (32, 64)
     #: Rows of each side that a decision is made from.
     sample_size: int = 1 << 14
     #: Pairs that are computed again cost so many others.

@@ -112,7 +112,6 @@ class Truncation(TileMethod):
     takes = "a tolerance is given, there are many pairs, and bounds on a sample of tiles say that most of them are negligible"
     takes_tolerances = True
     sample_size = 1 << 13
-    tile_sizes = (32, 64)  # sums are computed faster for more rows, which outweighs that fewer tiles are negligible
 
     def __init__(self, problem: Problem, backend: Backend):
         super().__init__(problem, backend)
