@@ -34,6 +34,7 @@ _MEMORY = 384 * 2**20  # of the factor of the preconditioner
 _RANK = 700
 _COLUMNS = 64  # right-hand sides that are solved together
 _SOLVED = 512  # queries that have systems of their own
+_EXCESS_TOL = 0.05  # of the residuals of systems that tell how good these bounds are
 _MEASURED = 32  # queries that tell how good the bound of many others is
 _DRAWN = 2**28  # bytes of the vectors from which draws are made together, for some forty steps each
 _DRAWN_ERROR = 1e-3
@@ -128,10 +129,13 @@ class IterativeProcess(ProcessGradients):
         right = np.concatenate([y, basis, probes], axis=1)
         n_exact = y.shape[1] + basis.shape[1]
         self.uses_float32 = self._is_rough_enough(signs[:, :1])
-        found = self._block(right, n_exact, is_step, start)
+        start = start if start is not None and start.shape[1] == n_exact else None
+        tol = np.full(right.shape[1], _STEP_PROBE_TOL if is_step else _PROBE_TOL)
+        tol[:n_exact] = max(self.settings.tol, _STEP_TOL) if is_step else self._tol
+        found = self._block(right, tol, start)
         if self.uses_float32 and not found.is_definite:  # it may be the rounding of float32
             self.uses_float32 = False
-            found = self._block(right, n_exact, is_step, start)
+            found = self._block(right, tol, start)
         self.n_iter, self.is_definite = found.n_iter, found.is_definite
         self.deviation_error = (0.0, 0.0)
         self._slope: np.ndarray | None = None
@@ -202,14 +206,16 @@ class IterativeProcess(ProcessGradients):
     def _rough(self, v: Any) -> Any:
         return self.matrix.rough_product(v) + v * self._column_shift if self.uses_float32 else self.product(v)
 
-    def _block(self, right: Any, n_exact: int, is_step: bool = False, start: Any = None) -> BlockSolution:
-        tol = np.full(right.shape[1], _STEP_PROBE_TOL if is_step else _PROBE_TOL)
-        tol[:n_exact] = max(self.settings.tol, _STEP_TOL if is_step else 1e-5 if self.uses_float32 else 0.0)
+    def _block(self, right: Any, tol: np.ndarray, start: Any = None) -> BlockSolution:
         first = None
-        if start is not None and start.shape[1] == n_exact:
+        if start is not None:
             first = np.zeros_like(right)
-            first[:, :n_exact] = start
+            first[:, : start.shape[1]] = start
         return block_gradients(self._rough, right, self.preconditioner, tol, self.settings.max_iter, first)
+
+    @property
+    def _tol(self) -> float:
+        return max(self.settings.tol, 1e-5 if self.uses_float32 else 0.0)
 
     def _refined(self, right: Any, x: Any) -> Any:
         """Return solutions of systems to the tolerance, from solutions to less; set the residual."""
@@ -242,7 +248,7 @@ class IterativeProcess(ProcessGradients):
         found = np.empty_like(right)
         for first in range(0, right.shape[1], _COLUMNS):
             some = right[:, first : first + _COLUMNS]
-            found[:, first : first + _COLUMNS] = self._block(some, some.shape[1]).x
+            found[:, first : first + _COLUMNS] = self._block(some, np.full(some.shape[1], self._tol)).x
         return found
 
     def solve_cross(self, cross: Any) -> Any:
@@ -332,12 +338,17 @@ class IterativeProcess(ProcessGradients):
             self.deviation_error = (0.0, 0.0)
             return self._solved_variance(queries) + self._trend_variance(queries)
         found = self._bound.variance(queries)
-        # How much larger the bound is, a few of the queries tell.
         some = np.random.RandomState(self.settings.seed).choice(len(queries), _MEASURED, replace=False)
-        exact = to_host(self._solved_variance(queries[some]))
+        exact = to_host(found[some]) - self._excess(queries[some])
         ratio = np.sqrt(np.maximum(to_host(found[some]), 0) / np.maximum(exact, np.finfo(np.float64).tiny)) - 1
         self.deviation_error = (float(ratio.mean()), float(ratio.max()))
         return found + self._trend_variance(queries)
+
+    def _excess(self, queries: Any) -> np.ndarray:
+        """Return by how much the bounds are above the variances."""
+        rest = contiguous(self.covariance.cross(queries).T) - self.product(self._bound.coefficients(queries))
+        # Conjugate gradients from zero have an error of this product that is the square of the solution's.
+        return to_host(np.einsum("ij,ij->j", rest, self._block(rest, np.full(len(queries), _EXCESS_TOL)).x))
 
     def _solved_variance(self, queries: Any) -> Any:
         """Return the variance at queries that a process without trend has."""
