@@ -28,7 +28,7 @@ __all__ = ["IterativeProcess", "Settings"]
 
 _PROBE_TOL = 1e-4  # of the residuals of probes: far below what their number leaves open
 _STEP_TOL, _STEP_PROBE_TOL = 1e-4, 1e-2  # the same for steps of a search: far below what the data leave open
-_ROUGH = 1e-4  # of a product's norm, in the metric of the preconditioner: what float32 may miss
+_ROUGH = 1e-3  # of a product's norm, in the metric of the preconditioner: what float32 may miss
 _ROWS = 512  # of a product, which tell what float32 misses
 _MEMORY = 384 * 2**20  # of the factor of the preconditioner
 _RANK = 700
@@ -72,9 +72,9 @@ class IterativeProcess(ProcessGradients):
     trend : Trend
     settings : Settings
     is_step : bool
-        Whether it is a step of a search, where less will do: systems are solved to a larger residual, until `finish` is called, and
-        the traces of the preconditioner are not computed. They take one more pass over the pairs, as wide as the preconditioner, and as
-        control variates make the standard errors several times smaller where the preconditioner is a good one.
+        Whether it is a step of a search, where less will do: systems are solved to a larger residual until `finish` is called, and
+        the traces of the preconditioner are not computed. These take one more pass over the pairs, as wide as the preconditioner;
+        as control variates they make the standard errors several times smaller where the preconditioner is a good one.
     start : ndarray of shape (n_samples, n_columns), optional
         Where the systems of the targets and of the trend start.
 

@@ -36,8 +36,8 @@ def stochastic_search(
     """Return the theta of the largest likelihood, and the process there if the search has just come from it.
 
     A random subset, whose likelihoods are exact and cheap, tells where to start, from all starts that are asked for, and how the
-    likelihood is curved there. From there a quasi-Newton method takes steps with estimates of larger and larger subsets, each at most
-    four times as large as the one before, and of all samples in the end. It goes on until no component of the derivative is
+    likelihood is curved there. From there a quasi-Newton method takes steps with estimates of larger and larger subsets, each at
+    most four times as large as the one before, and of all samples in the end. It goes on until no component of the derivative is
     larger than its standard error, or a step promises less than a tenth of a unit of log-likelihood.
 
     Parameters
@@ -53,8 +53,8 @@ def stochastic_search(
 
     Notes
     -----
-    A likelihood takes a time in proportion to the square of the samples, and the largest likelihood of a quarter of the samples is at
-    about twice the statistical errors of all: with subsets, few of the steps take all samples.
+    The time of a likelihood is in proportion to the square of the samples, and the parameters that are found with a quarter of the
+    samples are off by about twice the statistical errors of all: with subsets, few of the steps take all samples.
 
     With m probes the error of the derivative is about that which the data leave in it, divided by the root of m (Stein, Chen,
     Anitescu, 2013). What it costs in log-likelihood is half its square in the metric of the curvature: where that is above a
