@@ -25,7 +25,7 @@ from .iterative_process import Settings
 from .likelihood_search import search
 from .namespaces import like, on_the_device_of_samples, to_engine
 from .process_data import ProcessData
-from .process_report import not_definite, warn_of_process
+from .process_report import check_diagonal, not_definite, warn_of_process
 from .score import RegressorScore
 from .stochastic_search import stochastic_search
 from .validation import validate_samples_and_targets
@@ -124,6 +124,8 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
 
     Raises
     ------
+    ValueError
+        If the kernel is not finite for a sample with itself.
     numpy.linalg.LinAlgError
         If K + alpha I is not positive definite: the message names two samples that are equal, if some without noise are.
 
@@ -271,6 +273,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         random = check_random_state(self.random_state)
         settings = self._settings(kernel, x, random)
         data = ProcessData(x, targets.reshape(len(targets), -1), alpha, self.mean, self.backend, settings)
+        check_diagonal(data, kernel)
 
         with few_threads(len(targets), settings is not None):
             value = process = None

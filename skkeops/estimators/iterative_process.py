@@ -124,11 +124,11 @@ class IterativeProcess(ProcessGradients):
         self._column_shift = to_device(self.shift, namespace_of(y))
         self.preconditioner = self._preconditioner()
         signs = to_device(rademacher(n, settings.n_probes, settings.seed), namespace_of(y))
-        basis = trend.basis(covariance.x)
-        probes = self.preconditioner.root(signs)
-        right = np.concatenate([y, basis, probes], axis=1)
-        n_exact = y.shape[1] + basis.shape[1]
         self.uses_float32 = self._is_rough_enough(signs[:, :1])
+        basis = trend.basis(covariance.x)
+        right = np.concatenate([y, basis, self.preconditioner.root(signs)], axis=1)
+        del signs  # it is one of the large arrays
+        n_exact = y.shape[1] + basis.shape[1]
         start = start if start is not None and start.shape[1] == n_exact else None
         tol = np.full(right.shape[1], _STEP_PROBE_TOL if is_step else _PROBE_TOL)
         tol[:n_exact] = max(self.settings.tol, _STEP_TOL) if is_step else self._tol
@@ -146,7 +146,7 @@ class IterativeProcess(ProcessGradients):
             self.solved = self._refined(self._targets, self.solved)
         self._determinant = (0.0, np.inf)
         if self.is_definite:
-            self._probes, self._solved_probes = self.preconditioner(probes), found.x[:, n_exact:]
+            self._probes, self._solved_probes = self.preconditioner(right[:, n_exact:]), found.x[:, n_exact:]
             self._control = None if is_step else self._controls()
             self._determinant = self._log_determinant(found.tridiagonals[n_exact:], n)
         self._set_likelihood(n_targets)

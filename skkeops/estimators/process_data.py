@@ -8,7 +8,7 @@ import numpy as np
 
 from skkeops.arrays.devices import namespace_of, to_device
 
-from .covariance import covariance_of
+from .covariance import Covariance, covariance_of
 from .exact_process import ExactProcess, NotPositiveDefinite
 from .iterative_process import IterativeProcess, Settings
 from .trend import Trend
@@ -40,12 +40,16 @@ class ProcessData:
         self._mean, self._backend = mean, backend
         self._solved: Any = None
 
+    def covariance(self, kernel: Any) -> Covariance:
+        """Return the covariance of the samples under a kernel."""
+        return covariance_of(kernel, self.x, self._backend)
+
     def process(self, kernel: Any, is_step: bool = False) -> ExactProcess | IterativeProcess:
         """Return the process of a kernel, or raise `NotPositiveDefinite`.
 
         `is_step` is that of `IterativeProcess`. Each starts from what the last one has found.
         """
-        covariance = covariance_of(kernel, self.x, self._backend)
+        covariance = self.covariance(kernel)
         if self.settings is None:
             return ExactProcess(covariance, self.alpha, self.y, self.trend)
         found = IterativeProcess(covariance, self.alpha, self.y, self.trend, self.settings, is_step, self._solved)

@@ -15,7 +15,7 @@ from .covariance import FormulaCovariance
 __all__ = ["VarianceBound"]
 
 _NEIGHBOURS = 64
-_MEMORY = 128 * 2**20  # of the directions that all queries share
+_MEMORY = 64 * 2**20  # of the directions that all queries share
 _BLOCK = 128  # queries whose small systems are solved together
 
 
@@ -48,14 +48,15 @@ class VarianceBound:
         self._covariance = covariance
         n = len(covariance.x)
         self._shift = np.broadcast_to(shift, (n, 1))[:, 0]
-        basis = preconditioner.leading(max(32, _MEMORY // (8 * n)))
+        basis = contiguous(preconditioner.leading(max(32, _MEMORY // (8 * n))))
         image = product(basis)
         gram = basis.T @ image
-        xp = namespace_of(basis)
         triangle = np.linalg.cholesky((gram + gram.T) / 2)
-        # A-orthonormal directions, and their images under A.
-        solve = linalg_of(xp).solve_triangular
-        self._basis, self._image = (contiguous(solve(triangle, v.T, lower=True).T) for v in (basis, image))
+        # A-orthonormal directions, and their images under A, in the place of what they are made of.
+        solve = linalg_of(namespace_of(basis)).solve_triangular
+        self._basis, self._image = (
+            contiguous(solve(triangle, v.T, lower=True, overwrite_b=True).T) for v in (basis, contiguous(image))
+        )
 
     def variance(self, queries: Any) -> Any:
         """Return the bounds at queries, (n_queries,)."""

@@ -120,7 +120,8 @@ def block_gradients(
         if callback is not None:
             callback(n_iter, float(residuals.max()))
         left = residuals[active] > tol[active]
-        p = z + p * to_device(beta, namespace_of(b))
+        p = p * to_device(beta, namespace_of(b))
+        p += z
         rz = following
         if not left.all():
             kept = np.flatnonzero(left)

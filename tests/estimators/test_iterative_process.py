@@ -194,3 +194,12 @@ def test_bounds_that_are_wide_are_told(rng):
     with pytest.warns(ConvergenceWarning, match="upper bounds: those of 32 of them are larger than solved ones by"):
         model.predict(rng.normal(size=(520, 10)), return_std=True)
     assert model.deviation_error[0] > 0.03
+
+
+def test_bad_data(data):
+    X, Y, Z = data
+    model = GaussianProcessRegressor(KERNEL, method="iterative", optimizer=None)
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        model.fit(X, np.where(Y > 1, np.nan, Y))
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.fit(X, Y).predict(np.full_like(Z, np.nan), return_std=True)
