@@ -150,7 +150,9 @@ plt.show()
 #
 # The mean takes one right-hand side, the variance one for each place of the map: 900 of them, in one call. The kernel is smooth
 # and its matrix far from well-conditioned: a preconditioner of rank 150, from some of its columns, spares most of the
-# iterations. `LazyTensor.solve` makes one itself.
+# iterations. `LazyTensor.solve` makes one itself. All right-hand sides are in memory together: where places or measurements are
+# many, :class:`skkeops.GaussianProcessRegressor` has bounds of the variances that need no system for each, as on the page on
+# kriging of many measurements.
 
 a = solve(x, x, s, b, alpha=noise**2)
 mean = predict(z, x, s, a)

@@ -6,8 +6,9 @@ Kriging of many measurements
 3.2 GB as a matrix, 100 000 take 80 GB. The kernel and its parameters, the mean and its deviation are the same; the likelihood is an
 estimate, with its standard error.
 
-The measurements here are 3000, so that this page is quick. With 100 000 nothing changes but the time, which grows with the square
-of their number: some minutes for the parameters on two cores, while the memory stays below a gigabyte.
+The measurements here are 3000, so that this page is quick. Set ``n`` to 100 000 to run it with a hundred thousand: nothing else
+changes. The time grows with the square of their number, the memory stays at a gigabyte; the page of measurements says how long a
+fit in three dimensions takes.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -73,7 +74,7 @@ plt.show()
 # The fit
 # -------
 #
-# The search starts from what 2000 of the measurements say exactly, and goes on with all of them. ``mean="linear"`` is universal
+# The search starts from what 2000 of the measurements say exactly, and goes on with larger subsets and with all of them. ``mean="linear"`` is universal
 # kriging: a plane, found by generalised least squares.
 
 kernel = 1.0 * kernels.Matern(0.5, nu=2.5, length_scale_bounds=(0.05, 20)) + kernels.White(0.1)

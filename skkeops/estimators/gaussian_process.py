@@ -25,7 +25,7 @@ from .iterative_process import Settings
 from .likelihood_search import search
 from .namespaces import like, on_the_device_of_samples, to_engine
 from .process_data import ProcessData
-from .process_report import not_definite, warn_of_process
+from .process_report import check_diagonal, not_definite, warn_of_process
 from .score import RegressorScore
 from .stochastic_search import stochastic_search
 from .validation import validate_samples_and_targets
@@ -75,7 +75,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         For "iterative": the random vectors that estimate traces, at least 4. The search doubles their number where it needs more.
     n_components : int or "auto", default="auto"
         For "iterative": the rank of the preconditioner; it takes ``8 n_samples`` bytes each. "auto" is the number of
-        eigenvalues above the noise, about, at most 700, or what 256 MB hold.
+        eigenvalues above the noise, about, at most 700, or what 384 MB hold.
     tol : float, default=1e-6
         For "iterative": the norm of the residual of ``(K + alpha I) a = y``, relative to that of y.
     max_iter : int, default=1000
@@ -124,6 +124,8 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
 
     Raises
     ------
+    ValueError
+        If the kernel is not finite for a sample with itself.
     numpy.linalg.LinAlgError
         If K + alpha I is not positive definite: the message names two samples that are equal, if some without noise are.
 
@@ -146,8 +148,9 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
     "iterative" never stores the matrix. The log-determinant is that of a preconditioner, exact, plus what stochastic Lanczos
     quadrature finds of the rest; derivatives are Hutchinson's traces. They come with standard errors, widened so that three of
     them hold 99.7 % of the time for few probes, too. The probes are the same for all parameters. The search starts from what
-    the exact likelihood of 2000 samples, drawn at random, says, from all starts that are asked for, and goes on with all
-    samples until no component of the derivative is larger than its standard error. Deviations of up to 512 queries come from a
+    the exact likelihood of 2000 samples, drawn at random, says, from all starts that are asked for, and goes on with larger
+    subsets, and with all samples until no component of the derivative is larger than its standard error, or a step promises
+    less than a tenth of a unit of log-likelihood. Deviations of up to 512 queries come from a
     system for each. For more they are upper bounds, from 64 neighbours and the leading directions of the preconditioner: how
     much larger they are is measured on 32 of the queries, told by `deviation_error`, and a warning says if it is more than a
     few percent. `sample_y` draws by Matheron's rule.
@@ -270,22 +273,25 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         random = check_random_state(self.random_state)
         settings = self._settings(kernel, x, random)
         data = ProcessData(x, targets.reshape(len(targets), -1), alpha, self.mean, self.backend, settings)
+        check_diagonal(data, kernel)
 
         with few_threads(len(targets), settings is not None):
-            value = None
+            value = process = None
             if self.optimizer is not None and kernel.n_dims > 0:
                 objective, n_restarts = self._objective(data, kernel), self.n_restarts_optimizer
                 if settings is None or callable(self.optimizer):
                     theta, least = search(objective, kernel, self.optimizer, n_restarts, random)
                     value = -least
                 else:
-                    theta = stochastic_search(data, kernel, n_restarts, random, self._tell)
+                    theta, process = stochastic_search(data, kernel, n_restarts, random, self._tell)
                 kernel.theta = theta
                 kernel._check_bounds_params()
             try:
-                process = data.process(kernel)
+                process = data.process(kernel) if process is None else process
             except NotPositiveDefinite as error:
                 raise np.linalg.LinAlgError(not_definite(data, kernel)) from error
+            if not process.is_exact:
+                process.finish()
             gradient = None if process.is_exact else process.slope()
 
         self.kernel_ = kernel

@@ -27,11 +27,14 @@ from .variance_bound import VarianceBound
 __all__ = ["IterativeProcess", "Settings"]
 
 _PROBE_TOL = 1e-4  # of the residuals of probes: far below what their number leaves open
-_ROUGH = 1e-3  # of the noise: what a product in float32 may miss
-_MEMORY = 256 * 2**20  # of the factor of the preconditioner
+_STEP_TOL, _STEP_PROBE_TOL = 1e-4, 1e-2  # the same for steps of a search: far below what the data leave open
+_ROUGH = 1e-3  # of a product's norm, in the metric of the preconditioner: what float32 may miss
+_ROWS = 512  # of a product, which tell what float32 misses
+_MEMORY = 384 * 2**20  # of the factor of the preconditioner
 _RANK = 700
 _COLUMNS = 64  # right-hand sides that are solved together
 _SOLVED = 512  # queries that have systems of their own
+_EXCESS_TOL = 0.05  # of the residuals of systems that tell how good these bounds are
 _MEASURED = 32  # queries that tell how good the bound of many others is
 _DRAWN = 2**28  # bytes of the vectors from which draws are made together, for some forty steps each
 _DRAWN_ERROR = 1e-3
@@ -68,9 +71,10 @@ class IterativeProcess(ProcessGradients):
     y : ndarray of shape (n_samples, n_targets)
     trend : Trend
     settings : Settings
-    control : bool
-        Whether the traces of the preconditioner are computed, by one more pass over the pairs, as control variates: the standard
-        errors are several times smaller where the preconditioner is a good one.
+    is_step : bool
+        Whether it is a step of a search, where less will do: systems are solved to a larger residual until `finish` is called, and
+        the traces of the preconditioner are not computed. These take one more pass over the pairs, as wide as the preconditioner;
+        as control variates they make the standard errors several times smaller where the preconditioner is a good one.
     start : ndarray of shape (n_samples, n_columns), optional
         Where the systems of the targets and of the trend start.
 
@@ -108,7 +112,7 @@ class IterativeProcess(ProcessGradients):
         y: Any,
         trend: Trend,
         settings: Settings,
-        control: bool = True,
+        is_step: bool = False,
         start: Any = None,
     ):
         self.covariance, self.trend, self.settings = covariance, trend, settings
@@ -120,28 +124,49 @@ class IterativeProcess(ProcessGradients):
         self._column_shift = to_device(self.shift, namespace_of(y))
         self.preconditioner = self._preconditioner()
         signs = to_device(rademacher(n, settings.n_probes, settings.seed), namespace_of(y))
+        self.uses_float32 = self._is_rough_enough(signs[:, :1])
         basis = trend.basis(covariance.x)
-        probes = self.preconditioner.root(signs)
-        right = np.concatenate([y, basis, probes], axis=1)
+        right = np.concatenate([y, basis, self.preconditioner.root(signs)], axis=1)
+        del signs  # it is one of the large arrays
         n_exact = y.shape[1] + basis.shape[1]
-        self.uses_float32 = self._is_rough_enough(probes[:, :1])
-        found = self._block(right, n_exact, start)
+        start = start if start is not None and start.shape[1] == n_exact else None
+        tol = np.full(right.shape[1], _STEP_PROBE_TOL if is_step else _PROBE_TOL)
+        tol[:n_exact] = max(self.settings.tol, _STEP_TOL) if is_step else self._tol
+        found = self._block(right, tol, start)
         if self.uses_float32 and not found.is_definite:  # it may be the rounding of float32
             self.uses_float32 = False
-            found = self._block(right, n_exact, start)
+            found = self._block(right, tol, start)
         self.n_iter, self.is_definite = found.n_iter, found.is_definite
-        self.residual, self.deviation_error = 0.0, (0.0, 0.0)
-        self.solved = solved = self._refined(right[:, :n_exact], found.x[:, :n_exact])
-        self.fit = LeastSquares(basis, solved[:, n_targets:], y, solved[:, :n_targets])
-        fits = np.einsum("ik,ik->k", self.fit.residual, self.fit.dual)
+        self.deviation_error = (0.0, 0.0)
+        self._slope: np.ndarray | None = None
         self.slope_error: np.ndarray | None = None
+        self._targets, self._is_finished = right[:, :n_exact].copy(), not is_step
+        self.solved, self.residual = found.x[:, :n_exact], float(found.residuals[:n_exact].max())
+        if not is_step:
+            self.solved = self._refined(self._targets, self.solved)
+        self._determinant = (0.0, np.inf)
+        if self.is_definite:
+            self._probes, self._solved_probes = self.preconditioner(right[:, n_exact:]), found.x[:, n_exact:]
+            self._control = None if is_step else self._controls()
+            self._determinant = self._log_determinant(found.tridiagonals[n_exact:], n)
+        self._set_likelihood(n_targets)
+
+    def finish(self) -> None:
+        """Solve the systems of the targets to the tolerance, if a step of a search has left that open."""
+        if self.is_definite and not self._is_finished:
+            self._is_finished = True
+            self.solved = self._refined(self._targets, self.solved)
+            self._set_likelihood(self.fit.dual.shape[1])
+
+    def _set_likelihood(self, n_targets: int) -> None:
+        y, basis = self._targets[:, :n_targets], self._targets[:, n_targets:]
+        self.fit = LeastSquares(basis, self.solved[:, n_targets:], y, self.solved[:, :n_targets])
         if not self.is_definite:
             self.log_likelihood, self.log_likelihood_error = -np.inf, np.inf
             return
-        self._probes, self._solved_probes = self.preconditioner(probes), found.x[:, n_exact:]
-        self._control = self._controls() if control else None
-        determinant, error = self._determinant(found.tridiagonals[n_exact:], n)
-        self.log_likelihood = float((-0.5 * fits - 0.5 * determinant - n / 2 * math.log(2 * math.pi)).sum())
+        fits = np.einsum("ik,ik->k", self.fit.residual, self.fit.dual)
+        determinant, error = self._determinant
+        self.log_likelihood = float((-0.5 * fits - 0.5 * determinant - len(y) / 2 * math.log(2 * math.pi)).sum())
         self.log_likelihood_error = 0.5 * n_targets * error
 
     # The systems
@@ -167,10 +192,12 @@ class IterativeProcess(ProcessGradients):
         wanted = self.settings.n_components
         return min(_RANK, max(1, _MEMORY // (8 * n))) if wanted == "auto" else int(wanted)
 
-    def _is_rough_enough(self, probe: Any) -> bool:
-        v = probe / np.linalg.norm(probe)
-        missed = float(np.linalg.norm(self.matrix.rough_product(v) - self.matrix.product(v)))
-        return missed <= _ROUGH * float(self.shift.min())
+    def _is_rough_enough(self, signs: Any) -> bool:
+        """Whether products in float32 will do, by some rows of one with a vector as the iterations have them."""
+        rows = slice(None, None, max(1, self.matrix.size // _ROWS))
+        missed = self.matrix.missed(self.preconditioner.inverse_root(signs, transposed=True), rows)
+        shift = self._column_shift if len(self.shift) == 1 else self._column_shift[rows]
+        return float(np.sqrt((missed**2 / shift).mean())) <= _ROUGH
 
     def product(self, v: Any) -> Any:
         """Return A @ v, in float64."""
@@ -179,14 +206,16 @@ class IterativeProcess(ProcessGradients):
     def _rough(self, v: Any) -> Any:
         return self.matrix.rough_product(v) + v * self._column_shift if self.uses_float32 else self.product(v)
 
-    def _block(self, right: Any, n_exact: int, start: Any = None) -> BlockSolution:
-        tol = np.full(right.shape[1], _PROBE_TOL)
-        tol[:n_exact] = max(self.settings.tol, 1e-5 if self.uses_float32 else 0.0)
+    def _block(self, right: Any, tol: np.ndarray, start: Any = None) -> BlockSolution:
         first = None
-        if start is not None and start.shape[1] == n_exact:
+        if start is not None:
             first = np.zeros_like(right)
-            first[:, :n_exact] = start
+            first[:, : start.shape[1]] = start
         return block_gradients(self._rough, right, self.preconditioner, tol, self.settings.max_iter, first)
+
+    @property
+    def _tol(self) -> float:
+        return max(self.settings.tol, 1e-5 if self.uses_float32 else 0.0)
 
     def _refined(self, right: Any, x: Any) -> Any:
         """Return solutions of systems to the tolerance, from solutions to less; set the residual."""
@@ -219,7 +248,7 @@ class IterativeProcess(ProcessGradients):
         found = np.empty_like(right)
         for first in range(0, right.shape[1], _COLUMNS):
             some = right[:, first : first + _COLUMNS]
-            found[:, first : first + _COLUMNS] = self._block(some, some.shape[1]).x
+            found[:, first : first + _COLUMNS] = self._block(some, np.full(some.shape[1], self._tol)).x
         return found
 
     def solve_cross(self, cross: Any) -> Any:
@@ -238,7 +267,7 @@ class IterativeProcess(ProcessGradients):
         trace = float((diagonal[:, 0] * self.matrix.diagonal).sum()) - value + of_noise
         return trace, self.covariance.diagonal_slope(diagonal[:, 0], squares) - slopes
 
-    def _determinant(self, tridiagonals: list, n: int) -> tuple[float, float]:
+    def _log_determinant(self, tridiagonals: list, n: int) -> tuple[float, float]:
         samples = quadrature(tridiagonals, np.full(len(tridiagonals), float(n)))
         known = float(self.preconditioner.log_determinant[0])
         if self._control is None:
@@ -251,6 +280,11 @@ class IterativeProcess(ProcessGradients):
 
     def slope(self) -> np.ndarray:
         """Return the derivative of the log-likelihood by theta; set its standard error."""
+        if self._slope is None:
+            self._slope = self._slope_by_theta()
+        return self._slope
+
+    def _slope_by_theta(self) -> np.ndarray:
         if not self.is_definite:
             self.slope_error = np.full(len(self.covariance.kernel.theta), np.inf)
             return np.zeros_like(self.slope_error)
@@ -304,12 +338,17 @@ class IterativeProcess(ProcessGradients):
             self.deviation_error = (0.0, 0.0)
             return self._solved_variance(queries) + self._trend_variance(queries)
         found = self._bound.variance(queries)
-        # How much larger the bound is, a few of the queries tell.
         some = np.random.RandomState(self.settings.seed).choice(len(queries), _MEASURED, replace=False)
-        exact = to_host(self._solved_variance(queries[some]))
+        exact = to_host(found[some]) - self._excess(queries[some])
         ratio = np.sqrt(np.maximum(to_host(found[some]), 0) / np.maximum(exact, np.finfo(np.float64).tiny)) - 1
         self.deviation_error = (float(ratio.mean()), float(ratio.max()))
         return found + self._trend_variance(queries)
+
+    def _excess(self, queries: Any) -> np.ndarray:
+        """Return by how much the bounds are above the variances."""
+        rest = contiguous(self.covariance.cross(queries).T) - self.product(self._bound.coefficients(queries))
+        # Conjugate gradients from zero have an error of this product that is the square of the solution's.
+        return to_host(np.einsum("ij,ij->j", rest, self._block(rest, np.full(len(queries), _EXCESS_TOL)).x))
 
     def _solved_variance(self, queries: Any) -> Any:
         """Return the variance at queries that a process without trend has."""

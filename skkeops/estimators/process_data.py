@@ -8,7 +8,7 @@ import numpy as np
 
 from skkeops.arrays.devices import namespace_of, to_device
 
-from .covariance import covariance_of
+from .covariance import Covariance, covariance_of
 from .exact_process import ExactProcess, NotPositiveDefinite
 from .iterative_process import IterativeProcess, Settings
 from .trend import Trend
@@ -40,15 +40,19 @@ class ProcessData:
         self._mean, self._backend = mean, backend
         self._solved: Any = None
 
-    def process(self, kernel: Any, control: bool = True) -> ExactProcess | IterativeProcess:
+    def covariance(self, kernel: Any) -> Covariance:
+        """Return the covariance of the samples under a kernel."""
+        return covariance_of(kernel, self.x, self._backend)
+
+    def process(self, kernel: Any, is_step: bool = False) -> ExactProcess | IterativeProcess:
         """Return the process of a kernel, or raise `NotPositiveDefinite`.
 
-        `control` is that of `IterativeProcess`. Each starts from what the last one has found.
+        `is_step` is that of `IterativeProcess`. Each starts from what the last one has found.
         """
-        covariance = covariance_of(kernel, self.x, self._backend)
+        covariance = self.covariance(kernel)
         if self.settings is None:
             return ExactProcess(covariance, self.alpha, self.y, self.trend)
-        found = IterativeProcess(covariance, self.alpha, self.y, self.trend, self.settings, control, self._solved)
+        found = IterativeProcess(covariance, self.alpha, self.y, self.trend, self.settings, is_step, self._solved)
         if found.is_definite and np.isfinite(found.log_likelihood):
             self._solved = found.solved
         return found
@@ -64,11 +68,11 @@ class ProcessData:
             return (-np.inf, np.zeros_like(kernel.theta)) if eval_gradient else -np.inf
         return (process.log_likelihood, process.slope()) if eval_gradient else process.log_likelihood
 
-    def subset(self, n_samples: int, random: np.random.RandomState) -> ProcessData:
-        """Return some of the samples, drawn at random, for Cholesky factors."""
-        some = to_device(np.sort(random.permutation(len(self.y))[:n_samples]), namespace_of(self.y))
+    def subset(self, which: Any, settings: Settings | None = None) -> ProcessData:
+        """Return some of the samples, for Cholesky factors unless there are settings."""
+        some = to_device(np.sort(which), namespace_of(self.y))
         alpha = self.alpha if np.ndim(self.alpha) == 0 else self.alpha[some]
-        return ProcessData(self.x[some], self.y[some], alpha, self._mean, self._backend)
+        return ProcessData(self.x[some], self.y[some], alpha, self._mean, self._backend, settings)
 
     def equal_samples(self) -> tuple[int, int] | None:
         """Return two samples without noise that are equal, None if there are none."""

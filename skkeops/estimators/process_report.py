@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skkeops.arrays.devices import to_host
 from skkeops.calls.options import warn_caller
 
 from .iterative_process import IterativeProcess
 from .process_data import ProcessData
 
-__all__ = ["not_definite", "warn_of_process"]
+__all__ = ["check_diagonal", "not_definite", "warn_of_process"]
+
+
+def check_diagonal(data: ProcessData, kernel: Any) -> None:
+    """Refuse a kernel that has no covariance of a sample with itself, such as one over the distance."""
+    diagonal = to_host(data.covariance(kernel).diagonal(data.x))
+    wrong = np.flatnonzero(~np.isfinite(diagonal))
+    if len(wrong):
+        raise ValueError(
+            f"the kernel must be a finite number for a sample with itself, its variance: found {diagonal[wrong[0]]} for sample "
+            f"{wrong[0]} of {kernel}"
+        )
 
 
 def not_definite(data: ProcessData, kernel: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skkeops import backends
-from skkeops.arrays.devices import namespace_of, to_host
+from skkeops.arrays.devices import contiguous, namespace_of, to_host
 from skkeops.formula.derivative import substitute
 from skkeops.kernels.binding import BoundKernel
 from skkeops.kernels.matrix import dense
@@ -109,18 +109,30 @@ class TrainingMatrix:
     def rough_product(self, v: np.ndarray) -> np.ndarray:
         """Return K @ v, computed in float32: in a third of the time."""
         with np.errstate(over="ignore"):
-            if self._rough_x is None:
-                self._rough_x = self._x.astype(np.float32)
-            return self._product(self._rough_x, v).astype(np.float64)
+            return self._product(self._rough, v).astype(np.float64)
 
-    def _product(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def missed(self, v: np.ndarray, rows: slice) -> np.ndarray:
+        """Return what float32 misses of some rows of K @ v."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._product(self._rough, v, rows).astype(np.float64) - self._product(self._x, v, rows)
+
+    @property
+    def _rough(self) -> np.ndarray:
+        if self._rough_x is None:
+            self._rough_x = self._x.astype(np.float32)
+        return self._rough_x
+
+    def _product(self, x: np.ndarray, v: np.ndarray, rows: slice | None = None) -> np.ndarray:
         v = v if self._root is None else v * self._root
+        some = x if rows is None else contiguous(x[rows])
         if self._bound is None:
-            image = x @ v.astype(x.dtype, copy=False)
+            image = some @ v.astype(x.dtype, copy=False)
         else:
             reduction, _ = weighted_sum(self._bound, x, v.astype(x.dtype, order="C", copy=False), x.dtype)
-            image = reduction(x, self._backend)
-        return image if self._root is None else image * self._root
+            image = reduction(some, self._backend)
+        if self._root is None:
+            return image
+        return image * (self._root if rows is None else self._root[rows])
 
     def columns(self, which: np.ndarray) -> np.ndarray:
         """Return some columns of K."""

@@ -15,7 +15,7 @@ from .covariance import FormulaCovariance
 __all__ = ["VarianceBound"]
 
 _NEIGHBOURS = 64
-_MEMORY = 128 * 2**20  # of the directions that all queries share
+_MEMORY = 64 * 2**20  # of the directions that all queries share
 _BLOCK = 128  # queries whose small systems are solved together
 
 
@@ -48,14 +48,15 @@ class VarianceBound:
         self._covariance = covariance
         n = len(covariance.x)
         self._shift = np.broadcast_to(shift, (n, 1))[:, 0]
-        basis = preconditioner.leading(max(32, _MEMORY // (8 * n)))
+        basis = contiguous(preconditioner.leading(max(32, _MEMORY // (8 * n))))
         image = product(basis)
         gram = basis.T @ image
-        xp = namespace_of(basis)
         triangle = np.linalg.cholesky((gram + gram.T) / 2)
-        # A-orthonormal directions, and their images under A.
-        solve = linalg_of(xp).solve_triangular
-        self._basis, self._image = (contiguous(solve(triangle, v.T, lower=True).T) for v in (basis, image))
+        # A-orthonormal directions, and their images under A, in the place of what they are made of.
+        solve = linalg_of(namespace_of(basis)).solve_triangular
+        self._basis, self._image = (
+            contiguous(solve(triangle, v.T, lower=True, overwrite_b=True).T) for v in (basis, contiguous(image))
+        )
 
     def variance(self, queries: Any) -> Any:
         """Return the bounds at queries, (n_queries,)."""
@@ -70,11 +71,23 @@ class VarianceBound:
             for start in range(0, len(told), _BLOCK):
                 some = slice(start, start + _BLOCK)
                 part = slice(first + start, min(first + start + _BLOCK, first + len(told)))
-                found[part] -= self._told_by_neighbours(queries[part], nearest[some], told[some])
+                right, solved, _ = self._by_neighbours(queries[part], nearest[some], told[some])
+                found[part] -= np.einsum("ij,ij->i", right, solved)
         return found
 
-    def _told_by_neighbours(self, queries: Any, nearest: Any, told: Any) -> Any:
-        """Return what neighbours tell beyond the directions that all queries share."""
+    def coefficients(self, queries: Any) -> Any:
+        """Return what stands for ``A^-1 k_x`` in the bounds, (n_samples, n_queries), for a few queries."""
+        covariance = self._covariance
+        told = covariance.times(queries, self._basis)
+        nearest = covariance.nearest(queries, min(_NEIGHBOURS, len(covariance.x)))
+        _, solved, images = self._by_neighbours(queries, nearest, told)
+        found = self._basis @ (told - np.einsum("ijk,ij->ik", images, solved)).T
+        found[nearest.T, namespace_of(found).arange(len(queries))] += solved.T
+        return found
+
+    def _by_neighbours(self, queries: Any, nearest: Any, told: Any) -> tuple[Any, Any, Any]:
+        """Return what the directions that all queries share leave of the covariances with the neighbours, the solution of the
+        neighbours' systems for it, and the images of the neighbours."""
         covariance, (m, k) = self._covariance, nearest.shape
         points, images = covariance.x[nearest], self._image[nearest]
         n_features = queries.shape[1]
@@ -89,4 +102,4 @@ class VarianceBound:
         repeated = contiguous(np.broadcast_to(queries[:, None], points.shape)).reshape(-1, n_features)
         right = covariance.of_pairs(repeated, points.reshape(-1, n_features)).reshape(m, k)
         right = right - np.einsum("ijk,ik->ij", images, told)
-        return np.einsum("ij,ij->i", right, np.linalg.solve(among, right[:, :, None])[:, :, 0])
+        return right, np.linalg.solve(among, right[:, :, None])[:, :, 0], images

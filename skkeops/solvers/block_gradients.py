@@ -86,7 +86,11 @@ def block_gradients(
     n_columns = b.shape[1]
     norms = to_host(np.linalg.norm(b, axis=0))
     x = np.zeros_like(b) if start is None else start.copy()
-    r = b.copy() if start is None else b - apply(start)
+    r = b.copy()
+    if start is not None:
+        moved = np.flatnonzero(to_host((start != 0).any(axis=0)))
+        if len(moved):
+            r[:, moved] -= apply(start[:, moved])
     residuals = _relative(r, norms)
     active = np.flatnonzero(residuals > tol)
     steps: list[list[float]] = [[] for _ in range(n_columns)]
@@ -116,7 +120,8 @@ def block_gradients(
         if callback is not None:
             callback(n_iter, float(residuals.max()))
         left = residuals[active] > tol[active]
-        p = z + p * to_device(beta, namespace_of(b))
+        p = p * to_device(beta, namespace_of(b))
+        p += z
         rz = following
         if not left.all():
             kept = np.flatnonzero(left)

@@ -298,6 +298,18 @@ def test_a_kernel_that_is_none(data):
     assert value == -np.inf and slope == [0.0]
 
 
+@pytest.mark.parametrize("method", ["cholesky", "iterative"])
+@pytest.mark.parametrize(
+    ("formula", "value"), [("Inv(Norm2(x-y))", "inf"), ("Log(Norm2(x-y))", "-inf"), ("Sqrt(-1-SqDist(x,y))", "nan")]
+)
+def test_a_kernel_without_a_diagonal(method, formula, value, data):
+    X, Y, _ = data
+    model = GaussianProcessRegressor(kernels.Formula(formula), alpha=0.1, method=method)
+    with pytest.raises(ValueError, match=f"must be a finite number for a sample with itself.* found {value} for sample 0"):
+        model.fit(X, Y)
+    assert not hasattr(model, "kernel_")
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
