@@ -104,26 +104,6 @@ def test_a_search_that_begins_with_some_samples(name, weighted, rng, monkeypatch
     assert density.n_evaluations_ <= 12
 
 
-def test_progress_of_a_search(rng, monkeypatch):
-    shown = []
-    monkeypatch.setattr("skkeops.estimators.kernel_density.progress_bar", lambda *given: _Bar(shown, given))
-    density = KernelDensity(bandwidth="cv", verbose=1).fit(rng.standard_normal((50, 2)))
-    assert shown[0] == (1, "KernelDensity.fit", "evaluation")
-    assert shown[1:] == [(k, None) for k in range(1, density.n_evaluations_ + 1)]
-
-
-class _Bar:
-    def __init__(self, shown, given):
-        self.shown = shown
-        shown.append(given)
-
-    def __enter__(self):
-        return lambda *call: self.shown.append(call)
-
-    def __exit__(self, *_):
-        return None
-
-
 @pytest.mark.parametrize("scaling", ["std", "covariance"])
 def test_cv_in_the_scaled_space(scaling, rng):
     samples = rng.standard_normal((100, 2)) * [1, 50]
