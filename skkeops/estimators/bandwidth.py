@@ -22,6 +22,8 @@ from .windows import TailedWindow, get_window
 __all__ = ["LeaveOneOut", "Search", "abramson", "best_bandwidth", "effective_size", "scott", "silverman"]
 
 _FAR = 1e30  # Exponents of samples that are left out are lowered by this number: far below all others, and finite.
+_LEAST_OTHERS = 1e-3  # What others add beside the sample itself, which is taken off. Less of it is computed as a logarithm.
+_MANY, _PART = 8192, 1024  # Of more than so many samples the search begins with the likelihood of a part of them.
 _STARTS = (1.0, 1 / 4, 1 / 16)  # The search starts from these multiples of the rule of thumb, which is too wide for clusters.
 _RANGE = (1e-5, 1e2)  # The search stays between these multiples of the rule of thumb.
 
@@ -85,13 +87,13 @@ class LeaveOneOut:
     backend : str, default="auto"
         Where to compute.
     rtol : float, default=1e-12
-        The sums for each sample are off by at most `rtol` times themselves: where there are many pairs, those that provably do not
-        matter are left out.
+        The sums for each sample, with its own term, are off by at most `rtol` times themselves: where there are many pairs, those
+        that provably do not matter are left out.
 
     Attributes
     ----------
     n_evaluations : int
-        How often it was called.
+        How often it was computed for all samples.
 
     Raises
     ------
@@ -139,7 +141,9 @@ class LeaveOneOut:
             at = f"all {len(X)} are at one place" if len(X) > 1 else "found n_samples=1"
             raise ValueError(f"leaving one sample out takes at least two different ones: {at}")
         self._place = self._place.reshape(-1)  # NumPy 2.0 gave it two axes
-        self._others = self.weights.sum() - np.bincount(self._place, self.weights)[self._place]
+        self._equal = bool((self.weights == 1).all())
+        self._own = np.bincount(self._place, self.weights)[self._place]  # of all samples at the place of each
+        self._others = self.weights.sum() - self._own
         if not bool((self._others > 0).all()):
             raise ValueError("leaving one sample out leaves no weight: the others weigh nothing beside it")
         samples = self.X - center_of(self.X, self.weights)
@@ -168,28 +172,57 @@ class LeaveOneOut:
             total = float(self.weights.sum() * self._weight)
             return value * total, derivative * total
 
-    def per_weight(self, h: Any) -> tuple[float, np.ndarray]:
-        """Return the log-likelihood and its derivative for weights that are divided by their sum."""
+    def per_weight(self, h: Any, rows: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+        """Return the log-likelihood and its derivative for weights that are divided by their sum.
+
+        With `rows`, the indices of some samples, it is the likelihood of these alone, in the estimates of all others.
+        """
         h = np.asarray(h, dtype=np.float64)
-        self.n_evaluations += 1
-        samples = self._samples
-        place, log_weight = self._place[:, None].astype(np.float64), np.log(self.weights)[:, None]
-        scale = to_device(np.atleast_1d(self._window.factor / (h / self._unit)), namespace_of(samples))
-        n_features = samples.shape[1]
-        sums = reduction_of(*_leave_one_out(self._window, n_features, len(scale)))(
-            samples, samples, scale, place, place, log_weight, **self._options
-        )
-        total = float(self.weights.sum())
+        self.n_evaluations += rows is None
+        scale = to_device(np.atleast_1d(self._window.factor / (h / self._unit)), namespace_of(self._samples))
+        weights, others = (a if rows is None else a[rows] for a in (self.weights, self._others))
+        log_sums, slopes = self._log_sums(scale, rows)
+        total = float(weights.sum())
+        n_features = self._samples.shape[1]
         axes = n_features if h.ndim == 0 else 1  # features that each bandwidth scales
         log_mass = self._window.log_mass(n_features) + axes * np.log(h).sum()
-        likelihood = float(self.weights @ (sums[:, 0] - np.log(self._others))) / total - log_mass
-        slope = to_host(self.weights @ np.exp(sums[:, 1:] - sums[:, :1])) / total
+        likelihood = float(weights @ (log_sums - np.log(others))) / total - log_mass
+        slope = to_host(weights @ slopes) / total
         return float(likelihood), (slope.reshape(h.shape) - axes) / h
 
+    def _log_sums(self, scale: np.ndarray, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logarithms of the leave-one-out sums of some samples, and their derivatives by log h."""
+        samples, place, own = self._samples, self._place[:, None].astype(np.float64), self._own
+        x, place_x, own = (samples, place, own) if rows is None else (samples[rows], place[rows], own[rows])
+        shape = self._window, samples.shape[1], len(scale)
+        weights = () if self._equal else (self.weights[:, None],)
+        sums = reduction_of(*_sums(*shape, not self._equal))(x, samples, scale, *weights, **self._options)
+        total = sums[:, 0] - own
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logarithms, slopes = np.log(total), sums[:, 1:] / total[:, None]
+        lost = ~((total > _LEAST_OTHERS * own) & np.isfinite(slopes).all(axis=1))
+        if bool(lost.any()):
+            found = reduction_of(*_logarithms(*shape))(
+                x[lost], samples, scale, place_x[lost], place, np.log(self.weights)[:, None], **self._options
+            )
+            logarithms[lost], slopes[lost] = found[:, 0], np.exp(found[:, 1:] - found[:, :1])
+        return logarithms, slopes
 
-def _leave_one_out(window: TailedWindow, n_features: int, n_scales: int) -> tuple:
-    """Return the definition of a reduction: the logarithm of the leave-one-out sum, and of the sums of its terms times their
-    slopes. One exponential gives the value and the derivative."""
+
+def _sums(window: TailedWindow, n_features: int, n_scales: int, weighted: bool) -> tuple:
+    """Return the definition of a reduction: the sum of windows, and the sums of these times their slopes, which are 0 for the
+    sample itself. One exponential gives both, and if all samples are asked for it does so for the pairs (i, j) and (j, i)."""
+    x, y, scale = Variable(0, n_features, I), Variable(1, n_features, J), Variable(2, n_scales, P)
+    term = ops.Exp.build(window.exponent(x, y, scale))
+    with_slopes = ops.Concat.build(term, term * window.slope(x, y, scale, n_scales > 1))
+    if not weighted:
+        return with_slopes, (x, y, scale), "Sum"
+    weight = Variable(3, 1, J)
+    return with_slopes * weight, (x, y, scale, weight), "Sum"
+
+
+def _logarithms(window: TailedWindow, n_features: int, n_scales: int) -> tuple:
+    """Return the definition of a reduction to the logarithms of the same sums, for samples that are far from all others."""
     x, y, scale = Variable(0, n_features, I), Variable(1, n_features, J), Variable(2, n_scales, P)
     place_x, place_y, log_weight = Variable(3, 1, I), Variable(4, 1, J), Variable(5, 1, J)
     left_out = ops.Equal.build(place_x, place_y)
@@ -207,16 +240,19 @@ class Search(NamedTuple):
     n_iterations: int
 
 
-def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
+def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool, progress: Any = None) -> Search:
     """Return the bandwidths of the largest leave-one-out likelihood.
 
-    L-BFGS-B over their logarithms, from the best of a few multiples of Silverman's rule.
+    L-BFGS-B over their logarithms, from the best of a few multiples of Silverman's rule. Where there are many samples, it goes
+    first to the maximum for some of them, drawn without regard to their order, in the estimates of all.
 
     Parameters
     ----------
     likelihood : LeaveOneOut
     per_feature : bool
         Whether each feature has its own.
+    progress : callable, default=None
+        It is told the number of evaluations, and None for their total, which nobody knows.
 
     Raises
     ------
@@ -241,17 +277,34 @@ def best_bandwidth(likelihood: LeaveOneOut, per_feature: bool) -> Search:
     rule = silverman(effective_size(weights, len(weights)), n_features) / likelihood._window.deviation(n_features)
     rule = np.log(rule * np.sqrt(variances if per_feature else variances.mean())) + math.log(likelihood._unit)
 
-    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        h = np.exp(theta if per_feature else theta[0])
-        value, derivative = likelihood.per_weight(h)
-        return -value, -np.atleast_1d(derivative * h)
-
-    start = min((np.atleast_1d(rule + math.log(factor)) for factor in _STARTS), key=lambda theta: loss(theta)[0])
     low, high = (np.atleast_1d(rule + math.log(end)) for end in _RANGE)
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=np.column_stack((low, high)),
-        options={"ftol": 1e-13, "gtol": 1e-7, "maxiter": 200},
-    )  # fmt: skip
+
+    def climb(start: np.ndarray, unit: Any, rows: np.ndarray | None, accuracy: float) -> Any:
+        return minimize(
+            lambda steps: loss(start + unit * steps, rows, unit), np.zeros(len(start)), jac=True, method="L-BFGS-B",
+            bounds=np.column_stack(((low - start) / unit, (high - start) / unit)),
+            options={"ftol": accuracy, "gtol": 1e-7, "maxiter": 200},
+        )  # fmt: skip
+
+    def loss(theta: np.ndarray, rows: np.ndarray | None, unit: Any = 1.0) -> tuple[float, np.ndarray]:
+        h = np.exp(theta if per_feature else theta[0])
+        value, derivative = likelihood.per_weight(h, rows)
+        if progress is not None:
+            progress(likelihood.n_evaluations, None)
+        return -value, -np.atleast_1d(derivative * h) * unit
+
+    rows, unit = None, np.ones(len(low))
+    if len(weights) > _MANY:
+        rows = to_device(np.random.RandomState(0).choice(len(weights), _PART, replace=False), namespace_of(samples))
+    starts = [np.atleast_1d(rule + math.log(factor)) for factor in _STARTS]
+    start = min(starts, key=lambda theta: loss(theta, rows)[0])
+    if rows is not None:
+        # Few evaluations for all samples are left to do from the maximum for some of them, in units of its curvatures.
+        rough = climb(start, unit, rows, 1e-6)
+        start = np.clip(start + rough.x, low, high)
+        unit = np.sqrt(np.clip(np.diag(rough.hess_inv.todense()), 1e-4, 1e4))
+    found = climb(start, unit, None, 1e-13)
+    found.x, found.jac = np.clip(start + unit * found.x, low, high), found.jac / unit
     ends = np.flatnonzero((found.x <= low) | (found.x >= high))
     if len(ends):
         where = f" of feature {', '.join(map(str, ends))}" if per_feature else ""

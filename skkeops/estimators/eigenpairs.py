@@ -24,6 +24,7 @@ def largest_eigenpairs(
     tol: float,
     max_iter: int | None,
     random_state: Any,
+    progress: Callable[[int, int | None], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the largest eigenvalues, descending, eigenvectors of length 1 in columns, in float64, and the number of products.
 
@@ -43,6 +44,8 @@ def largest_eigenpairs(
         Of ARPACK.
     random_state
         Of its first vector.
+    progress : callable, default=None
+        It is told the number of products, and None for their total, which nobody knows.
 
     Raises
     ------
@@ -61,6 +64,8 @@ def largest_eigenpairs(
         def matvec(v: np.ndarray) -> np.ndarray:
             nonlocal n_products
             n_products += 1
+            if progress is not None:
+                progress(n_products, None)
             return product(v.reshape(-1, 1))[:, 0]
 
         operator = LinearOperator((size, size), matvec=matvec, dtype=np.float64)

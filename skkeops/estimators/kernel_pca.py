@@ -17,6 +17,7 @@ from .base import KernelEstimator
 from .eigenpairs import largest_eigenpairs
 from .kernel_ridge import KernelRidge
 from .namespaces import like, on_the_device_of_samples, to_engine
+from .progress import progress_bar
 from .training_matrix import TrainingMatrix, check_kernel_of_samples
 
 __all__ = ["KernelPCA"]
@@ -70,7 +71,7 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimat
     n_jobs : int, default=None
         joblib's number of jobs, for blocks of queries. One job uses all cores already: more are for clusters.
     verbose : int, default=0
-        Whether to show a progress bar (tqdm) when a transform lasts.
+        Whether to show a progress bar (tqdm) when a fit or a transform takes long: of products, and of pairs.
 
     Attributes
     ----------
@@ -205,7 +206,8 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstimat
 
         wanted = n if self.n_components is None else min(self.n_components, n)
         options = (self.eigen_solver, self.tol, self.max_iter, self.random_state)
-        values, vectors, self.n_iter_ = largest_eigenpairs(centred, n, wanted, *options)
+        with progress_bar(self.verbose, "KernelPCA.fit", "product") as progress:
+            values, vectors, self.n_iter_ = largest_eigenpairs(centred, n, wanted, *options, progress)
         values = _check_psd_eigenvalues(values, enable_warnings=False)
         if self.remove_zero_eig or self.n_components is None:
             values, vectors = values[values > 0], vectors[:, values > 0]

@@ -15,6 +15,7 @@ from skkeops.solvers.cholesky import cholesky_and_pivots
 
 from .base import KernelEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
+from .progress import progress_bar
 from .training_matrix import TrainingMatrix, check_kernel_of_samples
 
 __all__ = ["RPCholesky"]
@@ -53,7 +54,7 @@ class RPCholesky(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstima
     n_jobs : int, default=None
         joblib's number of jobs, for blocks of queries. One job uses all cores already: more are for clusters.
     verbose : int, default=0
-        Whether to show a progress bar (tqdm) when a transform lasts.
+        Whether to show a progress bar (tqdm) when a fit or a transform takes long: of columns, and of pairs.
 
     Attributes
     ----------
@@ -194,9 +195,11 @@ class RPCholesky(ClassNamePrefixFeaturesOutMixin, TransformerMixin, KernelEstima
         check_kernel_of_samples(kernel, bound)
         matrix, xp = TrainingMatrix(x.astype(np.float64, copy=False), None, bound, self.backend), namespace_of(x)
         most = len(x) if self.n_components is None else min(self.n_components, len(x))
-        factor, pivots, is_semidefinite = cholesky_and_pivots(
-            matrix.columns, matrix.diagonal, most, check_random_state(self.random_state), missed=float(self.tol), one_by_one=True
-        )
+        with progress_bar(self.verbose, "RPCholesky.fit", "column") as progress:
+            factor, pivots, is_semidefinite = cholesky_and_pivots(
+                matrix.columns, matrix.diagonal, most, check_random_state(self.random_state), missed=float(self.tol),
+                one_by_one=True, progress=progress,
+            )  # fmt: skip
         if not is_semidefinite:
             raise ValueError(f"the kernel must be positive semi-definite: found a matrix of {kernel!r} that is not")
         scale = float(matrix.diagonal.max())

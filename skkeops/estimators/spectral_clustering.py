@@ -16,6 +16,7 @@ from skkeops.arrays.devices import namespace_of, to_device
 
 from .base import KernelEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
+from .progress import progress_bar
 from .spectral_coordinates import spectral_coordinates
 from .training_matrix import check_kernel_of_samples
 
@@ -56,6 +57,8 @@ class SpectralClustering(ClusterMixin, KernelEstimator):
         For an affinity by name, as for `KernelSum`.
     backend : {"auto", "CPU", "GPU", "reference"}, default="auto"
         Where to compute; "auto" follows the arrays. Coordinates become clusters on the host.
+    verbose : bool or int, default=False
+        Whether to show a progress bar (tqdm) of products when the search for eigenvectors takes long.
 
     Attributes
     ----------
@@ -106,6 +109,7 @@ class SpectralClustering(ClusterMixin, KernelEstimator):
         "eigen_tol": [Interval(Real, 0, None, closed="left")],
         "assign_labels": [StrOptions({"kmeans", "discretize", "cluster_qr"})],
         "backend": KernelEstimator._shared_constraints["backend"],
+        "verbose": KernelEstimator._shared_constraints["verbose"],
     }
 
     def __init__(
@@ -123,6 +127,7 @@ class SpectralClustering(ClusterMixin, KernelEstimator):
         degree=3,
         coef0=1,
         backend="auto",
+        verbose=False,
     ):
         self.n_clusters = n_clusters
         self.eigen_solver = eigen_solver
@@ -136,6 +141,7 @@ class SpectralClustering(ClusterMixin, KernelEstimator):
         self.degree = degree
         self.coef0 = coef0
         self.backend = backend
+        self.verbose = verbose
 
     @property
     def kernel(self) -> Any:
@@ -178,7 +184,9 @@ class SpectralClustering(ClusterMixin, KernelEstimator):
             )
         random = check_random_state(self.random_state)
         options = (self.eigen_solver, self.eigen_tol, None, random)
-        values, maps, self.n_iter_ = spectral_coordinates(x, kernel, bound, self.backend, n_components, *options)
+        with progress_bar(self.verbose, "SpectralClustering.fit", "product") as progress:
+            found = spectral_coordinates(x, kernel, bound, self.backend, n_components, *options, progress)
+        values, maps, self.n_iter_ = found
         if self.assign_labels == "kmeans":
             _, labels, _ = k_means(maps, self.n_clusters, random_state=random, n_init=self.n_init)
         elif self.assign_labels == "cluster_qr":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ def spectral_coordinates(
     tol: float,
     max_iter: int | None,
     random_state: Any,
+    progress: Callable[[int, int | None], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     r"""Return eigenvalues, coordinates of shape (n_samples, n_pairs), and the number of products, on the host in float64.
 
@@ -41,7 +43,7 @@ def spectral_coordinates(
     backend : str
     n_pairs : int
         How many.
-    solver, tol, max_iter, random_state
+    solver, tol, max_iter, random_state, progress
         As for `largest_eigenpairs`.
 
     Raises
@@ -64,5 +66,5 @@ def spectral_coordinates(
     def normalised(v: np.ndarray) -> np.ndarray:
         return product(v / root) / root
 
-    values, vectors, n_products = largest_eigenpairs(normalised, n, n_pairs, solver, tol, max_iter, random_state)
+    values, vectors, n_products = largest_eigenpairs(normalised, n, n_pairs, solver, tol, max_iter, random_state, progress)
     return values, vectors / root, n_products

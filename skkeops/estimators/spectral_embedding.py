@@ -13,6 +13,7 @@ from skkeops.arrays.devices import namespace_of, to_device
 
 from .base import KernelEstimator
 from .namespaces import like, on_the_device_of_samples, to_engine
+from .progress import progress_bar
 from .spectral_coordinates import spectral_coordinates
 from .training_matrix import check_kernel_of_samples
 
@@ -54,7 +55,7 @@ class SpectralEmbedding(KernelEstimator):
     n_jobs : int, default=None
         joblib's number of jobs, for blocks of queries. One job uses all cores already: more are for clusters.
     verbose : int, default=0
-        Whether to show a progress bar (tqdm) when the coordinates of queries last.
+        Whether to show a progress bar (tqdm) when a fit or the coordinates of queries take long: of products, and of pairs.
 
     Attributes
     ----------
@@ -159,7 +160,8 @@ class SpectralEmbedding(KernelEstimator):
         if self.n_components >= n:
             raise ValueError(f"n_components must be less than the number of samples: found {self.n_components} and n_samples={n}")
         options = (self.eigen_solver, self.tol, self.max_iter, self.random_state)
-        found = spectral_coordinates(x, kernel, bound, self.backend, self.n_components + 1, *options)
+        with progress_bar(self.verbose, "SpectralEmbedding.fit", "product") as progress:
+            found = spectral_coordinates(x, kernel, bound, self.backend, self.n_components + 1, *options, progress)
         values, coordinates, self.n_iter_ = found[0][1:], found[1][:, 1:], found[2]
         xp = namespace_of(x)
         coordinates *= _signs(coordinates)

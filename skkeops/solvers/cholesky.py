@@ -9,6 +9,7 @@ with few entry evaluations", Communications on Pure and Applied Mathematics 78, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dpstrf
@@ -64,6 +65,7 @@ def cholesky_and_pivots(
     smallest: float = 0.0,
     missed: float = 0.0,
     one_by_one: bool = False,
+    progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return the factor of `pivoted_cholesky`, the indices of the columns it is made of, and whether the matrix is semi-definite.
 
@@ -76,6 +78,8 @@ def cholesky_and_pivots(
     one_by_one : bool, default=False
         Whether pivots are distributed as if each was drawn when the columns of all before it are known: of a block, those that
         others already tell are rejected again. Fewer columns are as good then, but more are evaluated.
+    progress : callable, default=None
+        It is told how many columns there are, and how many there are at most.
 
     Returns
     -------
@@ -131,6 +135,8 @@ def cholesky_and_pivots(
         np.maximum(left, 0, out=left)
         left[pivots] = 0
         k += kept
+        if progress is not None:
+            progress(k, factor.shape[1])
         if float(squares.sum()) < smallest / scale * kept:
             break
     return factor[:, :k], np.concatenate(taken), True

@@ -37,6 +37,18 @@ def test_leave_one_out_has_no_residue():
 
 
 @pytest.mark.parametrize("name", ["gaussian", "exponential"])
+def test_leave_one_out_of_samples_that_are_alone(name, rng):
+    # Beside the sample itself, what all others add to the sum is 1e-5, 1e-40 or nothing in float64.
+    samples = np.concatenate((rng.standard_normal((40, 2)), [[8.0, 0.0], [0.0, 17.0], [-90.0, 0.0]]))
+    expected = truth(name, samples, samples, 1.0, np.ones(43), left_out=True)
+    value, derivative = LeaveOneOut(samples, kernel=name)(1.0)
+    assert value == pytest.approx(expected.sum(), rel=1e-12)
+    likelihood = LeaveOneOut(samples, kernel=name)
+    numeric = (likelihood(1 + 1e-5)[0] - likelihood(1 - 1e-5)[0]) / 2e-5
+    assert derivative == pytest.approx(numeric, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "exponential"])
 def test_cv_beats_a_grid(name, rng):
     clusters = np.concatenate([rng.standard_normal((80, 2)) * 0.1 + c for c in ([0, 0], [5, 0], [3, 9])])
     for samples in (clusters, rng.standard_normal((150, 2)) * [1, 1], rng.standard_t(4, (150, 2))):
@@ -67,6 +79,29 @@ def test_cv_ard(rng):
     assert each.leave_one_out_score_ >= best - 1e-9 * abs(best)
     assert each.leave_one_out_score_ > one.leave_one_out_score_ + 10
     np.testing.assert_allclose(likelihood(each.bandwidth_)[1] * each.bandwidth_, 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["cv", "cv_ard"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_search_that_begins_with_some_samples(name, weighted, rng, monkeypatch):
+    # Sorted samples, so that the first of them would not stand for all. The maximum is that of the likelihood of all samples.
+    samples = np.sort(np.concatenate((rng.standard_normal((500, 2)) * [1, 3], 0.3 * rng.standard_normal((400, 2)) + 4)), axis=0)
+    weights = rng.random(900) if weighted else None
+    monkeypatch.setattr("skkeops.estimators.bandwidth._MANY", 800)
+    monkeypatch.setattr("skkeops.estimators.bandwidth._PART", 100)
+    density = KernelDensity(bandwidth=name).fit(samples, sample_weight=weights)
+    w = np.ones(900) if weights is None else weights
+    h, step = np.asarray(density.bandwidth_), 1e-3
+
+    def expected(h):
+        return w @ truth("gaussian", samples, samples, h, w, left_out=True)
+
+    assert density.leave_one_out_score_ == pytest.approx(expected(h), rel=1e-12)
+    for axis in np.eye(2) if h.ndim else [1.0]:
+        low, high = (expected(h * np.exp(sign * step * axis)) for sign in (-1, 1))
+        # the place of the maximum of a parabola through three points
+        assert abs(step * (high - low) / (2 * (2 * expected(h) - low - high))) < 1e-5
+    assert density.n_evaluations_ <= 12
 
 
 @pytest.mark.parametrize("scaling", ["std", "covariance"])

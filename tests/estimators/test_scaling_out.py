@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
-from skkeops import KernelDensity, KernelLogSumExp, KernelRidge, KernelSmoother, KernelSum
+from skkeops import (
+    KernelDensity,
+    KernelLogSumExp,
+    KernelPCA,
+    KernelRidge,
+    KernelSmoother,
+    KernelSum,
+    RPCholesky,
+    SpectralClustering,
+    SpectralEmbedding,
+)
 from skkeops.backends.cpu.threads import at_most, n_threads
 from skkeops.estimators.reduction import reduce_rows
 
@@ -157,16 +167,22 @@ def test_a_cluster_runs_a_grid_search(cluster):
 # Progress
 
 
-def test_verbose_counts_pairs(monkeypatch):
+@pytest.fixture
+def bars(monkeypatch):
+    """The progress bars that have been shown, however short the work was."""
     tqdm = pytest.importorskip("tqdm.auto")
-    bars = []
+    shown = []
 
     class Bar(tqdm.tqdm):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **{**kwargs, "disable": False, "delay": 0})
-            bars.append(self)
+            shown.append(self)
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
+    return shown
+
+
+def test_verbose_counts_pairs(bars):
     expected = fitted(KernelSum).transform(X)
     assert not bars
     np.testing.assert_array_equal(fitted(KernelSum, verbose=1).transform(X), expected)
@@ -174,17 +190,27 @@ def test_verbose_counts_pairs(monkeypatch):
     assert bar.total == bar.n == len(X) * len(Y)
 
 
-def test_verbose_counts_the_iterations_of_a_fit(monkeypatch):
-    tqdm = pytest.importorskip("tqdm.auto")
-    bars = []
-
-    class Bar(tqdm.tqdm):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **{**kwargs, "disable": False, "delay": 0})
-            bars.append(self)
-
-    monkeypatch.setattr(tqdm, "tqdm", Bar)
-    model = KernelRidge(kernel="rbf", n_components=0, verbose=1).fit(Y, Y[:, 0])
+@pytest.mark.parametrize(
+    ("model", "unit", "count"),
+    [
+        (KernelRidge(kernel="rbf", n_components=0, verbose=1), "iteration", "n_iter_"),
+        (KernelPCA(2, kernel="rbf", eigen_solver="arpack", verbose=1), "product", "n_iter_"),
+        (SpectralEmbedding(1, eigen_solver="arpack", verbose=1), "product", "n_iter_"),
+        (SpectralClustering(2, eigen_solver="arpack", verbose=1), "product", "n_iter_"),
+        (KernelDensity(bandwidth="cv", verbose=1), "evaluation", "n_evaluations_"),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "fit") else str(value),
+)
+def test_verbose_counts_the_steps_of_a_fit(model, unit, count, bars):
+    model.fit(Y, Y[:, 0])
     (bar,) = bars
-    assert bar.n == model.n_iter_ > 1
+    assert bar.unit == unit
+    assert bar.desc == f"{type(model).__name__}.fit"
+    assert bar.n == getattr(model, count) > 1
     assert bar.total is None
+
+
+def test_verbose_counts_the_columns_of_rp_cholesky(bars):
+    model = RPCholesky(kernel="rbf", n_components=12, tol=0, verbose=1).fit(Y)
+    (bar,) = bars
+    assert bar.n == bar.total == len(model.component_indices_) == 12

@@ -104,7 +104,7 @@ def test_a_bandwidth_is_learned_with_few_pairs(shares):
     _, y, *_ = data(3)
     likelihood, exact = LeaveOneOut(y), LeaveOneOut(y, rtol=0)
     value, slope = likelihood(0.02)
-    check_share(shares)
+    check_share(shares[:1])  # samples that are far from all others are computed again, from all pairs
     np.testing.assert_allclose(value, exact(0.02)[0], rtol=1e-11)
     np.testing.assert_allclose(slope, exact(0.02)[1], rtol=1e-10)
     learned = KernelDensity(bandwidth="cv").fit(y).bandwidth_
