@@ -15,10 +15,15 @@ from skkeops.pairs.values import NOT_ON_DEVICE, as_dense
 from skkeops.plan.problem import Problem
 
 from . import device
-from .device import gathers_sparse, prunes, sums_together
+from .device import gathers_sparse, on_host, prunes, sums_together
 from .gpu import check_usable
 
-__all__ = ["TransferProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
+__all__ = [
+    "TransferProgram", "evaluate", "evaluate_pairs", "gathers_sparse", "on_host", "prepare", "prunes", "sums_together", "truncates",
+]  # fmt: skip
+
+#: Every block of pairs would be a copy of its arrays.
+truncates = False
 
 
 class TransferProgram(Program):

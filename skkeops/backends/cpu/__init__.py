@@ -1,5 +1,19 @@
 """The compiled CPU backend: plans become programs of the tile engine."""
 
-from .program import CpuProgram, engine_info, evaluate, evaluate_pairs, gathers_sparse, prepare, prunes, sums_together
+from .program import (
+    CpuProgram,
+    engine_info,
+    evaluate,
+    evaluate_pairs,
+    gathers_sparse,
+    on_host,
+    prepare,
+    prunes,
+    sums_together,
+    truncates,
+)
 
-__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
+__all__ = [
+    "CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "on_host", "prepare", "prunes", "sums_together",
+    "truncates",
+]  # fmt: skip

@@ -55,6 +55,11 @@ class CudaProgram(Program):
         """The source for a dtype and a template; needs no CuPy."""
         return source(self.plan, np.dtype(dtype), self.options, template, masks)
 
+    def tile_sizes(self, dtype):
+        """Return the rows of a block of threads, and the columns that it loads at a time."""
+        made = self.source(dtype, "ranges")
+        return made.rows_per_block, made.tile
+
     def state(self, arrays, pairs=None, progress=None):
         """Return the state, in arrays of CuPy: see `Program.state`.
 

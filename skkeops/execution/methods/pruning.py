@@ -44,11 +44,11 @@ class Pruning(TileMethod):
     """An extremum, or the K smallest, at the cost of the tiles that may hold a winner."""
 
     name = "pruning"
-    takes = "there are many pairs, and bounds on a sample of tiles rule out most of them"
+    takes = "there are many pairs, on the CPU, and bounds on a sample of tiles rule out most of them"
     cost_of_repeating = 16
 
-    def __init__(self, problem: Problem, backend: Backend):
-        super().__init__(problem, backend)
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
+        super().__init__(problem, backend, options)
         reduction, (value, *_), _ = problem.output
         self._sign = -1 if reduction.largest else 1
         self._k = getattr(reduction, "k", 1)
@@ -59,7 +59,7 @@ class Pruning(TileMethod):
     @classmethod
     def declines(cls, problem: Problem, backend: Backend) -> str | None:
         if not backend.prunes:
-            return "the backend computes all pairs faster than lists of small tiles"
+            return "the backend computes all pairs: bounds do not hold for its values to the last bit"
         if len(problem.outputs) > 1 or problem.reduction.fold not in ("extremum", "kmin"):
             return "every pair counts in a sum"
         if has_pairs(problem):
@@ -85,7 +85,7 @@ class Pruning(TileMethod):
         """Return the backend's program for the k smallest values and their indices."""
         if k not in self._programs:
             problem = Problem.of(KMinArgKMin(k), (self.formula,), self.axis, self.problem.variables)
-            self._programs[k] = self.backend.prepare(problem)
+            self._programs[k] = self.backend.prepare(problem, self.options)
         return self._programs[k]
 
     def boxed(self, turned, dtype):
@@ -134,7 +134,7 @@ class Pruning(TileMethod):
             own = blocks_of(*tiles, np.arange(len(far) + 1), columns.edges, n_reduced)
             values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
         cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
-        cuts = _Cuts(cuts, partial(self._cuts_of, part), columns.depth, self.tile_sizes[1])
+        cuts = _Cuts(cuts, partial(self._cuts_of, part), columns.depth, self.small_tiles[1])
         return Needed(blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced))
 
     def _cuts_of(self, part: Part, rows: np.ndarray, columns: np.ndarray, below: int, column_level: int) -> np.ndarray:

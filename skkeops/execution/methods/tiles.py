@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skkeops.arrays.conversion import dtype_of
+from skkeops.arrays.devices import contiguous, is_on_device, namespace_of, to_device, to_host
 from skkeops.execution.blocks import Progress
 from skkeops.execution.program import Backend, Program
 from skkeops.formula.derivative import gradients, substitute
@@ -148,15 +149,16 @@ class TileMethod(Method):
     least_pairs = LEAST_PAIRS
     formula: Expression
     ranked: Expression
-    #: The most rows of a tile of rows, and of one of columns.
-    tile_sizes: tuple[int, int] = (16, 64)
+    #: The most rows of a tile of rows, and of one of columns, where the backend has no sizes of its own.
+    small_tiles: tuple[int, int] = (16, 64)
     #: Rows of each side that a decision is made from.
     sample_size: int = 1 << 14
     #: Pairs that are computed again cost so many others.
     cost_of_repeating: int = 1
 
-    def __init__(self, problem: Problem, backend: Backend):
-        super().__init__(problem, backend)
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
+        super().__init__(problem, backend, options)
+        self.on_host = backend.on_host or backend
         self.sides = 1 - self.axis, self.axis  # the categories of rows of the output, and of what is reduced
         # all rows at once, which share the work on the columns: their states are not larger than the results
         self.block_rows = 1 << 62
@@ -196,6 +198,10 @@ class TileMethod(Method):
         """Return what says how much pairs of boxes promise, the less the more; None for the sum of upper bounds."""
         return None
 
+    def sizes_of_tiles(self, dtype: np.dtype) -> tuple[int, int]:
+        """Return the most rows of a tile of rows, and of one of columns."""
+        return self.program_of_rest().tile_sizes(dtype) or self.small_tiles
+
     def finish(self, state: State) -> State:
         """Return a state as that of the reduction."""
         return state
@@ -211,7 +217,7 @@ class TileMethod(Method):
         """Return the arrays with some rows of one side, 0 (rows of the output) or 1 (columns), in this order."""
         category = self.sides[side]
         return tuple(
-            np.ascontiguousarray(a[rows]) if v.category == category else a
+            contiguous(a[rows]) if v.category == category else a
             for v, a in zip(self.problem.variables, arrays, strict=True)
         )
 
@@ -247,7 +253,7 @@ class TileMethod(Method):
             return "one side has few rows"
         dtype = dtype_of(arrays)
         for v, a in zip(self.problem.variables, arrays, strict=True):
-            if v.category == P and dtype.itemsize < 8 and ((a != 0) & (np.abs(a) < np.finfo(dtype).tiny)).any():
+            if v.category == P and dtype.itemsize < 8 and ((to_host(a) != 0) & (np.abs(to_host(a)) < np.finfo(dtype).tiny)).any():
                 return "a parameter is a denormal number"
         return None
 
@@ -261,12 +267,12 @@ class TileMethod(Method):
                 names += by_position[self.problem.variables[k].position]
         given = [(v, a) for v, a in zip(self.problem.variables, arrays, strict=True) if v.position in by_position]
         names += [by_position[v.position][0] for v, _ in given if v.category == P]
-        parameters = [a.astype(np.float64) for v, a in given if v.category == P]
+        parameters = [to_host(a).astype(np.float64) for v, a in given if v.category == P]
 
         def evaluate(which, rows, columns):
             ends = [end for box in (*rows, *columns) for end in box]
             n = len(ends[0])
-            return self.backend.evaluate((formulas[which],), tuple(names), (*ends, *parameters), n)[0]
+            return self.on_host.evaluate((formulas[which],), tuple(names), (*ends, *parameters), n)[0]
 
         return evaluate
 
@@ -280,8 +286,8 @@ class TileMethod(Method):
         if slopes is not None:
             i, j = self.telling_pairs(arrays, rng, pairs)
             if len(i):
-                sample = self.take(self.take(arrays, 0, i), 1, j)
-                values = np.abs(self.backend.evaluate((slopes,), self.problem.variables, sample, len(i))[0].astype(np.float64))
+                sample = tuple(map(to_host, self.take(self.take(arrays, 0, i), 1, j)))
+                values = np.abs(self.on_host.evaluate((slopes,), self.problem.variables, sample, len(i))[0].astype(np.float64))
                 values = np.where(np.isfinite(values), values, 0.0).mean(axis=0)
         widths = [sum(self.problem.variables[k].dim for k in self.of_side(side)) for side in self.sides]
         if values is None or not np.isfinite(values).all():
@@ -293,11 +299,11 @@ class TileMethod(Method):
         rows, columns = (slope / slope.max() if slope.any() else np.ones(len(slope)) for slope in slopes_of)
         return rows, columns
 
-    def _coordinates(self, arrays: tuple[Any, ...], side: int, scale: np.ndarray) -> np.ndarray:
+    def _coordinates(self, arrays: tuple[Any, ...], side: int, scale: np.ndarray) -> Any:
         """Return what is near on one side: the components of its variables, weighted."""
         columns = [arrays[k].astype(np.float64) for k in self.of_side(self.sides[side])]
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.concatenate(columns, axis=1) * scale
+            return np.concatenate(columns, axis=1) * to_device(scale, namespace_of(*columns))
 
     def sample_of_side(
         self, arrays: tuple[Any, ...], dtype: np.dtype, side: int, scale: np.ndarray, count: int, rng: np.random.Generator
@@ -307,18 +313,18 @@ class TileMethod(Method):
         A tile of a sample has as few rows as it would have if the others were there. Its box is the larger for the rows that are
         missing, as if they were spread evenly. So these boxes decide about a method alone, and not about results.
         """
-        n, size = self.sizes(arrays)[side], self.tile_sizes[side]
+        n, size = self.sizes(arrays)[side], self.sizes_of_tiles(dtype)[side]
         some = rng.integers(n, size=self.sample_size) if n > self.sample_size else np.arange(n)
         sample = self.take(arrays, side, some)
         few = max(2, round(size * len(some) / n))
-        tiles = sample_tiles(self._coordinates(sample, side, scale), few, count, rng)
+        tiles = sample_tiles(to_host(self._coordinates(sample, side, scale)), few, count, rng)
         if not tiles:
             return None
         edges = np.cumsum([0, *map(len, tiles)])
         rows = np.concatenate(tiles)
         part = self.take(sample, side, rows)
         grown = (size - 1) / (size + 1) * (few + 1) / (few - 1)
-        found = [boxes_of(part[k], edges, dtype) for k in self.of_side(self.sides[side])]
+        found = [boxes_of(to_host(part[k]), edges, dtype) for k in self.of_side(self.sides[side])]
         boxes = [(u - (u - lo) * (1 + grown) / 2, lo + (u - lo) * (1 + grown) / 2) for lo, u in found]
         return SampledTiles(boxes, edges, some[rows])
 
@@ -337,9 +343,10 @@ class TileMethod(Method):
             or ((scale > _OTHER_WEIGHT * kept.scale) | (kept.scale > _OTHER_WEIGHT * scale)).any()
             or not all(_same(arrays[k], kept.order.index, a) for k, a in zip(places, kept.arrays, strict=True))
         ):
-            order = SpatialOrder(self._coordinates(arrays, 1, scale), self.tile_sizes[1])
-            kept = Kept(order, tuple(np.ascontiguousarray(arrays[k][order.index]) for k in places), scale)
-            if sum(a.nbytes for a in kept.arrays) + order.index.nbytes <= _KEPT_BYTES:
+            order = SpatialOrder(self._coordinates(arrays, 1, scale), self.sizes_of_tiles(dtype_of(arrays))[1])
+            kept = Kept(order, tuple(contiguous(arrays[k][order.index]) for k in places), scale)
+            # on a device they would belong to a stream, and another one might use them too early
+            if not is_on_device(order.index) and sum(a.nbytes for a in kept.arrays) + order.index.nbytes <= _KEPT_BYTES:
                 with self._lock:
                     self._kept = kept
         in_order = list(arrays)
@@ -353,10 +360,11 @@ class TileMethod(Method):
         dtype = dtype_of(arrays)
         scales = self.scales(arrays, np.random.default_rng(0), pairs)
         columns, in_order = self._columns(arrays, scales[1])
-        rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), self.tile_sizes[0])
+        rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), self.sizes_of_tiles(dtype)[0])
         in_order = self.take(in_order, 0, rows.index)
         rest = self.program_of_rest()
-        state = rest.reduction.identity(n_out, rest.problem.output.dims)
+        xp = namespace_of(*arrays)
+        state = tuple(to_device(part, xp) for part in rest.reduction.identity(n_out, rest.problem.output.dims))
         computed, first, done, nodes, error, worth = 0, 0, 0, 0, 0.0, True
         if rows.n_ordered and columns.n_ordered:
             evaluate = self.evaluator(arrays, dtype)
