@@ -74,8 +74,8 @@ class Genred(DerivativeMethods):
         For a GPU: ``"kahan_scheme"`` compensates the rounding of the float32 sums, ``"direct_sum"`` sums each term in
         float64.
     use_fast_math : bool, default=True
-        For a GPU: False keeps the constants of exponentials where the formula has them, divisions and roots correct to
-        half a unit in the last place, and squared distances of long vectors as sums of squared differences.
+        For a GPU: False keeps the constants of exponentials where the formula has them, divisions and roots correct to half a
+        unit in the last place, and squared distances of long vectors as sums of squares; extrema then skip pairs (:doc:`/gpu`).
     enable_chunks, rec_multVar_highdim : bool
         Accepted for compatibility; without effect.
 

@@ -27,8 +27,7 @@ __all__ = [
 gathers_sparse = False
 #: Kernels are generated for one output.
 sums_together = False
-#: Values are not within the bounds of formulas to the bit: exponentials in base 2, distances in product form, ...
-prunes = False
+prunes = True
 truncates = True
 
 
@@ -49,6 +48,9 @@ class DeviceProgram(Program):
 
     def tile_sizes(self, dtype):
         return self._program.tile_sizes(dtype)
+
+    def is_exact(self, dtype):
+        return self._program.is_exact(dtype)
 
     def state(self, arrays, pairs=None, progress=None):
         with computing(arrays):

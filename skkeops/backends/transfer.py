@@ -15,7 +15,7 @@ from skkeops.pairs.values import NOT_ON_DEVICE, as_dense
 from skkeops.plan.problem import Problem
 
 from . import device
-from .device import gathers_sparse, on_host, prunes, sums_together
+from .device import gathers_sparse, on_host, sums_together
 from .gpu import check_usable
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Every block of pairs would be a copy of its arrays.
-truncates = False
+prunes = truncates = False
 
 
 class TransferProgram(Program):

@@ -10,7 +10,7 @@ from skkeops import Genred, KernelDensity, Vi, Vj
 from skkeops.backends import cpu, device, transfer
 from skkeops.backends.cuda.programs import CudaProgram
 from skkeops.execution import choose
-from skkeops.execution.methods import tiles, truncation
+from skkeops.execution.methods import gates, tiles, truncation
 from skkeops.execution.methods.pruning import Pruning
 from skkeops.execution.methods.truncation import Truncation
 from skkeops.pairs import order
@@ -26,7 +26,7 @@ def asked(monkeypatch):
     """Small calls are asked, too, and whatever can be skipped is."""
     monkeypatch.setattr(tiles.TileMethod, "least_pairs", 1)
     monkeypatch.setattr(tiles, "WORTH", 1.0)
-    monkeypatch.setattr(truncation, "_ON_DEVICE", {4: (0, 0), 8: (0, 0)})
+    monkeypatch.setattr(gates, "_ON_DEVICE", {4: (0, 0), 8: (0, 0)})
     monkeypatch.setattr(truncation, "_WORTH_IN_SAMPLE", 1.0)
 
 
@@ -205,9 +205,9 @@ def test_what_is_declined_and_why(double, monkeypatch, rng):
     np.testing.assert_allclose(function(x, y, rtol=0.1, backend="GPU"), found.get())
     assert function.last_call.declined["truncation"] == "the backend computes all pairs, of arrays of NumPy"
     nearest = Genred("SqDist(x, y)", NAMES[:2], "ArgKMin", axis=1, opt_arg=3)
-    for backend in (device, transfer):
-        assert "last bit" in Pruning.declines(nearest._problem, backend)
-    assert Truncation.declines(function._problem, transfer) is not None and Pruning.declines(nearest._problem, cpu) is None
+    for method, asked in ((Pruning, nearest), (Truncation, function)):
+        assert method.declines(asked._problem, transfer) == "the backend computes all pairs, of arrays of NumPy"
+        assert method.declines(asked._problem, device) is method.declines(asked._problem, cpu) is None
 
 
 # The order

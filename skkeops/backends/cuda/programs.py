@@ -60,6 +60,14 @@ class CudaProgram(Program):
         made = self.source(dtype, "ranges")
         return made.rows_per_block, made.tile
 
+    def is_exact(self, dtype):
+        """Return whether no arithmetic is fast, and the kernel for ranges that for all pairs.
+
+        Fast arithmetic has larger errors than bounds allow for, and shifts points by the first one of their order. Other kernels
+        add components in another order.
+        """
+        return not self.options.fast_math and self.source(dtype, "ranges").template == self.source(dtype).template
+
     def state(self, arrays, pairs=None, progress=None):
         """Return the state, in arrays of CuPy: see `Program.state`.
 

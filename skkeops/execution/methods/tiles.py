@@ -27,6 +27,7 @@ from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 
 from .base import Method
+from .gates import too_few
 from .tile_lists import Corners, Evaluate, Search
 
 __all__ = ["Needed", "Part", "SampledTiles", "TileMethod", "count_pairs", "far_rows", "has_pairs"]
@@ -199,7 +200,6 @@ class TileMethod(Method):
         return None
 
     def sizes_of_tiles(self, dtype: np.dtype) -> tuple[int, int]:
-        """Return the most rows of a tile of rows, and of one of columns."""
         return self.program_of_rest().tile_sizes(dtype) or self.small_tiles
 
     def finish(self, state: State) -> State:
@@ -248,9 +248,9 @@ class TileMethod(Method):
 
     def declines_sizes(self, arrays: tuple[Any, ...], pairs_per_row: int) -> str | None:
         """Return why a call is declined for its sizes, or for numbers that bounds do not hold for."""
-        n_out, n_reduced = self.sizes(arrays)
-        if n_out * n_reduced < pairs_per_row * (n_out + n_reduced):
-            return "one side has few rows"
+        reason = too_few(arrays, *self.sizes(arrays), pairs_per_row)
+        if reason is not None:
+            return reason
         dtype = dtype_of(arrays)
         for v, a in zip(self.problem.variables, arrays, strict=True):
             if v.category == P and dtype.itemsize < 8 and ((to_host(a) != 0) & (np.abs(to_host(a)) < np.finfo(dtype).tiny)).any():
@@ -363,8 +363,8 @@ class TileMethod(Method):
         rows = SpatialOrder(self._coordinates(arrays, 0, scales[0]), self.sizes_of_tiles(dtype)[0])
         in_order = self.take(in_order, 0, rows.index)
         rest = self.program_of_rest()
-        xp = namespace_of(*arrays)
-        state = tuple(to_device(part, xp) for part in rest.reduction.identity(n_out, rest.problem.output.dims))
+        nothing = rest.reduction.identity(n_out, rest.problem.output.dims)
+        state = tuple(to_device(part, namespace_of(*arrays)) for part in nothing)
         computed, first, done, nodes, error, worth = 0, 0, 0, 0, 0.0, True
         if rows.n_ordered and columns.n_ordered:
             evaluate = self.evaluator(arrays, dtype)
@@ -391,7 +391,7 @@ class TileMethod(Method):
                 for whole, new in zip(found, self.compute(alone, needed.own_blocks)[0], strict=True):
                     whole[needed.own] = new
             for whole, new in zip(state, found, strict=True):
-                whole[some] = new
+                whole[some] = to_device(new, namespace_of(whole))
             computed += pairs_needed + repeated
             error = max(error, needed.error)
             worth = pairs_needed + self.cost_of_repeating * repeated < WORTH * all_of_them

@@ -11,7 +11,6 @@ Everything is compared in logarithms, so that sums that are 1e-200 of others hav
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,11 +38,6 @@ __all__ = ["Truncation"]
 
 #: Pairs for each row of both sides that pay for looking at the rows.
 _PAIRS_PER_ROW = 15000
-#: On a GPU, by the bytes of a number: the least pairs of a call, and the least for each row of both sides. An H100 computes 2.8e12
-#: pairs of a Gaussian sum (D = 3) in float32 a second, 6e11 in float64. The search, about 0.2 seconds of the host, and 0.05
-#: microseconds a row for their order are to take less than half of the time of all pairs. The second number was not measured on a
-#: card: `benchmarks.gpu_day` has rows for it.
-_ON_DEVICE = {4: (1 << 40, 1 << 18), 8: (1 << 38, 1 << 16)}
 #: With more than this share of the pairs, or of the tiles, of a sample left, all pairs are computed.
 _WORTH_IN_SAMPLE = 0.45
 #: How many tiles of columns are computed for a lower bound of what is summed.
@@ -148,12 +142,7 @@ class Truncation(TileMethod):
     def declines_call(self, arrays: tuple[Any, ...], pairs: Any) -> str | None:
         if not isinstance(pairs, Tolerance):
             return "ranges are given"
-        pairs_per_row = _PAIRS_PER_ROW
-        if is_on_device(arrays[0]):
-            least, pairs_per_row = _ON_DEVICE[dtype_of(arrays).itemsize]
-            if math.prod(self.sizes(arrays)) < least:
-                return f"a GPU computes fewer than {least:.0e} pairs in less time than a search takes"
-        reason = self.declines_sizes(arrays, pairs_per_row)
+        reason = self.declines_sizes(arrays, _PAIRS_PER_ROW)
         if reason is not None:
             return reason
         rng = np.random.default_rng(0)
