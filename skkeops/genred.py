@@ -260,7 +260,7 @@ class Genred(DerivativeMethods):
         if (n if self.axis else m) < self._smallest_axis:
             raise self._arguments.too_short(self.axis, call.count(self.axis), self.reduction)
         if batch:
-            return Batch(self, args, call, backend, ranges).call(device_id, out, progress)
+            return Batch(self, args, call, backend, ranges).call(device_id, out, progress, pairs)
         if out is not None:
             out = self._outputs.check_out(out, call.rows(self.axis), dtype, xp)
         if ranges is not None:
