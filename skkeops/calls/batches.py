@@ -95,8 +95,8 @@ class Batch:
     def _by_problem(self, device_id: int, progress: Any, tolerance: Tolerance) -> Any:
         """Return the results of calls of one problem after the other: the points of each have an order of their own."""
         results = self.function._outputs.allocate(self.rows, self.dtype, self.xp, self.shape)
-        n_pairs, reports = math.prod(self.sizes), []
-        options = {**tolerance._asdict(), "backend": self.backend, "device_id": device_id}
+        n_pairs, reports = math.prod(self.sizes), list[Any]()
+        options: dict[str, Any] = {**tolerance._asdict(), "backend": self.backend, "device_id": device_id}
 
         def report(before: int, done: int, _: int) -> Any:
             return progress(before + done, self.size * n_pairs)

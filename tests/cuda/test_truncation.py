@@ -184,6 +184,14 @@ def test_lazy_tensors_and_densities(double, always, rng):
     assert 0 < abs(found - expected).max() <= -math.log1p(-1e-4)
 
 
+def test_batches(double, always, rng):
+    x, y = np.stack([clusters(rng, M) for _ in range(2)]), clusters(rng, N)
+    function = Genred("Exp(-60 * SqDist(x, y))", NAMES[:2], axis=1)
+    found = function(double.asarray(x), double.asarray(y), rtol=1e-3)
+    assert type(found) is double.ndarray and function.last_call.method == "truncation" and function.last_call.share < 0.5
+    np.testing.assert_allclose(found.get()[..., 0], [np.exp(-60 * sq(part, y)).sum(axis=1) for part in x], rtol=1e-3)
+
+
 def test_it_gives_up_and_it_meets_few_rows(double, always, monkeypatch, rng):
     function = Genred("Inv(1 + SqDist(x, y))", NAMES[:2], axis=1)
     monkeypatch.setattr(tiles, "WORTH", 0.5)
