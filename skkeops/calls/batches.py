@@ -78,7 +78,7 @@ class Batch:
         if not self.size:
             return outputs.unpack(outputs.allocate(self.rows, self.dtype, self.xp, self.shape)) if out is None else out
         with computing(self.arrays):
-            if tolerance is not None and self.ranges is None and self._may_skip():
+            if tolerance is not None and self.ranges is None and self._skips(tolerance):
                 found = self._by_problem(device_id, progress, tolerance)
             else:
                 found = self._split(self.joint(*self._joined(), device_id=device_id, progress=progress, **self._options()))
@@ -88,9 +88,10 @@ class Batch:
             store(given, ..., found)
             return out
 
-    def _may_skip(self) -> bool:
+    def _skips(self, tolerance: Tolerance) -> bool:
+        """Return whether pairs of the first problem are left out: if not, all problems together take less time."""
         program: Any = self.function._program(self.backend, self.xp, with_tolerance=True)
-        return program.may_skip(math.prod(self.sizes))
+        return program.choose(next(self.problems())[1], tolerance) is not program.own
 
     def _by_problem(self, device_id: int, progress: Any, tolerance: Tolerance) -> Any:
         """Return the results of calls of one problem after the other: the points of each have an order of their own."""

@@ -92,10 +92,6 @@ class Choice(Program):
         self._least_pairs = min((method.least_pairs for method in methods), default=0) if counted else 0
         self._few = CallReport(own.name, own.share, self._never | {method.name: "few pairs" for method in methods})
 
-    def may_skip(self, n_pairs: int) -> bool:
-        """Return whether some method may take a call of so many pairs."""
-        return any(n_pairs >= method.least_pairs for method in self.methods)
-
     def choose(self, arrays: tuple[Any, ...], pairs: Any = None) -> Program:
         """Return the program that computes a call."""
         return self._ask(arrays, pairs)[0]
