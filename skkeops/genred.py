@@ -74,8 +74,8 @@ class Genred(DerivativeMethods):
         For a GPU: ``"kahan_scheme"`` compensates the rounding of the float32 sums, ``"direct_sum"`` sums each term in
         float64.
     use_fast_math : bool, default=True
-        For a GPU: False keeps the constants of exponentials where the formula has them, divisions and roots correct to
-        half a unit in the last place, and squared distances of long vectors as sums of squared differences.
+        For a GPU: False keeps the constants of exponentials where the formula has them, divisions and roots correct to half a
+        unit in the last place, and squared distances of long vectors as sums of squares; extrema then skip pairs (:doc:`/gpu`).
     enable_chunks, rec_multVar_highdim : bool
         Accepted for compatibility; without effect.
 
@@ -260,7 +260,7 @@ class Genred(DerivativeMethods):
         if (n if self.axis else m) < self._smallest_axis:
             raise self._arguments.too_short(self.axis, call.count(self.axis), self.reduction)
         if batch:
-            return Batch(self, args, call, backend, ranges).call(device_id, out, progress)
+            return Batch(self, args, call, backend, ranges).call(device_id, out, progress, pairs)
         if out is not None:
             out = self._outputs.check_out(out, call.rows(self.axis), dtype, xp)
         if ranges is not None:

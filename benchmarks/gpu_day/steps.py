@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import correct, grid, machine, rates, tools, zoo
+from . import correct, grid, machine, rates, skipping, tools, zoo
 from .run import Run, Skipped
 from .tables import say_aims, say_times, write_page
 from .warm import warm_up
@@ -120,6 +120,7 @@ STEPS: dict[str, Step] = {
     "correct": Step(lambda day: correct.check(day.run)),
     "rates": Step(Day._measure, needs_right=True),
     "rows": Step(lambda day: day._time("KeOps"), 60, needs_right=True),
+    "skipping": Step(lambda day: skipping.compare(day.run), 55, needs_right=True),
     "sanitizer": Step(lambda day: tools.sanitize(day.run), 30),
     "tests": Step(lambda day: correct.tests(day.run), 30),
     "peers": Step(lambda day: day._time("torch in chunks", "CuPy in chunks"), 30, needs_right=True),

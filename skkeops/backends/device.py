@@ -14,13 +14,22 @@ from skkeops.plan.problem import Problem
 from . import cuda
 from .gpu import check_usable
 
-__all__ = ["DeviceProgram", "at_once", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
+try:
+    from . import cpu as on_host
+except ImportError:  # where the engine was not built a GPU is still of use
+    from . import reference as on_host  # type: ignore[no-redef]
+
+__all__ = [
+    "DeviceProgram", "at_once", "evaluate", "evaluate_pairs", "gathers_sparse", "on_host", "prepare", "prunes", "sums_together",
+    "truncates",
+]  # fmt: skip
 
 #: Sparse arrays of pairs are refused: see `skkeops.pairs.values.NOT_ON_DEVICE`.
 gathers_sparse = False
 #: Kernels are generated for one output.
 sums_together = False
-prunes = False
+prunes = True
+truncates = True
 at_once = in_turn
 
 
@@ -38,6 +47,12 @@ class DeviceProgram(Program):
         super().__init__(problem)
         self._program = cuda.prepare(problem, options)
         self._runtime = check_usable().cuda.runtime
+
+    def tile_sizes(self, dtype):
+        return self._program.tile_sizes(dtype)
+
+    def is_exact(self, dtype):
+        return self._program.is_exact(dtype)
 
     def state(self, arrays, pairs=None, progress=None):
         with computing(arrays):

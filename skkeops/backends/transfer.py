@@ -15,10 +15,16 @@ from skkeops.pairs.values import NOT_ON_DEVICE, as_dense
 from skkeops.plan.problem import Problem
 
 from . import device
-from .device import at_once, gathers_sparse, prunes, sums_together
+from .device import at_once, gathers_sparse, on_host, sums_together
 from .gpu import check_usable
 
-__all__ = ["TransferProgram", "at_once", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
+__all__ = [
+    "TransferProgram", "at_once", "evaluate", "evaluate_pairs", "gathers_sparse", "on_host", "prepare", "prunes", "sums_together",
+    "truncates",
+]  # fmt: skip
+
+#: Every block of pairs would be a copy of its arrays.
+prunes = truncates = False
 
 
 class TransferProgram(Program):

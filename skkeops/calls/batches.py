@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from skkeops.calls.arguments import INNER_AXES, CheckedCall
 from skkeops.calls.outputs import store
 from skkeops.formula.expression import IJ, P, Variable
 from skkeops.pairs.ranges import Ranges
+from skkeops.pairs.tolerance import Tolerance
 
 if TYPE_CHECKING:
     from skkeops.genred import Genred
@@ -70,18 +71,45 @@ class Batch:
         for problem in np.ndindex(*self.shape):
             yield problem, tuple(a[_place(a, v, problem)] for v, a in zip(variables, self.arrays, strict=True))
 
-    def call(self, device_id: int = -1, out: Any = None, progress: Any = None) -> Any:
-        """Return what `Genred.__call__` returns."""
+    def call(self, device_id: int = -1, out: Any = None, progress: Any = None, tolerance: Tolerance | None = None) -> Any:
+        """Return what `Genred.__call__` returns, within a tolerance where problems are so large that pairs may be left out."""
         outputs = self.function._outputs
         given = None if out is None else outputs.check_out(out, self.rows, self.dtype, self.xp, self.shape)
         if not self.size:
             return outputs.unpack(outputs.allocate(self.rows, self.dtype, self.xp, self.shape)) if out is None else out
         with computing(self.arrays):
-            found = self._split(self.joint(*self._joined(), device_id=device_id, progress=progress, **self._options()))
+            if tolerance is not None and self.ranges is None and self._skips(tolerance):
+                found = self._by_problem(device_id, progress, tolerance)
+            else:
+                found = self._split(self.joint(*self._joined(), device_id=device_id, progress=progress, **self._options()))
+                self.function._last_program = self.joint._last_program
             if given is None:
                 return found
             store(given, ..., found)
             return out
+
+    def _skips(self, tolerance: Tolerance) -> bool:
+        """Return whether pairs of the first problem are left out: if not, all problems together take less time."""
+        program: Any = self.function._program(self.backend, self.xp, with_tolerance=True)
+        return program.choose(next(self.problems())[1], tolerance) is not program.own
+
+    def _by_problem(self, device_id: int, progress: Any, tolerance: Tolerance) -> Any:
+        """Return the results of calls of one problem after the other: the points of each have an order of their own."""
+        results = self.function._outputs.allocate(self.rows, self.dtype, self.xp, self.shape)
+        n_pairs, reports = math.prod(self.sizes), list[Any]()
+        options: dict[str, Any] = {**tolerance._asdict(), "backend": self.backend, "device_id": device_id}
+
+        def report(before: int, done: int, _: int) -> Any:
+            return progress(before + done, self.size * n_pairs)
+
+        for number, (place, arrays) in enumerate(self.problems()):
+            options["progress"] = None if progress is None else partial(report, number * n_pairs)
+            store(results, place, self.function(*arrays, **options))
+            reports.append(self.function.last_call)
+        program: Any = self.function._last_program
+        shares, errors = [r.share for r in reports], [r.error for r in reports]
+        program.report = reports[-1]._replace(share=sum(shares) / self.size, error=max(errors))
+        return self.function._outputs.unpack(results)
 
     def gradient(self, wrt: Sequence[Variable], grad_output: Any, output: Any) -> list[Any]:
         """Return the gradients by variables, in the shapes of the arguments."""

@@ -61,9 +61,10 @@ class SumDerivatives(Derivatives):
         if not sweeps:
             return setting.xp.zeros(shape_of(v, setting), dtype=setting.dtype)
         ((_, program),) = sweeps
+        pairs = setting.pairs_within(program.axis, setting.rtol[1])
         if v.category != P:
-            return program.run(extended)
-        return program.state(extended)[0].sum(axis=0).astype(setting.dtype, copy=False)
+            return program.run(extended, pairs)
+        return program.state(extended, pairs)[0].sum(axis=0).astype(setting.dtype, copy=False)
 
     @np.errstate(all="ignore")
     def _in_blocks(self, wrt, setting, grad_output, states, results=None):

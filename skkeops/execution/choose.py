@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from skkeops.arrays.devices import computing
 from skkeops.pairs.tolerance import Tolerance
 from skkeops.plan.problem import Problem
 
@@ -59,7 +60,7 @@ def prepare(problem: Problem, backend: Backend, options: Any = None, with_tolera
     own = backend.prepare(problem, options)
     asked = [method for method in METHODS if with_tolerance or not method.takes_tolerances]
     reasons = {method: method.declines(problem, backend) for method in asked}
-    methods = [method(problem, backend) for method, reason in reasons.items() if reason is None]
+    methods = [method(problem, backend, options) for method, reason in reasons.items() if reason is None]
     if not with_tolerance:
         return Choice(problem, methods, own) if methods else own
     # who gives a tolerance hears why nothing is skipped
@@ -117,16 +118,18 @@ class Choice(Program):
     def state(self, arrays, pairs=None, progress=None):
         if self._has_few_pairs(arrays):
             return self.own.state(arrays, _pairs_for(self.own, pairs), progress)
-        program, declined = self._ask(arrays, pairs)
-        found = program.state(arrays, _pairs_for(program, pairs), progress)
+        with computing(arrays):
+            program, declined = self._ask(arrays, pairs)
+            found = program.state(arrays, _pairs_for(program, pairs), progress)
         self.report = CallReport(program.name, program.share, declined, program.error)
         return found
 
     def run(self, arrays, pairs=None, out=None, progress=None):
         if self._has_few_pairs(arrays):
             return self.own.run(arrays, _pairs_for(self.own, pairs), out, progress)
-        program, declined = self._ask(arrays, pairs)
-        found = program.run(arrays, _pairs_for(program, pairs), out, progress)
+        with computing(arrays):
+            program, declined = self._ask(arrays, pairs)
+            found = program.run(arrays, _pairs_for(program, pairs), out, progress)
         self.report = CallReport(program.name, program.share, declined, program.error)
         return found
 

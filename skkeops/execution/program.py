@@ -148,6 +148,14 @@ class Program(ABC):
                 report = part_of(progress, some.start * count, rows * count)
             yield Part(some, part, self.state(part, pairs, report))
 
+    def tile_sizes(self, dtype: np.dtype) -> tuple[int, int] | None:
+        """Return how many rows and columns a block of pairs should have, for arrays of a dtype; None if it does not matter."""
+        return None
+
+    def is_exact(self, dtype: np.dtype) -> bool:
+        """Return whether each value is within the bounds of its formula, to the bit, and the same in blocks of pairs and in all."""
+        return True
+
     def parts(self, arrays: tuple[Any, ...], pairs: Any = None) -> Iterator[tuple[slice, tuple[Any, ...]]]:
         """Yield the rows of each block, and the arrays that it is computed from."""
         rows = self.sizes(arrays)[0]
@@ -182,12 +190,18 @@ class Backend(Protocol):
     sums_together : bool
         Whether its programs take problems with several outputs, and compute them in one sweep.
     prunes : bool
-        Whether its programs compute blocks of pairs as small as tiles nearly as fast as all pairs, for `methods.pruning`.
+        Whether its programs compute blocks of pairs nearly as fast as all pairs, and some exactly, for `methods.pruning`.
+    truncates : bool
+        Whether its programs compute blocks of pairs nearly as fast as all pairs, for `methods.truncation`.
+    on_host : Backend or None
+        What evaluates formulas at arrays of NumPy, where the programs run on those of a GPU: samples, and bounds. None: itself.
     """
 
     gathers_sparse: bool
     sums_together: bool
     prunes: bool
+    truncates: bool
+    on_host: Any
 
     def prepare(self, problem: Problem, options: Any = None) -> Program:
         """Return the program of a problem, with the options of a `Genred`."""

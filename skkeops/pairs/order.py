@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from skkeops.arrays.devices import is_on_device
+
+from .device_order import extremes_of_runs, halved
+
 __all__ = ["SpatialOrder", "boxes_of", "sample_tiles"]
 
 
@@ -20,14 +24,15 @@ class SpatialOrder:
     Parameters
     ----------
     coordinates : ndarray of float64, shape (n, c)
-        What counts as near: one row for each row of the side. Rows with a NaN or an infinity are in no tile.
+        What counts as near: one row for each row of the side. Rows with a NaN or an infinity are in no tile. An array of CuPy is
+        ordered on its device.
     size : int
         The most rows of a tile.
 
     Attributes
     ----------
     index : ndarray of int64, shape (n,)
-        The rows in their order: those in tiles, then the others.
+        The rows in their order: those in tiles, then the others. Of NumPy or CuPy, as the coordinates are.
     n_ordered : int
         How many are in tiles.
     depth : int
@@ -37,14 +42,16 @@ class SpatialOrder:
     """
 
     def __init__(self, coordinates: np.ndarray, size: int):
-        from scipy.spatial import cKDTree
-
         usable = np.isfinite(coordinates).all(axis=1)
         rows = np.flatnonzero(usable)
         inside = coordinates if len(rows) == len(coordinates) else coordinates[rows]
         self.n_ordered = len(rows)
         self.edges, self.depth = _halves(len(rows), size)
-        if len(rows):
+        if len(rows) and is_on_device(coordinates):
+            rows = rows[halved(inside, self.edges, self.depth)]
+        elif len(rows):
+            from scipy.spatial import cKDTree
+
             # the order of its leaves is that of the tiles: it takes medians, too
             rows = rows[cKDTree(inside, leafsize=size, balanced_tree=True, compact_nodes=False).indices]
         self.index = np.concatenate([rows, np.flatnonzero(~usable)]).astype(np.int64, copy=False)
@@ -55,7 +62,7 @@ class SpatialOrder:
         Returns
         -------
         list of list of tuple of two ndarray
-            For each level and each array the least and the largest values of the nodes: ``(2**level, dim)``, float64.
+            For each level and each array the least and the largest values of the nodes: ``(2**level, dim)``, float64, on the host.
         """
         lowest = [boxes_of(a, self.edges, dtype) for a in arrays]
         found = [lowest]
@@ -68,10 +75,13 @@ class SpatialOrder:
         return found[::-1]
 
 
-def boxes_of(array: np.ndarray, edges: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def boxes_of(array: Any, edges: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the largest values of each component in runs of rows, for computations in a dtype."""
-    lower = np.minimum.reduceat(array, edges[:-1], axis=0).astype(np.float64)
-    upper = np.maximum.reduceat(array, edges[:-1], axis=0).astype(np.float64)
+    if is_on_device(array):
+        lower, upper = extremes_of_runs(array, edges)
+    else:
+        lower, upper = (extreme.reduceat(array, edges[:-1], axis=0) for extreme in (np.minimum, np.maximum))
+    lower, upper = lower.astype(np.float64), upper.astype(np.float64)
     if dtype.itemsize < 8:  # the engine takes denormal numbers for 0
         tiny = float(np.finfo(dtype).tiny)
         lower[(lower > 0) & (lower < tiny)] = 0.0

@@ -61,6 +61,14 @@ def test_times(results):
     assert len(theirs) == len(ours) and all(float(row["differs"]) < 1e-3 for row in theirs)
 
 
+def test_skipping(results):
+    found = rows(results[0] / "skipping.csv")
+    assert len(found) == 4 and {row["dtype"] for row in found} == {"float32", "float64"}
+    assert all(row["ok"] == "True" for row in found)
+    assert all(float(row["share"]) < 0.5 for row in found if row["method"] == "truncation")
+    assert {"sum, rtol=1e-06", "10 nearest"} == {row["what"] for row in found}
+
+
 def test_what_is_absent_is_said(results):
     out, printed = results
     summary = json.loads((out / "summary.json").read_text())

@@ -351,11 +351,9 @@ def test_few_rows_and_empty_sides(always):
         np.testing.assert_allclose(function(x, y, rtol=1e-3)[:, 0], np.exp(-sq(x, y)).sum(axis=1), rtol=1e-3)
 
 
-def test_batches_and_columns_that_are_used_again(always, monkeypatch):
+def test_columns_that_are_used_again(always, monkeypatch):
     rng = np.random.default_rng(17)
     function = Genred("Exp(-9 * SqDist(x, y))", NAMES[:2], axis=1)
-    x, y = rng.random((3, 20, 2)), rng.random((3, 30, 2))
-    np.testing.assert_array_equal(function(x, y, rtol=0.1), function(x, y))  # all pairs
     made = []
     monkeypatch.setattr(tiles, "SpatialOrder", lambda *args, real=tiles.SpatialOrder: made.append(args[1]) or real(*args))
     y = rng.random((N, 2))
@@ -366,6 +364,27 @@ def test_batches_and_columns_that_are_used_again(always, monkeypatch):
     y[5] = 0.5
     np.testing.assert_allclose(function(x, y, rtol=1e-3)[:, 0], np.exp(-9 * sq(x, y)).sum(axis=1), rtol=1e-3)
     assert made.count(64) == 2
+
+
+def test_batches_problem_by_problem(always, monkeypatch):
+    rng = np.random.default_rng(19)
+    x, y = points("clusters", rng, 6 * M, 2).reshape(3, 2, M, 2), points("clusters", rng, 2 * N, 2).reshape(2, N, 2)
+    p, b = 20 + 100 * rng.random((3, 1, 1)), rng.normal(size=(3, 1, N, 1))
+    function = Genred("Exp(-p * SqDist(x, y)) * b", [*NAMES[:2], "p = Pm(1)", "b = Vj(1)"], axis=1)
+    seen, out = [], np.empty((3, 2, M, 1))
+    assert function(x, y, p, b, rtol=1e-3, out=out, progress=lambda *done: seen.append(done)) is out
+    report = function.last_call
+    assert report.method == "truncation" and 0 < report.share < 0.5 and 0 < report.error <= 1
+    assert seen == sorted(seen) and seen[-1] == (6 * M * N, 6 * M * N)
+    terms = np.exp(-p[..., None] * ((x[..., :, None, :] - y[:, None]) ** 2).sum(axis=-1)) * b[..., None, :, 0]
+    errors = abs(out[..., 0] - terms.sum(axis=-1))
+    assert errors.max() > 1e-12 and (errors <= 1e-3 * abs(terms).sum(axis=-1) + 1e-13).all()
+    everything = (np.array([[0, M]]), np.array([1]), np.array([[0, N]]), np.array([[0, N]]), np.array([1]), np.array([[0, M]]))
+    exact = function(x, y, p, b)
+    assert function.last_call.method == "all pairs" and function.last_call.share == 1.0
+    np.testing.assert_array_equal(function(x, y, p, b, rtol=1e-3, ranges=everything), exact)
+    monkeypatch.setattr(tiles.TileMethod, "least_pairs", M * N + 1)  # then all problems are one call
+    np.testing.assert_array_equal(function(x, y, p, b, rtol=1e-3), exact)
 
 
 def test_many_components(always):

@@ -19,12 +19,17 @@ from . import _engine
 from .lowering import SHORT_AXIS, lower, lower_map, lower_pairs
 from .threads import n_threads, threads_for
 
-__all__ = ["CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "prepare", "prunes", "sums_together"]
+__all__ = [
+    "CpuProgram", "engine_info", "evaluate", "evaluate_pairs", "gathers_sparse", "on_host", "prepare", "prunes", "sums_together",
+    "truncates",
+]  # fmt: skip
 
 #: The engine reads dense arrays of pairs, and their selected rows and columns.
 gathers_sparse = True
 sums_together = True
 prunes = True
+truncates = True
+on_host = None
 
 _FLOAT64 = np.dtype(np.float64)
 

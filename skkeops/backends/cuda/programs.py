@@ -55,6 +55,19 @@ class CudaProgram(Program):
         """The source for a dtype and a template; needs no CuPy."""
         return source(self.plan, np.dtype(dtype), self.options, template, masks)
 
+    def tile_sizes(self, dtype):
+        """Return the rows of a block of threads, and the columns that it loads at a time."""
+        made = self.source(dtype, "ranges")
+        return made.rows_per_block, made.tile
+
+    def is_exact(self, dtype):
+        """Return whether no arithmetic is fast, and the kernel for ranges that for all pairs.
+
+        Fast arithmetic has larger errors than bounds allow for, and shifts points by the first one of their order. Other kernels
+        add components in another order.
+        """
+        return not self.options.fast_math and self.source(dtype, "ranges").template == self.source(dtype).template
+
     def state(self, arrays, pairs=None, progress=None):
         """Return the state, in arrays of CuPy: see `Program.state`.
 

@@ -30,6 +30,8 @@ gathers_sparse = False
 #: The values of all outputs are computed from the same arrays, which is what the specification has to say about it.
 sums_together = True
 prunes = False
+truncates = False
+on_host = None
 at_once = in_turn
 
 

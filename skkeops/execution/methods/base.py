@@ -22,6 +22,8 @@ class Method(Program):
     problem : Problem
     backend : Backend
         The module of the backend that evaluates formulas for it.
+    options : Options, optional
+        The options of `Genred`, for programs of the backend.
 
     Attributes
     ----------
@@ -39,9 +41,10 @@ class Method(Program):
     least_pairs: int = 0
     takes_tolerances: ClassVar[bool] = False
 
-    def __init__(self, problem: Problem, backend: Backend):
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
         super().__init__(problem)
         self.backend = backend
+        self.options = options
 
     @classmethod
     @abstractmethod

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from skkeops.arrays.conversion import dtype_of
+from skkeops.arrays.devices import to_host
 from skkeops.execution.program import Backend, Program
 from skkeops.formula.enclosure import bounds, without_bounds
 from skkeops.formula.operations import Sum
@@ -48,19 +49,20 @@ class Pruning(TileMethod):
     takes = "there are many pairs, and bounds on a sample of tiles rule out most of them"
     cost_of_repeating = 16
 
-    def __init__(self, problem: Problem, backend: Backend):
-        super().__init__(problem, backend)
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
+        super().__init__(problem, backend, options)
         reduction, (value, *_), _ = problem.output
         self._sign = -1 if reduction.largest else 1
         self._k = getattr(reduction, "k", 1)
         self.formula = value if self._sign > 0 else -value  # the smallest of which are looked for
         self.ranked = Sum(self.formula)
+        self._own = backend.prepare(problem, options)
         self._programs: dict[int, Program] = {}
 
     @classmethod
     def declines(cls, problem: Problem, backend: Backend) -> str | None:
         if not backend.prunes:
-            return "the backend computes all pairs faster than lists of small tiles"
+            return "the backend computes all pairs, of arrays of NumPy"
         if len(problem.outputs) > 1 or problem.reduction.fold not in ("extremum", "kmin"):
             return "every pair counts in a sum"
         if has_pairs(problem):
@@ -79,15 +81,22 @@ class Pruning(TileMethod):
         reason = self.declines_sizes(arrays, _PAIRS_PER_ROW)
         if reason is not None:
             return reason
-        share = self._sample_share(arrays, dtype_of(arrays))
+        dtype = dtype_of(arrays)
+        if not all(program.is_exact(dtype) for program in (self._own, self._smallest(self._k), self._smallest(self._k + 1))):
+            return "a GPU has exact values for use_fast_math=False alone, and for vectors that are not long"
+        share = self._sample_share(arrays, dtype)
         return None if share <= _WORTH_IN_SAMPLE else f"in a sample {share:.0%} of the tiles may hold a winner"
 
     def _smallest(self, k: int) -> Program:
         """Return the backend's program for the k smallest values and their indices."""
         if k not in self._programs:
             problem = Problem.of(KMinArgKMin(k), (self.formula,), self.axis, self.problem.variables)
-            self._programs[k] = self.backend.prepare(problem)
+            self._programs[k] = self.backend.prepare(problem, self.options)
         return self._programs[k]
+
+    def _found(self, k: int, arrays: tuple[Any, ...], blocks: Blocks | None = None) -> tuple[np.ndarray, ...]:
+        """Return the k smallest values and their indices, (rows, k, dim) each, on the host."""
+        return tuple(map(to_host, self._smallest(k).state(arrays, blocks)))
 
     def boxed(self, turned, dtype):
         known = bounds(turned(self.formula), dtype)
@@ -99,7 +108,7 @@ class Pruning(TileMethod):
         rows = rng.integers(n_out, size=32)
         columns = rng.integers(n_reduced, size=1 << 13)
         sample = self.take(self.take(arrays, 0, rows), 1, columns)
-        best = self._smallest(min(8, len(columns))).state(sample)[1][:, :, 0]
+        best = self._found(min(8, len(columns)), sample)[1][:, :, 0]
         i, at = np.nonzero(best >= 0)
         return rows[i], columns[best[i, at]]
 
@@ -111,7 +120,7 @@ class Pruning(TileMethod):
         columns = self.sample_of_side(arrays, dtype, 1, scales[1], 16, rng)
         if rows is None or columns is None:
             return 1.0
-        values = self._smallest(self._k).state(self.take(arrays, 0, rows.rows))[0]
+        values = self._found(self._k, self.take(arrays, 0, rows.rows))[0]
         cuts = np.maximum.reduceat(values[:, -1], rows.edges[:-1], axis=0)
         i, j = (a.ravel() for a in np.indices([rows.n_tiles, columns.n_tiles]))
         pairs = [[(lower[at], upper[at]) for lower, upper in side.boxes] for side, at in ((rows, i), (columns, j))]
@@ -127,15 +136,15 @@ class Pruning(TileMethod):
         smallest = max(1, int(np.diff(columns.edges).min()))
         count = max(2, -(-2 * k // smallest))
         blocks = blocks_of(*search.promising(*nodes, count), edges, columns.edges, n_reduced)
-        values = self._smallest(k).state(arrays, blocks)[0][:, -1]
+        values = self._found(k, arrays, blocks)[0][:, -1]
         far = far_rows(values, edges)
         if len(far):
             some = self.take(arrays, 0, far)
             tiles = search.promising_for(self.boxes_of_rows(some), count)
             own = blocks_of(*tiles, np.arange(len(far) + 1), columns.edges, n_reduced)
-            values[far] = np.minimum(values[far], self._smallest(k).state(some, own)[0][:, -1])
+            values[far] = np.minimum(values[far], self._found(k, some, own)[0][:, -1])
         cuts = np.maximum.reduceat(values, edges[:-1], axis=0)
-        cuts = _Cuts(cuts, partial(self._cuts_of, part), columns.depth, self.tile_sizes[1])
+        cuts = _Cuts(cuts, partial(self._cuts_of, part), columns.depth, self.sizes_of_tiles(dtype_of(arrays))[1])
         blocks = blocks_of(*search.descend(*nodes, cuts.keep), edges, columns.edges, n_reduced)
         # each row has k + 1 values that are not above the one found, and no other is wanted
         return Needed(blocks, known=_next_above(values, dtype_of(arrays)))
@@ -144,12 +153,12 @@ class Pruning(TileMethod):
         """Return the cuts of the tiles of rows that pairs of nodes lead to, given for each node of rows, in ascending order."""
         edges = part.columns.edges[:: 2 ** (part.columns.depth - column_level)]
         blocks = blocks_of(rows, columns, part.edges[::below], edges, part.n_reduced)
-        values = self._smallest(self._k + 1).state(part.arrays, blocks)[0][:, -1]
+        values = self._found(self._k + 1, part.arrays, blocks)[0][:, -1]
         return np.maximum.reduceat(values, part.edges[:-1], axis=0)
 
     def compute(self, part: Part, blocks: Blocks, known: Any) -> tuple[State, int]:
-        k, original = self._k, part.columns.index
-        values, index = self._smallest(k + 1).state_below(part.arrays, blocks, known)
+        k, original = self._k, to_host(part.columns.index)
+        values, index = map(to_host, self._smallest(k + 1).state_below(part.arrays, blocks, known))
         index = np.where(index < 0, -1, original[index])
         tied = rows_with_ties(values, k)
         values, index = order_ties(values[:, :k], index[:, :k])
@@ -166,7 +175,7 @@ class Pruning(TileMethod):
             columns = columns[np.argsort(original[columns])]
             given = self.take(self.take(arrays, 0, mine), 1, columns)
             everything = Blocks(tuple(np.array(a) for a in ([[0, len(mine)]], [1], [[0, len(columns)]])))
-            values[mine], found = self._smallest(self._k).state(given, everything)
+            values[mine], found = self._found(self._k, given, everything)
             index[mine] = np.where(found < 0, -1, original[columns][found])
             repeated += len(mine) * len(columns)
         return repeated

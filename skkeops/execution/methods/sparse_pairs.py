@@ -44,8 +44,8 @@ class SparsePairs(Method):
     takes = "an array of pairs is sparse"
     share = None
 
-    def __init__(self, problem: Problem, backend: Backend):
-        super().__init__(problem, backend)
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
+        super().__init__(problem, backend, options)
         self._elsewhere: dict[tuple[Variable, ...], tuple[Expression, ...]] = {}
 
     @classmethod

@@ -61,13 +61,13 @@ class SymmetricHalf(Method):
     takes = f"the points of i and j are the same array, of at least {_LEAST_POINTS} points"
     least_pairs = _LEAST_POINTS**2
 
-    def __init__(self, problem: Problem, backend: Backend):
-        super().__init__(problem, backend)
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
+        super().__init__(problem, backend, options)
         halves = _halves(problem)
         assert halves is not None
         self.halves = halves
-        self.whole = backend.prepare(problem)
-        self.half = backend.prepare(halves.problem)
+        self.whole = backend.prepare(problem, options)
+        self.half = backend.prepare(halves.problem, options)
         self._blocks: dict[int, tuple[Blocks, Blocks]] = {}
 
     @classmethod

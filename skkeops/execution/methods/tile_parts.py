@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skkeops.arrays.devices import namespace_of, to_device
 from skkeops.execution.blocks import Progress
 from skkeops.locks import Lock
 from skkeops.pairs.order import SpatialOrder
@@ -117,33 +118,40 @@ class Found:
     ----------
     state : tuple of ndarray
         It is written to.
-    n_rows, n_columns : int
+    index : ndarray of int64
+        The rows in their order.
+    n_columns : int
     progress : callable, optional
         Is called with the pairs that are done, and all pairs: by the thread that has made this object alone.
 
     Attributes
     ----------
     is_left : ndarray of bool
-        Which rows have not been put in.
+        Which places of the order have rows that were not put in.
     computed : int
         How many pairs were computed.
     error : float
         The largest bound of the error of a part, as `Program.error`.
     """
 
-    def __init__(self, state: State, n_rows: int, n_columns: int, progress: Progress | None = None):
-        self._state, self._progress = state, progress
-        self._n_columns, self._total = n_columns, n_rows * n_columns
-        self.is_left = np.ones(n_rows, bool)
+    def __init__(self, state: State, index: Any, n_columns: int, progress: Progress | None = None):
+        self._state, self._index, self._progress = state, index, progress
+        self._n_columns, self._total = n_columns, len(index) * n_columns
+        self.is_left = np.ones(len(index), bool)
         self.computed, self.error = 0, 0.0
         self._done, self._caller = 0, threading.get_ident()
         self._lock = Lock()
 
-    def put(self, rows: np.ndarray, state: State, computed: int, error: float = 0.0) -> None:
-        """Put the state of some rows in, for which so many pairs were computed."""
+    def rows(self, places: slice | np.ndarray) -> Any:
+        """Return the rows that stand at some places of the order."""
+        return self._index[places if isinstance(places, slice) else to_device(places, namespace_of(self._index))]
+
+    def put(self, places: slice | np.ndarray, state: State, computed: int, error: float = 0.0) -> None:
+        """Put the state of the rows in that stand at some places of the order, for which so many pairs were computed."""
+        rows = self.rows(places)
         for whole, new in zip(self._state, state, strict=True):
-            whole[rows] = new
-        self.is_left[rows] = False
+            whole[rows] = to_device(new, namespace_of(whole))
+        self.is_left[places] = False
         with self._lock:
             self.computed += computed
             self.error = max(self.error, error)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skkeops.arrays.conversion import dtype_of
+from skkeops.arrays.devices import contiguous, is_on_device, namespace_of, to_device, to_host
 from skkeops.execution.blocks import Progress
 from skkeops.execution.program import Backend, Program
 from skkeops.formula.derivative import gradients, substitute
@@ -27,6 +28,7 @@ from skkeops.plan.problem import Problem
 from skkeops.reductions.base import State
 
 from .base import Method
+from .gates import too_few
 from .tile_lists import Corners, Evaluate, Search
 from .tile_parts import Found, Needed, Part, split_nodes
 
@@ -96,15 +98,16 @@ class TileMethod(Method):
     least_pairs = LEAST_PAIRS
     formula: Expression
     ranked: Expression
-    #: The most rows of a tile of rows, and of one of columns.
-    tile_sizes: tuple[int, int] = (32, 64)
+    #: The most rows of a tile of rows, and of one of columns, where the backend has no sizes of its own.
+    small_tiles: tuple[int, int] = (32, 64)
     #: Rows of each side that a decision is made from.
     sample_size: int = 1 << 14
     #: Pairs that are computed again cost so many others.
     cost_of_repeating: int = 1
 
-    def __init__(self, problem: Problem, backend: Backend):
-        super().__init__(problem, backend)
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
+        super().__init__(problem, backend, options)
+        self.on_host = backend.on_host or backend
         self.sides = 1 - self.axis, self.axis  # the categories of rows of the output, and of what is reduced
         # all rows at once, which share the work on the columns: their states are not larger than the results
         self.block_rows = 1 << 62
@@ -144,6 +147,9 @@ class TileMethod(Method):
         """Return what says how much pairs of boxes promise, the less the more; None for the sum of upper bounds."""
         return None
 
+    def sizes_of_tiles(self, dtype: np.dtype) -> tuple[int, int]:
+        return self.program_of_rest().tile_sizes(dtype) or self.small_tiles
+
     def finish(self, state: State) -> State:
         """Return a state as that of the reduction."""
         return state
@@ -159,7 +165,7 @@ class TileMethod(Method):
         """Return the arrays with some rows of one side, 0 (rows of the output) or 1 (columns), in this order."""
         category = self.sides[side]
         return tuple(
-            np.ascontiguousarray(a[rows]) if v.category == category else a
+            contiguous(a[rows]) if v.category == category else a
             for v, a in zip(self.problem.variables, arrays, strict=True)
         )
 
@@ -190,12 +196,12 @@ class TileMethod(Method):
 
     def declines_sizes(self, arrays: tuple[Any, ...], pairs_per_row: int) -> str | None:
         """Return why a call is declined for its sizes, or for numbers that bounds do not hold for."""
-        n_out, n_reduced = self.sizes(arrays)
-        if n_out * n_reduced < pairs_per_row * (n_out + n_reduced):
-            return "one side has few rows"
+        reason = too_few(arrays, *self.sizes(arrays), pairs_per_row)
+        if reason is not None:
+            return reason
         dtype = dtype_of(arrays)
         for v, a in zip(self.problem.variables, arrays, strict=True):
-            if v.category == P and dtype.itemsize < 8 and ((a != 0) & (np.abs(a) < np.finfo(dtype).tiny)).any():
+            if v.category == P and dtype.itemsize < 8 and ((to_host(a) != 0) & (np.abs(to_host(a)) < np.finfo(dtype).tiny)).any():
                 return "a parameter is a denormal number"
         return None
 
@@ -209,12 +215,12 @@ class TileMethod(Method):
                 names += by_position[self.problem.variables[k].position]
         given = [(v, a) for v, a in zip(self.problem.variables, arrays, strict=True) if v.position in by_position]
         names += [by_position[v.position][0] for v, _ in given if v.category == P]
-        parameters = [a.astype(np.float64) for v, a in given if v.category == P]
+        parameters = [to_host(a).astype(np.float64) for v, a in given if v.category == P]
 
         def evaluate(which, rows, columns):
             ends = [end for box in (*rows, *columns) for end in box]
             n = len(ends[0])
-            return self.backend.evaluate((formulas[which],), tuple(names), (*ends, *parameters), n)[0]
+            return self.on_host.evaluate((formulas[which],), tuple(names), (*ends, *parameters), n)[0]
 
         return evaluate
 
@@ -228,8 +234,8 @@ class TileMethod(Method):
         if slopes is not None:
             i, j = self.telling_pairs(arrays, rng, pairs)
             if len(i):
-                sample = self.take(self.take(arrays, 0, i), 1, j)
-                values = np.abs(self.backend.evaluate((slopes,), self.problem.variables, sample, len(i))[0].astype(np.float64))
+                sample = tuple(map(to_host, self.take(self.take(arrays, 0, i), 1, j)))
+                values = np.abs(self.on_host.evaluate((slopes,), self.problem.variables, sample, len(i))[0].astype(np.float64))
                 values = np.where(np.isfinite(values), values, 0.0).mean(axis=0)
         widths = [sum(self.problem.variables[k].dim for k in self.of_side(side)) for side in self.sides]
         if values is None or not np.isfinite(values).all():
@@ -241,11 +247,11 @@ class TileMethod(Method):
         rows, columns = (slope / slope.max() if slope.any() else np.ones(len(slope)) for slope in slopes_of)
         return rows, columns
 
-    def _coordinates(self, arrays: tuple[Any, ...], side: int, scale: np.ndarray) -> np.ndarray:
+    def _coordinates(self, arrays: tuple[Any, ...], side: int, scale: np.ndarray) -> Any:
         """Return what is near on one side: the components of its variables, weighted."""
         columns = [arrays[k].astype(np.float64) for k in self.of_side(self.sides[side])]
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.concatenate(columns, axis=1) * scale
+            return np.concatenate(columns, axis=1) * to_device(scale, namespace_of(*columns))
 
     def sample_of_side(
         self, arrays: tuple[Any, ...], dtype: np.dtype, side: int, scale: np.ndarray, count: int, rng: np.random.Generator
@@ -255,18 +261,18 @@ class TileMethod(Method):
         A tile of a sample has as few rows as it would have if the others were there. Its box is the larger for the rows that are
         missing, as if they were spread evenly. So these boxes decide about a method alone, and not about results.
         """
-        n, size = self.sizes(arrays)[side], self.tile_sizes[side]
+        n, size = self.sizes(arrays)[side], self.sizes_of_tiles(dtype)[side]
         some = rng.integers(n, size=self.sample_size) if n > self.sample_size else np.arange(n)
         sample = self.take(arrays, side, some)
         few = max(2, round(size * len(some) / n))
-        tiles = sample_tiles(self._coordinates(sample, side, scale), few, count, rng)
+        tiles = sample_tiles(to_host(self._coordinates(sample, side, scale)), few, count, rng)
         if not tiles:
             return None
         edges = np.cumsum([0, *map(len, tiles)])
         rows = np.concatenate(tiles)
         part = self.take(sample, side, rows)
         grown = (size - 1) / (size + 1) * (few + 1) / (few - 1)
-        found = [boxes_of(part[k], edges, dtype) for k in self.of_side(self.sides[side])]
+        found = [boxes_of(to_host(part[k]), edges, dtype) for k in self.of_side(self.sides[side])]
         boxes = [(u - (u - lo) * (1 + grown) / 2, lo + (u - lo) * (1 + grown) / 2) for lo, u in found]
         return SampledTiles(boxes, edges, some[rows])
 
@@ -285,9 +291,10 @@ class TileMethod(Method):
             or ((scale > _OTHER_WEIGHT * kept.scale) | (kept.scale > _OTHER_WEIGHT * scale)).any()
             or not all(_same(arrays[k], kept.order.index, a) for k, a in zip(places, kept.arrays, strict=True))
         ):
-            order = SpatialOrder(self._coordinates(arrays, 1, scale), self.tile_sizes[1])
-            kept = Kept(order, tuple(np.ascontiguousarray(arrays[k][order.index]) for k in places), scale)
-            if sum(a.nbytes for a in kept.arrays) + order.index.nbytes <= _KEPT_BYTES:
+            order = SpatialOrder(self._coordinates(arrays, 1, scale), self.sizes_of_tiles(dtype_of(arrays))[1])
+            kept = Kept(order, tuple(contiguous(arrays[k][order.index]) for k in places), scale)
+            # on a device they would belong to a stream, and another one might use them too early
+            if not is_on_device(order.index) and sum(a.nbytes for a in kept.arrays) + order.index.nbytes <= _KEPT_BYTES:
                 with self._lock:
                     self._kept = kept
         in_order = list(arrays)
@@ -303,12 +310,13 @@ class TileMethod(Method):
         (columns, in_order), rows = self.backend.at_once(
             [
                 partial(self._columns, arrays, scales[1]),
-                partial(SpatialOrder, self._coordinates(arrays, 0, scales[0]), self.tile_sizes[0]),
+                partial(SpatialOrder, self._coordinates(arrays, 0, scales[0]), self.sizes_of_tiles(dtype)[0]),
             ]
         )
         rest = self.program_of_rest()
-        state = rest.reduction.identity(n_out, rest.problem.output.dims)
-        found = Found(state, n_out, n_reduced, progress)
+        nothing = rest.reduction.identity(n_out, rest.problem.output.dims)
+        state = tuple(to_device(part, namespace_of(*arrays)) for part in nothing)
+        found = Found(state, rows.index, n_reduced, progress)
         if rows.n_ordered and columns.n_ordered:
             in_order = self.take(in_order, 0, rows.index)
             evaluate = self.evaluator(arrays, dtype)
@@ -321,19 +329,19 @@ class TileMethod(Method):
             whole = Part(search, in_order, rows.edges, columns, (0, 2**search.start), n_reduced, pairs)
 
             def compute(nodes: tuple[int, int]) -> bool:
-                return self._compute_part(whole, nodes, below, rows.index, found)
+                return self._compute_part(whole, nodes, below, found)
 
             first, others = split_nodes(2**search.start, max(1, _PAIRS_OF_TILES // (below * 2**columns.depth)))
             if all(map(compute, first)):
                 self.backend.at_once([partial(compute, nodes) for nodes in others])
-        left = rows.index[found.is_left[rows.index]]  # rows in no tile, and where little can be skipped
+        left = np.flatnonzero(found.is_left)  # rows in no tile, and where little can be skipped
         if len(left):
-            found.put(left, rest.state(self.take(arrays, 0, left)), len(left) * n_reduced)
+            found.put(left, rest.state(self.take(arrays, 0, found.rows(left))), len(left) * n_reduced)
         found.report()
         self.share, self.error = found.computed / (n_out * n_reduced), found.error
         return self.finish(state)
 
-    def _compute_part(self, whole: Part, nodes: tuple[int, int], below: int, index: np.ndarray, found: Found) -> bool:
+    def _compute_part(self, whole: Part, nodes: tuple[int, int], below: int, found: Found) -> bool:
         """Compute the rows below some nodes if enough can be skipped; return whether it is worth to go on so.
 
         Parameters
@@ -344,8 +352,6 @@ class TileMethod(Method):
             The first node, and the one behind the last.
         below : int
             How many tiles there are below a node.
-        index : ndarray of int64
-            The rows in their order.
         found : Found
             What takes the results.
         """
@@ -362,7 +368,7 @@ class TileMethod(Method):
             alone = part._replace(arrays=self.take(part.arrays, 0, needed.own))
             for rows, new in zip(state, self.compute(alone, needed.own_blocks, None)[0], strict=True):
                 rows[needed.own] = new
-        found.put(index[some], state, n_needed + repeated, needed.error)
+        found.put(some, state, n_needed + repeated, needed.error)
         return n_needed + self.cost_of_repeating * repeated < most
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skkeops.arrays.conversion import dtype_of
+from skkeops.arrays.devices import is_on_device, to_host
 from skkeops.execution.program import Backend, Program
 from skkeops.formula.enclosure import bounds, without_bounds
 from skkeops.formula.expression import Constant, Expression
@@ -31,7 +32,7 @@ from skkeops.reductions import Sum as SumReduction
 from skkeops.reductions.base import State
 
 from .tile_lists import GENERATIONS, Generation, blocks_of
-from .tile_parts import Needed, Part
+from .tile_parts import NO_ROWS, Needed, Part
 from .tiles import TileMethod, far_rows, has_pairs
 
 __all__ = ["Truncation"]
@@ -113,21 +114,21 @@ class Truncation(TileMethod):
     takes_tolerances = True
     sample_size = 1 << 13
 
-    def __init__(self, problem: Problem, backend: Backend):
-        super().__init__(problem, backend)
+    def __init__(self, problem: Problem, backend: Backend, options: Any = None):
+        super().__init__(problem, backend, options)
         self._summand = Summand.of(problem)
         self.formula = self._summand.formulas[0]
         for other in self._summand.formulas[1:]:
             self.formula = Concat.build(self.formula, other)
         weight = Log.build(Sum.build(Abs.build(self._summand.weight)))
         self.ranked = weight if self._summand.exponent is None else self._summand.exponent + weight
-        self._own = backend.prepare(problem)
-        self._sizes = backend.prepare(self._summand.sums_of_sizes(problem))
+        self._own = backend.prepare(problem, options)
+        self._sizes = backend.prepare(self._summand.sums_of_sizes(problem), options)
 
     @classmethod
     def declines(cls, problem: Problem, backend: Backend) -> str | None:
-        if not backend.prunes:
-            return "the backend computes all pairs faster than lists of small tiles"
+        if not backend.truncates:
+            return "the backend computes all pairs, of arrays of NumPy"
         if len(problem.outputs) > 1 or not problem.reduction.tolerances:
             return "it is for a single sum"
         if has_pairs(problem):
@@ -186,7 +187,8 @@ class Truncation(TileMethod):
         """Return the logarithms of the sums of absolute values, (rows, components); -inf where one is not finite."""
         program = self._sizes
         with np.errstate(all="ignore"):
-            found = program.reduction.finalize(program.state(arrays, blocks), np.dtype(np.float64))
+            state = tuple(map(to_host, program.state(arrays, blocks)))
+            found = program.reduction.finalize(state, np.dtype(np.float64))
             found = np.log(found) if program.reduction.fold == "sum" else found
         return np.where(np.isfinite(found), found, -np.inf)
 
@@ -207,8 +209,9 @@ class Truncation(TileMethod):
         """Return the logarithms of the factors of rows: of each component, or of the largest one."""
         factor = self._summand.factor
         assert factor is not None
-        values = self.backend.evaluate((factor,), self.problem.variables, arrays, n)[0].astype(np.float64)
-        logs = np.log(np.abs(values))
+        backend = self.backend if is_on_device(arrays[0]) else self.on_host
+        values = to_host(backend.evaluate((factor,), self.problem.variables, arrays, n)[0])
+        logs = np.log(np.abs(values.astype(np.float64)))
         return logs if logs.shape[1] == self._summand.weight.dim else logs.max(axis=1, keepdims=True)
 
     def _sample_pairs(
@@ -217,10 +220,10 @@ class Truncation(TileMethod):
         """Return some rows, some columns, and which of their pairs are not negligible: no way to skip pairs can compute fewer."""
         n_out, n_reduced = self.sizes(arrays)
         rows, columns = rng.integers(n_out, size=_SAMPLE_ROWS), rng.integers(n_reduced, size=_SAMPLE_COLUMNS)
-        sample = self.take(self.take(arrays, 0, rows), 1, columns)
+        sample = tuple(map(to_host, self.take(self.take(arrays, 0, rows), 1, columns)))
         shape = (len(rows), len(columns)) if self.axis == 1 else (len(columns), len(rows))
         with np.errstate(all="ignore"):
-            logs = self.backend.evaluate_pairs(self._summand.log_size, self.problem.variables, sample, *shape).astype(np.float64)
+            logs = self.on_host.evaluate_pairs(self._summand.log_size, self.problem.variables, sample, *shape).astype(np.float64)
             logs = logs if self.axis == 1 else logs.swapaxes(0, 1)
             largest = np.fmax.reduce(logs, axis=1)
             sizes = np.exp(logs - np.where(np.isfinite(largest), largest, 0.0)[:, None])
@@ -265,7 +268,8 @@ class Truncation(TileMethod):
         n_ordered = columns.n_ordered  # others, which are not finite, are met by all rows, and tell nothing of the sums
         count = min(_PROMISING, 2**columns.depth)
         log_sums = self._log_sums(arrays, blocks_of(*search.promising(*nodes, count), edges, columns.edges, n_ordered))
-        far = far_rows(-log_sums, edges)
+        # rows that are alone leave most threads of a block idle
+        far = NO_ROWS if is_on_device(arrays[0]) else far_rows(-log_sums, edges)
         if len(far):
             some = self.take(arrays, 0, far)
             points = self.boxes_of_rows(some)
@@ -273,7 +277,7 @@ class Truncation(TileMethod):
             log_sums[far] = np.maximum(log_sums[far], self._log_sums(some, own))
         allowed = self._log_allowed(arrays, log_sums, tolerance)
         # The least that a row of a tile may leave out holds for all of them: outliers are not to decide for the others.
-        own_rows = np.intersect1d(far, far_rows(-allowed, edges, _OUTLIERS))
+        own_rows = np.intersect1d(far, far_rows(-allowed, edges, _OUTLIERS)) if len(far) else far
         of_tiles = allowed.copy()
         of_tiles[own_rows] = np.inf
         sizes = [np.log(np.diff(columns.edges[:: 2 ** (columns.depth - level)])) for level in range(columns.depth + 1)]
