@@ -28,7 +28,7 @@ def asked(monkeypatch):
 @pytest.fixture
 def always(asked, monkeypatch):
     """The same with small tiles."""
-    monkeypatch.setattr(CudaProgram, "tile_sizes", lambda self, dtype: None)
+    monkeypatch.setattr(CudaProgram, "tile_sizes", lambda self, dtype: (16, 64))
 
 
 def points(kind, rng, n):
