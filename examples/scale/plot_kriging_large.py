@@ -74,8 +74,8 @@ plt.show()
 # The fit
 # -------
 #
-# The search starts from what 2000 of the measurements say exactly, and goes on with larger subsets and with all of them. ``mean="linear"`` is universal
-# kriging: a plane, found by generalised least squares.
+# The search starts from what 2000 of the measurements say exactly, and goes on with larger subsets and with all of them.
+# ``mean="linear"`` is universal kriging: a plane, found by generalised least squares.
 
 kernel = 1.0 * kernels.Matern(0.5, nu=2.5, length_scale_bounds=(0.05, 20)) + kernels.White(0.1)
 model = GaussianProcessRegressor(
