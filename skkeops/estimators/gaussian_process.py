@@ -32,7 +32,7 @@ from .validation import validate_samples_and_targets
 
 __all__ = ["GaussianProcessRegressor"]
 
-_ITERATIVE = 5000  # samples from which on the Cholesky factor takes longer, and its matrix more than 200 MB
+_ITERATIVE = 5000  # samples from which on the Cholesky factor takes clearly longer: docs/design/estimators.md
 
 
 class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorScore, RegressorMixin, KernelEstimator):
