@@ -9,11 +9,12 @@
 
 Each object is compiled when it is older than its source, a header or its flags, several at a time. All of them see
 ``SKK_HAVE_BASELINE``, ``SKK_HAVE_AVX2``, ``SKK_HAVE_AVX512`` (0 or 1): the levels that the compiler at hand can build.
-The threads are the engine's own. OpenMP says how many there may be, where a test program that needs it links; without it
-``OMP_NUM_THREADS`` and the number of cores do.
+The threads are the engine's own. OpenMP says how many there may be, where a test program that needs it links; without it, as
+always on Windows, ``OMP_NUM_THREADS`` and the number of cores do.
 The engine has vector types of gcc and clang: on Windows it is compiled by clang-cl, and linked by Visual Studio.
 
-Environment: ``SKKEOPS_CFLAGS`` and ``SKKEOPS_LDFLAGS`` are appended to the flags (sanitizers, debugging).
+Environment: ``SKKEOPS_CFLAGS`` and ``SKKEOPS_LDFLAGS`` are appended to the flags (sanitizers, debugging);
+``SKKEOPS_OPENMP=0`` leaves OpenMP out (wheels for macOS).
 """
 
 import os
@@ -85,7 +86,9 @@ def find_clang_cl():
 def openmp_candidates(compiler_type):
     """(compile, link) arguments that may switch OpenMP on, the likeliest first."""
     if compiler_type == "msvc":
-        return [(["/openmp"], [f"/LIBPATH:{find_clang_cl().parents[1] / 'lib'}", "libomp.lib"])]
+        # LLVM's library lies on no path on which Windows looks for a module's, and where a second copy comes with PyTorch or
+        # MKL, it ends the process ("OMP: Error #15"). A number is not worth that.
+        return []
     if sys.platform != "darwin":
         return [(["-fopenmp"], ["-fopenmp"])]
     # Apple's clang has no OpenMP runtime of its own: look where conda and Homebrew put libomp.
@@ -129,10 +132,11 @@ class BuildEngine(build_ext):
         return True
 
     def find_openmp(self):
-        for compile_args, link_args in openmp_candidates(self.compiler.compiler_type):
+        wanted = os.environ.get("SKKEOPS_OPENMP", "1") != "0"
+        for compile_args, link_args in openmp_candidates(self.compiler.compiler_type) if wanted else []:
             if self.compiles(OPENMP_PROGRAM, compile_args, link_args):
                 return compile_args, link_args
-        print("skkeops: no OpenMP found; limits of threadpoolctl will not reach the engine")
+        print("skkeops: without OpenMP; limits of threadpoolctl will not reach the engine")
         return [], []
 
     def find_levels(self, flags):

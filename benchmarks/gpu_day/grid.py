@@ -78,9 +78,7 @@ def _time_row(run: Run, rates: Rates, row, table: list[dict], peers: tuple[str, 
 
 
 def _floor(rates: Rates, row, median_ms: float) -> dict:
-    """Return the floor of the best known form, for a row of which it has been counted."""
-    if row.pair is None:
-        return {}
+    """Return the floor of the best known form."""
     floor = 1e3 * rates.floor(row.pair, *row.case.size)
     return {"floor_ms": floor, "share_of_floor": floor / median_ms if median_ms else float("nan"), "aim_share": row.share}
 
@@ -89,7 +87,7 @@ def _own_floor(run: Run, rates: Rates, row, median_ms: float) -> dict:
     """Return the instructions of a pair in our own kernel, and the floor that they make."""
     made = timed_source(row)
     arch = f"sm_{run.cupy.cuda.Device().compute_capability}"
-    pair = slots.count(made, arch, row.pair.bytes_per_column if row.pair else 0.0)
+    pair = slots.count(made, arch, row.pair.bytes_per_column)
     about = {"template": made.template}
     if pair is None:
         return about

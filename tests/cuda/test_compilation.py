@@ -63,6 +63,15 @@ def test_no_kernel_spills(dtype):
         assert set(compiled.kernels) == set(made.kernels)
 
 
+@pytest.mark.parametrize("columns", [28, 30, 32])
+@pytest.mark.parametrize("formula", ["Exp(-SqDist(x, y)) * b", "Cos(x | y) * b"])
+def test_no_sum_of_many_columns_spills(formula, columns):
+    # Where the sums of a row in float64 fill the registers, the elementary function has none left.
+    problem = zoo.entry("", formula, ["x = Vi(3)", "y = Vj(3)", f"b = Vj({columns})"]).problem
+    made = source(make_plan(problem), "float64")
+    check_usage(columns, made, nvrtc.compile_source(made.text, made.options, "sm_90"))
+
+
 @pytest.mark.parametrize("arch", ["sm_80", "sm_100"])
 def test_other_generations(arch):
     found = problems()[::7]

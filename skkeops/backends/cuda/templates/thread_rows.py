@@ -23,7 +23,8 @@ __all__ = ["ThreadRows"]
 
 _UNROLLED = 2600  # instructions of a group's loop, about, at most
 _REGISTERS = {4: 88, 2: 110}  # the most that rows of a thread may need together, by their number
-_MOST_PRESSURE = 170  # the most registers that a row may keep during the loop over pairs
+# The most registers that a row may keep during the loop over pairs: elementary functions of float64 need the others.
+_MOST_PRESSURE = {"float": 170, "double": 125}
 
 
 class ThreadRows(Template):
@@ -70,7 +71,8 @@ class ThreadRows(Template):
 
     def exceeds(self):
         pressure = self._pressure
-        return f"a row keeps {pressure:g} registers" if self._block is Block and pressure > _MOST_PRESSURE else None
+        too_many = self._block is Block and pressure > _MOST_PRESSURE[self._real]
+        return f"a row keeps {pressure:g} registers" if too_many else None
 
     # -- where values come from -------------------------------------------------------------------------------
     def _roots_of_sign(self, negative: bool) -> list[Component]:
