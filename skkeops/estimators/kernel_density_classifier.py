@@ -82,7 +82,7 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
 
     Notes
     -----
-    Probabilities are quotients of densities taken in logarithms: with a window without an end they are right however far away a
+    Probabilities are quotients of densities taken in logarithms: with a window that has tails they are right however far away a
     query is. A query where no class has any density, beyond the bandwidth of all samples, has the prior probabilities.
 
     References
