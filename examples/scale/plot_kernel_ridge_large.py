@@ -7,12 +7,12 @@ scikit-learn's ``KernelRidge`` decomposes the matrix of the kernel: :math:`8 N^2
 
 .. math:: (K + \\alpha I) \\, a = y,
 
-by conjugate gradients: each iteration is a sum over all pairs, which takes time but no memory. How many iterations there are is
-decided by a preconditioner of low rank, made of some columns of :math:`K`. This page shows what more samples bring, and what
+by conjugate gradients: each iteration is a sum over all pairs, which takes time but no memory. The number of iterations
+depends on a preconditioner of low rank, made of some columns of :math:`K`. This page shows what more samples bring, and what
 they cost.
 
-Set ``largest`` to 100 000 to run it with a hundred thousand: about a minute on two cores, and 700 MB, most of it for the
-preconditioner. If the kernel is short beside the data, see also the page on block-sparse sums.
+Add 100 000 to ``sizes`` to run it with a hundred thousand samples: it takes about a minute on two cores, and 700 MB, most of it for
+the preconditioner. If the length scale is small beside the extent of the data, see also the page on block-sparse sums.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -29,8 +29,8 @@ from skkeops import KernelRidge, kernels
 # The data
 # --------
 #
-# Friedman's function of four variables, with two more that mean nothing, and noise of deviation 1. No method can predict better
-# than a root mean square error of 1.
+# Friedman's function of four variables, with two more that have no influence, and noise of deviation 1. No method can predict
+# better than a root mean square error of 1.
 
 
 def friedman(n, seed):

@@ -152,7 +152,7 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         Raises
         ------
         ValueError
-            If a parameter makes no sense, priors among them, or `KernelDensity` raises one for the samples of a class.
+            If a parameter is invalid, priors among them, or `KernelDensity` raises one for the samples of a class.
         """
         X = self._fit_samples(X)  # noqa: N806
         y = self._check_classes(X, y)
