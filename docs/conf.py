@@ -43,6 +43,7 @@ exclude_patterns = ["_build", "generated/pictures", "auto_examples/**/*.ipynb", 
 templates_path = ["_templates"]
 default_role = "py:obj"
 add_module_names = False
+toc_object_entries_show_parents = "hide"  # the names of methods alone fit into the column beside a page
 suppress_warnings = ["config.cache"]  # the gallery's configuration holds functions
 
 # skkeops.torch and skkeops.jax are documented without these, too

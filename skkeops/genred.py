@@ -91,7 +91,7 @@ class Genred(DerivativeMethods):
     Raises
     ------
     FormulaError
-        If a formula or an alias makes no sense. It is a ValueError, and shows the place.
+        If a formula or an alias is invalid. It is a ValueError, and shows the place.
     ValueError
         If an option has a value that it cannot have.
 

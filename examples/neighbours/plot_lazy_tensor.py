@@ -3,7 +3,7 @@ k-means and nearest neighbours with LazyTensor
 ==============================================
 
 A :class:`skkeops.LazyTensor` is an array indexed by pairs that is never stored: it is written like NumPy with broadcasting,
-and computed when it is reduced. Those who know KeOps' LazyTensor change the import.
+and computed when it is reduced. If you know KeOps' LazyTensor, change the import and go on.
 
 On scikit-learn's digits, k-means is an ``argmin`` over ten centres, and a classifier by nearest neighbours is an ``argKmin``.
 """

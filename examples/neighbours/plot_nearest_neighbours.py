@@ -9,7 +9,7 @@ and its :math:`K` smallest values are a reduction,
 
     \\mathrm{argKmin}_{j = 1, \\dots, N} \\; F(x_i, y_j),
 
-over all pairs, without the matrix of distances. :class:`skkeops.NearestNeighbors` makes an estimator of it. We
+over all pairs, without the matrix of distances. :class:`skkeops.NearestNeighbors` is the estimator. We
 classify handwritten digits with nine of them, and then look at a metric that no tree of scikit-learn has: that of the
 hyperbolic plane.
 """

@@ -12,7 +12,7 @@ first eigenvectors of the normalised kernel matrix
 
 as new coordinates, in which clusters are far apart. With 5000 points the matrix has 25 million entries, 200 MB. SciPy's
 ``eigsh`` never asks for them: all it needs are products :math:`A v`, and a :class:`skkeops.LazyTensor` is a linear operator
-of SciPy. :class:`skkeops.SpectralClustering` is the estimator of it, and :class:`skkeops.SpectralEmbedding` that of the
+of SciPy. :class:`skkeops.SpectralClustering` does all of this as an estimator, and :class:`skkeops.SpectralEmbedding` returns the
 coordinates.
 
 .. [1] A. Ng, M. Jordan, Y. Weiss, "On spectral clustering: analysis and an algorithm", NIPS 2001.
@@ -55,7 +55,7 @@ print(f"A is an operator of shape {A.shape} and dtype {A.dtype}")
 # The eigenvectors
 # ----------------
 #
-# The largest eigenvalue is 1; how near to it the others are says how well the clusters hang together.
+# The largest eigenvalue is 1; how near the others are to it says how well the clusters are separated.
 
 values, vectors = eigsh(A, k=4, which="LA", tol=1e-6, v0=np.ones(N))
 values, vectors = values[::-1], vectors[:, ::-1]

@@ -3,8 +3,8 @@ Block-sparse sums: skip the pairs that do not count
 ===================================================
 
 A Gaussian kernel is :math:`10^{-9}` at a distance of 6.4 length scales. When the data is much wider than that, nearly all pairs
-are computed for nothing. The remedy takes three lines: sort the points into the cells of a grid, say which error does no harm, and
-hand the pairs of cells that are left over as ``ranges``; the sum visits those blocks only,
+are computed for nothing. The remedy takes three lines: sort the points into the cells of a grid, say which error is acceptable, and
+pass the pairs of cells that remain as ``ranges``. The sum visits only those blocks,
 
 .. math::
 

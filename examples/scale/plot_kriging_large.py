@@ -2,7 +2,7 @@
 Kriging of many measurements
 ============================
 
-:class:`skkeops.GaussianProcessRegressor` takes the place of scikit-learn's where its matrix would not fit: 20 000 measurements take
+:class:`skkeops.GaussianProcessRegressor` takes the place of scikit-learn's where the matrix would not fit: 20 000 measurements take
 3.2 GB as a matrix, 100 000 take 80 GB. The kernel and its parameters, the mean and its deviation are the same; the likelihood is an
 estimate, with its standard error.
 

@@ -6,9 +6,9 @@ A kernel machine on n samples has a matrix of n times n entries. Nyström's meth
 
 .. math:: K \\approx K_{\\cdot S} \\, K_{SS}^{-1} \\, K_{S \\cdot} = Z Z^\\top,
 
-and a linear model on the features Z is about the kernel machine. It matters which samples these are. scikit-learn's ``Nystroem``
-draws them uniformly. :class:`skkeops.RPCholesky` draws each where the others miss most of the kernel, so that rare kinds of
-samples are not left out, and knows what is missed: the trace of :math:`K - Z Z^\\top`, which it brings below a tolerance.
+and a linear model on the features Z approximates the kernel machine. The choice of the samples matters. scikit-learn's ``Nystroem``
+draws them uniformly. :class:`skkeops.RPCholesky` draws each where the approximation by the others is poor, so that rare kinds of
+samples are not left out, and knows the error that is left: the trace of :math:`K - Z Z^\\top`, which it brings below a tolerance.
 
 The data are made like a galaxy: most of 10 000 samples are in the core, few in the arms.
 """

@@ -3,8 +3,8 @@ Cost that follows the data: densities with a proven error
 =========================================================
 
 The density of many points is a sum of windows over all pairs. Far pairs add next to nothing to it: with ``rtol=`` they are left
-out, if bounds of the formula over boxes of points prove that all of them together add at most that share of the sum. So the error
-is known, also in the tails, where scikit-learn's trees may be wrong by tens of nats.
+out, if bounds of the formula over boxes of points prove that together they add at most that share of the sum. So the error
+is bounded, also in the tails, where scikit-learn's trees may be wrong by tens of nats.
 """
 
 import matplotlib.pyplot as plt

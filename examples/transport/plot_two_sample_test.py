@@ -1,14 +1,14 @@
-"""
+r"""
 Are these two samples from the same distribution?
 =================================================
 
 A t-test compares means. The maximum mean discrepancy [1]_ compares everything that a kernel can see: for samples
-:math:`x_1, \\dots, x_m` and :math:`y_1, \\dots, y_n`,
+:math:`x_1, \dots, x_m` and :math:`y_1, \dots, y_n`,
 
 .. math::
 
-    \\mathrm{MMD}^2 = \frac{1}{m^2} \\sum_{i,j} k(x_i, x_j) - \frac{2}{mn} \\sum_{i,j} k(x_i, y_j)
-    + \frac{1}{n^2} \\sum_{i,j} k(y_i, y_j) = s^\\top K s,
+    \mathrm{MMD}^2 = \frac{1}{m^2} \sum_{i,j} k(x_i, x_j) - \frac{2}{mn} \sum_{i,j} k(x_i, y_j)
+    + \frac{1}{n^2} \sum_{i,j} k(y_i, y_j) = s^\top K s,
 
 where :math:`K` is the kernel of both samples together and :math:`s` is :math:`1/m` on the first and :math:`-1/n` on the
 second. Whether it is large is decided by permutations: if the samples are alike, any other split of the pooled points would

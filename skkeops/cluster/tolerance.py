@@ -49,7 +49,7 @@ def ranges_from_tolerance(
     Raises
     ------
     ValueError
-        If an argument makes no sense, the profile increases or is negative, or labels are not sorted.
+        If an argument is invalid, the profile increases or is negative, or labels are not sorted.
 
     Notes
     -----

@@ -166,7 +166,7 @@ class DerivativeMethods:
         *args : array-like
             As for the call.
         tangents : dict of str to array-like
-            For names of arguments, a direction of the shape of that argument. The others stand still.
+            For names of arguments, a direction of the shape of that argument. The others are held fixed.
         output : ndarray or tuple of ndarray, optional
             As for `gradient`.
         backend : str, default="auto"

@@ -128,7 +128,7 @@ class LeaveOneOut:
             raise ValueError(
                 f"the leave-one-out likelihood of the window {kernel!r} is zero as soon as one sample has no neighbour "
                 "within the bandwidth: choose the bandwidth with sklearn.model_selection.GridSearchCV, or a window "
-                "without an end, 'gaussian' or 'exponential'"
+                "with tails, 'gaussian' or 'exponential'"
             )
         X = np.asarray(X, dtype=np.float64) if not is_on_device(X) else X.astype(np.float64, copy=False)  # noqa: N806
         weights = namespace_of(X).ones(len(X)) if sample_weight is None else follow(sample_weight, X)

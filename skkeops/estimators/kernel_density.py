@@ -56,24 +56,26 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         (n_samples, 1); or (n_samples, n_features). An array of n_features numbers is one per feature. Names find it: "scott" and
         "silverman" are rules of thumb, which do not look at the scale of the data (see `scaling`); "abramson" gives each sample its
         own, around Silverman's (see Notes); "cv" is the one of the largest leave-one-out likelihood, "cv_ard" one for each feature.
-        Learning takes a window without an end, "gaussian" or "exponential".
+        "cv" and "cv_ard"
+        need a window with tails, "gaussian" or "exponential".
     algorithm : {"auto", "kd_tree", "ball_tree"}, default="auto"
-        Without effect: there is no tree.
+        Ignored, as there is no tree; accepted for compatibility with scikit-learn.
     kernel : {"gaussian", "tophat", "epanechnikov", "exponential", "linear", "cosine"}, default="gaussian"
         The window.
     metric : {"euclidean", "haversine"}, default="euclidean"
         The distance. "haversine" is that on the sphere: features are latitude and longitude in radians, as in scikit-learn. A
         Gaussian window is then that of von Mises and Fisher, with the concentration ``1 / h^2``; others are those of the
-        great-circle distance. All have their exact mass on the sphere. Those of scikit-learn's other metrics are not known.
+        great-circle distance. All have their exact mass on the sphere. The other metrics of scikit-learn are refused, as the mass
+        of their windows is not known.
     atol, rtol : float, default=0 and 1e-12
         A density is off by at most ``atol + rtol * density``, and rounding: samples that add no more are left out where there are
         many pairs. With ``rtol=0`` and ``atol=0`` all pairs are computed. See :doc:`/cost_follows_data`.
     breadth_first : bool, default=True
-        Without effect.
+        Ignored.
     leaf_size : int, default=40
-        Without effect.
+        Ignored.
     metric_params : dict, default=None
-        Nothing, or ``{"p": 2}`` for ``metric="minkowski"``.
+        None, or ``{"p": 2}`` for ``metric="minkowski"``.
     scaling : {None, "std", "covariance"}, default=None
         What the bandwidth multiplies: None for 1, "std" for the standard deviation of each feature, "covariance" for a
         square root of the covariance of the features. With "covariance" and ``bandwidth="scott"`` the estimate is that
@@ -123,7 +125,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     float32 samples give float32 log densities; a bandwidth is learned in float64. With ``rtol=0`` the number of jobs and of
     threads does not change a bit.
 
-    Leaving one sample out leaves out all samples at its place: see `skkeops.estimators.bandwidth.LeaveOneOut`.
+    In the leave-one-out likelihood, exact copies of a sample are left out together with it: see
+    `skkeops.estimators.bandwidth.LeaveOneOut`.
 
     Abramson's bandwidths are :math:`h_j = h \sqrt{g / \tilde f(x'_j)}` with Silverman's h, the density :math:`\tilde f` of all
     samples with that bandwidth, and its geometric mean g over the samples: wide where samples are rare. They take a second pass.
@@ -244,14 +247,14 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the samples make no sense: a bandwidth that is not positive, another distance, samples beyond the
-            bounds, no scale to be found in the samples, a bandwidth to be learned for a window that ends; or if parameters do not
-            go together, for which the documentation has a table.
+            If a parameter or the samples are invalid: a bandwidth that is not positive, an unknown distance, samples beyond the
+            bounds, samples without spread to scale by, ``bandwidth="cv"`` for a window of bounded support; or if
+            parameters cannot be combined (the documentation has a table of what can).
 
         Warns
         -----
         ConvergenceWarning
-            If the bandwidth is to be learned and the likelihood has no maximum in reach.
+            If the bandwidth is to be learned and the search finds no maximum of the likelihood.
         """
         X = self._fit_samples(X)
         weights = self._fit_weights(sample_weight, X, non_negative=True)
@@ -342,8 +345,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
         Raises
         ------
         ValueError
-            If windows are no products over features: for several features they are with ``kernel="gaussian"`` and a scaling of None
-            or "std"; on the sphere and with periods there is no distribution function.
+            If the window is not a product over the features: for several features, it is one only with ``kernel="gaussian"`` and
+            a scaling of None or "std". On the sphere and with periods there is no distribution function.
         """
         lazy = self._lazy(X, "cdf", None)
         if lazy is not None:
@@ -385,8 +388,8 @@ class KernelDensity(DensityScore, DensityMixin, KernelEstimator):
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
         """Return the gradient of ``(score_samples(X) * grad_output).sum()``.
 
-        What the fit has found in the samples, the bandwidth and the scale, stands still. Queries with the density zero
-        have the gradient zero.
+        What the fit has learned from the samples, the bandwidth and the scale, is held fixed. Where the density is zero,
+        the gradient is zero.
 
         Parameters
         ----------

@@ -82,7 +82,7 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
 
     Notes
     -----
-    Probabilities are quotients of densities taken in logarithms: with a window without an end they are right however far away a
+    Probabilities are quotients of densities taken in logarithms: with a window that has tails they are right however far away a
     query is. A query where no class has any density, beyond the bandwidth of all samples, has the prior probabilities.
 
     References
@@ -152,7 +152,7 @@ class KernelDensityClassifier(ClassifierMixin, KernelEstimator):
         Raises
         ------
         ValueError
-            If a parameter makes no sense, priors among them, or `KernelDensity` raises one for the samples of a class.
+            If a parameter is invalid, priors among them, or `KernelDensity` raises one for the samples of a class.
         """
         X = self._fit_samples(X)  # noqa: N806
         y = self._check_classes(X, y)

@@ -319,7 +319,7 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
 
     @on_the_device_of_samples
     def gradient(self, X, grad_output=None, wrt="X"):  # noqa: N803
-        """Return the gradient of ``(predict(X) * grad_output).sum()``, the coefficients standing still.
+        """Return the gradient of ``(predict(X) * grad_output).sum()``, with the coefficients held fixed.
 
         Parameters
         ----------

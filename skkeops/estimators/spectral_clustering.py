@@ -1,4 +1,4 @@
-"""SpectralClustering: clusters of what hangs together, under any kernel, without its matrix."""
+"""SpectralClustering: clusters of any shape, under any kernel, without its matrix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STORED = ("nearest_neighbors", "precomputed_nearest_neighbors", "precomputed")
 
 
 class SpectralClustering(ClusterMixin, KernelEstimator):
-    r"""Clusters of what hangs together under a kernel, whatever its shape, without the matrix of the kernel.
+    r"""Clusters of any shape, connected under a kernel, without the matrix of the kernel.
 
     Samples get coordinates by eigenvectors of the normalised kernel, as in `SpectralEmbedding`, in which clusters are found as
     `sklearn.cluster.SpectralClustering` finds them: the same parameters, and the same clusters, in memory linear in the samples.
@@ -65,9 +65,9 @@ class SpectralClustering(ClusterMixin, KernelEstimator):
     labels_ : ndarray of int of shape (n_samples,)
         The cluster of each sample, from 0 on.
     embedding_ : ndarray of shape (n_samples, n_components)
-        The coordinates, the first of which is a constant if all hangs together.
+        The coordinates, the first of which is constant if all samples are connected.
     eigenvalues_ : ndarray of shape (n_components,)
-        The eigenvalues, descending from 1. A gap behind the k-th tells that there are k clusters.
+        The eigenvalues, descending from 1. A gap after the k-th suggests k clusters.
     n_iter_ : int
         How many products with the matrix the search of the eigenvectors took.
     kernel_ : Kernel

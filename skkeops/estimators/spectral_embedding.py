@@ -21,7 +21,7 @@ __all__ = ["SpectralEmbedding"]
 
 
 class SpectralEmbedding(KernelEstimator):
-    r"""Laplacian eigenmaps of a kernel, without its matrix: coordinates in which what hangs together is close together.
+    r"""Laplacian eigenmaps of a kernel, without its matrix: coordinates that keep similar samples close together.
 
     .. math:: D^{-1/2} K D^{-1/2} u_k = \mu_k u_k, \qquad K_{ij} = k(x'_i, x'_j) \text{ for } i \ne j, \quad K_{ii} = 0, \qquad
               D = \operatorname{diag}(K 1)

@@ -8,7 +8,7 @@ _WINDOW = 70  # characters shown on each side of the caret
 
 
 class FormulaError(ValueError):
-    """A formula, or an operation built from Python, that makes no sense.
+    """An invalid formula, or an invalid operation built from Python.
 
     Parameters
     ----------

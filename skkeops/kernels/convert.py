@@ -61,7 +61,7 @@ def as_kernel(
     Raises
     ------
     ValueError
-        If the name is unknown or a number makes no sense.
+        If the name is unknown or a number is invalid.
     TypeError
         If it is something else, such as a function.
 

@@ -45,7 +45,7 @@ class Formula(Kernel):
     Raises
     ------
     FormulaError
-        If the formula makes no sense, at its first use. It shows the place.
+        If the formula is invalid, at its first use. It shows the place.
     ValueError
         If a parameter has no value, or the dimensions do not fit the columns of the samples.
 

@@ -71,7 +71,7 @@ class LazyTensor(
     Raises
     ------
     ValueError
-        If a shape makes no sense, or those of two operands do not fit.
+        If a shape is invalid, or those of two operands do not fit.
     TypeError
         If something is not an array of real numbers.
 

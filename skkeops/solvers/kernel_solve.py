@@ -54,7 +54,7 @@ class KernelSolve:
     Raises
     ------
     FormulaError
-        If the formula or an alias makes no sense.
+        If the formula or an alias is invalid.
     ValueError
         If the formula is not linear in the variable, or the variable is not indexed by the reduced axis.
 

@@ -53,6 +53,12 @@ def test_a_page_has_pictures_and_prose_between(path):
 
 
 @each_page
+def test_backslashes_are_what_they_look_like(path):
+    # In a text that is not raw, the first letter of "frac" and the backslash before it make a form feed.
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\t]", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False))
+
+
+@each_page
 def test_code_fits_the_page(path):
     lines = shown(path).splitlines()
     after_the_text = ast.parse(shown(path)).body[0].end_lineno
