@@ -103,7 +103,7 @@ def same(way: str, n: int) -> dict:
     lml, slope = gpr.log_marginal_likelihood(gpr.kernel_.theta, eval_gradient=True)
     mean, deviation = gpr.predict(queries, return_std=True)
     times = []
-    for _ in range(2):
+    for _ in range(3):
         gpr, stopwatch = model(way, kernel=isotropic()), Stopwatch()
         gpr.fit(X, y)
         times.append(stopwatch())

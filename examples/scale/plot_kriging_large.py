@@ -7,8 +7,7 @@ Kriging of many measurements
 estimate, with its standard error.
 
 The measurements here are 3000, so that this page is quick. Set ``n`` to 100 000 to run it with a hundred thousand: nothing else
-changes. The time grows with the square of their number, the memory stays at a gigabyte; the page of measurements says how long a
-fit in three dimensions takes.
+changes. The time grows with the square of their number, the memory stays at about a gigabyte.
 """
 
 # sphinx_gallery_thumbnail_number = 2
