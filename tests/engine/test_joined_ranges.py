@@ -76,15 +76,21 @@ def test_they_count_as_one(lengths, dtype, task_work, rng, tune, monkeypatch):
 @pytest.mark.parametrize("k", [1, 11, 40, 300])
 def test_values_that_are_not_below_a_bound_may_be_left_out(k, dtype, rng):
     x, y = rng.normal(size=(M, 2)).astype(dtype), rng.normal(size=(N, 2)).astype(dtype)
-    operator = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], "KMin_ArgKMin", axis=1, opt_arg=k)
-    own = program.prepare(operator._program("auto", np).problem)
+    problem = Genred("SqDist(x, y)", ["x = Vi(2)", "y = Vj(2)"], "KMin_ArgKMin", axis=1, opt_arg=k)._program("auto", np).problem
+    distances = ((x[:, None].astype(float) - y) ** 2).sum(axis=2)
+    order = np.argsort(distances, axis=1)
+    values = np.take_along_axis(distances, order, axis=1)
+    n_below = rng.integers(0, k + 3, M)  # of a row, so many of all values
+    worst = (values[np.arange(M), n_below - 1] + values[np.arange(M), n_below]) / 2
+    worst[n_below == 0] = values[n_below == 0, 0] / 2
     everything = Blocks((np.array([[0, M]]), np.array([1]), np.array([[0, N]])))
-    values, index = own.state((x, y), everything)
-    worst = np.where(rng.random((M, 1)) < 0.5, values[:, k // 2], values[:, -1] * 2)
-    found, where = own.state_below((x, y), everything, worst)
-    below = values < worst[:, None]
-    np.testing.assert_array_equal(found, np.where(below, values, worst[:, None]))
-    np.testing.assert_array_equal(where, np.where(below, index, -1))
+    found, index = program.prepare(problem).state_below((x, y), everything, worst[:, None])
+    below = np.arange(k) < n_below[:, None]
+    expected = np.where(below, values[:, :k], worst[:, None])
+    np.testing.assert_allclose(found[:, :, 0], expected, rtol=1e-4 if dtype == "float32" else 1e-12)
+    np.testing.assert_array_equal(index[:, :, 0] >= 0, below)
+    at = np.take_along_axis(distances, np.maximum(index[:, :, 0], 0), axis=1)
+    np.testing.assert_allclose(at[below], values[:, :k][below], rtol=1e-4)
 
 
 def test_a_bound_belongs_to_the_k_smallest():

@@ -10,7 +10,7 @@ from skkeops.arrays.devices import is_on_device
 __all__ = ["too_few"]
 
 #: On a GPU, by the bytes of a number: the least pairs of a call, and the least for each row of both sides. An H100 computes 2.8e12
-#: pairs of a Gaussian sum (D = 3) in float32 a second, 6e11 in float64, and about as many of the ten nearest. The search, some 0.2
+#: pairs of a Gaussian sum (D = 3) in float32 a second, 6e11 in float64, and about as many of the ten nearest. The search, some 0.3
 #: seconds of the host, and 0.05 microseconds a row for their order are to take less than half of the time of all pairs. The second
 #: number was not measured on a card: `benchmarks.gpu_day` has rows for it.
 _ON_DEVICE = {4: (1 << 40, 1 << 18), 8: (1 << 38, 1 << 16)}

@@ -20,6 +20,7 @@ from skkeops.arrays.devices import to_host
 from skkeops.execution.program import Backend, Program
 from skkeops.formula.enclosure import bounds, without_bounds
 from skkeops.formula.operations import Sum
+from skkeops.locks import cached_property
 from skkeops.pairs.ranges import Blocks
 from skkeops.plan.homes import Home, home_of
 from skkeops.plan.problem import Problem
@@ -56,7 +57,6 @@ class Pruning(TileMethod):
         self._k = getattr(reduction, "k", 1)
         self.formula = value if self._sign > 0 else -value  # the smallest of which are looked for
         self.ranked = Sum(self.formula)
-        self._own = backend.prepare(problem, options)
         self._programs: dict[int, Program] = {}
 
     @classmethod
@@ -82,10 +82,15 @@ class Pruning(TileMethod):
         if reason is not None:
             return reason
         dtype = dtype_of(arrays)
-        if not all(program.is_exact(dtype) for program in (self._own, self._smallest(self._k), self._smallest(self._k + 1))):
+        if not all(program.is_exact(dtype) for program in self._compared):
             return "a GPU has exact values for use_fast_math=False alone, and for vectors that are not long"
         share = self._sample_share(arrays, dtype)
         return None if share <= _WORTH_IN_SAMPLE else f"in a sample {share:.0%} of the tiles may hold a winner"
+
+    @cached_property
+    def _compared(self) -> list[Program]:
+        """The programs whose values are compared with each other, or have to be the same."""
+        return [self.backend.prepare(self.problem, self.options), self._smallest(self._k), self._smallest(self._k + 1)]
 
     def _smallest(self, k: int) -> Program:
         """Return the backend's program for the k smallest values and their indices."""
