@@ -30,7 +30,7 @@ _PROBE_TOL = 1e-4  # of the residuals of probes: far below what their number lea
 _STEP_TOL, _STEP_PROBE_TOL = 1e-4, 1e-2  # the same for steps of a search: far below what the data leave open
 _ROUGH = 1e-3  # of a product's norm, in the metric of the preconditioner: what float32 may miss
 _ROWS = 512  # of a product, which tell what float32 misses
-_MEMORY = 384 * 2**20  # of the factor of the preconditioner
+_MEMORY = 352 * 2**20  # of the factor of the preconditioner
 _RANK = 700
 _COLUMNS = 64  # right-hand sides that are solved together
 _SOLVED = 512  # queries that have systems of their own
@@ -201,10 +201,16 @@ class IterativeProcess(ProcessGradients):
 
     def product(self, v: Any) -> Any:
         """Return A @ v, in float64."""
-        return self.matrix.product(v) + v * self._column_shift
+        found = self.matrix.product(v)
+        found += v * self._column_shift
+        return found
 
     def _rough(self, v: Any) -> Any:
-        return self.matrix.rough_product(v) + v * self._column_shift if self.uses_float32 else self.product(v)
+        if not self.uses_float32:
+            return self.product(v)
+        found = self.matrix.rough_product(v)
+        found += v * self._column_shift
+        return found
 
     def _block(self, right: Any, tol: np.ndarray, start: Any = None) -> BlockSolution:
         first = None
@@ -346,7 +352,8 @@ class IterativeProcess(ProcessGradients):
 
     def _excess(self, queries: Any) -> np.ndarray:
         """Return by how much the bounds are above the variances."""
-        rest = contiguous(self.covariance.cross(queries).T) - self.product(self._bound.coefficients(queries))
+        rest = contiguous(self.covariance.cross(queries).T)
+        rest -= self.product(self._bound.coefficients(queries))
         # Conjugate gradients from zero have an error of this product that is the square of the solution's.
         return to_host(np.einsum("ij,ij->j", rest, self._block(rest, np.full(len(queries), _EXCESS_TOL)).x))
 

@@ -109,7 +109,9 @@ def block_gradients(
         alpha = rz / curvature
         step = to_device(alpha, namespace_of(b))
         x[:, active] += p * step
-        r = r - image * step
+        image *= step
+        r = r - image
+        del image  # it is one of the large arrays
         residuals[active] = _relative(r, norms[active])
         z = inverse(r)
         following = _dots(r, z)

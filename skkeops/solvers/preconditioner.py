@@ -196,6 +196,11 @@ def largest_of(array: np.ndarray, least: float = 0.0) -> float:
     return float(array.max()) if array.size else least
 
 
+def smallest_of(array: np.ndarray) -> float:
+    """Return the smallest entry, 0 of none."""
+    return float(array.min()) if array.size else 0.0
+
+
 class LowRankPreconditioner:
     """The inverse of ``F @ F.T + shift * I``, applied to vectors.
 
@@ -221,7 +226,8 @@ class LowRankPreconditioner:
             self._rows = np.exp(np.log(shift).mean(axis=1, keepdims=True) / 2)
             factor /= self._rows
             shift = np.exp(np.log(shift / self._rows**2).mean(axis=0))
-        self._size = largest_of(np.abs(factor)) or 1.0
+        # Without a second array: a factor may take all the memory there is.
+        self._size = max(largest_of(factor), -smallest_of(factor)) or 1.0
         factor /= self._size  # so that the squares of its entries, and their sums, are numbers of float64
         shift = shift / self._size / self._size
         self._regular = shift > 0
@@ -247,9 +253,13 @@ class LowRankPreconditioner:
         ----------
         vectors : ndarray of shape (n, n_targets)
         """
-        vectors = vectors / (self._size if self._rows is None else self._size * self._rows)
-        found = vectors * self._inverse_shift + self._basis @ (self._correction * (self._basis.T @ vectors))
-        return found / (self._size if self._rows is None else self._size * self._rows)
+        scale = self._size if self._rows is None else self._size * self._rows
+        vectors = vectors / scale
+        found = self._basis @ (self._correction * (self._basis.T @ vectors))
+        vectors *= self._inverse_shift
+        found += vectors
+        found /= scale
+        return found
 
     @property
     def log_determinant(self) -> np.ndarray:
@@ -268,8 +278,10 @@ class LowRankPreconditioner:
         """
         least = np.sqrt(self._shift)
         more = np.sqrt(self._values[:, None] + self._shift) - least
-        found = vectors * least + self._basis @ (more * (self._basis.T @ vectors))
-        return found * (self._size if self._rows is None else self._size * self._rows)
+        found = self._basis @ (more * (self._basis.T @ vectors))
+        found += vectors * least
+        found *= self._size if self._rows is None else self._size * self._rows
+        return found
 
     def inverse_root(self, vectors: np.ndarray, transposed: bool = False) -> np.ndarray:
         """Return the product with the inverse of `root`'s R, or with the transpose of that.
@@ -283,8 +295,11 @@ class LowRankPreconditioner:
         vectors = vectors if transposed else vectors / scale
         least = 1 / np.sqrt(self._shift)
         less = 1 / np.sqrt(self._values[:, None] + self._shift) - least
-        found = vectors * least + self._basis @ (less * (self._basis.T @ vectors))
-        return found / scale if transposed else found
+        found = self._basis @ (less * (self._basis.T @ vectors))
+        found += vectors * least
+        if transposed:
+            found /= scale
+        return found
 
     def leading(self, rank: int) -> np.ndarray:
         """Return the columns that go with the largest eigenvalues, at most `rank` of them."""
