@@ -170,9 +170,6 @@ results = {
     for spread in (0.4, 1.5)
 }
 
-###############################################################################
-# On a GPU the same calls take arrays of CuPy, and return such arrays: ``log_sum_exp(*map(cupy.asarray, (x, y, a, p)))``.
-
 
 # sphinx_gallery_start_ignore
 def compare_with_gpu(dtype, spread):
@@ -198,6 +195,10 @@ if importlib.util.find_spec("matplotlib") is None:
     print("\nMatplotlib is not installed, so there is no figure: pip install matplotlib")
     sys.exit()
 # sphinx_gallery_end_ignore
+
+###############################################################################
+# On a GPU the same calls take arrays of CuPy, and return such arrays: ``log_sum_exp(*map(cupy.asarray, (x, y, a, p)))``.
+
 ###############################################################################
 # Where both ways are right
 # -------------------------

@@ -262,14 +262,21 @@ def tiles() -> Picture:
     for x, y in points[::2]:
         x, y = left + x * width, top + (1 - y) * height
         p.parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='1' fill='{GREY}'/>")
-    p.box(490, 70, 22, 16, BLUE)
-    p.text(522, 83, "a tile of rows *x_i*", 14, anchor="start")
-    p.box(490, 110, 22, 16, ORANGE)
-    p.text(522, 123, "tiles of columns *y_j* that are computed", 14, anchor="start")
-    p.box(490, 150, 22, 16, "#cbd5e0", "white")
-    p.text(522, 163, "tiles whose lower bound of *F* is above", 14, anchor="start")
-    p.text(522, 183, "the tenth value of every row: skipped", 14, anchor="start")
-    p.text(490, 240, f"{needed.mean():.0%} of the pairs of this tile are computed", 14, anchor="start", weight="bold")
+    legend = [
+        ((BLUE,), ["a tile of rows *x_i*"]),
+        ((ORANGE,), ["tiles of columns *y_j*", "that are computed"]),
+        (("#cbd5e0", "white"), ["tiles that are skipped: the", "lower bound of *F* is above", "the tenth value of all rows"]),
+    ]
+    y = 70
+    for colours, lines in legend:
+        p.box(490, y, 22, 16, *colours)
+        for line in lines:
+            p.text(522, y + 13, line, 14, anchor="start")
+            y += 20
+        y += 20
+    for line in (f"{needed.mean():.0%} of the pairs of this tile", "of rows are computed"):
+        p.text(490, y + 13, line, 14, anchor="start", weight="bold")
+        y += 20
     return p
 
 

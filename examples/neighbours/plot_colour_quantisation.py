@@ -2,7 +2,7 @@
 k-means: the sixteen colours of a picture
 =========================================
 
-A photograph has a hundred thousand colours. Lloyd's algorithm for k-means finds sixteen that stand for all of them, by two
+A photograph has tens of thousands of colours. Lloyd's algorithm for k-means finds sixteen that stand for all of them, by two
 steps that take turns: every pixel goes to the nearest centre, every centre to the mean of its pixels. The first step is
 
 .. math::

@@ -75,7 +75,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         For "iterative": the random vectors that estimate traces, at least 4. The search doubles their number where it needs more.
     n_components : int or "auto", default="auto"
         For "iterative": the rank of the preconditioner; it takes ``8 n_samples`` bytes each. "auto" is the number of
-        eigenvalues above the noise, about, at most 700, or what 384 MB hold.
+        eigenvalues above the noise, about, at most 700, or what 352 MB hold.
     tol : float, default=1e-6
         For "iterative": the norm of the residual of ``(K + alpha I) a = y``, relative to that of y.
     max_iter : int, default=1000

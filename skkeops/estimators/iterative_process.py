@@ -352,8 +352,9 @@ class IterativeProcess(ProcessGradients):
 
     def _excess(self, queries: Any) -> np.ndarray:
         """Return by how much the bounds are above the variances."""
-        rest = contiguous(self.covariance.cross(queries).T)
-        rest -= self.product(self._bound.coefficients(queries))
+        told = self.product(self._bound.coefficients(queries))
+        rest = contiguous(self.covariance.cross(queries).T) - told
+        del told
         # Conjugate gradients from zero have an error of this product that is the square of the solution's.
         return to_host(np.einsum("ij,ij->j", rest, self._block(rest, np.full(len(queries), _EXCESS_TOL)).x))
 

@@ -15,7 +15,7 @@ from .covariance import FormulaCovariance
 __all__ = ["VarianceBound"]
 
 _NEIGHBOURS = 64
-_MEMORY = 64 * 2**20  # of the directions that all queries share
+_MEMORY = 48 * 2**20  # of the directions that all queries share
 _BLOCK = 128  # queries whose small systems are solved together
 
 

@@ -14,6 +14,8 @@ __all__ = ["BlockSolution", "block_gradients"]
 
 Map = Callable[[Any], Any]
 
+_ROWS = 2**14
+
 
 @dataclass(frozen=True)
 class BlockSolution:
@@ -96,8 +98,8 @@ def block_gradients(
     steps: list[list[float]] = [[] for _ in range(n_columns)]
     ratios: list[list[float]] = [[] for _ in range(n_columns)]
     r = r[:, active]
-    z = inverse(r)
-    p, rz = z, _dots(r, z)
+    p = inverse(r)
+    rz = _dots(r, p)
     is_definite, n_iter = True, 0
     while len(active) and n_iter < max_iter:
         image = apply(p)
@@ -108,10 +110,14 @@ def block_gradients(
             break
         alpha = rz / curvature
         step = to_device(alpha, namespace_of(b))
-        x[:, active] += p * step
-        image *= step
-        r = r - image
-        del image  # it is one of the large arrays
+        # Some rows at a time, and in place: each array of all rows and columns is a large one.
+        for first in range(0, len(x), _ROWS):
+            x[first : first + _ROWS, active] += p[first : first + _ROWS] * step
+        change = image * -step
+        del image
+        change += r
+        r = change
+        del change
         residuals[active] = _relative(r, norms[active])
         z = inverse(r)
         following = _dots(r, z)
@@ -125,6 +131,7 @@ def block_gradients(
         p = p * to_device(beta, namespace_of(b))
         p += z
         rz = following
+        del z
         if not left.all():
             kept = np.flatnonzero(left)
             p, r, rz, active = p[:, kept], r[:, kept], rz[kept], active[kept]

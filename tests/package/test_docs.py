@@ -4,8 +4,8 @@ import ast
 import doctest
 import importlib.util
 import re
-import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -98,13 +98,31 @@ def test_every_message_that_is_explained_exists():
     assert not missing, "\n".join(missing)
 
 
-def test_the_picture_of_the_readme_is_up_to_date():
-    path = DOCS / "_ext" / "pictures.py"
-    spec = importlib.util.spec_from_file_location("skkeops_docs_pictures", path)
-    pictures = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = pictures
-    spec.loader.exec_module(pictures)
+@pytest.fixture
+def pictures(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    return importlib.import_module("pictures")
+
+
+def test_the_picture_of_the_readme_is_up_to_date(pictures):
     assert (DOCS / "_static" / "pairs.svg").read_text() == pictures.pairs().svg()
+
+
+def test_no_text_of_a_picture_is_cut_off(pictures):
+    """Browsers take the font of the system: texts fit in one that is as wide as any."""
+    textpath = pytest.importorskip("matplotlib.textpath")
+    drawn = [*pictures.PICTURES]
+    if importlib.util.find_spec("docutils"):  # measured.py is an extension of Sphinx
+        drawn.append(importlib.import_module("measured").beside)
+    for draw in drawn:
+        picture = draw()
+        for text in ElementTree.fromstring(picture.svg()).iter("{http://www.w3.org/2000/svg}text"):
+            content = "".join(text.itertext()).replace("\u200b", "").strip()
+            font = {"family": "DejaVu Sans Mono" if "mono" in text.get("font-family") else "DejaVu Sans"}
+            font["weight"] = text.get("font-weight")
+            box = textpath.TextPath((0, 0), content, size=float(text.get("font-size")), prop=font).get_extents()
+            left = float(text.get("x")) - {"start": 0, "middle": 0.5, "end": 1}[text.get("text-anchor")] * box.width
+            assert 0 < left and left + box.width < picture.width, f"{draw.__name__}: {content}"
 
 
 def test_every_public_name_has_its_place_in_the_reference():

@@ -50,6 +50,16 @@ def test_a_page_has_pictures_and_prose_between(path):
     steps = re.split(r"^#{79}\n", text, flags=re.MULTILINE)[1:]
     assert len(steps) >= 3
     assert all(re.match(r"# \S", step) for step in steps), "a line of # is followed by prose"
+    assert all(step.count("plt.show()") <= 1 for step in steps), "two figures of one block are shown small, beside each other"
+
+
+@each_page
+def test_no_block_is_empty(path):
+    """The gallery leaves a grey bar where all of the code below some prose is hidden."""
+    for step in re.split(r"^#{79}\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        code = re.sub(r"\A(#.*\n)+", "", step)
+        hidden = re.sub(r"# sphinx_gallery_start_ignore\n.*?# sphinx_gallery_end_ignore\n", "", code, flags=re.DOTALL)
+        assert hidden.strip() or not code.strip(), step
 
 
 @each_page
