@@ -66,7 +66,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
     n_targets : int, default=None
         The number of targets of a process that is not fitted yet.
     random_state : int, RandomState instance or None, default=None
-        For the starts of the optimiser.
+        For the starts of the optimiser; for "iterative" also for the probes and the subsets of samples.
     method : {"auto", "cholesky", "iterative"}, default="auto"
         "cholesky" decomposes the matrix, and is exact. "iterative" takes memory in proportion to the samples: conjugate gradients,
         with likelihoods and derivatives that are estimates, see the notes. "auto" is "iterative" from 5000 samples on, where the
