@@ -11,8 +11,9 @@ by conjugate gradients: each iteration is a sum over all pairs, which takes time
 depends on a preconditioner of low rank, made of some columns of :math:`K`. This page shows what more samples bring, and what
 they cost.
 
-Add 100 000 to ``sizes`` to run it with a hundred thousand samples: it takes about a minute on two cores, and 700 MB, most of it for
-the preconditioner. If the length scale is small beside the extent of the data, see also the page on block-sparse sums.
+Add 100 000 to ``sizes`` to run it with a hundred thousand samples: it takes half a minute to a minute on two cores, and
+900 MB, most of it for the preconditioner and for Nyström's features. If the length scale is small beside the extent of the
+data, see also the page on block-sparse sums.
 """
 
 # sphinx_gallery_thumbnail_number = 2

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.gaussian_process.kernels import Kernel as SklearnKernel
 
 from skkeops import backends
@@ -38,8 +39,10 @@ def covariance_of(kernel: SklearnKernel, x: Any, backend: str) -> Covariance:
     if not isinstance(x, list) and getattr(x, "ndim", 0) == 2 and x.dtype.kind == "f":
         try:
             ours = as_kernel(kernel, n_features=x.shape[1])
+            if ours is not kernel:
+                ours.bind(x.shape[1])
         except (TypeError, ValueError):
-            ours = None  # a class of somebody's own
+            ours = None  # a class of somebody's own, or a parameter that has no formula, as a nu of Matern
         # A kernel of scikit-learn may have a gamma where ours has a length: theta would be another vector.
         if ours is not None and _tuned(ours) == _tuned(kernel):
             return FormulaCovariance(ours, x.astype(np.float64, copy=False), backend)
@@ -107,6 +110,7 @@ class FormulaCovariance(Covariance):
     has_formula = True
 
     def __init__(self, kernel: Any, x: np.ndarray, backend: str):
+        kernel = clone(kernel)  # the caller's may have other parameters later
         kernel.check_parameters()
         if kernel.has_negative(x):
             raise ValueError(f"Negative values in the training samples: the kernel {kernel!r} has none")

@@ -67,6 +67,8 @@ def _check_bounds(bounds: Any, n_features: int) -> np.ndarray | None:
     """Return the bounds of features, of shape (n_features, 2), infinite where they are None."""
     if bounds is None:
         return None
+    if isinstance(bounds, (list, tuple)):
+        bounds = [(None, None) if pair is None else pair for pair in bounds]
     found = _numbers(bounds, (n_features, 2), "bounds", "a lower and an upper bound for each feature, None if there is none")
     found = np.where(np.isnan(found), [-np.inf, np.inf], found)
     if not (found[:, 0] < found[:, 1]).all():

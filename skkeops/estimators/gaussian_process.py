@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context, clone
 from sklearn.gaussian_process.kernels import Kernel as SklearnKernel
-from sklearn.preprocessing._data import _handle_zeros_in_scale
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -330,7 +329,9 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         """Return what is subtracted from the targets, and what they are divided by."""
         if not self.normalize_y:
             return namespace_of(y).zeros(y.shape[1:]), namespace_of(y).ones(y.shape[1:])
-        scale = _handle_zeros_in_scale(to_host(y.std(axis=0)), copy=False)
+        scale = to_host(y.std(axis=0))
+        # A number of its own, however small, is no zero; only rounding of equal ones is.
+        scale = np.where(scale > 1e-15 * np.abs(to_host(y)).max(axis=0), scale, 1.0)
         return y.mean(axis=0), to_device(np.asarray(scale), namespace_of(y))
 
     def _check_alpha(self, n_samples: int, xp: Any) -> Any:
@@ -420,7 +421,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         >>> sorted(model.likelihood_gradient())
         ['alpha', 'kernel__length_scale']
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "kernel_")
         covariance = self._process.covariance
         self._check_formula("likelihood_gradient")
         parameters = {f"kernel__{name}": name for name in covariance.bound.parameters}

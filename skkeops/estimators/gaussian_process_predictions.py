@@ -122,7 +122,7 @@ class ProcessPredictions:
         """
         if of not in ("mean", "variance"):
             raise ValueError(f"of must be 'mean' or 'variance': found {of!r}")
-        check_is_fitted(self)
+        check_is_fitted(self, "kernel_")
         self._check_formula("gradient")
         X, x = self._check_process_queries(X, "gradient")
         scale = self._scaling[1].reshape(-1)
@@ -157,7 +157,7 @@ class ProcessPredictions:
     def deviation_error(self):
         """How much larger the deviations that `predict` last returned are than those of a solved system: the mean and the largest
         relative difference, measured on 32 of the queries; zeros where all of them were solved."""
-        check_is_fitted(self)
+        check_is_fitted(self, "kernel_")
         return getattr(self._process, "deviation_error", (0.0, 0.0))
 
     def _check_process_queries(self, X: Any, method: str) -> tuple[Any, Any]:  # noqa: N803

@@ -14,11 +14,13 @@ from skkeops.calls.options import warn_caller
 from skkeops.locks import cached_property
 from skkeops.solvers import LowRankPreconditioner, pivoted_cholesky, solve
 from skkeops.solvers.block_gradients import BlockSolution, block_gradients
+from skkeops.solvers.linear_system import column_norms
 from skkeops.solvers.log_determinant import quadrature, rademacher, regression, standard_error
 from skkeops.solvers.square_root import square_root
 
 from .covariance import FormulaCovariance
 from .exact_process import NotPositiveDefinite
+from .likelihood_slopes import inverse_diagonal, likelihood_slopes
 from .process_gradients import ProcessGradients
 from .training_matrix import TrainingMatrix
 from .trend import LeastSquares, Trend
@@ -38,7 +40,8 @@ _EXCESS_TOL = 0.05  # of the residuals of systems that tell how good these bound
 _MEASURED = 32  # queries that tell how good the bound of many others is
 _DRAWN = 2**28  # bytes of the vectors from which draws are made together, for some forty steps each
 _DRAWN_ERROR = 1e-3
-_JITTER = 0.01  # of the least noise: the noise of draws at queries, where the kernel has none
+_JITTER = 0.01  # of the least noise, and of the least variance: the noise of draws at queries, where the kernel has none
+_ROUNDING = 1e-14  # of the largest variance, for each sample
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,9 @@ class IterativeProcess(ProcessGradients):
         )
         if not is_semidefinite:
             factor = factor[:, :0]
-        return LowRankPreconditioner(factor, shift)
+        # Below the rounding errors of its entries, what is left of the inverse would not be definite.
+        rounding = _ROUNDING * self.matrix.size * float(self.matrix.diagonal.max())
+        return LowRankPreconditioner(factor, np.maximum(shift, rounding))
 
     def _rank(self, n: int) -> int:
         wanted = self.settings.n_components
@@ -225,12 +230,12 @@ class IterativeProcess(ProcessGradients):
 
     def _refined(self, right: Any, x: Any) -> Any:
         """Return solutions of systems to the tolerance, from solutions to less; set the residual."""
-        norms = np.linalg.norm(right, axis=0)
+        norms = column_norms(right)
         norms = np.where(norms > 0, norms, 1.0)
         rest = right - self.product(x)
-        self.residual = float((np.linalg.norm(rest, axis=0) / norms).max())
+        self.residual = float((column_norms(rest) / norms).max())
         if self.residual > self.settings.tol and self.is_definite:
-            sizes = np.linalg.norm(rest, axis=0)
+            sizes = column_norms(rest)
             sizes = np.where(sizes > 0, sizes, 1.0)
             step = solve(
                 self.matrix.product,
@@ -244,7 +249,7 @@ class IterativeProcess(ProcessGradients):
             self.n_iter += step.n_iter
             self.is_definite &= step.is_definite
             better = x + step.x * sizes
-            left = float((np.linalg.norm(right - self.product(better), axis=0) / norms).max())
+            left = float((column_norms(right - self.product(better)) / norms).max())
             if left < self.residual:
                 x, self.residual = better, left
         return x
@@ -302,34 +307,21 @@ class IterativeProcess(ProcessGradients):
 
     def slopes(self, names: list[str]) -> dict[str, np.ndarray]:
         """Return the derivatives of the log-likelihood by parameters of the kernel, and by the diagonal of A as ``"alpha"``."""
-        dual = self.fit.dual
-        inverse = np.einsum("ij,ij->i", self._solved_probes, self._probes) / self._probes.shape[1]
+        dual, inverse = self.fit.dual, inverse_diagonal(self.preconditioner, self._probes, self._solved_probes)
         found = {"alpha": to_host(0.5 * (np.einsum("ij,ij->i", dual, dual) - dual.shape[1] * inverse))}
+        values = {name: self.covariance.bound.values[name] for name in self.covariance.tuned}
+        of_tuned, first = {}, 0
+        for name, value in values.items():  # theta has the logarithms
+            of_tuned[name] = self.slope()[first : first + len(value)] / value
+            first += len(value)
         for name in names:
-            found[name] = self._slopes([name], None)[0]
+            found[name] = of_tuned[name] if name in of_tuned else self._slopes([name], None)[0]
         return found
 
     def _slopes(self, names: list[str], known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the derivatives by components of parameters, and their errors, given the traces of P^-1 dA if they are known."""
-        dual, v, u = self.fit.dual, self._probes, self._solved_probes
-        n_targets, n_probes = dual.shape[1], v.shape[1]
-        columns = np.concatenate([v, dual], axis=1)
-        sides = (np.concatenate([u, dual], axis=1), v)
-        dtype = np.float32 if self.uses_float32 else np.float64
-        slopes, errors = [], []
-        for product, noise in self.covariance.derivatives(names, columns, dtype):
-            image = 0.0 if product is None else product
-            if noise is not None:
-                image = image + columns * noise[:, None]
-            plain, control = (to_host(np.einsum("ij,ij->j", side, image[:, : side.shape[1]])) for side in sides)
-            samples = plain[:n_probes]
-            if known is None:
-                trace, error = samples.mean(), standard_error(samples)
-            else:  # v' dA v has the mean trace(P^-1 dA)
-                trace, error = regression(samples, control - known[len(slopes)])
-            slopes.append(0.5 * (plain[n_probes:].sum() - n_targets * trace))
-            errors.append(0.5 * n_targets * error)
-        return np.array(slopes, dtype=np.float64), np.array(errors, dtype=np.float64)
+        return likelihood_slopes(
+            self.covariance, names, self.fit.dual, self._probes, self._solved_probes, known, self.uses_float32
+        )
 
     # Predictions
 
@@ -400,7 +392,11 @@ class IterativeProcess(ProcessGradients):
         """
         covariance, n, xp = self.covariance, self.matrix.size, namespace_of(queries)
         noise = to_host(covariance.noise(queries)) if covariance.has_noise else np.zeros(len(queries))
-        noise = np.maximum(noise, _JITTER * float(self.shift.min()))
+        if not noise.all():
+            some = np.random.RandomState(self.settings.seed).permutation(len(queries))[:_MEASURED]
+            least = np.abs(to_host(self._solved_variance(queries[some])) - noise[some]).min()
+            noise = np.maximum(noise, _JITTER * min(float(self.shift.min()), float(least)))
+            noise = np.maximum(noise, _ROUNDING * float(covariance.diagonal(queries).max()))
         both = np.concatenate([covariance.x, queries])
         matrix = TrainingMatrix(both, None, covariance.bound, covariance.backend)
         shift = np.concatenate([np.broadcast_to(self.shift, (n, 1)), noise[:, None]])

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from skkeops.arrays.devices import namespace_of, to_host
 from skkeops.formula.expression import Variable
 from skkeops.solvers import Solution, low_rank_preconditioner, relative_residuals, solve
+from skkeops.solvers.report import advice
 
 from .base import KernelEstimator
 from .callbacks import CallbackSupportMixin, Iterations, with_callbacks
@@ -439,12 +440,11 @@ class KernelRidge(CallbackSupportMixin, MultiOutputMixin, RegressorScore, Regres
         if solution.is_singular:
             warn(
                 "The kernel matrix plus alpha is singular in float64, and y is not in its range: the coefficients are those of "
-                f"least squares, with a relative residual of {solution.residual:.1e}. A positive alpha, or a larger one, makes it "
-                "regular."
+                f"least squares, with a relative residual of {solution.residual:.1e}. A larger alpha makes it regular."
             )
         else:
             warn(
                 f"KernelRidge did not converge: the relative residual is {solution.residual:.1e} after {solution.n_iter} "
-                f"iterations, tol={self.tol_:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",
+                f"iterations, tol={self.tol_:g}. {advice(solution.n_iter, self.max_iter)}",
                 ConvergenceWarning,
             )

@@ -16,6 +16,8 @@ from skkeops.formula.expression import Expression
 from skkeops.kernels import Formula, Kernel, as_kernel
 from skkeops.kernels.binding import BoundKernel
 
+from .training_matrix import check_widths
+
 __all__ = ["NAMES", "Metric", "get_metric"]
 
 
@@ -262,8 +264,7 @@ def _of_object(metric: Any, n_features: int, dtype: np.dtype) -> Metric:
             f"write one as a formula, such as skkeops.Formula('Sum(Abs(x-y))'). Got {metric!r} instead."
         )
     kernel = as_kernel(metric, n_features=n_features)
-    if kernel.columns(0) is not None:
-        raise ValueError(f"a metric must compare samples with the same features, as formulas of x and y do: found {kernel!r}")
+    check_widths(kernel, n_features, "metric")
     bound = kernel.bind(n_features)
     if bound.expression.dim != 1:
         raise ValueError(f"a metric must be a number: found a formula with {bound.expression.dim} components")

@@ -188,7 +188,15 @@ class NeighborsEstimator:
             others = indices != np.arange(len(x))[:, None]
             others[others.all(axis=1), -1] = False
             ranks, indices = (a[others].reshape(-1, n_neighbors) for a in (ranks, indices))
-        return (metric.distance(ranks), indices) if return_distance else indices
+        if not return_distance:
+            return indices
+        distances = metric.distance(ranks)
+        if isinstance(getattr(self, "weights", None), str) and self.weights == "distance" and (distances < 0).any():
+            raise ValueError(
+                f"weights='distance' are inverse distances, which must not be negative: found {float(distances.min()):.3g} by "
+                f"metric={self.metric!r}; expected a formula that is never negative, or weights='uniform' or a function"
+            )
+        return distances, indices
 
     def radius_neighbors(self, X=None, radius=None, return_distance=True, sort_results=False):  # noqa: N803
         """Find the reference samples within a radius of queries.

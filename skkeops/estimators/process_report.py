@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skkeops.arrays.devices import to_host
 from skkeops.calls.options import warn_caller
+from skkeops.solvers.report import advice
 
 from .iterative_process import IterativeProcess
 from .process_data import ProcessData
@@ -56,6 +57,6 @@ def warn_of_process(process: IterativeProcess, tol: float) -> None:
     elif not process.residual <= tol:
         warn_caller(
             f"The system of GaussianProcessRegressor did not converge: the relative residual is {process.residual:.1e} after "
-            f"{process.n_iter} products, tol={tol:g}. Increase max_iter, n_components or alpha, or accept a larger tol.",
+            f"{process.n_iter} products, tol={tol:g}. {advice(process.n_iter, process.settings.max_iter)}",
             ConvergenceWarning,
         )

@@ -25,8 +25,17 @@ def check_kernel_of_samples(kernel: Any, bound: BoundKernel) -> None:
     """Refuse a kernel that has no matrix on the training samples: one of several components, or with columns of their own for y."""
     if bound.expression.dim != 1:
         raise ValueError(f"the kernel must be a number: found a formula with {bound.expression.dim} components")
-    if kernel.columns(0) is not None:
-        raise ValueError(f"the kernel must compare samples with the same features, as formulas of x and y do: found {kernel!r}")
+    check_widths(kernel, bound.x.dim, "kernel")
+
+
+def check_widths(kernel: Any, n_features: int, name: str) -> None:
+    """Refuse a formula whose variables do not take all features of either sample."""
+    widths = [n_features if columns is None else sum(dim for _, dim in columns) for columns in map(kernel.columns, (0, 1))]
+    if widths != [n_features, n_features]:
+        raise ValueError(
+            f"the {name} must compare samples of {n_features} features: found {kernel!r}, whose variables take {widths[0]} "
+            f"columns of the one and {widths[1]} of the other; without a list of variables, x and y are all features"
+        )
 
 
 class TrainingMatrix:

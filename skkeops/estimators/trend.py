@@ -11,6 +11,8 @@ from skkeops.arrays.devices import namespace_of
 
 __all__ = ["LeastSquares", "Trend"]
 
+_ROUNDING = 1e-13  # of the mean of a feature: a smaller deviation is that of a constant
+
 
 class Trend:
     """The functions that a mean is a combination of.
@@ -26,7 +28,10 @@ class Trend:
         self.kind = kind
         if kind == "linear":
             self._centre, self._scale = x.mean(axis=0), x.std(axis=0)
-            self._scale = np.where(self._scale > 0, self._scale, 1.0)
+            # The deviation of a constant is the rounding of its mean, not 0: its function is that, and has no part.
+            varies = self._scale > _ROUNDING * np.abs(self._centre)
+            self._scale = np.where(varies, self._scale, 1.0)
+            self._varies = varies.astype(self._scale.dtype)
 
     @property
     def is_zero(self) -> bool:
@@ -37,19 +42,19 @@ class Trend:
         if self.is_zero:
             return namespace_of(x).zeros((len(x), 0))
         ones = namespace_of(x).ones((len(x), 1))
-        return ones if self.kind == "constant" else np.concatenate([ones, (x - self._centre) / self._scale], axis=1)
+        return ones if self.kind == "constant" else np.concatenate([ones, (x - self._centre) / self._scale * self._varies], axis=1)
 
     def slope(self, weights: Any, n_features: int) -> Any:
         """Return the derivative of ``(basis(x) * weights).sum(axis=1)`` by x, (n_samples, n_features)."""
         if self.kind == "linear":
-            return weights[:, 1:] / self._scale
+            return weights[:, 1:] / self._scale * self._varies
         return namespace_of(weights).zeros((len(weights), n_features))
 
     def coefficients(self, beta: Any) -> Any:
         """Return the coefficients of 1 and of the features as they are, given those of the functions."""
         if self.kind != "linear":
             return beta
-        slopes = beta[1:] / self._scale[:, None]
+        slopes = beta[1:] * (self._varies / self._scale)[:, None]
         return np.concatenate([beta[:1] - self._centre[None, :] @ slopes, slopes])
 
 

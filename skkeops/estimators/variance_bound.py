@@ -49,7 +49,7 @@ class VarianceBound:
         n = len(covariance.x)
         self._shift = np.broadcast_to(shift, (n, 1))[:, 0]
         basis = contiguous(preconditioner.leading(max(32, _MEMORY // (8 * n))))
-        image = product(basis)
+        image = product(basis) if basis.shape[1] else basis
         gram = basis.T @ image
         triangle = np.linalg.cholesky((gram + gram.T) / 2)
         # A-orthonormal directions, and their images under A, in the place of what they are made of.

@@ -86,13 +86,14 @@ def block_gradients(
            [-0.333333,  0.666667]])
     """
     n_columns = b.shape[1]
-    norms = to_host(np.linalg.norm(b, axis=0))
-    x = np.zeros_like(b) if start is None else start.copy()
-    r = b.copy()
+    scale = _scales(b)
+    x = np.zeros_like(b) if start is None else start / scale
+    r = b / scale
+    norms = to_host(np.linalg.norm(r, axis=0))
     if start is not None:
         moved = np.flatnonzero(to_host((start != 0).any(axis=0)))
         if len(moved):
-            r[:, moved] -= apply(start[:, moved])
+            r[:, moved] -= apply(x[:, moved])
     residuals = _relative(r, norms)
     active = np.flatnonzero(residuals > tol)
     steps: list[list[float]] = [[] for _ in range(n_columns)]
@@ -100,8 +101,8 @@ def block_gradients(
     r = r[:, active]
     p = inverse(r)
     rz = _dots(r, p)
-    is_definite, n_iter = True, 0
-    while len(active) and n_iter < max_iter:
+    is_definite, n_iter = bool((rz > 0).all()), 0
+    while is_definite and len(active) and n_iter < max_iter:
         image = apply(p)
         n_iter += 1
         curvature = _dots(p, image)
@@ -121,6 +122,9 @@ def block_gradients(
         residuals[active] = _relative(r, norms[active])
         z = inverse(r)
         following = _dots(r, z)
+        if not (following >= 0).all():  # the preconditioner is not definite, by rounding
+            is_definite = False
+            break
         beta = following / rz
         for k, column in enumerate(active):
             steps[column].append(float(alpha[k]))
@@ -136,7 +140,17 @@ def block_gradients(
             kept = np.flatnonzero(left)
             p, r, rz, active = p[:, kept], r[:, kept], rz[kept], active[kept]
     tridiagonals = [_tridiagonal(np.array(a), np.array(c)) for a, c in zip(steps, ratios, strict=True)]
+    x *= scale
     return BlockSolution(x, residuals, n_iter, is_definite, tridiagonals)
+
+
+def _scales(b: Any) -> Any:
+    """Return powers of two for columns whose squares may be more, or less, than a float64 holds; 1 for all others."""
+    if not b.size:
+        return namespace_of(b).ones(b.shape[1])
+    largest = np.maximum(to_host(b.max(axis=0)), -to_host(b.min(axis=0)))
+    usual = (largest > 1e-100) & (largest < 1e100) | (largest == 0) | ~np.isfinite(largest)
+    return to_device(np.where(usual, 1.0, np.ldexp(1.0, np.frexp(largest)[1])), namespace_of(b))
 
 
 def _tridiagonal(steps: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

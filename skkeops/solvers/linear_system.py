@@ -128,7 +128,7 @@ def solve(
     nothing = Solution(np.full_like(b, np.nan), np.full(b.shape[1], np.nan), 0, True, False, False)
     if not bool(np.isfinite(b).all()):
         return nothing
-    norms = _norms(b)
+    norms = column_norms(b)
     scaled = b / np.where(norms > 0, norms, 1)
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is told
         system = _System(product, shift, scaled, rough, preconditioner)
@@ -306,8 +306,8 @@ def relative_residuals(
     array([0.5])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        norms = _norms(b)
-        found = _norms(b - product(x) - x * to_device(shift, namespace_of(b))) / np.where(norms > 0, norms, 1)
+        norms = column_norms(b)
+        found = column_norms(b - product(x) - x * to_device(shift, namespace_of(b))) / np.where(norms > 0, norms, 1)
     found = to_host(found)
     return np.where(np.isfinite(found), found, np.inf)
 
@@ -319,7 +319,7 @@ def _power_of_two(size: float) -> float:
     return math.ldexp(0.5, math.frexp(size)[1])
 
 
-def _norms(columns: np.ndarray) -> np.ndarray:
+def column_norms(columns: np.ndarray) -> np.ndarray:
     """Return the norms of columns, whose squares may be more, or less, than a float64 holds."""
     if not len(columns):
         return np.linalg.norm(columns, axis=0)

@@ -12,7 +12,7 @@ from skkeops.calls.options import warn_caller
 from .formula_matrix import Matrix
 from .linear_system import Solution, relative_residuals
 
-__all__ = ["round_solution", "warn_of"]
+__all__ = ["advice", "round_solution", "warn_of"]
 
 # The relative residual of a solution that is rounded to float32, from which on a warning is due.
 _FLOAT32_RESIDUAL = 1e-3
@@ -31,6 +31,12 @@ def round_solution(solution: Solution, matrix: Matrix, b: Any, shift: np.ndarray
             "Give the arguments in float64, or increase alpha"
         )
     return found
+
+
+def advice(n_iter: int, max_iter: int) -> str:
+    """Return what to do where an estimator's residual is too large: more iterations are of no use where some were left."""
+    what = "Increase max_iter, n_components or alpha" if n_iter >= max_iter else "Rounding allows no less: increase alpha"
+    return f"{what}, or accept a larger tol."
 
 
 def warn_of(solution: Solution, eps: float) -> None:

@@ -341,3 +341,9 @@ def test_tiny_units_in_float32(rng):
     densities = ((KernelDensity(bandwidth=0.2 * u, bounds=[(0, None)]).fit(samples * u), u) for u in (unit, 1))
     with_, without = (density.score_samples(samples * u) for density, u in densities)
     np.testing.assert_allclose(with_, without + 45 * math.log(2), rtol=1e-5)
+
+
+def test_none_stands_for_a_feature_without_bounds(rng):
+    X = rng.exponential(size=(100, 2))
+    pairs, none = (KernelDensity(bandwidth=0.3, bounds=[(0, None), b]).fit(X) for b in ((None, None), None))
+    np.testing.assert_array_equal(none.score_samples(X), pairs.score_samples(X))

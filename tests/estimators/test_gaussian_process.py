@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.gaussian_process import GaussianProcessRegressor as Theirs
 from sklearn.gaussian_process import kernels as gp
 
@@ -344,3 +344,48 @@ def test_bad_data(data):
         model.gradient(Z, of="std")
     with pytest.raises(ValueError, match=r"grad_output must have the shape of the mean, \(9, 2\)"):
         model.gradient(Z, np.ones(9))
+
+
+def test_a_kernel_of_scikit_learn_without_a_formula_here(rng):
+    X = rng.uniform(size=(60, 2))
+    y = np.sin(3 * X[:, 0])
+    kernel = gp.Matern(1.0, nu=1.7)
+    model, theirs = (cls(kernel, alpha=0.01, optimizer=None).fit(X, y) for cls in (GaussianProcessRegressor, Theirs))
+    np.testing.assert_allclose(model.predict(X), theirs.predict(X), rtol=1e-10)
+    with pytest.raises(ValueError, match="nu"):
+        GaussianProcessRegressor(kernels.Matern(1.0, nu=1.7)).fit(X, y)
+
+
+def test_normalised_targets_of_any_size(rng):
+    X = rng.uniform(size=(50, 2))
+    y = 1e-150 * np.sin(3 * X[:, 0])
+    options = {"kernel": 1.0 * gp.RBF(0.5), "normalize_y": True, "alpha": 0.01, "optimizer": None}
+    model, theirs = (cls(**options).fit(X, y) for cls in (GaussianProcessRegressor, Theirs))
+    assert model.log_marginal_likelihood_value_ == pytest.approx(theirs.log_marginal_likelihood_value_)
+    np.testing.assert_allclose(model.predict(X, return_std=True)[1], theirs.predict(X, return_std=True)[1], rtol=1e-9)
+    constant = GaussianProcessRegressor(**options).fit(X, np.full(50, 0.1))
+    np.testing.assert_allclose(constant.predict(X), 0.1)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "iterative"])
+def test_a_constant_feature_has_no_slope(method, rng):
+    X = np.column_stack([rng.uniform(size=30), np.full(30, 0.1)])
+    model = GaussianProcessRegressor(kernels.Gaussian(1.0), alpha=1e-3, optimizer=None, mean="linear", method=method)
+    model.fit(X, 2 * X[:, 0] + 1)
+    np.testing.assert_allclose(model.mean_coef_, [1, 2, 0], atol=1e-5)
+    np.testing.assert_allclose(model.predict([[0.5, 0.1], [0.5, 0.2]]), 2, atol=1e-5)
+
+
+def test_other_parameters_of_the_kernel_do_not_change_a_process(rng):
+    X = rng.uniform(size=(60, 2))
+    model = GaussianProcessRegressor(1.0 * kernels.Gaussian(0.5) + kernels.White(0.1), optimizer=None).fit(X, X[:, 0])
+    expected = model.predict(X)
+    model.log_marginal_likelihood(model.kernel_.theta + 1, clone_kernel=False)
+    np.testing.assert_array_equal(model.predict(X), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), expected)
+
+
+def test_gradients_of_a_process_that_is_not_fitted():
+    for use in (lambda m: m.gradient([[1.0]]), lambda m: m.likelihood_gradient(), lambda m: m.deviation_error):
+        with pytest.raises(NotFittedError):
+            use(GaussianProcessRegressor())

@@ -203,3 +203,85 @@ def test_bad_data(data):
         model.fit(X, np.where(Y > 1, np.nan, Y))
     with pytest.raises(ValueError, match="Input X contains NaN"):
         model.fit(X, Y).predict(np.full_like(Z, np.nan), return_std=True)
+
+
+# Numbers that are small, large, or in the way of one another
+
+
+def test_draws_have_no_noise_of_their_own(rng):
+    """The variance of a draw is that of the process, however small it is beside the noise of the samples."""
+    X = rng.uniform(size=(1500, 1))
+    y = np.sin(3 * X[:, 0]) + 0.3 * rng.normal(size=1500)
+    model = GaussianProcessRegressor(
+        1.0 * kernels.Gaussian(0.5), alpha=0.09, optimizer=None, method="iterative", random_state=0
+    ).fit(X, y)
+    Z = np.array([[0.3], [0.5], [0.5001]])
+    exact = Theirs(1.0 * gp.RBF(0.5), alpha=0.09, optimizer=None).fit(X, y)
+    draws = model.sample_y(Z, 1000, random_state=0)
+    np.testing.assert_allclose(draws.var(axis=1), exact.predict(Z, return_std=True)[1] ** 2, rtol=0.25)
+    assert (draws[1] - draws[2]).var() < 0.05 * draws[1].var()  # neighbours are drawn together
+
+
+@pytest.mark.parametrize("variance", [1e3, 1e4])
+def test_little_noise_beside_the_variance(variance, rng):
+    X = rng.uniform(size=(300, 2))
+    y = np.sin(3 * X[:, 0])
+    kernel = kernels.Constant(variance) * kernels.Gaussian(0.5)
+    exact = Theirs(gp.ConstantKernel(variance) * gp.RBF(0.5), optimizer=None).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = GaussianProcessRegressor(kernel, optimizer=None, method="iterative", random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.predict(X + 0.01), exact.predict(X + 0.01), atol=1e-4)
+    assert abs(model.log_marginal_likelihood_value_ / exact.log_marginal_likelihood_value_ - 1) < 0.02
+
+
+def test_noise_below_rounding_is_told_and_not_a_crash(rng):
+    X = rng.uniform(size=(200, 2))
+    model = GaussianProcessRegressor(kernels.Gaussian(0.5), alpha=0.01, optimizer=None, method="iterative", random_state=0)
+    model.fit(X, X[:, 0])
+    far = kernels.Constant(1e12) * kernels.Gaussian(0.5)
+    with pytest.warns(ConvergenceWarning):
+        model.set_params(kernel=far, alpha=1e-10).fit(X, X[:, 0])
+    assert model.log_marginal_likelihood(far.theta) < 0 or not np.isfinite(model.log_marginal_likelihood(far.theta))
+
+
+def test_the_derivatives_by_parameters_and_by_theta_are_the_same(data):
+    X, Y, _ = data
+    options = {"alpha": 0.02, "optimizer": None, "random_state": 0}
+    kernel = 1.0 * kernels.Gaussian(0.5)
+    exact = GaussianProcessRegressor(kernel, **options).fit(X, Y[:, 0]).likelihood_gradient()
+    model = GaussianProcessRegressor(kernel, method="iterative", **options).fit(X, Y[:, 0])
+    found = model.likelihood_gradient()
+    by_theta = model.gradient_ / np.exp(model.kernel_.theta)
+    np.testing.assert_allclose([found["kernel__k1__constant_value"], found["kernel__k2__length_scale"]], by_theta, rtol=1e-12)
+    for name, value in exact.items():
+        assert found[name] == pytest.approx(value, rel=0.01, abs=0.01), name
+
+
+def test_derivatives_of_a_large_fit_keep_their_digits(rng):
+    """Products in float32 would miss more than the stated error."""
+    X = rng.uniform(size=(500, 2))
+    y = 100 * (np.sin(5 * X[:, 0]) + X[:, 1] ** 2 + 0.1 * rng.normal(size=500))
+    kernel = 1.0 * gp.DotProduct(1.0) + gp.ConstantKernel(1.0)
+    exact = Theirs(kernel, alpha=0.01, optimizer=None).fit(X, y).log_marginal_likelihood(kernel.theta, eval_gradient=True)[1]
+    model = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None, method="iterative", random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.gradient_, exact, rtol=1e-6, atol=1e-4)
+
+
+def test_a_kernel_of_noise_alone_has_a_bound(rng):
+    X, Z = rng.uniform(size=(300, 2)), rng.uniform(size=(700, 2))
+    model = GaussianProcessRegressor(kernels.White(0.5), alpha=0.01, optimizer=None, method="iterative").fit(X, X[:, 0])
+    mean, deviation = model.predict(Z, return_std=True)
+    np.testing.assert_allclose(mean, 0)
+    np.testing.assert_allclose(deviation, np.sqrt(0.5))
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-150, 1e150])
+def test_targets_whose_squares_are_no_numbers(scale, data):
+    X, Y, Z = data
+    kernel = 1.0 * gp.RBF(0.5)
+    exact = Theirs(kernel, alpha=0.01, optimizer=None).fit(X, Y[:, 0]).predict(Z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None, method="iterative").fit(X, Y[:, 0] * scale)
+    np.testing.assert_allclose(model.predict(Z) / scale, exact, atol=1e-5)

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skkeops import Formula, KernelRidge, kernels
+from skkeops.solvers.report import advice
 
 RNG = np.random.default_rng(11)
 X, Q = RNG.normal(size=(157, 4)), RNG.normal(size=(23, 4))
@@ -428,3 +429,11 @@ def test_the_default_tolerance_follows_the_noise(monkeypatch):
     with pytest.warns(ConvergenceWarning, match="tol=1e-08"):
         KernelRidge(kernel=kernels.Gaussian(0.3), alpha=0, n_components=0, max_iter=1).fit(x, y)
     assert KernelRidge(**parts, tol=1e-4).fit(x, y).tol_ == 1e-4
+
+
+def test_the_advice_is_of_use(rng):
+    """More iterations are recommended where they were used up, a larger alpha where rounding is the end."""
+    X = rng.uniform(size=(200, 2))
+    with pytest.warns(ConvergenceWarning, match="Increase max_iter, n_components or alpha, or accept a larger tol"):
+        KernelRidge(alpha=1e-3, kernel="rbf", gamma=0.1, tol=1e-14, max_iter=1, n_components=2).fit(X, X[:, 0])
+    assert advice(9, 1000) == "Rounding allows no less: increase alpha, or accept a larger tol."

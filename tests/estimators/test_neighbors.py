@@ -307,3 +307,22 @@ def test_mistakes(call, error, message):
         warnings.simplefilter("error")
         with pytest.raises(error, match=message):
             call()
+
+
+def test_inverse_distances_are_of_distances_that_are_not_negative(rng):
+    X, y = rng.normal(size=(60, 3)), rng.integers(2, size=60)
+    for cls in (KNeighborsClassifier, KNeighborsRegressor):
+        model = cls(3, metric="-(x|y)", weights="distance").fit(X, y)
+        with pytest.raises(ValueError, match=r"weights='distance' are inverse distances, .* found -.* by metric='-\(x\|y\)'"):
+            model.predict(X)
+        assert len(cls(3, metric="-(x|y)").fit(X, y).predict(X)) == 60
+
+
+def test_a_formula_may_declare_its_variables(rng):
+    X, y = rng.normal(size=(60, 3)), rng.integers(2, size=60)
+    plain = KNeighborsClassifier(metric="SqDist(x,y)").fit(X, y)
+    declared = KNeighborsClassifier(metric=Formula("SqDist(x,y)", ["x=Vi(3)", "y=Vj(3)"])).fit(X, y)
+    np.testing.assert_array_equal(declared.predict(X), plain.predict(X))
+    too_few = KNeighborsClassifier(metric=Formula("SqDist(x,y)", ["x=Vi(2)", "y=Vj(2)"]))
+    with pytest.raises(ValueError, match=r"samples of 3 features: found .*take 2 columns of the one and 2 of the other"):
+        too_few.fit(X, y)

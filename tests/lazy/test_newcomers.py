@@ -104,3 +104,11 @@ def test_arrays_wherever_they_are_in_memory(change):
 def test_what_random_input_found(make, error, message):
     with pytest.raises(error, match=re.escape(message)):
         make()
+
+
+def test_messages_have_the_shapes_that_were_given():
+    K = (Vi(np.ones((4, 2))) | Vj(np.ones((5, 2)))).exp()
+    with pytest.raises(ValueError, match=r"K @ v: found v of shape \(4,\) for K of shape \(4, 5\), expected \(5,\) or \(5, k\)"):
+        K @ np.ones(4)
+    with pytest.raises(TypeError, match=r"np\.linalg\.solve is not defined"):
+        np.linalg.solve(K, np.ones(5))

@@ -64,6 +64,9 @@ class LinearAlgebra(Methods):
         if self.ndim != 1:
             raise ValueError(f"K @ v is for tensors of one component: found {self.ndim}; see .sum() and (K * v).sum()")
         columns = v[:, None] if v.ndim == 1 else v
+        if self.shape[-1] is not None and columns.shape[-2] not in (1, self.shape[-1]):
+            n = self.shape[-1]
+            raise ValueError(f"K @ v: found v of shape {v.shape} for K of shape {self.shape}, expected ({n},) or ({n}, k)")
         product = self * type(self)(columns, axis=1)
         result = product.sum(axis=len(product.batch) + 1, **options)
         return result[..., 0] if v.ndim == 1 else result

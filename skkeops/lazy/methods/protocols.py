@@ -62,7 +62,8 @@ class Protocols(Methods):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         ours = FUNCTIONS.get(function)
         if ours is None:
-            raise TypeError(f"np.{function.__name__} is not defined for lazy tensors: {self._would_be()}")
+            name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+            raise TypeError(f"{name} is not defined for lazy tensors: {self._would_be()}")
         return ours(*args, **kwargs)
 
     def __repr__(self) -> str:
