@@ -9,6 +9,7 @@ from scipy.stats import t as student
 __all__ = ["quadrature", "rademacher", "regression", "standard_error"]
 
 _NORMAL_3 = 0.99865010196837  # the probability that a normal variable is below three deviations
+_LONG = 200  # steps of a Lanczos matrix
 
 
 def rademacher(n: int, n_probes: int, seed: int) -> np.ndarray:
@@ -46,10 +47,25 @@ def quadrature(tridiagonals: list[tuple[np.ndarray, np.ndarray]], squares: np.nd
     """
     found = np.empty(len(tridiagonals))
     for k, (diagonal, other) in enumerate(tridiagonals):
-        # The default driver, stemr, fails on some matrices with tiny entries beside the diagonal, as the last steps leave them.
-        values, vectors = eigh_tridiagonal(diagonal, other, lapack_driver="stev")
-        found[k] = squares[k] * vectors[0] ** 2 @ np.log(np.maximum(values, np.finfo(np.float64).tiny))
+        values, first = _eigenvalues(diagonal, other)
+        found[k] = squares[k] * first**2 @ np.log(np.maximum(values, np.finfo(np.float64).tiny))
     return found
+
+
+def _eigenvalues(diagonal: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues of a Lanczos matrix, and the first components of its eigenvectors."""
+    if len(diagonal) > _LONG:
+        # The time of stev is in proportion to the cube. The other driver fails on some matrices with tiny entries beside the
+        # diagonal, as the last steps leave them.
+        try:
+            values, vectors = eigh_tridiagonal(diagonal, other, lapack_driver="stemr")
+        except np.linalg.LinAlgError:
+            pass
+        else:
+            if abs(vectors[0] @ vectors[0] - 1) < 1e-10:
+                return values, vectors[0]
+    values, vectors = eigh_tridiagonal(diagonal, other, lapack_driver="stev")
+    return values, vectors[0]
 
 
 def standard_error(samples: np.ndarray) -> np.ndarray:

@@ -89,3 +89,13 @@ def test_square_roots(matrix, rng):
     np.testing.assert_allclose(found, np.real(sqrtm(matrix)) @ z, atol=1e-7)
     assert change <= 1e-9
     assert square_root(lambda v: matrix @ v, z, tol=1e-9, max_iter=8)[1] > 1e-9
+
+
+def test_many_steps_of_lanczos(rng):
+    """Beyond 200 steps the eigenvalues come from another driver; tiny entries beside the diagonal are no trouble."""
+    for tail in (0.3, 1e-12, 1e-300):
+        diagonal, other = 2 + rng.random(400), np.r_[0.5 * rng.random(200), np.full(199, tail)]
+        matrix = np.diag(diagonal) + np.diag(other, 1) + np.diag(other, -1)
+        values, vectors = np.linalg.eigh(matrix)
+        expected = vectors[0] ** 2 @ np.log(values)
+        assert quadrature([(diagonal, other)], np.ones(1))[0] == pytest.approx(expected, rel=1e-10)
