@@ -158,9 +158,10 @@ def check_given(given: Any, n_features: int, names: Any) -> list[int]:
     is_index = [isinstance(k, Integral) and not isinstance(k, bool) and -n_features <= int(k) < n_features for k in found]
     indices = sorted({int(k) % n_features for k in found}) if all(is_index) else []
     if not 0 < len(indices) < n_features or len(indices) < len(entries):
+        by_name = f"their names ({', '.join(map(repr, known))})" if known else "their names if the fit had some"
         raise ValueError(
-            f"given must be some of the {n_features} features, not all of them, each once: their indices, their names if the fit "
-            f"had some, or a mask; found {given!r}"
+            f"given must be some of the {n_features} features, not all of them, each once: their indices, {by_name}, or a mask; "
+            f"found {given!r}"
         )
     return indices
 

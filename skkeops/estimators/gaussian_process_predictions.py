@@ -174,7 +174,7 @@ class ProcessPredictions:
         """Return the predictions of a process that has not seen data."""
         kernel = Constant(1.0) * Gaussian(1.0) if self.kernel is None else self.kernel
         n_targets = 1 if self.n_targets is None else self.n_targets
-        mean = np.zeros((len(x), n_targets)).squeeze()
+        mean = np.zeros(len(x) if n_targets == 1 else (len(x), n_targets))
         if not return_std and not return_cov:
             return mean
         spread = kernel(x) if return_cov else np.sqrt(kernel.diag(x))

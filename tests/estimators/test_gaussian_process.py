@@ -389,3 +389,10 @@ def test_gradients_of_a_process_that_is_not_fitted():
     for use in (lambda m: m.gradient([[1.0]]), lambda m: m.likelihood_gradient(), lambda m: m.deviation_error):
         with pytest.raises(NotFittedError):
             use(GaussianProcessRegressor())
+
+
+def test_one_query_of_a_process_that_is_not_fitted():
+    model = GaussianProcessRegressor(kernels.Gaussian(1.0))
+    assert model.predict([[0.5]]).shape == (1,)
+    assert model.sample_y([[0.5]], 3).shape == (1, 3)
+    assert GaussianProcessRegressor(kernels.Gaussian(1.0), n_targets=2).predict([[0.5]]).shape == (1, 2)
