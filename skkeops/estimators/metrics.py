@@ -14,9 +14,7 @@ from skkeops import backends
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression
 from skkeops.kernels import Formula, Kernel, as_kernel
-from skkeops.kernels.binding import BoundKernel
-
-from .training_matrix import check_widths
+from skkeops.kernels.binding import BoundKernel, check_widths
 
 __all__ = ["NAMES", "Metric", "get_metric"]
 

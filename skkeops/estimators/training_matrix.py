@@ -9,7 +9,7 @@ import numpy as np
 from skkeops import backends
 from skkeops.arrays.devices import contiguous, namespace_of, to_host
 from skkeops.formula.derivative import substitute
-from skkeops.kernels.binding import BoundKernel
+from skkeops.kernels.binding import BoundKernel, check_widths
 from skkeops.kernels.matrix import dense
 
 from .reduction import weighted_sum
@@ -26,16 +26,6 @@ def check_kernel_of_samples(kernel: Any, bound: BoundKernel) -> None:
     if bound.expression.dim != 1:
         raise ValueError(f"the kernel must be a number: found a formula with {bound.expression.dim} components")
     check_widths(kernel, bound.x.dim, "kernel")
-
-
-def check_widths(kernel: Any, n_features: int, name: str) -> None:
-    """Refuse a formula whose variables do not take all features of either sample."""
-    widths = [n_features if columns is None else sum(dim for _, dim in columns) for columns in map(kernel.columns, (0, 1))]
-    if widths != [n_features, n_features]:
-        raise ValueError(
-            f"the {name} must compare samples of {n_features} features: found {kernel!r}, whose variables take {widths[0]} "
-            f"columns of the one and {widths[1]} of the other; without a list of variables, x and y are all features"
-        )
 
 
 class TrainingMatrix:

@@ -14,6 +14,7 @@ from skkeops.arrays.devices import namespace_of, to_host
 from skkeops.estimators.namespaces import follow, to_engine
 from skkeops.estimators.validation import check_columns
 from skkeops.kernels import Gaussian, Kernel, as_kernel
+from skkeops.kernels.binding import check_widths
 
 __all__ = ["check_pairs_of_samples", "check_samples", "check_two_samples", "get_kernel", "median_length_scale"]
 
@@ -116,8 +117,7 @@ def get_kernel(kernel: Any, samples: np.ndarray, name: str = "kernel") -> Kernel
         found = Gaussian(median_length_scale(samples))
     else:
         found = clone(as_kernel(kernel, n_features=n_features))
-    if found.columns(0) is not None:
-        raise ValueError(f"{name} must compare samples with the same features, as formulas of x and y do: found {found!r}")
+    check_widths(found, n_features, name)
     dim = found.bind(n_features).expression.dim
     if dim != 1:
         raise ValueError(f"{name} must be a number: found a formula with {dim} components")

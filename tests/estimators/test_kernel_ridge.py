@@ -437,3 +437,12 @@ def test_the_advice_is_of_use(rng):
     with pytest.warns(ConvergenceWarning, match="Increase max_iter, n_components or alpha, or accept a larger tol"):
         KernelRidge(alpha=1e-3, kernel="rbf", gamma=0.1, tol=1e-14, max_iter=1, n_components=2).fit(X, X[:, 0])
     assert advice(9, 1000) == "Rounding allows no less: increase alpha, or accept a larger tol."
+
+
+def test_a_formula_may_declare_its_variables(rng):
+    X = rng.normal(size=(60, 3))
+    declared, plain = (
+        KernelRidge(alpha=0.1, kernel=Formula("Exp(-SqDist(x,y))", *variables)).fit(X, X[:, 0])
+        for variables in ((["x = Vi(3)", "y = Vj(3)"],), ())
+    )
+    np.testing.assert_array_equal(declared.predict(X), plain.predict(X))

@@ -111,7 +111,7 @@ def test_mistakes():
         RPCholesky("linear").fit(np.zeros((5, 2)))
     with pytest.raises(ValueError, match="the kernel must be a number"):
         RPCholesky("x - y").fit(X)
-    with pytest.raises(ValueError, match="formulas of x and y"):
-        RPCholesky(Formula("(x | y)", ["x = Vi(3)", "y = Vj(3)"])).fit(X)
+    with pytest.raises(ValueError, match=r"y = Vj\(2\) of the formula take 2 columns of the reference samples"):
+        RPCholesky(Formula("(x | y)", ["x = Vi(2)", "y = Vj(2)"])).fit(X)
     with pytest.raises(ValueError, match="The 'tol' parameter of RPCholesky must be"):
         RPCholesky(tol=1.0).fit(X)
