@@ -40,7 +40,7 @@ def covariance_of(kernel: SklearnKernel, x: Any, backend: str) -> Covariance:
         try:
             ours = as_kernel(kernel, n_features=x.shape[1])
             if ours is not kernel:
-                ours.bind(x.shape[1])
+                ours.check_parameters()
         except (TypeError, ValueError):
             ours = None  # a class of somebody's own, or a parameter that has no formula, as a nu of Matern
         # A kernel of scikit-learn may have a gamma where ours has a length: theta would be another vector.

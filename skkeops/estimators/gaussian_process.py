@@ -330,7 +330,7 @@ class GaussianProcessRegressor(ProcessPredictions, MultiOutputMixin, RegressorSc
         if not self.normalize_y:
             return namespace_of(y).zeros(y.shape[1:]), namespace_of(y).ones(y.shape[1:])
         scale = to_host(y.std(axis=0))
-        # A number of its own, however small, is no zero; only rounding of equal ones is.
+        # Small targets are divided by their deviation, too; that of equal ones is the rounding of their mean.
         scale = np.where(scale > 1e-15 * np.abs(to_host(y)).max(axis=0), scale, 1.0)
         return y.mean(axis=0), to_device(np.asarray(scale), namespace_of(y))
 

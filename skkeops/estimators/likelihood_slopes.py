@@ -65,8 +65,8 @@ def likelihood_slopes(
         for product, noise in covariance.derivatives(names, dual, np.float64):
             image = (0.0 if product is None else product) + (0.0 if noise is None else dual * noise[:, None])
             fits.append(float((dual * image).sum()))
-    slopes = 0.5 * (np.array(fits) - n_targets * np.array(traces))
-    return np.asarray(slopes, dtype=np.float64), np.asarray(0.5 * n_targets * np.array(errors), dtype=np.float64)
+    slopes = 0.5 * (np.array(fits, dtype=np.float64) - n_targets * np.array(traces))
+    return slopes, 0.5 * n_targets * np.array(errors)
 
 
 def inverse_diagonal(preconditioner: LowRankPreconditioner, probes: Any, solved_probes: Any) -> Any:

@@ -14,7 +14,7 @@ from skkeops import backends
 from skkeops.formula.derivative import substitute
 from skkeops.formula.expression import Expression
 from skkeops.kernels import Formula, Kernel, as_kernel
-from skkeops.kernels.binding import BoundKernel, check_widths
+from skkeops.kernels.binding import BoundKernel
 
 __all__ = ["NAMES", "Metric", "get_metric"]
 
@@ -262,7 +262,6 @@ def _of_object(metric: Any, n_features: int, dtype: np.dtype) -> Metric:
             f"write one as a formula, such as skkeops.Formula('Sum(Abs(x-y))'). Got {metric!r} instead."
         )
     kernel = as_kernel(metric, n_features=n_features)
-    check_widths(kernel, n_features, "metric")
     bound = kernel.bind(n_features)
     if bound.expression.dim != 1:
         raise ValueError(f"a metric must be a number: found a formula with {bound.expression.dim} components")

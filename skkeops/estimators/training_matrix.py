@@ -9,7 +9,7 @@ import numpy as np
 from skkeops import backends
 from skkeops.arrays.devices import contiguous, namespace_of, to_host
 from skkeops.formula.derivative import substitute
-from skkeops.kernels.binding import BoundKernel, check_widths
+from skkeops.kernels.binding import BoundKernel
 from skkeops.kernels.matrix import dense
 
 from .reduction import weighted_sum
@@ -25,7 +25,6 @@ def check_kernel_of_samples(kernel: Any, bound: BoundKernel) -> None:
     """Refuse a kernel that has no matrix on the training samples: one of several components, or with columns of their own for y."""
     if bound.expression.dim != 1:
         raise ValueError(f"the kernel must be a number: found a formula with {bound.expression.dim} components")
-    check_widths(kernel, bound.x.dim, "kernel")
 
 
 class TrainingMatrix:

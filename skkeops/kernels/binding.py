@@ -21,7 +21,7 @@ from .parameter import Parameter
 if TYPE_CHECKING:
     from .base import Kernel
 
-__all__ = ["BoundKernel", "Scope", "check_widths", "parsed", "some_columns"]
+__all__ = ["BoundKernel", "Scope", "parsed", "some_columns"]
 
 _COLUMNS = 1000  # positions above those of the samples and of the parameters
 
@@ -52,16 +52,6 @@ def some_columns(samples: Variable, columns: tuple[int, ...] | None) -> Expressi
             found, first = run if found is None else ops.Concat.build(found, run), k
     assert found is not None
     return found
-
-
-def check_widths(kernel: Any, n_features: int, name: str) -> None:
-    """Refuse a formula whose variables do not take all features of either sample."""
-    widths = [n_features if columns is None else sum(dim for _, dim in columns) for columns in map(kernel.columns, (0, 1))]
-    if widths != [n_features, n_features]:
-        raise ValueError(
-            f"the {name} must compare samples of {n_features} features: found {kernel!r}, whose variables take {widths[0]} "
-            f"columns of the one and {widths[1]} of the other; without a list of variables, x and y are all features"
-        )
 
 
 class Scope:

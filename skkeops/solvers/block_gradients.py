@@ -10,11 +10,13 @@ import numpy as np
 
 from skkeops.arrays.devices import namespace_of, to_device, to_host
 
+from .linear_system import column_norms
+
 __all__ = ["BlockSolution", "block_gradients"]
 
 Map = Callable[[Any], Any]
 
-_ROWS = 2**14
+_ROWS = 2**14  # of a solution, changed at a time
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,15 @@ def block_gradients(
            [-0.333333,  0.666667]])
     """
     n_columns = b.shape[1]
-    scale = _scales(b)
+    norms = column_norms(b)
+    scale = np.where(norms > 0, norms, 1)  # squares of what is of its size may be more, or less, than a float64 holds
     x = np.zeros_like(b) if start is None else start / scale
     r = b / scale
-    norms = to_host(np.linalg.norm(r, axis=0))
     if start is not None:
         moved = np.flatnonzero(to_host((start != 0).any(axis=0)))
         if len(moved):
             r[:, moved] -= apply(x[:, moved])
-    residuals = _relative(r, norms)
+    residuals = _norms(r)
     active = np.flatnonzero(residuals > tol)
     steps: list[list[float]] = [[] for _ in range(n_columns)]
     ratios: list[list[float]] = [[] for _ in range(n_columns)]
@@ -119,7 +121,7 @@ def block_gradients(
         change += r
         r = change
         del change
-        residuals[active] = _relative(r, norms[active])
+        residuals[active] = _norms(r)
         z = inverse(r)
         following = _dots(r, z)
         if not (following >= 0).all():  # the preconditioner is not definite, by rounding
@@ -144,15 +146,6 @@ def block_gradients(
     return BlockSolution(x, residuals, n_iter, is_definite, tridiagonals)
 
 
-def _scales(b: Any) -> Any:
-    """Return powers of two for columns whose squares may be more, or less, than a float64 holds; 1 for all others."""
-    if not b.size:
-        return namespace_of(b).ones(b.shape[1])
-    largest = np.maximum(to_host(b.max(axis=0)), -to_host(b.min(axis=0)))
-    usual = (largest > 1e-100) & (largest < 1e100) | (largest == 0) | ~np.isfinite(largest)
-    return to_device(np.where(usual, 1.0, np.ldexp(1.0, np.frexp(largest)[1])), namespace_of(b))
-
-
 def _tridiagonal(steps: np.ndarray, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the Lanczos matrix of the coefficients of conjugate gradients."""
     if not len(steps):
@@ -166,5 +159,5 @@ def _dots(a: Any, b: Any) -> np.ndarray:
     return to_host(np.einsum("ij,ij->j", a, b))
 
 
-def _relative(r: Any, norms: np.ndarray) -> np.ndarray:
-    return to_host(np.linalg.norm(r, axis=0)) / np.where(norms > 0, norms, 1)
+def _norms(r: Any) -> np.ndarray:
+    return to_host(np.linalg.norm(r, axis=0))

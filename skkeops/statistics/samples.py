@@ -14,7 +14,6 @@ from skkeops.arrays.devices import namespace_of, to_host
 from skkeops.estimators.namespaces import follow, to_engine
 from skkeops.estimators.validation import check_columns
 from skkeops.kernels import Gaussian, Kernel, as_kernel
-from skkeops.kernels.binding import check_widths
 
 __all__ = ["check_pairs_of_samples", "check_samples", "check_two_samples", "get_kernel", "median_length_scale"]
 
@@ -117,7 +116,6 @@ def get_kernel(kernel: Any, samples: np.ndarray, name: str = "kernel") -> Kernel
         found = Gaussian(median_length_scale(samples))
     else:
         found = clone(as_kernel(kernel, n_features=n_features))
-    check_widths(found, n_features, name)
     dim = found.bind(n_features).expression.dim
     if dim != 1:
         raise ValueError(f"{name} must be a number: found a formula with {dim} components")

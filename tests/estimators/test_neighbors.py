@@ -324,5 +324,5 @@ def test_a_formula_may_declare_its_variables(rng):
     declared = KNeighborsClassifier(metric=Formula("SqDist(x,y)", ["x=Vi(3)", "y=Vj(3)"])).fit(X, y)
     np.testing.assert_array_equal(declared.predict(X), plain.predict(X))
     too_few = KNeighborsClassifier(metric=Formula("SqDist(x,y)", ["x=Vi(2)", "y=Vj(2)"]))
-    with pytest.raises(ValueError, match=r"samples of 3 features: found .*take 2 columns of the one and 2 of the other"):
+    with pytest.raises(ValueError, match=r"of the formula take 2 columns of the queries .*: found 3"):
         too_few.fit(X, y)

@@ -174,7 +174,7 @@ def test_float32_and_other_namespaces():
         (lambda: mmd(X, Y, "gauss"), "Did you mean 'rbf'"),
         (lambda: mmd(X, Y, "x - y"), "kernel must be a number: found a formula with 3 components"),
         (lambda: mmd(X, Y, "chi2"), "kernel is defined for samples without negative values"),
-        (lambda: mmd(X, Y, Formula("(x|y)", ["x = Vi(2)", "y = Vj(2)"])), "compare samples of 3 features: .* take 2 columns"),
+        (lambda: mmd(X, Y, Formula("(x|y)", ["x = Vi(2)", "y = Vj(2)"])), "take 2 columns of the queries .*: found 3"),
         (lambda: mmd_test(X, Y, n_permutations=0), "n_permutations == 0, must be >= 1"),
         (lambda: hsic(X, Y), "inconsistent numbers of samples"),
         (lambda: hsic(X[:3], V[:3]), "X must have at least 4 samples: found 3"),
