@@ -5,7 +5,7 @@ the number of samples. ``accuracy``: likelihood and derivative of the iterative 
 8 features. ``errors``: how often three standard errors hold the exact value, in 200 runs. ``restarts``: a fit with 3 restarts,
 10 000 samples; scikit-learn's is one likelihood and the number that its search asks for on 2000 samples, with ``--full`` all of it.
 ``open``: what the data of the last row leave open: the standard deviations of the logarithms of its parameters by the Fisher
-information of 5000 samples, where the exact likelihood of 6000 is the largest, and fits to 12 000 with four seeds, beside the truth.
+information of 5000 samples, where the exact likelihood of 6000 is the largest, and fits to 12 000 by four seeds, beside the truth.
 ``large``, only if it is asked for: a fit with 5 parameters and means and deviations at 10 000 places, ``--n`` samples of 3 features
 (100 000), which scikit-learn cannot hold; GPBoost's Vecchia approximation beside it, if it is installed.
 
